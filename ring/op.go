@@ -1,0 +1,92 @@
+package ring
+
+import "net/netip"
+
+// Slot names a connection of one ring: Index is its place in the connection table, Gen tells the successive users of
+// that place apart. The ring hands a Slot out with [EventAccept] and takes it back with [EventClosed]; in between it is
+// the only name by which the connection is addressed.
+type Slot struct {
+	Index uint32
+	Gen   uint32
+}
+
+// OpKind says what an [Op] asks for.
+type OpKind uint8
+
+const (
+	// OpSend sends Data, which must lie in a buffer of the ring's [Pool], on the connection. At most one send per
+	// connection may be outstanding. The bytes belong to the ring until the EventSent that answers it; that event may
+	// report fewer bytes than asked, and the caller then sends the rest.
+	OpSend OpKind = iota + 1
+
+	// OpShutdown closes the connection's sending side (a FIN): no OpSend may follow. Data that arrives is still
+	// reported, so that the caller can wait for the client's end before OpClose and not lose its last frame to a reset.
+	OpShutdown
+
+	// OpClose ends the connection. No EventRecv or EventHangup follows. A send that is outstanding still gets its
+	// EventSent; when every request of the connection has come back and its descriptor is closed, EventClosed follows.
+	// This is the last op that may name the slot. With Abort the client gets a reset at once and unsent data is lost.
+	OpClose
+
+	// OpWake makes the ring whose number is Target return from its wait with an EventWake.
+	OpWake
+
+	// OpStopAccept closes the listening sockets. Connections that are already accepted stay.
+	OpStopAccept
+)
+
+// Op is a request of the event loop to its ring: plain data, without any call into the kernel.
+type Op struct {
+	Data   []byte // OpSend
+	Slot   Slot   // OpSend, OpShutdown, OpClose
+	Target uint16 // OpWake
+	Kind   OpKind
+	Abort  bool // OpClose
+}
+
+// EventKind says what an [Event] reports.
+type EventKind uint8
+
+const (
+	// EventAccept reports a new connection: Slot is its name, Peer its remote address (an IPv4-mapped address is given
+	// as IPv4). The ring has begun to receive on it.
+	EventAccept EventKind = iota + 1
+
+	// EventRecv reports bytes received, in order. Data is never empty. It may be read and changed in place until the
+	// next call of Wait, when the buffer goes back to the kernel.
+	EventRecv
+
+	// EventHangup reports that nothing more will be received: Errno is 0 at the orderly end of the client's data, else
+	// the error. It comes at most once and is not followed by EventRecv; the connection stays until OpClose.
+	EventHangup
+
+	// EventSent answers an OpSend: N bytes of its Data were taken by the kernel, or none and Errno says why. The bytes
+	// of Data belong to the caller again.
+	EventSent
+
+	// EventClosed reports that a connection is gone after OpClose and that its slot may be handed out again.
+	EventClosed
+
+	// EventTick comes at every period of the housekeeping timer.
+	EventTick
+
+	// EventWake reports that another thread or ring asked for attention. Several wakes may be reported as one.
+	EventWake
+
+	// EventRefused reports N connections that were closed at once because the connection table was full.
+	EventRefused
+
+	// EventAcceptFailed reports that accepting failed with Errno (for example EMFILE). The ring tries again at the next
+	// tick.
+	EventAcceptFailed
+)
+
+// Event is what a ring reports to its event loop: plain data.
+type Event struct {
+	Data  []byte         // EventRecv
+	Peer  netip.AddrPort // EventAccept
+	Slot  Slot
+	N     uint32
+	Errno Errno
+	Kind  EventKind
+}

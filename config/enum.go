@@ -1,0 +1,65 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Tri says how an optional kernel feature is chosen.
+type Tri uint8
+
+const (
+	Auto    Tri = iota // use it where the kernel has it
+	Off                // do without it
+	Require            // refuse to start where the kernel does not have it
+)
+
+// LogLevel is the least important kind of line that is logged: a level includes all levels before it.
+type LogLevel uint8
+
+const (
+	LogOff LogLevel = iota // nothing is logged
+	LogError
+	LogWarn
+	LogInfo
+	LogDebug
+	LogTrace
+)
+
+// AccessListMode says how the list of info hashes is used.
+type AccessListMode uint8
+
+const (
+	AccessListOff   AccessListMode = iota // every torrent is served
+	AccessListAllow                       // only the torrents in the list are served
+	AccessListDeny                        // the torrents in the list are not served
+)
+
+// The words of the configuration file, each at the index of its constant.
+var (
+	triWords        = []string{"auto", "off", "require"}
+	logLevelWords   = []string{"off", "error", "warn", "info", "debug", "trace"}
+	accessListWords = []string{"off", "allow", "deny"}
+)
+
+// String returns the word that stands for t in the file.
+func (t Tri) String() string { return word(triWords, uint8(t)) }
+
+// String returns the word that stands for l in the file.
+func (l LogLevel) String() string { return word(logLevelWords, uint8(l)) }
+
+// String returns the word that stands for m in the file.
+func (m AccessListMode) String() string { return word(accessListWords, uint8(m)) }
+
+// word returns words[i], or a text that no file may contain when a program made a value of its own.
+func word(words []string, i uint8) string {
+	if int(i) >= len(words) {
+		return fmt.Sprintf("invalid(%d)", i)
+	}
+	return words[i]
+}
+
+// wordIndex returns the index of s in words, or -1.
+func wordIndex(words []string, s string) int {
+	return slices.Index(words, s)
+}

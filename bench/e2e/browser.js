@@ -1,0 +1,61 @@
+// Drives headless Chromium for the Go tests. The path of the Chromium
+// program is the only argument. Each line on standard input is a command, each
+// line on standard output its reply, one at a time and in order:
+//
+//   {"do":"open","page":"a","url":U}                 opens U as page a, in a browser profile of its own
+//   {"do":"call","page":"a","name":N,"argument":A}   calls the function N of page a, waits for its result
+//   {"do":"close","page":"a"}                        closes page a
+//
+// A reply is {"result":…} or {"error":"…"}. An exception that no one caught in
+// a page is the error of that page's close. What pages log goes to standard
+// error. At the end of standard input the browser is closed.
+import { createInterface } from 'node:readline'
+import { chromium } from 'playwright-core'
+
+const browser = await chromium.launch({
+  executablePath: process.argv[2],
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    // Candidates carry plain addresses of this machine, not mDNS names that nobody would resolve,
+    // and the loopback address counts, should the machine have no other.
+    '--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection'
+  ]
+})
+
+const pages = new Map() // name -> { page, context, exceptions }
+
+const commands = {
+  async open ({ page: name, url }) {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    const exceptions = []
+    page.on('console', message => console.error(`page ${name}: ${message.text()}`))
+    page.on('pageerror', error => exceptions.push(error.stack || String(error)))
+    pages.set(name, { page, context, exceptions })
+    await page.goto(url, { waitUntil: 'load' })
+  },
+
+  async call ({ page: name, name: func, argument }) {
+    return pages.get(name).page.evaluate(([func, argument]) => window[func](argument), [func, argument])
+  },
+
+  async close ({ page: name }) {
+    const { context, exceptions } = pages.get(name)
+    pages.delete(name)
+    await context.close()
+    if (exceptions.length > 0) throw new Error(`uncaught in page ${name}: ${exceptions.join('\n')}`)
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line)
+  let reply
+  try {
+    reply = { result: await commands[command.do](command) }
+  } catch (error) {
+    reply = { error: error.stack || String(error) }
+  }
+  process.stdout.write(JSON.stringify(reply) + '\n')
+}
+await browser.close()

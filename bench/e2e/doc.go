@@ -1,0 +1,20 @@
+// Package e2e moves real files between real WebTorrent clients through the
+// built tracker: what every other test of millrace only approximates.
+//
+// The clients are anacrolix/torrent (Go, go_peer_test.go), webtorrent in
+// headless Chromium (browser_peer_test.go, driven through browser.js, with the
+// page in page/) and the npm bittorrent-tracker client in Node
+// (node-client.js). transfer_test.go has the tests: each pair of clients, by
+// .torrent file and by magnet link, over each of the tracker's settings.
+//
+// "make e2e" installs what is missing and runs them; see run.sh. Once
+// installed, "go test" in this folder does. The environment may say
+//
+//	MILLRACE_BIN           the tracker's program; without it, ../../bin/millrace
+//	MILLRACE_E2E_TRACKER   the URL of a tracker that runs already, used instead of MILLRACE_BIN:
+//	                       the reference, "npx bittorrent-tracker --ws --port 8000", passes as ws://127.0.0.1:8000
+//	CHROMIUM               the Chromium program; without it, the first one on PATH
+//
+// This folder is a module of its own, so that the clients' many dependencies
+// stay out of the tracker's go.mod.
+package e2e

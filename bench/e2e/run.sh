@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests need and the machine lacks, then runs
+# them. Arguments go to "go test", e.g. run.sh -v -run TestGoToGo
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+have() { command -v "$1" >/dev/null; }
+
+# Programs, from Debian's packages.
+packages=()
+have node || packages+=(nodejs)
+have npm || packages+=(npm)
+if [[ -z ${CHROMIUM:-} ]] && ! have chromium && ! have chromium-browser &&
+	! have google-chrome-stable && ! have google-chrome; then
+	packages+=(chromium)
+fi
+if ((${#packages[@]} > 0)); then
+	if ! have apt-get || [[ $(id -u) != 0 ]]; then
+		echo "The end-to-end tests need these programs: ${packages[*]}. Install them, or run this as root on Debian." >&2
+		exit 1
+	fi
+	echo "Installing ${packages[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+
+# npm packages: npm writes the hidden lock file last, so one that is newer than
+# ours stands for a complete installation.
+if ! [[ node_modules/.package-lock.json -nt package-lock.json ]]; then
+	echo "Installing npm packages"
+	npm ci
+fi
+
+go vet ./...
+exec go test -count=1 -timeout 20m "$@" ./...

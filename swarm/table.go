@@ -1,5 +1,10 @@
 package swarm
 
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
 // ID is an info hash, a peer id or an offer id: 20 bytes that a client chose.
 type ID = [20]byte
 
@@ -23,16 +28,61 @@ type Options struct {
 	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
 	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
 	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table, at most 65,535
-	MaxPeers              int       // peers in this table, at most 67,108,862
+	MaxPeers              int       // peers in this table, at most 16,777,216
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table, at most 67,108,862
 	MaxPendingPerPeer     int       // the same for one sending peer
 }
 
 // Table holds the swarms that one shard owns. It is not safe for concurrent use.
-type Table struct{ o Options }
+type Table struct {
+	o Options
 
-// New returns an empty Table.
-func New(o Options) *Table { return &Table{o: o} }
+	peers  records[peer]
+	swarms records[swarm]
+	conns  records[conn]
+	lists  pool
+	offers offers
+	random rand.PCG
+
+	families [3]familyCounts
+	seeders  int
+	quiet    int
+	agedOut  uint64
+
+	cursor  uint32 // slot of the last peer that Sweep visited
+	swept   uint32 // slots visited in a row at sweptAt
+	sweptAt uint32
+}
+
+// familyCounts counts the swarms of one IP version and their peers.
+type familyCounts struct{ torrents, peers int }
+
+// New returns an empty Table. It panics if a limit is negative; limits above what a table can hold
+// are lowered to that.
+func New(o Options) *Table {
+	limits := []struct {
+		name  string
+		value *int
+		most  int
+	}{
+		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, maxListInConn},
+		{"MaxPeers", &o.MaxPeers, maxList},
+		{"MaxPendingOffers", &o.MaxPendingOffers, maxRecords},
+		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, maxRecords},
+	}
+	for _, l := range limits {
+		if *l.value < 0 {
+			panic(fmt.Sprintf("BUG: swarm.Options.%s is %d, it must not be negative", l.name, *l.value))
+		}
+		*l.value = min(*l.value, l.most)
+	}
+	t := &Table{o: o, random: *rand.NewPCG(o.Seed[0], o.Seed[1])}
+	t.peers.hash = func(p *peer) uint64 { return t.hashPeer(p.swarm, &p.id) }
+	t.swarms.hash = func(s *swarm) uint64 { k := s.key(); return t.hashSwarm(&k) }
+	t.conns.hash = func(c *conn) uint64 { return t.hashConn(c.addr()) }
+	t.offers.init(o.Seed)
+	return t
+}
 
 // Counts says what a Table holds now, and what it has dropped since it was made.
 type Counts struct {
@@ -45,94 +95,47 @@ type Counts struct {
 	Bytes int // memory taken for all of it, free records included
 }
 
-// Left says what an announce told about the bytes its peer has yet to download.
-type Left uint8
-
-// The values of Left.
-const (
-	LeftUnknown Left = iota // not said: a known peer stays what it is, a new one is a leecher
-	LeftZero                // nothing: a seeder
-	LeftMore                // something: a leecher
-)
-
-// Event is what an announce reports.
-type Event uint8
-
-// The values of Event.
-const (
-	EventUpdate    Event = iota // the peer is there
-	EventStopped                // the peer leaves
-	EventCompleted              // the peer has the whole torrent now
-)
-
-// Announce is one peer's message about one torrent.
-type Announce struct {
-	Key    Key
-	Peer   ID
-	From   Addr
-	Source uint64 // keyed hash of the client's IP address, the same in all announces of one connection
-	Left   Left
-	Event  Event
-	Offers []ID // ids of the offers that may be relayed, only read
+// Counts returns the counts of the table. It takes the same short time whatever the table holds.
+func (t *Table) Counts() Counts {
+	return Counts{
+		Torrents:        t.swarms.len(),
+		Peers:           t.peers.len(),
+		Seeders:         t.seeders,
+		Quiet:           t.quiet,
+		Connections:     t.conns.len(),
+		PendingOffers:   t.offers.pending.len(),
+		OffersExpired:   t.offers.expired,
+		OffersPushedOut: t.offers.pushedOut,
+		PeersAgedOut:    t.agedOut,
+		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.lists.bytes() +
+			t.offers.pending.bytes() + t.offers.senders.bytes(),
+	}
 }
 
-// Status says what an announce has done.
-type Status uint8
-
-// The values of Status.
-const (
-	StatusUpdated Status = iota
-	StatusAdded
-	StatusRemoved
-	StatusAbsent
-	StatusNotOwner
-	StatusTakenOver
-	StatusFull
-)
-
-func (s Status) String() string { return "" }
-
-// Result is the answer to an announce.
-type Result struct {
-	Complete, Incomplete uint32
-	Status               Status
+// CountsByFamily returns how many swarms there are whose Key.Family is family, and how many peers they have.
+func (t *Table) CountsByFamily(family uint8) (torrents, peers int) {
+	f := t.families[familyIndex(family)]
+	return f.torrents, f.peers
 }
 
-// Target is a peer that receives an offer, and its connection.
-type Target struct {
-	To   Addr
-	Peer ID
+// familyIndex returns the place of an IP version in Table.families.
+func familyIndex(family uint8) int {
+	switch family {
+	case 4:
+		return 1
+	case 6:
+		return 2
+	}
+	return 0
 }
 
-// Answer is one peer's answer to an offer.
-type Answer struct {
-	Key   Key
-	Peer  ID // who answers
-	From  Addr
-	To    ID // who offered
-	Offer ID
+// Scrape returns the seeders and leechers of a swarm, and how often one of its leechers has completed
+// its download since the swarm came to be. All are zero for a swarm without peers.
+func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) {
+	s := t.findSwarm(&k)
+	if s == 0 {
+		return 0, 0, 0
+	}
+	sw := t.swarms.at(s)
+	return sw.seeders, sw.members.n - sw.seeders, sw.downloaded
 }
-
-// AnswerStatus says what becomes of an answer.
-type AnswerStatus uint8
-
-// The values of AnswerStatus.
-const (
-	AnswerRelay AnswerStatus = iota
-	AnswerNotPeer
-	AnswerNoPeer
-	AnswerNoOffer
-)
-
-func (s AnswerStatus) String() string { return "" }
-
-func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {
-	return Result{}, targets
-}
-func (t *Table) Answer(now uint32, a *Answer) (Addr, AnswerStatus)      { return Addr{}, AnswerNoPeer }
-func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) { return 0, 0, 0 }
-func (t *Table) Gone(a Addr) int                                        { return 0 }
-func (t *Table) Sweep(now uint32, budget int) int                       { return 0 }
-func (t *Table) Len() int                                               { return 0 }
-func (t *Table) Counts() Counts                                         { return Counts{} }
-func (t *Table) CountsByFamily(family uint8) (torrents, peers int)      { return 0, 0 }

@@ -1,0 +1,578 @@
+package swarm
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// model is what a Table should do, written with maps and slices and without a thought for speed.
+type model struct {
+	o      Options
+	swarms map[Key]*modelSwarm
+	offers []modelOffer // by time
+
+	expired, pushedOut, agedOut uint64
+}
+
+type modelSwarm struct {
+	peers      map[ID]*modelPeer
+	downloaded uint32
+}
+
+type modelPeer struct {
+	owner  Addr
+	source uint64
+	seen   uint32
+	seeder bool
+}
+
+type modelOffer struct {
+	key                     Key
+	sender, receiver, offer ID
+	at                      uint32
+}
+
+func newModel(o Options) *model { return &model{o: o, swarms: make(map[Key]*modelSwarm)} }
+
+func (m *model) peer(k Key, id ID) *modelPeer {
+	if s := m.swarms[k]; s != nil {
+		return s.peers[id]
+	}
+	return nil
+}
+
+// count returns the peers for which f holds.
+func (m *model) count(f func(k Key, p *modelPeer) bool) int {
+	n := 0
+	for k, s := range m.swarms {
+		for _, p := range s.peers {
+			if f(k, p) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (m *model) remove(k Key, id ID) {
+	s := m.swarms[k]
+	delete(s.peers, id)
+	if len(s.peers) == 0 {
+		delete(m.swarms, k)
+	}
+	m.offers = slices.DeleteFunc(m.offers, func(o modelOffer) bool { return o.key == k && o.sender == id })
+}
+
+// change does what an announce does but for its offers.
+func (m *model) change(now uint32, a *Announce) Status {
+	p := m.peer(a.Key, a.Peer)
+	ofConn := m.count(func(_ Key, p *modelPeer) bool { return p.owner == a.From })
+	status := StatusUpdated
+	switch {
+	case a.Event == EventStopped && p == nil:
+		return StatusAbsent
+	case a.Event == EventStopped && p.owner != a.From:
+		return StatusNotOwner
+	case a.Event == EventStopped:
+		m.remove(a.Key, a.Peer)
+		return StatusRemoved
+	case p == nil:
+		all := m.count(func(Key, *modelPeer) bool { return true })
+		if all >= m.o.MaxPeers || ofConn >= m.o.MaxPeersPerConnection {
+			return StatusFull
+		}
+		if m.swarms[a.Key] == nil {
+			m.swarms[a.Key] = &modelSwarm{peers: make(map[ID]*modelPeer)}
+		}
+		p = &modelPeer{}
+		m.swarms[a.Key].peers[a.Peer] = p
+		status = StatusAdded
+	case p.owner != a.From:
+		if now-p.seen < m.o.MaxPeerAge && p.source != a.Source {
+			return StatusNotOwner
+		}
+		if ofConn >= m.o.MaxPeersPerConnection {
+			return StatusFull
+		}
+		status = StatusTakenOver
+	}
+	if a.Event == EventCompleted && !p.seeder && status != StatusAdded {
+		m.swarms[a.Key].downloaded++
+	}
+	seeder := a.Event == EventCompleted || a.Left == LeftZero || a.Left == LeftUnknown && p.seeder
+	*p = modelPeer{owner: a.From, source: a.Source, seen: now, seeder: seeder}
+	return status
+}
+
+// room makes place for one more offer of a sender who has already got some of this announce.
+func (m *model) room(now uint32, k Key, sender ID, already int) bool {
+	if len(m.offers) >= m.o.MaxPendingOffers {
+		m.expire(now, 1)
+	}
+	own := func(o modelOffer) bool { return o.key == k && o.sender == sender }
+	n := 0
+	for _, o := range m.offers {
+		if own(o) {
+			n++
+		}
+	}
+	if len(m.offers) < m.o.MaxPendingOffers && n < m.o.MaxPendingPerPeer {
+		return true
+	}
+	if n <= already {
+		return false
+	}
+	oldest := slices.IndexFunc(m.offers, own)
+	if now-m.offers[oldest].at >= m.o.MaxOfferAge {
+		m.expired++
+	} else {
+		m.pushedOut++
+	}
+	m.offers = slices.Delete(m.offers, oldest, oldest+1)
+	return true
+}
+
+func (m *model) expire(now uint32, budget int) {
+	for ; budget > 0 && len(m.offers) > 0 && now-m.offers[0].at >= m.o.MaxOfferAge; budget-- {
+		m.offers = m.offers[1:]
+		m.expired++
+	}
+}
+
+func (m *model) findOffer(k Key, sender, receiver, offer ID) int {
+	return slices.IndexFunc(m.offers, func(o modelOffer) bool {
+		return o.key == k && o.sender == sender && o.receiver == receiver && o.offer == offer
+	})
+}
+
+func (m *model) answer(now uint32, a *Answer) (Addr, AnswerStatus) {
+	p, to := m.peer(a.Key, a.Peer), m.peer(a.Key, a.To)
+	if p == nil || p.owner != a.From {
+		return Addr{}, AnswerNotPeer
+	}
+	if to == nil {
+		return Addr{}, AnswerNoPeer
+	}
+	i := m.findOffer(a.Key, a.To, a.Peer, a.Offer)
+	if i < 0 {
+		return Addr{}, AnswerNoOffer
+	}
+	at := m.offers[i].at
+	m.offers = slices.Delete(m.offers, i, i+1)
+	if now-at >= m.o.MaxOfferAge {
+		m.expired++
+		return Addr{}, AnswerNoOffer
+	}
+	return to.owner, AnswerRelay
+}
+
+func (m *model) gone(a Addr) int {
+	n := 0
+	for k, s := range m.swarms {
+		for id, p := range s.peers {
+			if p.owner == a {
+				m.remove(k, id)
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// pair drives a Table and its model with the same operations and compares them.
+type pair struct {
+	t     *testing.T
+	table *Table
+	model *model
+	now   uint32
+	step  int
+	what  string // the last operation, for messages
+
+	dice func(n int) int // the next choice from 0 to n-1
+	ids  int             // how many different peers take part
+}
+
+func (p *pair) fatalf(format string, args ...any) {
+	p.t.Helper()
+	p.t.Fatalf("step %d, %s: %s", p.step, p.what, fmt.Sprintf(format, args...))
+}
+
+func testID(kind byte, n int) ID {
+	return ID{0: kind, 1: byte(n), 2: byte(n >> 8), 3: byte(n >> 16), 19: kind}
+}
+
+func (p *pair) key() Key {
+	return Key{Hash: testID('h', p.dice(3)), Family: []uint8{0, 4, 6}[p.dice(3)]}
+}
+
+// addr chooses a connection. Its client's address depends on its place alone: see Announce.Source.
+func (p *pair) addr() (Addr, uint64) {
+	a := Addr{Index: uint32(p.dice(2 + p.ids/4)), Gen: uint32(p.dice(2)), Shard: uint16(p.dice(2))}
+	return a, uint64(a.Index%3) << 40
+}
+
+func (p *pair) announce() {
+	a := Announce{Key: p.key(), Peer: testID('p', p.dice(p.ids)), Left: Left(p.dice(3))}
+	a.From, a.Source = p.addr()
+	// The rightful owner announces more often than an impostor.
+	if old := p.model.peer(a.Key, a.Peer); old != nil && p.dice(4) > 0 {
+		a.From, a.Source = old.owner, old.source
+	}
+	a.Event = []Event{EventUpdate, EventUpdate, EventUpdate, EventCompleted, EventStopped}[p.dice(5)]
+	for range p.dice(6) {
+		a.Offers = append(a.Offers, testID('o', p.dice(5)))
+	}
+	p.what = fmt.Sprintf("announce %+v at %d", a, p.now)
+
+	before := []Target{{Peer: testID('x', 1)}}
+	result, targets := p.table.Announce(p.now, &a, before)
+	if targets[0] != before[0] {
+		p.fatalf("the targets that were there are overwritten")
+	}
+	want := Result{Status: p.model.change(p.now, &a)}
+	if s := p.model.swarms[a.Key]; s != nil {
+		want.Complete = uint32(p.model.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.seeder }))
+		want.Incomplete = uint32(len(s.peers)) - want.Complete
+	}
+	if result != want {
+		p.fatalf("result is %+v, want %+v", result, want)
+	}
+	p.checkTargets(&a, want.Status, targets[1:])
+}
+
+// checkTargets compares what an announce has relayed with what it should have, and notes the offers.
+func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
+	switch status {
+	case StatusAdded, StatusUpdated, StatusTakenOver:
+	default:
+		if len(targets) != 0 {
+			p.fatalf("offers are relayed with status %s", status)
+		}
+		return
+	}
+	peers := p.model.swarms[a.Key].peers
+	n := min(len(a.Offers), len(peers)-1, p.model.o.MaxPendingPerPeer)
+	seen := map[ID]bool{a.Peer: true}
+	quietSeen := 0
+	for i, to := range targets {
+		receiver := peers[to.Peer]
+		if i >= n || seen[to.Peer] || receiver == nil || receiver.owner != to.To {
+			p.fatalf("target %d, %+v, is not one of at most %d other peers", i, to, n)
+		}
+		seen[to.Peer] = true
+		if p.quiet(a.Key, to.Peer) {
+			quietSeen++
+		} else if quietSeen > 0 {
+			p.fatalf("fresh target %d comes after a quiet one", i)
+		}
+		at := p.model.findOffer(a.Key, a.Peer, to.Peer, a.Offers[i])
+		if at >= 0 {
+			p.model.offers = slices.Delete(p.model.offers, at, at+1)
+		} else if !p.model.room(p.now, a.Key, a.Peer, i) {
+			p.fatalf("target %d: there is no room to remember its offer", i)
+		}
+		p.model.offers = append(p.model.offers, modelOffer{a.Key, a.Peer, to.Peer, a.Offers[i], p.now})
+	}
+	if len(targets) < n && p.model.room(p.now, a.Key, a.Peer, len(targets)) {
+		p.fatalf("%d offers are relayed, want %d", len(targets), n)
+	}
+	for id := range peers {
+		if quietSeen > 0 && !seen[id] && !p.quiet(a.Key, id) {
+			p.fatalf("a quiet peer is chosen where a fresh one was left")
+		}
+	}
+}
+
+// quiet says how the table has marked a peer.
+func (p *pair) quiet(k Key, id ID) bool {
+	s := p.table.findSwarm(&k)
+	return p.table.peers.at(p.table.findPeer(s, &id)).place >= p.table.swarms.at(s).fresh
+}
+
+func (p *pair) answer() {
+	a := Answer{Key: p.key(), Peer: testID('p', p.dice(p.ids)), To: testID('p', p.dice(p.ids)), Offer: testID('o', p.dice(5))}
+	a.From, _ = p.addr()
+	// Most answers are to an offer that is there, or was.
+	if n := len(p.model.offers); n > 0 && p.dice(4) > 0 {
+		o := p.model.offers[p.dice(n)]
+		a = Answer{Key: o.key, Peer: o.receiver, To: o.sender, Offer: o.offer, From: a.From}
+		if r := p.model.peer(o.key, o.receiver); r != nil && p.dice(8) > 0 {
+			a.From = r.owner
+		}
+	}
+	p.what = fmt.Sprintf("answer %+v at %d", a, p.now)
+	for range 1 + p.dice(2) {
+		to, status := p.table.Answer(p.now, &a)
+		wantTo, wantStatus := p.model.answer(p.now, &a)
+		if to != wantTo || status != wantStatus {
+			p.fatalf("got %+v %s, want %+v %s", to, status, wantTo, wantStatus)
+		}
+	}
+}
+
+func (p *pair) gone() {
+	a, _ := p.addr()
+	p.what = fmt.Sprintf("gone %+v", a)
+	if got, want := p.table.Gone(a), p.model.gone(a); got != want {
+		p.fatalf("%d peers are removed, want %d", got, want)
+	}
+}
+
+func (p *pair) sweep(budget int) (work int) {
+	p.what = fmt.Sprintf("sweep of %d at %d", budget, p.now)
+	work = p.table.Sweep(p.now, budget)
+	if most := budget + p.model.o.MaxPendingPerPeer; work > most {
+		p.fatalf("touched %d entries", work)
+	}
+	p.model.expire(p.now, budget)
+	for k, s := range p.model.swarms {
+		for id, mp := range s.peers {
+			slot := p.table.findSwarm(&k)
+			if slot != 0 && p.table.findPeer(slot, &id) != 0 {
+				continue
+			}
+			if p.now-mp.seen < p.model.o.MaxQuietAge {
+				p.fatalf("a peer is removed after %d s", p.now-mp.seen)
+			}
+			p.model.agedOut++
+			p.model.remove(k, id)
+		}
+	}
+	return work
+}
+
+// pass sweeps until the table says that it is through, and checks that it is.
+func (p *pair) pass() {
+	for limit := p.table.Len() + 2; p.sweep(1+p.dice(20)) > 0; limit-- {
+		if limit == 0 {
+			p.fatalf("the pass does not end")
+		}
+	}
+	for k, s := range p.model.swarms {
+		for id, mp := range s.peers {
+			age := p.now - mp.seen
+			if age >= p.model.o.MaxQuietAge {
+				p.fatalf("a peer of %d s is still there", age)
+			}
+			if quiet := age >= p.model.o.MaxPeerAge; quiet != p.quiet(k, id) {
+				p.fatalf("a peer of %d s is marked %t, want %t", age, !quiet, quiet)
+			}
+		}
+	}
+}
+
+func (p *pair) compareCounts() {
+	m := p.model
+	all := func(Key, *modelPeer) bool { return true }
+	conns := make(map[Addr]bool)
+	quiet := 0
+	want := Counts{
+		Torrents: len(m.swarms), Peers: m.count(all), PendingOffers: len(m.offers),
+		Seeders:       m.count(func(_ Key, p *modelPeer) bool { return p.seeder }),
+		OffersExpired: m.expired, OffersPushedOut: m.pushedOut, PeersAgedOut: m.agedOut,
+	}
+	for k, s := range m.swarms {
+		for id, mp := range s.peers {
+			conns[mp.owner] = true
+			if p.quiet(k, id) {
+				quiet++
+				if p.now-mp.seen < m.o.MaxPeerAge {
+					p.fatalf("a fresh peer is marked quiet")
+				}
+			}
+		}
+	}
+	want.Connections, want.Quiet = len(conns), quiet
+	got := p.table.Counts()
+	want.Bytes = got.Bytes
+	if got != want {
+		p.fatalf("counts are\n%+v, want\n%+v", got, want)
+	}
+	for _, family := range []uint8{0, 4, 6} {
+		torrents := 0
+		for k := range m.swarms {
+			if k.Family == family {
+				torrents++
+			}
+		}
+		peers := m.count(func(k Key, _ *modelPeer) bool { return k.Family == family })
+		if gotTorrents, gotPeers := p.table.CountsByFamily(family); gotTorrents != torrents || gotPeers != peers {
+			p.fatalf("family %d: %d torrents and %d peers, want %d and %d", family, gotTorrents, gotPeers, torrents, peers)
+		}
+	}
+}
+
+func (p *pair) scrape() {
+	k := p.key()
+	p.what = fmt.Sprintf("scrape %+v", k)
+	c, i, d := p.table.Scrape(k)
+	got, want := [3]uint32{c, i, d}, [3]uint32{}
+	if s := p.model.swarms[k]; s != nil {
+		want[0] = uint32(p.model.count(func(of Key, p *modelPeer) bool { return of == k && p.seeder }))
+		want[1] = uint32(len(s.peers)) - want[0]
+		want[2] = s.downloaded
+	}
+	if got != want {
+		p.fatalf("got %v, want %v", got, want)
+	}
+}
+
+// one does one operation and compares what can be compared cheaply.
+func (p *pair) one() {
+	p.step++
+	switch d := p.dice(100); {
+	case d < 55:
+		p.announce()
+	case d < 75:
+		p.answer()
+	case d < 81:
+		p.gone()
+	case d < 85:
+		p.scrape()
+	case d < 93:
+		p.now += uint32(p.dice(4))
+	case d < 95:
+		p.now += uint32(p.dice(int(p.model.o.MaxQuietAge)))
+	case d < 99:
+		p.sweep(p.dice(30))
+	default:
+		p.pass()
+	}
+	p.compareCounts()
+}
+
+// drain removes everything, and checks that the table is as empty as it was at first.
+func (p *pair) drain() {
+	p.now += p.model.o.MaxQuietAge
+	p.pass()
+	p.compareCounts()
+	if p.table.Counts().Peers+p.table.Counts().PendingOffers != 0 {
+		p.fatalf("the table is not empty at the end: %+v", p.table.Counts())
+	}
+	checkTable(p.t, p.table)
+}
+
+func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
+	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, dice: dice, ids: ids}
+}
+
+// The table and the naive model give the same replies, counts and relays for any sequence of
+// announces, answers, closed connections, sweeps and jumps of time, under loose and tight limits.
+// A failing seed is printed and replays.
+func TestTableAgainstModel(t *testing.T) {
+	seeds, steps := 150, 8000
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(uint64(seed), 1))
+			o := Options{
+				Seed: [2]uint64{r.Uint64(), r.Uint64()}, MaxPeerAge: 10 + r.Uint32N(50), MaxOfferAge: 5 + r.Uint32N(50),
+				MaxPeersPerConnection: 1 + r.IntN(12), MaxPeers: 1 + r.IntN(60),
+				MaxPendingOffers: r.IntN(60), MaxPendingPerPeer: r.IntN(12),
+			}
+			o.MaxQuietAge = o.MaxPeerAge + r.Uint32N(100)
+			p := newPair(t, 2+r.IntN(40), o, r.IntN)
+			for i := range steps {
+				p.one()
+				if i%512 == 0 {
+					checkTable(t, p.table)
+				}
+			}
+			p.drain()
+		})
+	}
+}
+
+// The same comparison with operations that the fuzzer chooses.
+func FuzzTableAgainstModel(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{0, 10, 100, 1000, 4000} {
+		data := make([]byte, n)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		i := 0
+		dice := func(n int) int {
+			if i >= len(data) {
+				return 0
+			}
+			i++
+			return int(data[i-1]) % n
+		}
+		o := Options{
+			MaxPeerAge: 10, MaxQuietAge: 40, MaxOfferAge: 20, MaxPeersPerConnection: 1 + dice(8),
+			MaxPeers: 1 + dice(30), MaxPendingOffers: dice(30), MaxPendingPerPeer: dice(8),
+		}
+		p := newPair(t, 1+dice(30), o, dice)
+		for i < len(data) {
+			p.one()
+		}
+		p.drain()
+	})
+}
+
+// checkTable checks what must hold between the parts of a table at any time: each peer is where its
+// swarm and its connection say it is, each record is found by its hash, and no block of the pool is lost.
+func checkTable(t *testing.T, table *Table) {
+	t.Helper()
+	blocks := make(map[uint32]bool)
+	peersOf := func(l list) (slots []uint32) {
+		for i := range l.n {
+			slots = append(slots, *table.lists.entry(&l, i))
+		}
+		if l.n >= 2 {
+			blocks[l.ref] = true
+		}
+		for i := uint32(0); l.n > poolPageLen && i < (l.n+poolPageLen-1)/poolPageLen; i++ {
+			blocks[*table.lists.word(l.ref, i)] = true
+		}
+		return slots
+	}
+	inSwarms, inConns, quiet, seeders := 0, 0, 0, 0
+	for slot := range table.swarms.high {
+		s := table.swarms.at(slot + 1)
+		own := uint32(0)
+		for i, p := range peersOf(s.members) {
+			pr := table.peers.at(p)
+			if pr.swarm != slot+1 || pr.place != uint32(i) || table.findPeer(pr.swarm, &pr.id) != p {
+				t.Fatalf("swarm %d, member %d: peer %d is %+v", slot+1, i, p, pr)
+			}
+			if pr.seeder {
+				own++
+			}
+			inSwarms++
+		}
+		if own != s.seeders || s.fresh > s.members.n {
+			t.Fatalf("swarm %d has %d seeders and is %+v", slot+1, own, s)
+		}
+		seeders += int(own)
+		quiet += int(s.members.n - s.fresh)
+	}
+	for slot := range table.conns.high {
+		c := table.conns.at(slot + 1)
+		for i, p := range peersOf(c.peers()) {
+			if pr := table.peers.at(p); pr.conn != slot+1 || int(pr.connPlace) != i {
+				t.Fatalf("connection %d, entry %d: peer %d is %+v", slot+1, i, p, pr)
+			}
+			inConns++
+		}
+	}
+	if c := table.Counts(); inSwarms != c.Peers || inConns != c.Peers || quiet != c.Quiet || seeders != c.Seeders {
+		t.Fatalf("%d peers in swarms, %d in connections, %d quiet, %d seeders, but the counts are %+v",
+			inSwarms, inConns, quiet, seeders, c)
+	}
+	used := 0
+	for _, info := range table.lists.infos {
+		used += int(info.used)
+	}
+	if used != len(blocks) {
+		t.Fatalf("%d blocks of the pool are in use, %d in lists", used, len(blocks))
+	}
+}

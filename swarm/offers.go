@@ -1,0 +1,241 @@
+package swarm
+
+// Answer is one peer's answer to an offer that was relayed to it.
+type Answer struct {
+	Key   Key
+	Peer  ID // who answers
+	From  Addr
+	To    ID // who offered
+	Offer ID
+}
+
+// AnswerStatus says what becomes of an answer.
+type AnswerStatus uint8
+
+// The values of AnswerStatus.
+const (
+	AnswerRelay   AnswerStatus = iota // it goes to the connection of the peer that offered
+	AnswerNotPeer                     // From has no such peer in this swarm
+	AnswerNoPeer                      // the peer that offered is not in the swarm
+	AnswerNoOffer                     // the offer was never relayed from To to Peer, is answered already, or too old
+)
+
+var answerStatusNames = [...]string{"relay", "not a peer", "no such peer", "no such offer"}
+
+func (s AnswerStatus) String() string {
+	if int(s) < len(answerStatusNames) {
+		return answerStatusNames[s]
+	}
+	return "unknown status"
+}
+
+// offers remembers relayed offers until they are answered or too old. What is remembered of an offer is
+// a fingerprint, and an offer belongs to the peer that sent it: it is forgotten with it.
+type offers struct {
+	pending records[pending]
+	senders records[sender]
+	all     chain // all offers by time
+
+	expired   uint64
+	pushedOut uint64
+}
+
+// pending is one relayed offer. It is a member of two chains by time: of all offers and of its sender's.
+type pending struct {
+	fingerprint uint64 // keyed hash of the sender's slot, the receiver's peer id and the offer id
+	at          uint32 // when it was relayed
+	sender      uint32 // slot of its record in offers.senders
+	inAll       neighbours
+	inOwn       neighbours
+}
+
+// sender is a peer that has pending offers.
+type sender struct {
+	peer  uint32 // its slot in Table.peers
+	count uint32
+	own   chain
+}
+
+// chain is a sequence of pending offers, by slot, 0 if it is empty.
+type chain struct{ oldest, newest uint32 }
+
+// neighbours of a pending offer in a chain, by slot, 0 at the ends.
+type neighbours struct{ older, newer uint32 }
+
+func (o *offers) init(seed [2]uint64) {
+	o.pending.hash = func(p *pending) uint64 { return p.fingerprint }
+	o.senders.hash = func(s *sender) uint64 { return hashSender(seed, s.peer) }
+}
+
+func hashSender(seed [2]uint64, p uint32) uint64 {
+	h := newHash(seed, useSender)
+	h.word(uint64(p))
+	return h.sum()
+}
+
+// fingerprint names the offer that the peer at slot p has sent to a receiver.
+func (t *Table) fingerprint(p uint32, receiver, offer *ID) uint64 {
+	h := newHash(t.o.Seed, useOffer)
+	h.word(uint64(p))
+	h.id(receiver)
+	h.id(offer)
+	return h.sum()
+}
+
+// Answer says whether an answer is to be relayed, and to which connection. An offer can be answered
+// once, by the peer that it was relayed to, for less than Options.MaxOfferAge seconds.
+// Unless the status is AnswerRelay, the address means nothing.
+func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
+	s := t.findSwarm(&a.Key)
+	if s == 0 {
+		return Addr{}, AnswerNotPeer
+	}
+	p := t.findPeer(s, &a.Peer)
+	if p == 0 || t.conns.at(t.peers.at(p).conn).addr() != a.From {
+		return Addr{}, AnswerNotPeer
+	}
+	offerer := t.findPeer(s, &a.To)
+	if offerer == 0 {
+		return Addr{}, AnswerNoPeer
+	}
+	slot := t.offers.find(t.fingerprint(offerer, &a.Peer, &a.Offer))
+	if slot == 0 {
+		return Addr{}, AnswerNoOffer
+	}
+	if t.offers.tooOld(now, slot, t.o.MaxOfferAge) {
+		t.offers.expired++
+		t.offers.drop(slot)
+		return Addr{}, AnswerNoOffer
+	}
+	t.offers.drop(slot)
+	return t.conns.at(t.peers.at(offerer).conn).addr(), AnswerRelay
+}
+
+// remember notes an offer that the peer at slot p sends to a receiver; the same offer to the same
+// receiver again is renewed. If the peer or the table has as many pending offers as it may, the oldest
+// of this peer gives way, but not one of the already that were remembered for the same announce. It
+// reports false if there is none to give way: then the offer cannot be remembered.
+func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) bool {
+	o := &t.offers
+	f := t.fingerprint(p, receiver, offer)
+	if slot := o.find(f); slot != 0 {
+		own := o.pending.at(slot).sender
+		o.unchain(slot)
+		o.enchain(slot, own, now)
+		return true
+	}
+	if o.pending.len() >= t.o.MaxPendingOffers {
+		o.expire(now, 1, t.o.MaxOfferAge)
+	}
+	h := hashSender(t.o.Seed, p)
+	own := o.findSender(h, p)
+	count := uint32(0)
+	if own != 0 {
+		count = o.senders.at(own).count
+	}
+	if o.pending.len() >= t.o.MaxPendingOffers || int(count) >= t.o.MaxPendingPerPeer {
+		if count <= already {
+			return false
+		}
+		oldest := o.senders.at(own).own.oldest
+		if o.tooOld(now, oldest, t.o.MaxOfferAge) {
+			o.expired++
+		} else {
+			o.pushedOut++
+		}
+		o.drop(oldest)
+		own = o.findSender(h, p)
+	}
+	if own == 0 {
+		own = o.senders.insert(h, sender{peer: p})
+	}
+	o.enchain(o.pending.insert(f, pending{fingerprint: f}), own, now)
+	return true
+}
+
+func (o *offers) find(fingerprint uint64) uint32 {
+	return o.pending.find(fingerprint, func(p *pending) bool { return p.fingerprint == fingerprint })
+}
+
+func (o *offers) findSender(h uint64, p uint32) uint32 {
+	return o.senders.find(h, func(s *sender) bool { return s.peer == p })
+}
+
+func (o *offers) tooOld(now, slot, maxAge uint32) bool { return now-o.pending.at(slot).at >= maxAge }
+
+// enchain makes the offer at a slot the newest, of all and of its sender.
+func (o *offers) enchain(slot, own, now uint32) {
+	p, s := o.pending.at(slot), o.senders.at(own)
+	p.at, p.sender = now, own
+	s.count++
+	p.inAll = neighbours{older: o.all.newest}
+	if o.all.newest == 0 {
+		o.all.oldest = slot
+	} else {
+		o.pending.at(o.all.newest).inAll.newer = slot
+	}
+	o.all.newest = slot
+	p.inOwn = neighbours{older: s.own.newest}
+	if s.own.newest == 0 {
+		s.own.oldest = slot
+	} else {
+		o.pending.at(s.own.newest).inOwn.newer = slot
+	}
+	s.own.newest = slot
+}
+
+// unchain takes the offer at a slot out of both its chains.
+func (o *offers) unchain(slot uint32) {
+	p := o.pending.at(slot)
+	s := o.senders.at(p.sender)
+	s.count--
+	older, newer := &o.all.oldest, &o.all.newest
+	if p.inAll.older != 0 {
+		older = &o.pending.at(p.inAll.older).inAll.newer
+	}
+	if p.inAll.newer != 0 {
+		newer = &o.pending.at(p.inAll.newer).inAll.older
+	}
+	*older, *newer = p.inAll.newer, p.inAll.older
+	older, newer = &s.own.oldest, &s.own.newest
+	if p.inOwn.older != 0 {
+		older = &o.pending.at(p.inOwn.older).inOwn.newer
+	}
+	if p.inOwn.newer != 0 {
+		newer = &o.pending.at(p.inOwn.newer).inOwn.older
+	}
+	*older, *newer = p.inOwn.newer, p.inOwn.older
+}
+
+// drop forgets the offer at a slot, and its sender if it was the last one.
+func (o *offers) drop(slot uint32) {
+	own := o.pending.at(slot).sender
+	o.unchain(slot)
+	o.pending.remove(slot)
+	if o.senders.at(own).count == 0 {
+		o.senders.remove(own)
+	}
+}
+
+// expire forgets at most budget offers that are too old, the oldest first, and returns how many.
+func (o *offers) expire(now uint32, budget int, maxAge uint32) int {
+	n := 0
+	for ; n < budget && o.all.oldest != 0 && o.tooOld(now, o.all.oldest, maxAge); n++ {
+		o.drop(o.all.oldest)
+	}
+	o.expired += uint64(n)
+	return n
+}
+
+// forget drops all offers of the peer that was at slot p and returns how many there were.
+func (o *offers) forget(seed [2]uint64, p uint32) int {
+	own := o.findSender(hashSender(seed, p), p)
+	if own == 0 {
+		return 0
+	}
+	n := int(o.senders.at(own).count)
+	for range n {
+		o.drop(o.senders.at(own).own.oldest)
+	}
+	return n
+}

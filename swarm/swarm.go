@@ -1,0 +1,368 @@
+package swarm
+
+// Left says what an announce told about the bytes its peer has yet to download.
+type Left uint8
+
+// The values of Left.
+const (
+	LeftUnknown Left = iota // not said: a known peer stays what it is, a new one is a leecher
+	LeftZero                // nothing: a seeder
+	LeftMore                // something: a leecher
+)
+
+// Event is what an announce reports.
+type Event uint8
+
+// The values of Event.
+const (
+	EventUpdate    Event = iota // the peer is there
+	EventStopped                // the peer leaves
+	EventCompleted              // the peer has the whole torrent: a seeder, whatever Left says
+)
+
+// Announce is one peer's message about one torrent.
+type Announce struct {
+	Key    Key
+	Peer   ID
+	From   Addr
+	Source uint64 // keyed hash of the client's IP address, the same in all announces of one connection
+	Left   Left
+	Event  Event
+	Offers []ID // ids of the offers that may be relayed; only read, not kept
+}
+
+// Status says what an announce has done.
+type Status uint8
+
+// The values of Status.
+const (
+	StatusUpdated   Status = iota // the peer was there and belongs to From
+	StatusAdded                   // the peer is new
+	StatusRemoved                 // the peer has stopped and is gone
+	StatusAbsent                  // the peer has stopped but was not there
+	StatusNotOwner                // the peer belongs to another connection: nothing changed, nothing is relayed
+	StatusTakenOver               // the peer belonged to another connection and belongs to From now
+	StatusFull                    // the table or the connection has as many peers as it may: nothing changed
+)
+
+var statusNames = [...]string{"updated", "added", "removed", "absent", "not owner", "taken over", "full"}
+
+func (s Status) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "unknown status"
+}
+
+// Result is what an announce is answered with: the seeders and leechers of the swarm after it, the
+// announcing peer included, and what it has done.
+type Result struct {
+	Complete, Incomplete uint32
+	Status               Status
+}
+
+// peer is one peer id in one swarm.
+type peer struct {
+	id        ID
+	swarm     uint32 // slot of its swarm
+	conn      uint32 // slot of its connection; 0 in a free record only
+	seen      uint32 // when it last announced
+	place     uint32 // its entry in swarm.members
+	connPlace uint16 // its entry in its connection's list
+	seeder    bool
+}
+
+// swarm is one torrent, or the peers of one IP version in it. A swarm has at least one peer.
+type swarm struct {
+	hash       ID
+	members    list   // slots of the peers: first the fresh ones, then the quiet ones
+	fresh      uint32 // how many of the members are fresh
+	seeders    uint32
+	downloaded uint32
+	family     uint8
+}
+
+func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
+
+// maxListInConn is how many peers a connection can have: conn counts them in 16 bits.
+const maxListInConn = 1<<16 - 1
+
+// conn is a connection that has at least one peer.
+type conn struct {
+	index, gen uint32 // see Addr
+	source     uint32 // 32 bits of Announce.Source: a stranger cannot aim at them, for the hash is keyed
+	ref        uint32 // with n: the list of the slots of its peers
+	shard      uint16 // see Addr
+	n          uint16
+}
+
+func (c *conn) addr() Addr                        { return Addr{Index: c.index, Gen: c.gen, Shard: c.shard} }
+func (c *conn) peers() list                       { return list{ref: c.ref, n: uint32(c.n)} }
+func (c *conn) setPeers(l list)                   { c.ref, c.n = l.ref, uint16(l.n) }
+func shortSource(s uint64) uint32                 { return uint32(s>>32) ^ uint32(s) }
+func (t *Table) quietAt(now uint32, p *peer) bool { return now-p.seen >= t.o.MaxPeerAge }
+
+func (t *Table) hashPeer(s uint32, id *ID) uint64 {
+	h := newHash(t.o.Seed, usePeer)
+	h.word(uint64(s))
+	h.id(id)
+	return h.sum()
+}
+
+func (t *Table) hashSwarm(k *Key) uint64 {
+	h := newHash(t.o.Seed, useSwarm)
+	h.word(uint64(k.Family))
+	h.id(&k.Hash)
+	return h.sum()
+}
+
+func (t *Table) hashConn(a Addr) uint64 {
+	h := newHash(t.o.Seed, useConn)
+	h.word(uint64(a.Index)<<32 | uint64(a.Gen))
+	h.word(uint64(a.Shard))
+	return h.sum()
+}
+
+func (t *Table) findPeer(s uint32, id *ID) uint32 {
+	return t.peers.find(t.hashPeer(s, id), func(p *peer) bool { return p.swarm == s && p.id == *id })
+}
+
+func (t *Table) findSwarm(k *Key) uint32 {
+	return t.swarms.find(t.hashSwarm(k), func(s *swarm) bool { return s.hash == k.Hash && s.family == k.Family })
+}
+
+func (t *Table) findConn(a Addr) uint32 {
+	return t.conns.find(t.hashConn(a), func(c *conn) bool { return c.addr() == a })
+}
+
+// Announce updates the swarm and relays offers: a.Offers[i] goes to the i-th Target that is appended to
+// targets. The targets are a uniform random sample without replacement of the other peers of the swarm,
+// never the sender's peer id; quiet peers are taken only when the fresh ones do not suffice. There are
+// fewer targets than offers when there are fewer other peers, or when an offer cannot be remembered
+// (see Options.MaxPendingOffers): then it and those after it are not relayed.
+//
+// now is in seconds since an arbitrary start and never goes back. Nothing of a is kept.
+func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {
+	s := t.findSwarm(&a.Key)
+	p := uint32(0)
+	if s != 0 {
+		p = t.findPeer(s, &a.Peer)
+	}
+	var status Status
+	switch {
+	case a.Event == EventStopped:
+		status = t.stop(a, p)
+	case p == 0:
+		s, p, status = t.join(now, a, s)
+	default:
+		status = t.update(now, a, p)
+	}
+	switch status {
+	case StatusAdded, StatusUpdated, StatusTakenOver:
+		targets = t.relay(now, a, p, targets)
+	}
+	r := Result{Status: status}
+	// A swarm that has just lost its last peer is a cleared record and counts nobody.
+	if s != 0 {
+		sw := t.swarms.at(s)
+		r.Complete, r.Incomplete = sw.seeders, sw.members.n-sw.seeders
+	}
+	return r, targets
+}
+
+// stop removes the peer at slot p, 0 if there is none, when it belongs to the sender.
+func (t *Table) stop(a *Announce, p uint32) Status {
+	if p == 0 {
+		return StatusAbsent
+	}
+	if t.conns.at(t.peers.at(p).conn).addr() != a.From {
+		return StatusNotOwner
+	}
+	t.leave(p)
+	return StatusRemoved
+}
+
+// join adds a new peer to the swarm at slot s, or to a new swarm if s is 0.
+func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uint32, status Status) {
+	if t.peers.len() >= t.o.MaxPeers {
+		return s, 0, StatusFull
+	}
+	c := t.connWithRoom(a)
+	if c == 0 {
+		return s, 0, StatusFull
+	}
+	family := &t.families[familyIndex(a.Key.Family)]
+	if s == 0 {
+		s = t.swarms.insert(t.hashSwarm(&a.Key), swarm{hash: a.Key.Hash, family: a.Key.Family})
+		family.torrents++
+	}
+	family.peers++
+	p := t.peers.insert(t.hashPeer(s, &a.Peer), peer{id: a.Peer, swarm: s, seen: now})
+	t.attach(p, c)
+	sw := t.swarms.at(s)
+	t.peers.at(p).place = sw.members.n
+	t.lists.push(&sw.members, p)
+	t.swap(sw, sw.members.n-1, sw.fresh)
+	sw.fresh++
+	if a.Left == LeftZero || a.Event == EventCompleted {
+		t.setSeeder(p, true)
+	}
+	return s, p, StatusAdded
+}
+
+// update notes that the peer at slot p has announced, if it belongs to the sender or may be taken over.
+func (t *Table) update(now uint32, a *Announce, p uint32) Status {
+	pr := t.peers.at(p)
+	owner := t.conns.at(pr.conn)
+	status := StatusUpdated
+	if owner.addr() != a.From {
+		if !t.quietAt(now, pr) && owner.source != shortSource(a.Source) {
+			return StatusNotOwner
+		}
+		c := t.connWithRoom(a)
+		if c == 0 {
+			return StatusFull
+		}
+		t.detach(p)
+		t.attach(p, c)
+		status = StatusTakenOver
+	}
+	pr.seen = now
+	t.setFresh(p, true)
+	switch {
+	case a.Event == EventCompleted:
+		if !pr.seeder {
+			t.swarms.at(pr.swarm).downloaded++
+		}
+		t.setSeeder(p, true)
+	case a.Left == LeftZero:
+		t.setSeeder(p, true)
+	case a.Left == LeftMore:
+		t.setSeeder(p, false)
+	}
+	return status
+}
+
+// connWithRoom returns the slot of the sender's connection, which is noted if it is new, or 0 if the
+// connection has as many peers as it may.
+func (t *Table) connWithRoom(a *Announce) uint32 {
+	if c := t.findConn(a.From); c != 0 {
+		if int(t.conns.at(c).n) >= t.o.MaxPeersPerConnection {
+			return 0
+		}
+		return c
+	}
+	if t.o.MaxPeersPerConnection == 0 {
+		return 0
+	}
+	return t.conns.insert(t.hashConn(a.From), conn{
+		index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: shortSource(a.Source),
+	})
+}
+
+// attach gives the peer at slot p to the connection at slot c.
+func (t *Table) attach(p, c uint32) {
+	owner, pr := t.conns.at(c), t.peers.at(p)
+	pr.conn, pr.connPlace = c, owner.n
+	l := owner.peers()
+	t.lists.push(&l, p)
+	owner.setPeers(l)
+}
+
+// detach takes the peer at slot p from its connection and forgets the connection if that was its last.
+func (t *Table) detach(p uint32) {
+	pr := t.peers.at(p)
+	owner := t.conns.at(pr.conn)
+	l := owner.peers()
+	last := *t.lists.entry(&l, l.n-1)
+	*t.lists.entry(&l, uint32(pr.connPlace)) = last
+	t.peers.at(last).connPlace = pr.connPlace
+	t.lists.pop(&l)
+	owner.setPeers(l)
+	if l.n == 0 {
+		t.conns.remove(pr.conn)
+	}
+}
+
+// setSeeder makes the peer at slot p a seeder or a leecher.
+func (t *Table) setSeeder(p uint32, seeder bool) {
+	pr := t.peers.at(p)
+	if pr.seeder == seeder {
+		return
+	}
+	pr.seeder = seeder
+	if seeder {
+		t.swarms.at(pr.swarm).seeders++
+		t.seeders++
+	} else {
+		t.swarms.at(pr.swarm).seeders--
+		t.seeders--
+	}
+}
+
+// setFresh moves the peer at slot p among the fresh or the quiet members of its swarm.
+func (t *Table) setFresh(p uint32, fresh bool) {
+	pr := t.peers.at(p)
+	sw := t.swarms.at(pr.swarm)
+	if pr.place < sw.fresh == fresh {
+		return
+	}
+	if fresh {
+		t.swap(sw, pr.place, sw.fresh)
+		sw.fresh++
+		t.quiet--
+	} else {
+		sw.fresh--
+		t.swap(sw, pr.place, sw.fresh)
+		t.quiet++
+	}
+}
+
+// swap exchanges two members of a swarm.
+func (t *Table) swap(sw *swarm, i, j uint32) {
+	if i == j {
+		return
+	}
+	a, b := t.lists.entry(&sw.members, i), t.lists.entry(&sw.members, j)
+	*a, *b = *b, *a
+	t.peers.at(*a).place, t.peers.at(*b).place = i, j
+}
+
+// leave removes the peer at slot p, its pending offers, and its swarm and connection if it was their
+// last. It returns how many pending offers there were.
+func (t *Table) leave(p uint32) int {
+	t.setSeeder(p, false)
+	t.setFresh(p, false) // a quiet member can be exchanged with the last one
+	t.quiet--
+	pr := t.peers.at(p)
+	s := pr.swarm
+	sw := t.swarms.at(s)
+	t.swap(sw, pr.place, sw.members.n-1)
+	t.lists.pop(&sw.members)
+	family := &t.families[familyIndex(sw.family)]
+	family.peers--
+	if sw.members.n == 0 {
+		family.torrents--
+		t.swarms.remove(s)
+	}
+	t.detach(p)
+	t.peers.remove(p)
+	return t.offers.forget(t.o.Seed, p)
+}
+
+// Gone says that a connection is closed: all peers that still belong to it are removed. It returns how
+// many there were. Connections of another generation in the same place are not touched. The work is
+// bounded by Options.MaxPeersPerConnection peers and their pending offers.
+func (t *Table) Gone(a Addr) int {
+	c := t.findConn(a)
+	if c == 0 {
+		return 0
+	}
+	owner := t.conns.at(c)
+	n := int(owner.n)
+	for range n {
+		l := owner.peers()
+		t.leave(*t.lists.entry(&l, l.n-1))
+	}
+	return n
+}

@@ -1,0 +1,40 @@
+package swarm
+
+// Sweep does a slice of housekeeping: it forgets offers that are too old to be answered, marks peers
+// that have become quiet, and removes those that have been quiet for too long. It goes on where the
+// last call stopped, touches at most about budget entries (a removed peer's pending offers may come on
+// top) and returns how many it has touched. It returns 0 when a whole pass is done at this now.
+//
+// A caller that wants a whole pass in n calls gives each a budget of at least Len()/n.
+func (t *Table) Sweep(now uint32, budget int) int {
+	work := t.offers.expire(now, budget, t.o.MaxOfferAge)
+	if now != t.sweptAt {
+		t.sweptAt, t.swept = now, 0
+	}
+	for work < budget && t.swept < t.peers.high {
+		t.cursor = t.cursor%t.peers.high + 1
+		t.swept++
+		work += 1 + t.age(now, t.cursor)
+	}
+	return work
+}
+
+// Len returns how many entries a whole pass of Sweep touches at most: the pending offers, and all records
+// of peers that were ever in use at the same time.
+func (t *Table) Len() int { return int(t.peers.high) + t.offers.pending.len() }
+
+// age does what time asks for at one slot, and returns the pending offers it has dropped.
+func (t *Table) age(now, p uint32) int {
+	pr := t.peers.at(p)
+	if pr.conn == 0 {
+		return 0
+	}
+	if now-pr.seen >= t.o.MaxQuietAge {
+		t.agedOut++
+		return t.leave(p)
+	}
+	if t.quietAt(now, pr) {
+		t.setFresh(p, false)
+	}
+	return 0
+}

@@ -6,9 +6,7 @@
 // of the tracker turns a Config into their options.
 package config
 
-import (
-	"net/netip"
-)
+import "net/netip"
 
 // Config holds one value for each key of the configuration file: fields for the keys at the top of the file and one
 // struct per section. Durations are whole seconds, sizes are bytes, unless a field says otherwise. A Config that came
@@ -106,7 +104,7 @@ type IOUring struct {
 	DeferTaskrun      Tri `toml:"defer_taskrun"`      // Linux 6.1, needs SingleIssuer
 	RegisteredRing    Tri `toml:"registered_ring"`    // Linux 5.18
 	RegisteredBuffers Tri `toml:"registered_buffers"` // Linux 5.1
-	FixedSend         Tri `toml:"fixed_send"`         // Linux 6.0, needs RegisteredBuffers
+	FixedSend         Tri `toml:"fixed_send"`         // needs RegisteredBuffers
 	TimedWait         Tri `toml:"timed_wait"`         // Linux 5.11
 	MinWait           Tri `toml:"min_wait"`           // Linux 6.12, needs TimedWait
 

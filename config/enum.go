@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Tri says how an optional kernel feature is chosen.
 type Tri uint8
@@ -57,9 +54,4 @@ func word(words []string, i uint8) string {
 		return fmt.Sprintf("invalid(%d)", i)
 	}
 	return words[i]
-}
-
-// wordIndex returns the index of s in words, or -1.
-func wordIndex(words []string, s string) int {
-	return slices.Index(words, s)
 }

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMistakes proves that each kind of mistake is told in the words and at the place that are expected, and nothing
+// else with it.
+func TestMistakes(t *testing.T) {
+	f := func(file string, want ...string) {
+		t.Helper()
+		_, err := Load("f", []byte(file))
+		got := fmt.Sprint(err)
+		if err != nil {
+			got = "f:" + strings.ReplaceAll(strings.TrimPrefix(got, "f:"), "\nf:", "\n")
+		}
+		if want := "f:" + strings.Join(want, "\n"); got != want {
+			t.Errorf("in the file\n%s\ngot\n%s\nwant\n%s", file, got, want)
+		}
+	}
+
+	// Names.
+	f("[network]\nadress = 1", `2:1: unknown key "network.adress": did you mean "network.address"?`)
+	f("address = 1", `1:1: unknown key "address": did you mean "network.address"?`)
+	f("[protocol]\nmax_peer_age = 1", `2:1: unknown key "protocol.max_peer_age": did you mean "cleaning.max_peer_age"?`)
+	f("nonsense = 1", `1:1: unknown key "nonsense": no known name is similar, -p prints them all`)
+	f(strings.Repeat("x", 99)+" = 1",
+		`1:1: unknown key "`+strings.Repeat("x", 60)+`…": no known name is similar, -p prints them all`)
+	f("\"network.address\" = 1",
+		`1:1: unknown key "\"network.address\"": did you mean "network.address"?`)
+	f("[netwrk]\naddress = 1\n[cleanin]", `1:2: unknown section [netwrk]: did you mean [network]?`,
+		`3:2: unknown section [cleanin]: did you mean [cleaning]?`)
+	f("[network.address]", `1:2: network.address is a key and not a section: write network.address = …`)
+	f("[[network]]", "1:3: there is one section [network]: write it with single brackets")
+	f("network = 1", "1:1: network is a section and not a key: write [network] and its keys below")
+	f("swarm_workers = 1\nswarm_workers = 2", "2:1: swarm_workers has been set in line 1 already")
+	f("network.only_ipv6 = false\n[network]\n only_ipv6 = true", "3:2: network.only_ipv6 has been set in line 1 already")
+	f("[network]\n[protocol]\n[network]", "3:2: the section [network] has begun in line 1 already: put its keys there")
+
+	// Types.
+	f("[network]\ntcp_backlog  =  'é'", `2:17: network.tcp_backlog must be a whole number, not "é"`)
+	f("access_list = { path = 'éé', mode = 1 }", `1:37: access_list.mode must be one of "off", "allow", "deny", not 1`)
+	f("socket_workers = 1.5", "1:18: socket_workers must be a whole number, not 1.5")
+	f("socket_workers = 2026-01-01", "1:18: socket_workers must be a whole number, not 2026-01-01")
+	f("socket_workers = [1]", "1:18: socket_workers must be a whole number, not a list")
+	f("socket_workers = {}", "1:18: socket_workers must be a whole number, not a table")
+	f("socket_workers = 007", "1:18: the line is not TOML: integers cannot have leading zeroes")
+	f("socket_workers = 1__0", "1:19: the line is not TOML: number must have at least one digit between underscores")
+	f("socket_workers = 99999999999999999999",
+		"1:18: socket_workers must be a whole number, but 99999999999999999999 is too large")
+	f("cpu_pinning.active = 'yes'", `1:22: cpu_pinning.active must be true or false, not "yes"`)
+	f("access_list.path = 1", "1:20: access_list.path must be text in quotes, not 1")
+	f("io_uring.min_wait = 'on'", `1:21: io_uring.min_wait must be one of "auto", "off", "require", not "on"`)
+	f("io_uring.min_wait = true", `1:21: io_uring.min_wait must be one of "auto", "off", "require", not true`)
+	f("log_level = 'INFO'",
+		`1:13: log_level must be one of "off", "error", "warn", "info", "debug", "trace", not "INFO"`)
+	const address = `network.address must be an IP address and a port, such as "0.0.0.0:3000" or "[::]:3000", `
+	for _, bad := range []string{"localhost:3000", "0.0.0.0", ":3000", "::1:3000", "1.2.3.4:65536", ""} {
+		f("network.address = '"+bad+"'", fmt.Sprintf("1:19: %sbut %q is not one", address, bad))
+	}
+	f("network.address = 3000", "1:19: "+address+"not 3000")
+
+	// Text that is not TOML.
+	f("socket_workers 1\nswarm_workers = ''", "1:16: the line is not TOML: expected '=' after key",
+		`2:17: swarm_workers must be a whole number, not ""`)
+	f("[network\naddress = 1\n[cleaning]\nmax_offer_age = 0", "1:9: the line is not TOML: expected ']' to close table name",
+		"4:17: cleaning.max_offer_age is 0, but must be from 1 to 100000000")
+	f("swarm_workers = ", "1:16: the line is not TOML: expected value, not end of input")
+	f("a = \"\xff\"", "1:6: the line is not TOML: invalid UTF-8 character in basic string")
+}
+
+// TestWrongValues proves that values which are well written but cannot be are refused: out of range, of a function that
+// is not there, or against another key.
+func TestWrongValues(t *testing.T) {
+	f := func(file, want string) {
+		t.Helper()
+		if _, err := Load("f", []byte(file)); fmt.Sprint(err) != "f:"+want {
+			t.Errorf("in the file\n%s\ngot\n%v\nwant\nf:%s", file, err, want)
+		}
+	}
+	f("socket_workers = 257", "1:18: socket_workers is 257, but must be from 0 to 256")
+	f("socket_workers = -1", "1:18: socket_workers is -1, but must be from 0 to 256")
+	f("io_uring.entries = 5000", "1:20: io_uring.entries is 5000, but must be a power of two from 64 to 32768")
+	f("cleaning.max_connection_idle = 0",
+		"1:32: cleaning.max_connection_idle is 0, but must be from 2 to 100000000")
+	f("protocol.max_offers = 100_000", "1:23: protocol.max_offers is 100000, but must be from 0 to 1024")
+	f("network.websocket_max_message_size = 1_000_000_000",
+		"1:38: network.websocket_max_message_size is 1000000000, but must be from 1024 to 16777216")
+
+	f("network.enable_tls = true", "1:22: network.enable_tls is true, but this version has no TLS: "+
+		"only the default, false, is accepted")
+	f("access_list.mode = 'deny'", `1:20: access_list.mode is "deny", but this version has no access list: `+
+		`only the default, "off", is accepted`)
+
+	f("network.ping_interval = 180", "1:25: cleaning.max_connection_idle is 180, but must be at least 181, "+
+		"one more than network.ping_interval")
+	f("cleaning.max_quiet_peer_age = 179", "1:31: cleaning.max_quiet_peer_age is 179, but must be at least 180, "+
+		"as much as cleaning.max_peer_age")
+	f("limits.pending_offers_per_peer = 9", "1:34: limits.pending_offers_per_peer is 9, but must be at least 10, "+
+		"as much as protocol.max_offers")
+	f("io_uring.mailbox_size = 262144", "1:25: io_uring.mailbox_size is 262144, but must be at least 524288, "+
+		"four times network.websocket_max_message_size")
+	f("io_uring.assembly_memory = 100000", "1:28: io_uring.assembly_memory is 100000, but must be at least 131072, "+
+		"as much as network.websocket_max_message_size")
+	f("io_uring.send_memory = 65536\nnetwork.websocket_write_buffer_size = 65537",
+		"1:24: io_uring.send_memory is 65536, but must be at least 65537, as much as network.websocket_write_buffer_size")
+	f("network.only_ipv6 = true", "1:21: network.only_ipv6 is true, but network.address is the IPv4 address 0.0.0.0")
+	f("network.only_ipv6 = true\nnetwork.address = '[::ffff:10.0.0.1]:1'",
+		"1:21: network.only_ipv6 is true, but network.address is the IPv4 address 10.0.0.1")
+	for need, needed := range map[string]string{
+		"multishot_receive": "buffer_ring", "defer_taskrun": "single_issuer",
+		"fixed_send": "registered_buffers", "min_wait": "timed_wait",
+	} {
+		f(fmt.Sprintf("[io_uring]\n%s = 'off'\n%s = 'require'", needed, need),
+			fmt.Sprintf(`3:%d: io_uring.%s is "require", but needs io_uring.%s, which is "off"`, len(need)+4, need, needed))
+	}
+}
+
+// TestLaterKeys proves that each key whose function is missing is refused, by name, at any value but its default, and
+// that the keys which only matter together with them are free.
+func TestLaterKeys(t *testing.T) {
+	for _, row := range later {
+		value := `"else"`
+		switch field := Default().fields()[row.key]; field.Interface().(type) {
+		case bool:
+			value = "true"
+		case int:
+			value = "1"
+		case AccessListMode:
+			value = `"allow"`
+		}
+		_, err := Load("f", []byte(row.key+" = "+value))
+		if err == nil || !strings.Contains(err.Error(), row.key+" is "+value+", but this version has no ") {
+			t.Errorf("%s = %s: got %v", row.key, value, err)
+		}
+	}
+	mustLoad(t, []byte("privileges = { chroot_path = '/', group = 'g', user = 'u' }\naccess_list.path = '/list'\n"+
+		"metrics = { prometheus_endpoint_address = '[::1]:1', torrent_count_update_interval = 1 }"))
+}
+
+// TestAllMistakesAtOnce proves that a file with many mistakes gives all of them, in the order of the file, and that a
+// key which is wrong already is not blamed for what follows from that.
+func TestAllMistakesAtOnce(t *testing.T) {
+	file, err := os.ReadFile("testdata/mistakes.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/mistakes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load("mistakes.toml", file)
+	if got := fmt.Sprint(err) + "\n"; got != string(want) {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestManyMistakes proves that neither the error nor the work grows without bound.
+func TestManyMistakes(t *testing.T) {
+	for _, line := range []string{"a = \"\"\"\n", "swarm_workers = 1\n", "x = 1\n", "[a]\n", "[network]\n"} {
+		_, err := Load("f", []byte(strings.Repeat(line, maxFileSize/len(line))))
+		if lines := strings.Count(fmt.Sprint(err), "\n"); lines > maxMistakes {
+			t.Errorf("%q many times: the error has %d lines more than one", line, lines)
+		}
+	}
+	_, err := Load("f", make([]byte, maxFileSize+1))
+	want := "f:1:1: the file has 1048577 bytes, but a configuration has at most 1048576"
+	if fmt.Sprint(err) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// FuzzLoad proves that no file makes Load panic, that a file is either an error with a place in each line or a
+// configuration that prints, loads and prints as the same bytes.
+func FuzzLoad(f *testing.F) {
+	f.Add(defaultTOML)
+	for _, name := range []string{"testdata/aquatic_ws-0.9.toml", "testdata/mistakes.toml"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("network = { address = \"[::1]:1\", # comment\n }\r\n[io_uring]\nentries = 0x40\n"))
+	f.Add([]byte("a.\"b\".'c' = [1, {d = 1979-05-27T07:32:00Z}]\n[[network]]\n[network.x]\n\"\" = '''\n'''"))
+	f.Add([]byte("access_list.path = \"\\u00e9\\n\\\"\\\\\"\nprivileges.user = \"\"\"a\nb\"\"\"\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Load("f", data)
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "f:") {
+					t.Fatalf("a line without a place: %q", line)
+				}
+			}
+			return
+		}
+		once := c.AppendTOML(nil)
+		again, err := Load("printed", once)
+		if err != nil {
+			t.Fatalf("the print is wrong: %s\n%s", err, once)
+		}
+		if string(again.AppendTOML(nil)) != string(once) {
+			t.Fatalf("the second print differs from\n%s", once)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mustLoad loads a file that must be right.
+func mustLoad(t *testing.T, data []byte) *Config {
+	t.Helper()
+	c, err := Load("test.toml", data)
+	if err != nil {
+		t.Fatalf("unexpected error:\n%s", err)
+	}
+	return c
+}
+
+// TestDefault proves that the annotated file and the defaults of the program are the same.
+func TestDefault(t *testing.T) {
+	c := mustLoad(t, DefaultTOML())
+	c.set = nil
+	if want := Default(); !reflect.DeepEqual(c, want) {
+		t.Errorf("default.toml differs from Default():\n got %+v\nwant %+v", *c, *want)
+	}
+	if c := mustLoad(t, nil); !bytes.Equal(c.AppendTOML(nil), DefaultTOML()) {
+		t.Error("an empty file does not give the defaults")
+	}
+}
+
+// TestDefaultTOMLIsCopied proves that a caller who changes the bytes it was given changes nothing else.
+func TestDefaultTOMLIsCopied(t *testing.T) {
+	clear(DefaultTOML())
+	mustLoad(t, DefaultTOML())
+	if DefaultTOML()[0] != '#' {
+		t.Error("DefaultTOML returned its own memory")
+	}
+}
+
+// TestPrintParsePrint proves that printing, parsing and printing again gives the same bytes: of the defaults, of a file
+// with odd text, and appended to what is already there.
+func TestPrintParsePrint(t *testing.T) {
+	c := Default()
+	c.AccessList.Path = "a \"quoted\" \\path\\ with\ttab, \x01, \x7f, newline\n, é and 🦀"
+	c.Network.Address = netip.MustParseAddrPort("[fe80::1%eth0]:3000")
+	c.Limits.MaxPeers = 123
+	for _, c := range []*Config{Default(), c} {
+		once := c.AppendTOML(nil)
+		again := mustLoad(t, once).AppendTOML([]byte("before\n"))
+		if string(again) != "before\n"+string(once) {
+			t.Errorf("second print differs:\n%s\nfirst:\n%s", again, once)
+		}
+	}
+}
+
+// other returns a value of the key that is allowed and not its default, as TOML.
+func other(key string, field reflect.Value) string {
+	special := map[string]string{
+		"network.only_ipv6":                   "true", // with the IPv6 address below
+		"network.address":                     `"[::1]:0"`,
+		"metrics.prometheus_endpoint_address": `"127.0.0.1:9100"`,
+		"log_level":                           `"trace"`,
+	}
+	if value, ok := special[key]; ok {
+		return value
+	}
+	switch v := field.Interface().(type) {
+	case bool:
+		return fmt.Sprint(!v)
+	case string:
+		return `"else"`
+	case Tri:
+		return `"require"`
+	}
+	i := slices.IndexFunc(ranges, func(r rangeOf) bool { return r.key == key })
+	value := ranges[i].max
+	if key == "network.ping_interval" || key == "cleaning.max_peer_age" {
+		value = ranges[i].min
+	}
+	return fmt.Sprint(value)
+}
+
+// TestEveryKey proves that every key can be set by its name to something else than its default, is read back from what
+// is printed, and is known to be set; and that the keys whose function is missing cannot.
+func TestEveryKey(t *testing.T) {
+	fields := Default().fields()
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if slices.ContainsFunc(later, func(row laterKey) bool { return row.key == key }) {
+			continue
+		}
+		value := other(key, fields[key])
+		file := key + " = " + value
+		if key == "network.only_ipv6" {
+			file += "\nnetwork.address = \"[::]:3000\""
+		}
+		c := mustLoad(t, []byte(file))
+		_, last, _ := strings.Cut("."+key, ".")
+		last = last[strings.LastIndexByte(last, '.')+1:]
+		if printed := string(c.AppendTOML(nil)); !strings.Contains(printed, "\n"+last+" = "+value+"\n") {
+			t.Errorf("%s: the print has no line %s = %s", key, last, value)
+		}
+		again := mustLoad(t, c.AppendTOML(nil))
+		if got := string(appendValue(nil, again.fields()[key])); got != value {
+			t.Errorf("%s: read back as %s, want %s", key, got, value)
+		}
+		if !c.IsSet(key) || c.IsSet("network.tcp_backlog") != (key == "network.tcp_backlog") {
+			t.Errorf("%s: IsSet is wrong", key)
+		}
+	}
+}
+
+// TestAquatic proves that the file which aquatic_ws 0.9 prints loads unchanged and means what it says.
+func TestAquatic(t *testing.T) {
+	data, err := os.ReadFile("testdata/aquatic_ws-0.9.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustLoad(t, data)
+	want := Default()
+	want.SocketWorkers, want.LogLevel = 1, LogWarn
+	want.Network.WebsocketMaxMessageSize, want.Network.WebsocketMaxFrameSize = 65536, 16384
+	if got := string(c.AppendTOML(nil)); got != string(want.AppendTOML(nil)) {
+		t.Errorf("the file was read as\n%s", got)
+	}
+	for _, key := range []string{"swarm_workers", "network.address", "metrics.peer_id_prefixes"} {
+		if !c.IsSet(key) {
+			t.Errorf("IsSet(%q) is false", key)
+		}
+	}
+	if c.IsSet("limits.max_peers") || c.IsSet("network") {
+		t.Error("IsSet is true for a key that the file does not have")
+	}
+}
+
+// TestFitDefaults proves that keys which a file leaves out follow the keys that it sets, and do not when it sets them.
+func TestFitDefaults(t *testing.T) {
+	c := mustLoad(t, []byte(`
+network.websocket_max_message_size = 1000000
+cleaning = { max_connection_idle = 40, max_peer_age = 4000 }
+protocol.max_offers = 100`))
+	got := []int{c.Network.PingInterval, c.Cleaning.MaxQuietPeerAge, c.Limits.PendingOffersPerPeer, c.IOUring.MailboxSize}
+	if want := []int{20, 4000, 100, 4 << 20}; !slices.Equal(got, want) {
+		t.Errorf("got %d, want %d", got, want)
+	}
+	mustLoad(t, c.AppendTOML(nil))
+
+	c = mustLoad(t, []byte("network.ping_interval = 30\ncleaning.max_connection_idle = 40"))
+	if c.Network.PingInterval != 30 {
+		t.Errorf("ping_interval is %d, want what the file says", c.Network.PingInterval)
+	}
+}
+
+// TestWords proves that the words of the enumerations stand for their constants.
+func TestWords(t *testing.T) {
+	c := mustLoad(t, []byte("log_level = 'trace'\n[io_uring]\nmin_wait = 'off'\nbuffer_ring='require'"))
+	if c.LogLevel != LogTrace || c.IOUring.MinWait != Off || c.IOUring.BufferRing != Require || c.IOUring.FixedSend != Auto {
+		t.Errorf("got %v, %v, %v, %v", c.LogLevel, c.IOUring.MinWait, c.IOUring.BufferRing, c.IOUring.FixedSend)
+	}
+	got := fmt.Sprint(AccessListOff, AccessListAllow, AccessListDeny, LogOff, LogError, LogWarn, LogInfo, LogDebug, Tri(9))
+	if want := "off allow deny off error warn info debug invalid(9)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

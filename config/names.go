@@ -1,0 +1,82 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// names returns the names of all keys in alphabetical order.
+func (l *loader) names() []string {
+	return slices.Sorted(maps.Keys(l.fields))
+}
+
+// sections returns the names of all sections in alphabetical order.
+func (l *loader) sections() []string {
+	var sections []string
+	for name := range l.fields {
+		if section, _, ok := strings.Cut(name, "."); ok {
+			sections = append(sections, section)
+		}
+	}
+	slices.Sort(sections)
+	return slices.Compact(sections)
+}
+
+// didYouMean returns the end of the sentence about an unknown name: the known name that is nearest to it, written by
+// format, or the advice how to see them all.
+func didYouMean(name string, known []string, format string) string {
+	if nearest := nearestName(name, known); nearest != "" {
+		return ": did you mean " + fmt.Sprintf(format, nearest) + "?"
+	}
+	return ": no known name is similar, -p prints them all"
+}
+
+// nearestName returns the known name that somebody who wrote name most likely meant, or "" when none is similar: one
+// that stands in another section, else the one with the fewest letters different, at most a third of its own.
+func nearestName(name string, known []string) string {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	for _, k := range known {
+		if k[strings.LastIndexByte(k, '.')+1:] == last {
+			return k
+		}
+	}
+	best, nearest := math.MaxInt, ""
+	for _, k := range known {
+		lastOfK := k[strings.LastIndexByte(k, '.')+1:]
+		// Two names whose sections differ are farther apart than two of one section.
+		d := min(distance(name, k), distance(last, lastOfK)+1)
+		if d < best && d <= max(2, len(lastOfK)/3) {
+			best, nearest = d, k
+		}
+	}
+	return nearest
+}
+
+// distance returns how many bytes must be put in, left out or replaced to turn a into b (the Levenshtein distance).
+// Names that differ by more than maxDistance in length are as far apart as that: a name in a file may be very long.
+func distance(a, b string) int {
+	const maxDistance = 32
+	if len(a)-len(b) > maxDistance || len(b)-len(a) > maxDistance {
+		return maxDistance
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			substituted := diagonal
+			if a[i] != b[j] {
+				substituted++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(substituted, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

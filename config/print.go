@@ -1,0 +1,103 @@
+package config
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"unicode/utf8"
+)
+
+// defaultTOML is the annotated file. It is also the form in which a Config is printed.
+//
+//go:embed default.toml
+var defaultTOML []byte
+
+// DefaultTOML returns the annotated configuration file, which holds every key at its default. The caller owns the bytes.
+func DefaultTOML() []byte {
+	return bytes.Clone(defaultTOML)
+}
+
+// AppendTOML appends the configuration as an annotated file: the text of [DefaultTOML] with the values of c. Loading
+// it gives the same values again.
+func (c *Config) AppendTOML(dst []byte) []byte {
+	fields := c.fields()
+	section := ""
+	for line := range bytes.Lines(defaultTOML) {
+		switch name, _, isKey := bytes.Cut(line, []byte(" = ")); {
+		case line[0] == '#':
+			dst = append(dst, line...)
+		case line[0] == '[':
+			section = string(line[1:bytes.IndexByte(line, ']')]) + "."
+			dst = append(dst, line...)
+		case isKey:
+			dst = append(append(dst, name...), " = "...)
+			dst = append(appendValue(dst, fields[section+string(name)]), '\n')
+		default:
+			dst = append(dst, line...)
+		}
+	}
+	return dst
+}
+
+// appendValue appends the value of a key as TOML.
+func appendValue(dst []byte, field reflect.Value) []byte {
+	switch v := field.Interface().(type) {
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case string:
+		return appendString(dst, v)
+	case netip.AddrPort:
+		return appendString(dst, v.String())
+	case fmt.Stringer: // the enumerations
+		return appendString(dst, v.String())
+	default:
+		panic("BUG: a key has the type " + field.Type().String())
+	}
+}
+
+// appendString appends s as a TOML basic string. Quotes, backslashes and control characters are escaped: "Any Unicode
+// character may be used except those that must be escaped" (TOML 1.0, String).
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r < ' ' || r == 0x7f:
+			dst = fmt.Appendf(dst, `\u%04X`, r)
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
+
+// fields returns the field of every key, by the key's name as in "network.address". Setting one of them changes c.
+func (c *Config) fields() map[string]reflect.Value {
+	fields := make(map[string]reflect.Value)
+	top := reflect.ValueOf(c).Elem()
+	for i := range top.NumField() {
+		name := top.Type().Field(i).Tag.Get("toml")
+		section := top.Field(i)
+		switch {
+		case name == "": // what is remembered about the file
+		case !isSection(section.Type()):
+			fields[name] = section
+		default:
+			for j := range section.NumField() {
+				fields[name+"."+section.Type().Field(j).Tag.Get("toml")] = section.Field(j)
+			}
+		}
+	}
+	return fields
+}
+
+// isSection reports whether a field of Config is a section and not a key.
+func isSection(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[netip.AddrPort]()
+}

@@ -1,0 +1,101 @@
+package wsproto
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// StatusCode is the number in a close frame that says why the connection ends (RFC 6455, section 7.4).
+type StatusCode = ws.StatusCode
+
+// The status codes that a tracker sends.
+const (
+	StatusNormal         = ws.StatusNormalClosure           // 1000
+	StatusGoingAway      = ws.StatusGoingAway               // 1001: the server is stopping
+	StatusProtocolError  = ws.StatusProtocolError           // 1002: a frame broke RFC 6455
+	StatusUnsupported    = ws.StatusUnsupportedData         // 1003
+	StatusInvalidPayload = ws.StatusInvalidFramePayloadData // 1007: a text message is not UTF-8
+	StatusPolicy         = ws.StatusPolicyViolation         // 1008
+	StatusTooBig         = ws.StatusMessageTooBig           // 1009: a frame or message is over the limit
+	StatusInternal       = ws.StatusInternalServerError     // 1011
+
+	// StatusTryAgainLater is registered with IANA but newer than RFC 6455.
+	StatusTryAgainLater StatusCode = 1013
+
+	// StatusNoStatus stands for a close frame without a code. It is never on the wire itself.
+	StatusNoStatus = ws.StatusNoStatusRcvd // 1005
+)
+
+const (
+	statusServiceRestart StatusCode = 1012
+	statusBadGateway     StatusCode = 1014
+	statusLast           StatusCode = 4999
+
+	maxCloseReason = ws.MaxControlFramePayloadSize - 2
+)
+
+// CloseError says which rule of RFC 6455, or which limit, a client broke. The connection cannot go on: its last frame
+// is a close frame with Code and Reason. All values are allocated once, at start.
+type CloseError struct {
+	Code   StatusCode
+	Reason string // at most 123 bytes of ASCII
+}
+
+// Error returns the reason.
+func (e *CloseError) Error() string { return e.Reason }
+
+var (
+	errCloseShort  = &CloseError{StatusProtocolError, "close frame with a payload of one byte"}
+	errCloseCode   = &CloseError{StatusProtocolError, "close frame with a status code that may not be sent"}
+	errCloseReason = &CloseError{StatusInvalidPayload, "close frame with a reason that is not UTF-8"}
+)
+
+// ParseClose reads the payload of a client's close frame. The code of an empty payload is [StatusNoStatus]. An error is
+// what the answering close frame must carry instead of the client's code.
+func ParseClose(payload []byte) (StatusCode, *CloseError) {
+	switch len(payload) {
+	case 0:
+		return StatusNoStatus, nil
+	case 1:
+		// RFC 6455, section 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned
+		// integer".
+		return StatusNoStatus, errCloseShort
+	}
+	code := StatusCode(binary.BigEndian.Uint16(payload))
+	if !validCloseCode(code) {
+		return code, errCloseCode
+	}
+	if !utf8.Valid(payload[2:]) {
+		return code, errCloseReason
+	}
+	return code, nil
+}
+
+// validCloseCode reports whether a client may send the code. gobwas/ws knows the codes of RFC 6455; three newer ones are
+// registered with IANA, and the ranges of section 7.4.2 end at 4999.
+func validCloseCode(code StatusCode) bool {
+	if code >= statusServiceRestart && code <= statusBadGateway {
+		return true
+	}
+	return code <= statusLast && ws.CheckCloseFrameData(code, "") == nil
+}
+
+// AppendClose appends a server's close frame. A reason over 123 bytes is cut between two characters. With
+// [StatusNoStatus] the frame is empty, so that the code which [ParseClose] returned can be sent back as it is.
+func AppendClose(dst []byte, code StatusCode, reason string) []byte {
+	if code == StatusNoStatus {
+		return appendControl(dst, ws.OpClose, nil)
+	}
+	if len(reason) > maxCloseReason {
+		n := maxCloseReason
+		for n > 0 && !utf8.RuneStart(reason[n]) {
+			n--
+		}
+		reason = reason[:n]
+	}
+	dst = append(dst, finBit|byte(ws.OpClose), byte(2+len(reason)))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(code))
+	return append(dst, reason...)
+}

@@ -1,0 +1,317 @@
+package wsproto
+
+import "math"
+
+// maxSDP is the largest session description in bytes, decoded. libtorrent closes its connection on a larger one.
+const maxSDP = 64 << 10
+
+// Decoder decodes client messages. It keeps nothing between two messages; set the limits once.
+type Decoder struct {
+	MaxOffers int // offers taken from one announce
+	MaxScrape int // hashes taken from one scrape
+}
+
+// presence says whether a field was there and could be used. The last of several fields with the same name counts.
+type presence uint8
+
+const (
+	missing presence = iota // or null
+	good
+	bad
+)
+
+// fields is what has been seen of a message besides what is in Message itself.
+type fields struct {
+	scrape, announce                          bool // the action
+	peerID, toPeerID, offerID, answer, hashes presence
+	hash                                      presence // info_hash is a string
+}
+
+// decoding is the state of one call of Decode.
+type decoding struct {
+	jsonReader
+	fields
+	m         *Message
+	maxOffers int
+	maxScrape int
+	scratch   [16]byte // longer than every key and every word
+}
+
+// Decode decodes the text of a client's message into m. The views in m are of text and live as long as it does.
+//
+// The whole text must be one JSON value (RFC 8259) of at most 32 levels. Unknown keys are skipped, whatever their type;
+// of a key that is written several times the last one counts; keys match exactly. Only what a message cannot do
+// without can make it fail: then the result is not RejectNone, and of m only Action, HasInfoHash and InfoHash count.
+func (d *Decoder) Decode(text []byte, m *Message) Reject {
+	m.reset()
+	s := decoding{jsonReader: jsonReader{text: text}, m: m, maxOffers: d.MaxOffers, maxScrape: d.MaxScrape}
+	if s.peek() == '{' {
+		s.message()
+	} else {
+		s.skip()
+	}
+	if !s.end() {
+		m.reset()
+		return RejectNotJSON
+	}
+	return s.judge()
+}
+
+// message reads the object that a message is.
+func (s *decoding) message() {
+	m := s.m
+	for more := s.enter('}'); more; more = s.more('}') {
+		switch string(s.key().word(s.scratch[:])) {
+		case "action":
+			s.action()
+		case "info_hash":
+			s.infoHash()
+		case "peer_id":
+			s.peerID = s.id(&m.PeerID)
+		case "to_peer_id":
+			s.toPeerID = s.id(&m.ToPeerID)
+		case "offer_id":
+			s.offerID = s.id(&m.OfferID)
+		case "answer":
+			m.SDP, s.answer = s.description()
+		case "offers":
+			s.offers()
+		case "event":
+			s.event()
+		case "left":
+			s.left()
+		case "numwant":
+			s.numWant()
+		default:
+			s.skip()
+		}
+	}
+}
+
+// judge decides what the message is, and whether it has what it needs.
+func (s *decoding) judge() Reject {
+	m := s.m
+	switch {
+	case s.scrape:
+		m.Action = ActionScrape
+		return s.judgeScrape()
+	case !s.announce:
+		return RejectNoAction
+	}
+	m.Action = ActionAnnounce
+	if s.answer != missing {
+		m.Action = ActionAnswer
+	}
+	m.HasInfoHash = s.hash == good
+	switch {
+	case s.hash != good:
+		return RejectInfoHash
+	case s.peerID != good:
+		return RejectPeerID
+	case m.Action == ActionAnnounce:
+		return RejectNone
+	case s.toPeerID != good:
+		return RejectToPeerID
+	case s.offerID != good:
+		return RejectOfferID
+	case s.answer != good:
+		return RejectAnswer
+	}
+	return RejectNone
+}
+
+func (s *decoding) judgeScrape() Reject {
+	m := s.m
+	m.HasInfoHash = s.hash == good
+	switch {
+	case s.hash == missing && s.hashes == missing:
+		return RejectFullScrape
+	case s.hash == bad || s.hashes == bad:
+		return RejectScrapeHash
+	case s.hash == good && s.maxScrape > 0:
+		m.Hashes = append(m.Hashes, m.InfoHash)
+	}
+	return RejectNone
+}
+
+func (s *decoding) action() {
+	word := s.word()
+	s.announce = string(word) == "announce"
+	s.scrape = string(word) == "scrape"
+}
+
+func (s *decoding) event() {
+	switch string(s.word()) {
+	case "stopped":
+		s.m.Event = EventStopped
+	case "completed":
+		s.m.Event = EventCompleted
+	default:
+		s.m.Event = EventUpdate
+	}
+}
+
+// word consumes any value and returns it when it is a short string, else nil.
+func (s *decoding) word() []byte {
+	if s.peek() != '"' {
+		s.skip()
+		return nil
+	}
+	return s.str().word(s.scratch[:])
+}
+
+// id consumes any value and decodes it when it is an id.
+func (s *decoding) id(id *ID) presence {
+	if s.peek() != '"' {
+		s.skip()
+		return bad
+	}
+	if !s.str().id(id) {
+		return bad
+	}
+	return good
+}
+
+// infoHash reads one hash, or the array of hashes of a scrape.
+func (s *decoding) infoHash() {
+	s.hash, s.hashes = missing, missing
+	s.m.Hashes = s.m.Hashes[:0]
+	switch s.peek() {
+	case 'n':
+		s.skip()
+	case '[':
+		s.hashes = good
+		for more := s.enter(']'); more; more = s.more(']') {
+			var id ID
+			if s.id(&id) == bad {
+				s.hashes = bad
+			} else if len(s.m.Hashes) < s.maxScrape {
+				s.m.Hashes = append(s.m.Hashes, id)
+			}
+		}
+	default:
+		s.hash = s.id(&s.m.InfoHash)
+	}
+}
+
+// left reads how much the peer still lacks: only the number zero, however it is written, makes a seeder.
+func (s *decoding) left() {
+	switch c := s.peek(); {
+	case c == 'n':
+		s.skip()
+		s.m.Left = LeftUnknown
+	case c == '-' || c-'0' <= 9:
+		whole, fraction, _ := s.number()
+		s.m.Left = LeftMore
+		if allZero(whole) && allZero(fraction) {
+			s.m.Left = LeftZero
+		}
+	default:
+		s.skip()
+		s.m.Left = LeftMore
+	}
+}
+
+// numWant reads how many peers are wanted. A fraction of zeros is still an integer. Numbers with an exponent are no
+// wish: no client writes so few peers in that way.
+func (s *decoding) numWant() {
+	s.m.NumWant = 0
+	if s.peek()-'0' > 9 {
+		s.skip()
+		return
+	}
+	whole, fraction, exponent := s.number()
+	if !allZero(fraction) || len(exponent) > 0 {
+		return
+	}
+	n := 0
+	for _, c := range whole {
+		n = min(n*10+int(c-'0'), math.MaxInt32)
+	}
+	s.m.NumWant = n
+}
+
+func allZero(digits []byte) bool {
+	for _, c := range digits {
+		if c != '0' {
+			return false
+		}
+	}
+	return true
+}
+
+// offers reads the offers of an announce. What is not an array is none at all, and an element that cannot be used is
+// left out alone, because its neighbours are good and the peers that they go to must not suffer for it.
+func (s *decoding) offers() {
+	m := s.m
+	m.Offers, m.BadOffers = m.Offers[:0], 0
+	if s.peek() != '[' {
+		s.skip()
+		return
+	}
+	for more := s.enter(']'); more; more = s.more(']') {
+		var o Offer
+		if !s.offer(&o) {
+			m.BadOffers++
+		} else if len(m.Offers) < s.maxOffers {
+			m.Offers = append(m.Offers, o)
+		}
+	}
+}
+
+// offer reads one element of offers.
+func (s *decoding) offer(o *Offer) bool {
+	if s.peek() != '{' {
+		s.skip()
+		return false
+	}
+	sdp, id := missing, missing
+	for more := s.enter('}'); more; more = s.more('}') {
+		switch string(s.key().word(s.scratch[:])) {
+		case "offer":
+			o.SDP, sdp = s.description()
+		case "offer_id":
+			id = s.id(&o.ID)
+		default:
+			s.skip()
+		}
+	}
+	return sdp == good && id == good
+}
+
+// description reads a session description, the object that both an offer and an answer are, and returns the literal of
+// its sdp. The rest of it is of no interest: it is written anew when it is relayed.
+func (s *decoding) description() (sdp []byte, p presence) {
+	switch s.peek() {
+	case 'n':
+		s.skip()
+		return nil, missing
+	case '{':
+	default:
+		s.skip()
+		return nil, bad
+	}
+	p = bad
+	for more := s.enter('}'); more; more = s.more('}') {
+		if string(s.key().word(s.scratch[:])) == "sdp" {
+			sdp, p = s.sdp()
+		} else {
+			s.skip()
+		}
+	}
+	return sdp, p
+}
+
+// sdp reads the text of a session description. What is refused here makes libtorrent close its connection, and so would
+// let one peer disconnect another.
+func (s *decoding) sdp() ([]byte, presence) {
+	if s.peek() != '"' {
+		s.skip()
+		return nil, bad
+	}
+	text := s.str()
+	if text.lone || text.size > maxSDP {
+		return nil, bad
+	}
+	return text.literal, good
+}

@@ -1,0 +1,173 @@
+package wsproto
+
+import (
+	"encoding/binary"
+	"strconv"
+)
+
+// Upper bounds of frame sizes in bytes, so that a caller can reserve room and append in place. See also [OfferSize],
+// [AnswerSize] and [ScrapeReplySize].
+const (
+	// AnnounceReplySize is for [AppendAnnounceReply].
+	AnnounceReplySize = textHeaderGuess + len(announceOpen) + maxIDSize + len(completeKey) + len(incompleteKey) +
+		len(intervalKey) + 3*maxUint32Size + len("}")
+	// FailureSize is for [AppendFailure] with a reason of up to 64 bytes.
+	FailureSize = textHeaderGuess + len(failureOpen) + 2 + 64*len(`\u0000`) + len(failureAnnounce) +
+		len(infoHashKey) + maxIDSize + len("}")
+)
+
+const maxUint32Size = len("4294967295")
+
+const (
+	announceOpen    = `{"action":"announce","info_hash":`
+	completeKey     = `,"complete":`
+	incompleteKey   = `,"incomplete":`
+	downloadedKey   = `,"downloaded":`
+	intervalKey     = `,"interval":`
+	infoHashKey     = `,"info_hash":`
+	peerIDKey       = `,"peer_id":`
+	offerKey        = `,"offer":{"type":"offer","sdp":`
+	answerKey       = `,"answer":{"type":"answer","sdp":`
+	offerIDKey      = `},"offer_id":`
+	scrapeOpen      = `{"action":"scrape","files":{`
+	scrapeEntry     = `:{"complete":`
+	failureOpen     = `{"failure reason":`
+	failureAnnounce = `,"action":"announce"`
+	failureScrape   = `,"action":"scrape"`
+)
+
+// AppendAnnounceReply appends the reply to an announce as one text frame. interval is in seconds. The numbers are bare
+// integers because clients read nothing else.
+func AppendAnnounceReply(dst []byte, hash *ID, complete, incomplete, interval uint32) []byte {
+	at := len(dst)
+	dst = append(beginText(dst), announceOpen...)
+	dst = appendID(dst, hash)
+	dst = strconv.AppendUint(append(dst, completeKey...), uint64(complete), 10)
+	dst = strconv.AppendUint(append(dst, incompleteKey...), uint64(incomplete), 10)
+	dst = strconv.AppendUint(append(dst, intervalKey...), uint64(interval), 10)
+	return endText(append(dst, '}'), at)
+}
+
+// AppendOffer appends, as one text frame, an offer relayed to the peer that is to answer it. from is the peer that made
+// it. sdp is a JSON string literal as [Decoder] returns it, and is copied as it is.
+func AppendOffer(dst []byte, hash, from, offerID *ID, sdp []byte) []byte {
+	return appendRelay(dst, hash, from, offerID, offerKey, sdp)
+}
+
+// OfferSize bounds the frame of [AppendOffer] for an sdp literal of sdpLen bytes.
+func OfferSize(sdpLen int) int { return relaySize(offerKey, sdpLen) }
+
+// AppendAnswer appends, as one text frame, an answer relayed to the peer that made the offer. from is the peer that
+// answers. sdp is as in [AppendOffer].
+func AppendAnswer(dst []byte, hash, from, offerID *ID, sdp []byte) []byte {
+	return appendRelay(dst, hash, from, offerID, answerKey, sdp)
+}
+
+// AnswerSize bounds the frame of [AppendAnswer] for an sdp literal of sdpLen bytes.
+func AnswerSize(sdpLen int) int { return relaySize(answerKey, sdpLen) }
+
+func appendRelay(dst []byte, hash, from, offerID *ID, key string, sdp []byte) []byte {
+	at := len(dst)
+	dst = append(beginText(dst), announceOpen...)
+	dst = appendID(dst, hash)
+	dst = appendID(append(dst, peerIDKey...), from)
+	dst = append(append(dst, key...), sdp...)
+	dst = appendID(append(dst, offerIDKey...), offerID)
+	return endText(append(dst, '}'), at)
+}
+
+func relaySize(key string, sdpLen int) int {
+	return maxTextHeader + len(announceOpen) + len(peerIDKey) + len(key) + sdpLen + len(offerIDKey) + 3*maxIDSize +
+		len("}")
+}
+
+// ScrapeFile is what a scrape reply says about one torrent.
+type ScrapeFile struct {
+	Hash                             ID
+	Complete, Incomplete, Downloaded uint32
+}
+
+// AppendScrapeReply appends the reply to a scrape as one text frame. Of several files with the same hash only the first
+// is written, since they would be the same key of one JSON object.
+func AppendScrapeReply(dst []byte, files []ScrapeFile) []byte {
+	at := len(dst)
+	dst = append(beginText(dst), scrapeOpen...)
+	open := len(dst)
+	var seen hashFilter
+	for i := range files {
+		f := &files[i]
+		if seen.add(&f.Hash) && contains(files[:i], &f.Hash) {
+			continue
+		}
+		if len(dst) > open {
+			dst = append(dst, ',')
+		}
+		dst = appendID(dst, &f.Hash)
+		dst = strconv.AppendUint(append(dst, scrapeEntry...), uint64(f.Complete), 10)
+		dst = strconv.AppendUint(append(dst, incompleteKey...), uint64(f.Incomplete), 10)
+		dst = strconv.AppendUint(append(dst, downloadedKey...), uint64(f.Downloaded), 10)
+		dst = append(dst, '}')
+	}
+	return endText(append(dst, "}}"...), at)
+}
+
+// ScrapeReplySize bounds the frame of [AppendScrapeReply] for the number of files.
+func ScrapeReplySize(files int) int {
+	const file = len(",") + maxIDSize + len(scrapeEntry) + len(incompleteKey) + len(downloadedKey) + 3*maxUint32Size +
+		len("}")
+	return maxTextHeader + len(scrapeOpen) + files*file + len("}}")
+}
+
+// hashFilter is a Bloom filter with one hash function. It spares AppendScrapeReply nearly all comparisons of hashes with
+// one another; hashes chosen to defeat it cost what there would be without it, which Decoder.MaxScrape bounds.
+type hashFilter [64]uint64
+
+// add returns false when the hash has certainly not been added before.
+func (f *hashFilter) add(h *ID) bool {
+	bits := binary.LittleEndian.Uint64(h[:]) * 0x9e3779b97f4a7c15 >> 52
+	word, bit := &f[bits>>6], uint64(1)<<(bits&63)
+	was := *word&bit != 0
+	*word |= bit
+	return was
+}
+
+func contains(files []ScrapeFile, hash *ID) bool {
+	for i := range files {
+		if files[i].Hash == *hash {
+			return true
+		}
+	}
+	return false
+}
+
+// AppendFailure appends, as one text frame, the reply to a message that cannot be served. hash is nil when the message
+// had no valid one; ActionNone leaves the action out. reason is ASCII or UTF-8.
+func AppendFailure(dst []byte, action Action, hash *ID, reason string) []byte {
+	at := len(dst)
+	dst = append(beginText(dst), failureOpen...)
+	dst = appendText(dst, reason)
+	switch action {
+	case ActionAnnounce, ActionAnswer:
+		dst = append(dst, failureAnnounce...)
+	case ActionScrape:
+		dst = append(dst, failureScrape...)
+	}
+	if hash != nil {
+		dst = appendID(append(dst, infoHashKey...), hash)
+	}
+	return endText(append(dst, '}'), at)
+}
+
+// appendText appends s, which must be UTF-8, as a JSON string literal.
+func appendText(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if c := s[i]; c < 0x80 {
+			l := &charLiterals[c]
+			dst = append(dst, l.b[:l.n]...)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,69 @@
+package wsproto
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/gobwas/ws"
+)
+
+// MaxControlFrame is the size in bytes of the largest control frame that a server sends: 2 of header, 125 of payload.
+const MaxControlFrame = 2 + ws.MaxControlFramePayloadSize
+
+const (
+	finBit  = 0x80 // of a frame's first byte
+	maskBit = 0x80 // of a frame's second byte
+
+	// len16 and len64 are the values of the 7-bit length that announce a longer one (RFC 6455, section 5.2).
+	len16 = 126
+	len64 = 127
+
+	// textHeaderGuess is the room that beginText leaves for the header. It is right for payloads of 126 to 65,535
+	// bytes, which nearly all messages are.
+	textHeaderGuess = 4
+	// maxTextHeader is the longest header of a server frame: 2 bytes and a 64-bit length.
+	maxTextHeader = 10
+)
+
+// AppendPing appends a server's ping frame. The payload may have at most 125 bytes.
+func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
+
+// AppendPong appends a server's pong frame, which carries the payload of the ping that it answers.
+//
+// RFC 6455, section 5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application data" as
+// found in the message body of the Ping frame being replied to."
+func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
+
+func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
+	if len(payload) > ws.MaxControlFramePayloadSize {
+		panic("BUG: control frame payload over 125 bytes")
+	}
+	dst = append(dst, finBit|byte(op), byte(len(payload)))
+	return append(dst, payload...)
+}
+
+// beginText opens a text frame whose payload the caller then appends; endText, given the offset of the frame, closes it.
+func beginText(dst []byte) []byte {
+	return append(dst, finBit|byte(ws.OpText), 0, 0, 0)
+}
+
+// endText writes the header of the frame that begins at dst[at], now that the payload's length is known. A server's
+// frames are not masked (RFC 6455, section 5.1: "A server MUST NOT mask any frames that it sends to the client").
+func endText(dst []byte, at int) []byte {
+	n := len(dst) - at - textHeaderGuess
+	switch {
+	case n < len16:
+		dst[at+1] = byte(n)
+		return slices.Delete(dst, at+2, at+textHeaderGuess)
+	case n <= 0xffff:
+		dst[at+1] = len16
+		binary.BigEndian.PutUint16(dst[at+2:], uint16(n))
+		return dst
+	}
+	payload := dst[at+textHeaderGuess:]
+	dst = append(dst, "123456"...)
+	copy(dst[at+maxTextHeader:], payload)
+	dst[at+1] = len64
+	binary.BigEndian.PutUint64(dst[at+2:], uint64(n))
+	return dst
+}

@@ -1,0 +1,359 @@
+package wsproto
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep JSON may be nested. The message itself is level 1.
+const maxDepth = 32
+
+// jsonReader walks JSON text (RFC 8259) once, from front to back, and checks all of it. After the first error it stands
+// at the end of the text, so that every loop over it ends; the error is reported once, by end.
+type jsonReader struct {
+	text  []byte
+	pos   int
+	depth int
+	bad   bool
+}
+
+// jsonString is a string in the text that has been checked.
+type jsonString struct {
+	literal []byte // a view of the text, quotes included
+	size    int    // bytes of UTF-8 after decoding
+	escaped bool   // has escapes
+	wide    bool   // has bytes over 0x7f outside escapes
+	lone    bool   // has an escaped surrogate without its partner
+}
+
+func (j *jsonReader) fail() {
+	j.bad = true
+	j.pos = len(j.text)
+}
+
+// end reports whether the text was exactly one JSON value.
+func (j *jsonReader) end() bool {
+	j.peek()
+	return !j.bad && j.pos == len(j.text)
+}
+
+// peek skips white space and returns the byte after it without consuming it, or 0 at the end.
+func (j *jsonReader) peek() byte {
+	for ; j.pos < len(j.text); j.pos++ {
+		switch c := j.text[j.pos]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// enter consumes the bracket that opens an object or array and reports whether there is something in it. Use:
+//
+//	for more := j.enter('}'); more; more = j.more('}') { key := j.key(); … exactly one value … }
+func (j *jsonReader) enter(closing byte) bool {
+	j.pos++
+	j.depth++
+	if j.depth > maxDepth {
+		j.fail()
+		return false
+	}
+	if j.peek() == closing {
+		j.pos++
+		j.depth--
+		return false
+	}
+	return !j.bad
+}
+
+// more consumes the comma before the next value, or the closing bracket.
+func (j *jsonReader) more(closing byte) bool {
+	switch j.peek() {
+	case ',':
+		j.pos++
+		return true
+	case closing:
+		j.pos++
+		j.depth--
+		return false
+	}
+	j.fail()
+	return false
+}
+
+// key consumes an object's key and the colon after it.
+func (j *jsonReader) key() jsonString {
+	if j.peek() != '"' {
+		j.fail()
+		return jsonString{}
+	}
+	s := j.str()
+	if j.peek() != ':' {
+		j.fail()
+		return jsonString{}
+	}
+	j.pos++
+	return s
+}
+
+// skip consumes a value of any kind.
+func (j *jsonReader) skip() {
+	switch j.peek() {
+	case '"':
+		j.str()
+	case '{':
+		for more := j.enter('}'); more; more = j.more('}') {
+			j.key()
+			j.skip()
+		}
+	case '[':
+		for more := j.enter(']'); more; more = j.more(']') {
+			j.skip()
+		}
+	case 't':
+		j.word("true")
+	case 'f':
+		j.word("false")
+	case 'n':
+		j.word("null")
+	default:
+		j.number()
+	}
+}
+
+// word consumes true, false or null.
+func (j *jsonReader) word(w string) {
+	if end := j.pos + len(w); end <= len(j.text) && string(j.text[j.pos:end]) == w {
+		j.pos = end
+		return
+	}
+	j.fail()
+}
+
+// number consumes a number and returns its digits: those before the point, and those of the fraction and exponent as
+// they stand. It returns an empty whole part when there was no number.
+func (j *jsonReader) number() (whole, fraction, exponent []byte) {
+	if j.pos < len(j.text) && j.text[j.pos] == '-' {
+		j.pos++
+	}
+	whole = j.digits()
+	if len(whole) == 0 || len(whole) > 1 && whole[0] == '0' {
+		j.fail()
+		return nil, nil, nil
+	}
+	if j.pos < len(j.text) && j.text[j.pos] == '.' {
+		j.pos++
+		if fraction = j.digits(); len(fraction) == 0 {
+			j.fail()
+			return nil, nil, nil
+		}
+	}
+	if j.pos < len(j.text) && j.text[j.pos]|0x20 == 'e' {
+		j.pos++
+		if j.pos < len(j.text) && (j.text[j.pos] == '+' || j.text[j.pos] == '-') {
+			j.pos++
+		}
+		if exponent = j.digits(); len(exponent) == 0 {
+			j.fail()
+			return nil, nil, nil
+		}
+	}
+	return whole, fraction, exponent
+}
+
+func (j *jsonReader) digits() []byte {
+	start := j.pos
+	for j.pos < len(j.text) && j.text[j.pos]-'0' <= 9 {
+		j.pos++
+	}
+	return j.text[start:j.pos]
+}
+
+// str consumes the string whose opening quote is next.
+//
+// RFC 8259, section 7: "All Unicode characters may be placed within the quotation marks, except for the characters that
+// MUST be escaped: quotation mark, reverse solidus, and the control characters (U+0000 through U+001F)."
+func (j *jsonReader) str() jsonString {
+	text, i := j.text, j.pos+1
+	shrink := 0 // by how much decoding shortens the string
+	var s jsonString
+	for {
+		i = plainEnd(text, i)
+		if i == len(text) {
+			j.fail()
+			return jsonString{}
+		}
+		switch c := text[i]; {
+		case c == '"':
+			i++
+			s.literal = text[j.pos:i:i]
+			s.size = len(s.literal) - 2 - shrink
+			j.pos = i
+			return s
+		case c == '\\':
+			r, n := escape(text[i:])
+			if n == 0 {
+				j.fail()
+				return jsonString{}
+			}
+			s.escaped = true
+			s.lone = s.lone || r == loneSurrogate
+			shrink += n - runeSize(r)
+			i += n
+		case c < utf8.RuneSelf:
+			j.fail() // a control character
+			return jsonString{}
+		default:
+			r, n := utf8.DecodeRune(text[i:])
+			if r == utf8.RuneError && n == 1 {
+				j.fail()
+				return jsonString{}
+			}
+			s.wide = true
+			i += n
+		}
+	}
+}
+
+// plainEnd returns the offset of the first byte at or after i that is a quote, a backslash, a control character or not
+// ASCII. It looks at eight bytes at a time: in each of the terms below the top bit of a byte that meets the condition
+// is set. A borrow can only put false bits above the first true one, so the lowest bit is right.
+func plainEnd(text []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(text); i += 8 {
+		x := binary.LittleEndian.Uint64(text[i:])
+		quote := x ^ ones*'"'
+		slash := x ^ ones*'\\'
+		hit := (x - ones*0x20) | (quote - ones) | (slash - ones) | x
+		// For an ASCII byte the differences have the top bit only after a borrow; for others x itself has it.
+		if hit &= tops; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(text); i++ {
+		if c := text[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	return i
+}
+
+// loneSurrogate stands for a code point of U+D800 to U+DFFF that is not half of a pair. The grammar of JSON allows it,
+// but it cannot be written in UTF-8.
+const loneSurrogate rune = -1
+
+// escape decodes the escape at the front of b, a surrogate pair as one, and returns the number of bytes it takes: 0 when
+// it is not valid.
+func escape(b []byte) (r rune, n int) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	switch b[1] {
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case '"', '\\', '/':
+		return rune(b[1]), 2
+	case 'b':
+		return '\b', 2
+	case 'f':
+		return '\f', 2
+	case 't':
+		return '\t', 2
+	case 'u':
+		return unicodeEscape(b)
+	}
+	return 0, 0
+}
+
+// unicodeEscape decodes \uXXXX, or two of them that are a surrogate pair.
+func unicodeEscape(b []byte) (r rune, n int) {
+	r = hex4(b)
+	switch {
+	case r < 0:
+		return 0, 0
+	case r < 0xd800 || r > 0xdfff:
+		return r, 6
+	case r < 0xdc00 && len(b) > 6:
+		// RFC 8259, section 7: a character outside the Basic Multilingual Plane is written "as a 12-character
+		// sequence, encoding the UTF-16 surrogate pair".
+		if low := hex4(b[6:]); low >= 0xdc00 && low <= 0xdfff {
+			return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, 12
+		}
+	}
+	return loneSurrogate, 6
+}
+
+// hex4 returns the number in the \uXXXX at the front of b, or -1.
+func hex4(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	r := rune(0)
+	for _, c := range b[2:6] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case (c|0x20)-'a' <= 5:
+			c = (c | 0x20) - 'a' + 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// runeSize is utf8.RuneLen, and 3 for a lone surrogate, which decoders replace by U+FFFD.
+func runeSize(r rune) int {
+	if r == loneSurrogate {
+		return 3
+	}
+	return utf8.RuneLen(r)
+}
+
+// decode writes the string's code points into dst as bytes and returns their number. ok is false when there are more
+// than dst holds, or one is over U+00FF.
+func (s jsonString) decode(dst []byte) (n int, ok bool) {
+	if len(s.literal) < 2 {
+		return 0, false
+	}
+	b := s.literal[1 : len(s.literal)-1]
+	if !s.escaped && !s.wide {
+		return copy(dst, b), len(b) <= len(dst)
+	}
+	for len(b) > 0 {
+		r, size := rune(b[0]), 1
+		switch {
+		case r == '\\':
+			r, size = escape(b)
+		case r >= utf8.RuneSelf:
+			r, size = utf8.DecodeRune(b)
+		}
+		if n == len(dst) || uint32(r) > 0xff {
+			return n, false
+		}
+		dst[n] = byte(r)
+		n++
+		b = b[size:]
+	}
+	return n, true
+}
+
+// id decodes an ID and reports whether the string is one.
+func (s jsonString) id(id *ID) bool {
+	n, ok := s.decode(id[:])
+	return ok && n == len(id)
+}
+
+// word returns the string when it is at most as long as scratch, which it may use, and nil when it is longer: then it
+// is none of the words that have a meaning.
+func (s jsonString) word(scratch []byte) []byte {
+	if n, ok := s.decode(scratch); ok {
+		return scratch[:n]
+	}
+	return nil
+}

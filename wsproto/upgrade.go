@@ -1,0 +1,383 @@
+package wsproto
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"strconv"
+)
+
+// Request is what an upgrade head says. All fields are views of the head given to ParseUpgrade.
+type Request struct {
+	// Path is the path of the request target, without the query. Of an absolute target ("ws://host/path") it is the
+	// path alone.
+	Path []byte
+	// Key is the Sec-WebSocket-Key: 24 bytes of base64.
+	Key []byte
+	// The values of these header fields, nil when absent. Of a field that is given on several lines the last line is
+	// kept: the one that the nearest proxy wrote. Only one Origin is accepted.
+	Origin, XForwardedFor, Forwarded, UserAgent []byte
+}
+
+// The HTTP statuses that ParseUpgrade returns.
+const (
+	httpBadRequest      = 400
+	httpNotAllowed      = 405
+	httpUpgradeRequired = 426
+	httpHeadTooLarge    = 431
+	httpBadVersion      = 505
+)
+
+const (
+	// maxMethod bounds the request method, so that a stream of letters is known not to be HTTP.
+	maxMethod = 24
+	// keySize is the size of a Sec-WebSocket-Key. RFC 6455, section 4.1: "a nonce consisting of a randomly selected
+	// 16-byte value that has been base64-encoded".
+	keySize = 24
+	// acceptGUID is the constant of RFC 6455, section 1.3.
+	acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+)
+
+// ParseUpgrade reads the HTTP/1.1 head (RFC 6455, section 4.2.1) with which a client asks for a WebSocket connection.
+// buf is everything received so far; seen is how much of it an earlier call has looked at without result, so that a
+// head that comes in small pieces is not read again from its beginning; max bounds the head in bytes.
+//
+// With n > 0 the head is buf[:n] and req holds views of it; buf[n:] are the client's first frames. With a status the
+// request is to be refused with [AppendHTTPError]. When both are 0 more bytes are needed.
+//
+// Any path and query is welcome, and no Origin is needed. Subprotocols and extensions are declined by not being
+// answered. Lines end in CRLF; a lone LF is refused.
+func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
+	n, status = findHead(buf[:min(len(buf), max)], seen)
+	switch {
+	case status != 0:
+		return Request{}, 0, status
+	case n == 0 && len(buf) >= max:
+		return Request{}, 0, httpHeadTooLarge
+	case n == 0:
+		return Request{}, 0, 0
+	}
+	if req, status = parseHead(buf[:n]); status != 0 {
+		return Request{}, 0, status
+	}
+	return req, n, 0
+}
+
+// findHead returns the size of the head at the front of buf, empty line included. It looks at the bytes from seen on,
+// and gives up on the first that no head can hold. A first line that is not HTTP is refused when it ends; what is no
+// method and space is refused before.
+func findHead(buf []byte, seen int) (n, status int) {
+	firstLine := true
+	for i := seen; i < len(buf); i++ {
+		c := buf[i]
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			continue
+		}
+		switch {
+		case c == '\r':
+		case c != '\n' || i == 0 || buf[i-1] != '\r':
+			return 0, httpBadRequest
+		case i >= 3 && buf[i-2] == '\n':
+			return i + 1, 0
+		case firstLine:
+			firstLine = false
+			if end := bytes.IndexByte(buf, '\n'); end == i {
+				if _, status = parseRequestLine(buf[:end-1]); status == httpBadRequest {
+					return 0, status
+				}
+			}
+		}
+	}
+	if seen <= maxMethod && !startsWithMethod(buf[:min(len(buf), maxMethod+1)]) {
+		return 0, httpBadRequest
+	}
+	return 0, 0
+}
+
+// startsWithMethod reports whether b is, or may become, a method and a space.
+func startsWithMethod(b []byte) bool {
+	for i, c := range b {
+		if !isTokenChar(c) {
+			return c == ' ' && i > 0
+		}
+	}
+	return len(b) <= maxMethod
+}
+
+// parseHead reads a complete head. The order of the checks decides what a request with several faults is told.
+func parseHead(head []byte) (req Request, status int) {
+	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+	if req.Path, status = parseRequestLine(line); status != 0 {
+		return req, status
+	}
+	var f headFields
+	for {
+		if line, rest, _ = bytes.Cut(rest, []byte("\r\n")); len(line) == 0 {
+			return req, f.judge(&req)
+		}
+		name, value, ok := parseField(line)
+		if !ok || !f.add(&req, name, value) {
+			return req, httpBadRequest
+		}
+	}
+}
+
+// parseRequestLine reads "GET target HTTP/1.1" and returns the target's path. The version is judged before the method,
+// so that the preface of HTTP/2 ("PRI * HTTP/2.0") is told what it got wrong.
+func parseRequestLine(line []byte) (path []byte, status int) {
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, ok := bytes.Cut(rest, []byte(" "))
+	if !ok || len(target) == 0 || !isToken(method) || len(method) > maxMethod || bytes.IndexByte(target, '\t') >= 0 {
+		return nil, httpBadRequest
+	}
+	if status = checkVersion(version); status != 0 {
+		return nil, status
+	}
+	if string(method) != "GET" {
+		return nil, httpNotAllowed
+	}
+	if path = targetPath(target); path == nil {
+		return nil, httpBadRequest
+	}
+	return path, 0
+}
+
+// checkVersion accepts HTTP/1.1 and later versions of HTTP/1.
+//
+// RFC 6455, section 4.1: "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1."
+func checkVersion(v []byte) int {
+	const form = "HTTP/d.d"
+	if len(v) != len(form) || string(v[:5]) != form[:5] || v[6] != '.' || !isDigit(v[5]) || !isDigit(v[7]) {
+		return httpBadRequest
+	}
+	if v[5] != '1' || v[7] == '0' {
+		return httpBadVersion
+	}
+	return 0
+}
+
+// targetPath returns the path of a request target in origin form ("/path?query") or absolute form
+// ("ws://host/path?query"), and nil for any other.
+func targetPath(target []byte) []byte {
+	if target[0] != '/' {
+		scheme, rest, ok := bytes.Cut(target, []byte("://"))
+		if !ok || !isToken(scheme) || len(rest) == 0 {
+			return nil
+		}
+		if target = rest[len(rest):]; bytes.IndexByte(rest, '/') >= 0 {
+			target = rest[bytes.IndexByte(rest, '/'):]
+		}
+		if query := bytes.IndexByte(rest, '?'); len(target) == 0 || query >= 0 && query < len(rest)-len(target) {
+			return []byte{'/'}
+		}
+	}
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	return path
+}
+
+// headFields is what has been seen of the fields that decide.
+type headFields struct {
+	host, origin, key, version         uint8 // how often, up to 2
+	upgrade, connection, is13, hasBody bool
+}
+
+// add takes note of a field. It returns false when the request is malformed.
+func (f *headFields) add(req *Request, name, value []byte) bool {
+	var folded [24]byte
+	switch string(lower(folded[:0], name)) {
+	case "host":
+		return once(&f.host)
+	case "upgrade":
+		f.upgrade = f.upgrade || hasToken(value, "websocket")
+	case "connection":
+		f.connection = f.connection || hasToken(value, "upgrade")
+	case "sec-websocket-key":
+		req.Key = value
+		return once(&f.key)
+	case "sec-websocket-version":
+		f.is13 = string(value) == "13"
+		return once(&f.version)
+	case "origin":
+		req.Origin = value
+		return once(&f.origin)
+	case "x-forwarded-for":
+		req.XForwardedFor = value
+	case "forwarded":
+		req.Forwarded = value
+	case "user-agent":
+		req.UserAgent = value
+	case "transfer-encoding":
+		f.hasBody = true
+	case "content-length":
+		f.hasBody = f.hasBody || string(value) != "0"
+	}
+	return true
+}
+
+// judge decides on a head whose fields are all well formed.
+func (f *headFields) judge(req *Request) (status int) {
+	switch {
+	case !f.upgrade || !f.connection:
+		return httpUpgradeRequired
+	case !f.is13:
+		// RFC 6455, section 4.2.2: "If this version does not match a version understood by the server, the server
+		// MUST abort the WebSocket handshake described in this section and instead send an appropriate HTTP error
+		// code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+		return httpUpgradeRequired
+	case f.host == 0, !validKey(req.Key):
+		return httpBadRequest
+	case f.hasBody:
+		// The bytes of a body would be read as frames.
+		return httpBadRequest
+	}
+	return 0
+}
+
+// once counts a field that may be given only once.
+func once(count *uint8) bool {
+	*count++
+	return *count == 1
+}
+
+// parseField splits a field line. A line that continues the one before it (obs-fold) begins with white space, which no
+// name does, and so is refused.
+//
+// RFC 9112, section 5.1: "A server MUST reject, with a response status code of 400 (Bad Request), any received request
+// message that contains whitespace between a header field name and colon."
+func parseField(line []byte) (name, value []byte, ok bool) {
+	name, value, ok = bytes.Cut(line, []byte(":"))
+	if !ok || !isToken(name) || bytes.IndexByte(value, '\r') >= 0 {
+		return nil, nil, false
+	}
+	return name, trim(value), true
+}
+
+// trim removes the white space that may surround a value: spaces and tabs.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// hasToken reports whether a comma-separated list holds the token, which is given in lower case.
+func hasToken(list []byte, token string) bool {
+	for len(list) > 0 {
+		var item []byte
+		item, list, _ = bytes.Cut(list, []byte(","))
+		var folded [24]byte
+		if string(lower(folded[:0], trim(item))) == token {
+			return true
+		}
+	}
+	return false
+}
+
+// lower appends the lower-case form of b to dst; what is longer than dst's capacity is no name that we know and is
+// left out.
+func lower(dst, b []byte) []byte {
+	if len(b) > cap(dst) {
+		return dst
+	}
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// validKey reports whether key is the base64 form of 16 bytes. Bits of the last character that belong to no byte may be
+// set: RFC 6455, section 4.2.1 leaves it to the server whether to decode the key at all.
+func validKey(key []byte) bool {
+	if len(key) != keySize || key[22] != '=' || key[23] != '=' {
+		return false
+	}
+	for _, c := range key[:22] {
+		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '+' && c != '/' {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return c-'0' <= 9 }
+
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if !isTokenChar(c) {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// tokenChars holds a bit for each tchar of RFC 9110, section 5.6.2.
+var tokenChars = func() (t [256]bool) {
+	const chars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for i := range len(chars) {
+		t[chars[i]] = true
+	}
+	return t
+}()
+
+func isTokenChar(c byte) bool { return tokenChars[c] }
+
+// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is Request.Key.
+//
+// RFC 6455, section 4.2.2: the accept value is made "by concatenating the above-defined |key| with the string
+// "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte value
+// and base64-encoding this 20-byte hash."
+func AppendUpgradeResponse(dst, key []byte) []byte {
+	var input [keySize + len(acceptGUID)]byte
+	if copy(input[:], key) != keySize {
+		panic("BUG: WebSocket key is not 24 bytes")
+	}
+	copy(input[keySize:], acceptGUID)
+	sum := sha1.Sum(input[:])
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: "...)
+	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	return append(dst, "\r\n\r\n"...)
+}
+
+// httpErrors are the responses that AppendHTTPError knows.
+var httpErrors = map[int]struct{ reason, fields, body string }{
+	400: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
+	403: {"Forbidden", "", "This connection is not allowed.\n"},
+	404: {"Not Found", "", "There is nothing here.\n"},
+	405: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
+	408: {"Request Timeout", "", "The request took too long to arrive.\n"},
+	426: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
+	429: {"Too Many Requests", "", "There are too many connections or requests from this address.\n"},
+	431: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
+	500: {"Internal Server Error", "", "The server failed.\n"},
+	503: {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
+	505: {"HTTP Version Not Supported", "", "Only HTTP/1.1 is supported.\n"},
+}
+
+// AppendHTTPError appends a whole response that refuses a request, after which the connection is to be closed. The
+// statuses are those of ParseUpgrade and 403, 404, 408, 429, 500 and 503.
+func AppendHTTPError(dst []byte, status int) []byte {
+	e, ok := httpErrors[status]
+	if !ok {
+		panic("BUG: no response for HTTP status " + strconv.Itoa(status))
+	}
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(append(dst, ' '), e.reason...)
+	dst = append(dst, "\r\nConnection: close"...)
+	if status == httpUpgradeRequired {
+		// RFC 9110, section 7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+		dst = append(dst, ", Upgrade"...)
+	}
+	dst = append(append(dst, "\r\n"...), e.fields...)
+	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(e.body)), 10)
+	return append(append(dst, "\r\n\r\n"...), e.body...)
+}

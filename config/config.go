@@ -43,7 +43,7 @@ type Network struct {
 	EnableTLS               bool           `toml:"enable_tls"`                 // refused until TLS is there
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // refused until TLS is there
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // refused until TLS is there
-	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all fragments together
+	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all its frames
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame
 
 	// WebsocketWriteBufferSize is the number of bytes that is gathered for a connection while it does not read; a
@@ -74,12 +74,12 @@ type Protocol struct {
 
 // Cleaning is the section [cleaning]: how long things are kept, in seconds.
 type Cleaning struct {
-	TorrentCleaningInterval        int `toml:"torrent_cleaning_interval"`           // time for one pass over all peers
-	MaxPeerAge                     int `toml:"max_peer_age"`                        // since its last announce a peer is fresh
-	MaxQuietPeerAge                int `toml:"max_quiet_peer_age"`                  // a quiet peer on a live connection goes
-	MaxOfferAge                    int `toml:"max_offer_age"`                       // an offer may be answered for so long
-	ConnectionCleaningInterval     int `toml:"connection_cleaning_interval"`        // time for one pass over all connections
-	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // silence after which a connection is closed
+	TorrentCleaningInterval        int `toml:"torrent_cleaning_interval"`           // one pass over all peers
+	MaxPeerAge                     int `toml:"max_peer_age"`                        // a peer is fresh after an announce
+	MaxQuietPeerAge                int `toml:"max_quiet_peer_age"`                  // a peer whose connection lives goes
+	MaxOfferAge                    int `toml:"max_offer_age"`                       // an offer may be answered
+	ConnectionCleaningInterval     int `toml:"connection_cleaning_interval"`        // one pass over all connections
+	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // a silent connection is closed
 	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // refused until TLS is there
 }
 

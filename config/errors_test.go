@@ -66,7 +66,8 @@ func TestMistakes(t *testing.T) {
 	// Text that is not TOML.
 	f("socket_workers 1\nswarm_workers = ''", "1:16: the line is not TOML: expected '=' after key",
 		`2:17: swarm_workers must be a whole number, not ""`)
-	f("[network\naddress = 1\n[cleaning]\nmax_offer_age = 0", "1:9: the line is not TOML: expected ']' to close table name",
+	f("[network\naddress = 1\n[cleaning]\nmax_offer_age = 0",
+		"1:9: the line is not TOML: expected ']' to close table name",
 		"4:17: cleaning.max_offer_age is 0, but must be from 1 to 100000000")
 	f("swarm_workers = ", "1:16: the line is not TOML: expected value, not end of input")
 	f("a = \"\xff\"", "1:6: the line is not TOML: invalid UTF-8 character in basic string")

@@ -28,7 +28,8 @@ const (
 // the file. Lines and columns count from 1, columns in characters. Load keeps no reference to data.
 func Load(name string, data []byte) (*Config, error) {
 	if len(data) > maxFileSize {
-		return nil, fmt.Errorf("%s:1:1: the file has %d bytes, but a configuration has at most %d", name, len(data), maxFileSize)
+		return nil, fmt.Errorf("%s:1:1: the file has %d bytes, but a configuration has at most %d",
+			name, len(data), maxFileSize)
 	}
 	c := Default()
 	c.set = make(map[string]bool)

@@ -159,8 +159,9 @@ protocol.max_offers = 100`))
 // TestWords proves that the words of the enumerations stand for their constants.
 func TestWords(t *testing.T) {
 	c := mustLoad(t, []byte("log_level = 'trace'\n[io_uring]\nmin_wait = 'off'\nbuffer_ring='require'"))
-	if c.LogLevel != LogTrace || c.IOUring.MinWait != Off || c.IOUring.BufferRing != Require || c.IOUring.FixedSend != Auto {
-		t.Errorf("got %v, %v, %v, %v", c.LogLevel, c.IOUring.MinWait, c.IOUring.BufferRing, c.IOUring.FixedSend)
+	u := &c.IOUring
+	if c.LogLevel != LogTrace || u.MinWait != Off || u.BufferRing != Require || u.FixedSend != Auto {
+		t.Errorf("got %v, %v, %v, %v", c.LogLevel, u.MinWait, u.BufferRing, u.FixedSend)
 	}
 	got := fmt.Sprint(AccessListOff, AccessListAllow, AccessListDeny, LogOff, LogError, LogWarn, LogInfo, LogDebug, Tri(9))
 	if want := "off allow deny off error warn info debug invalid(9)"; got != want {

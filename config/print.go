@@ -15,7 +15,8 @@ import (
 //go:embed default.toml
 var defaultTOML []byte
 
-// DefaultTOML returns the annotated configuration file, which holds every key at its default. The caller owns the bytes.
+// DefaultTOML returns the annotated configuration file, which holds every key at its default. The caller owns
+// the bytes.
 func DefaultTOML() []byte {
 	return bytes.Clone(defaultTOML)
 }

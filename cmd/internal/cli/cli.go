@@ -1,0 +1,110 @@
+// Package cli reads the command line of the tracker. It only turns arguments into a [Command]: files are opened and
+// texts are printed by whoever runs it.
+package cli
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Exit codes of the tracker.
+const (
+	ExitOK    = 0 // it did what it was asked, or was stopped
+	ExitError = 1 // the configuration is wrong, or the tracker could not start or go on
+	ExitUsage = 2 // the command line is wrong
+)
+
+// Usage is the text for -h. It ends with a line feed.
+const Usage = `Usage: millrace [-c FILE]
+
+millrace is a WebTorrent tracker. Without options it runs with its defaults.
+
+  -c, --config-file FILE  read the configuration from FILE
+  -p, --print-config      print the default configuration with explanations, and exit
+  -P                      print the configuration as it was read, and exit
+  -v, --version           print the version, and exit
+  -h, --help              print this text, and exit
+`
+
+// Mode is what the tracker is asked to do.
+type Mode uint8
+
+const (
+	Run         Mode = iota // run until stopped
+	PrintConfig             // print the annotated default configuration
+	PrintParsed             // print the configuration of ConfigFile, or the defaults without one
+	Version                 // print the version
+	Help                    // print Usage
+)
+
+// Command is a command line that has been understood.
+type Command struct {
+	Mode       Mode
+	ConfigFile string // empty: no file, the defaults
+}
+
+// Parse reads the arguments that follow the program's name. When several modes are asked for, help comes before the
+// version and that before the prints, whatever their order: the harmless request is the one that is met. The error is
+// one sentence that mentions -h.
+func Parse(args []string) (Command, error) {
+	var command Command
+	haveFile := false
+	for len(args) > 0 {
+		flag, value, hasValue := split(args[0])
+		args = args[1:]
+		if mode, isMode := modes[flag]; isMode && !hasValue {
+			command.Mode = max(command.Mode, mode)
+			continue
+		}
+		if flag != "-c" && flag != "--config-file" {
+			return Command{}, unknown(flag, value, hasValue)
+		}
+		if !hasValue {
+			if len(args) == 0 {
+				return Command{}, fmt.Errorf("%s must be followed by the name of a file (-h explains)", flag)
+			}
+			value, args = args[0], args[1:]
+		}
+		if value == "" {
+			return Command{}, fmt.Errorf("the name of the file after %s is empty (-h explains)", flag)
+		}
+		if haveFile {
+			return Command{}, fmt.Errorf("there are two configuration files, %q and %q, but only one can be read "+
+				"(-h explains)", command.ConfigFile, value)
+		}
+		command.ConfigFile, haveFile = value, true
+	}
+	return command, nil
+}
+
+// modes has the flags that take no value.
+var modes = map[string]Mode{
+	"-p": PrintConfig, "--print-config": PrintConfig,
+	"-P": PrintParsed,
+	"-v": Version, "--version": Version,
+	"-h": Help, "--help": Help,
+}
+
+// split takes apart what is written together: --config-file=FILE and -cFILE.
+func split(arg string) (flag, value string, hasValue bool) {
+	if strings.HasPrefix(arg, "--") {
+		return strings.Cut(arg, "=")
+	}
+	if file, ok := strings.CutPrefix(arg, "-c"); ok && file != "" {
+		return "-c", file, true
+	}
+	return arg, "", false
+}
+
+// unknown returns the error for an argument that has no meaning.
+func unknown(flag, value string, hasValue bool) error {
+	_, isMode := modes[flag]
+	switch {
+	case isMode && hasValue:
+		return fmt.Errorf("%s takes no value, but has %q (-h explains)", flag, value)
+	case strings.HasPrefix(flag, "-") && flag != "-":
+		return fmt.Errorf("unknown option %s (-h lists all)", flag)
+	default:
+		return fmt.Errorf("unexpected argument %q: a configuration file is given with -c (-h explains)", flag)
+	}
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"millrace/cmd/internal/shard"
+)
+
+// This file says what operators read: what runs, once at the start and once at the end, and warnings at a bounded rate.
+
+// KernelRelease returns the running kernel's release, for the start log.
+func KernelRelease() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// LogStart says what was chosen.
+func (s *Server) LogStart() {
+	set := &s.setup
+	for _, c := range set.plan.Choices {
+		s.log.Info("kernel feature", "name", c.Name, "used", c.On, "why", c.Why)
+	}
+	limit := slog.String("locked_limit", "unlimited")
+	if !set.memlockFree {
+		limit = slog.Uint64("locked_limit", set.memlock)
+	}
+	s.log.Info("shards", "count", set.shards, "cpus", set.cpus, "max_connections", set.connsPerShard*set.shards,
+		"locked_bytes", set.plan.LockedBytes()*uint64(set.shards), limit)
+	s.log.Info("listening", "url", "ws://"+s.addr.String())
+}
+
+// LogEnd sums up what the tracker has done.
+func (s *Server) LogEnd() {
+	total := s.total()
+	s.log.Info("stopped",
+		"uptime", time.Since(s.start).Round(time.Second).String(),
+		"connections", total.Accepted,
+		"announces", sum(total.Announces[:]),
+		"answers", sum(total.Answers[:]),
+		"bytes_in", total.BytesIn,
+		"bytes_out", total.BytesOut)
+}
+
+// total adds up what the shards have published last.
+func (s *Server) total() shard.Stats {
+	var total shard.Stats
+	for _, c := range s.controls {
+		last := c.Last()
+		total.Add(&last.Shard)
+	}
+	return total
+}
+
+func sum(counters []uint64) uint64 {
+	n := uint64(0)
+	for _, c := range counters {
+		n += c
+	}
+	return n
+}
+
+// watchPeriod is how often trouble is looked for, and so the highest rate at which one kind of it is logged.
+const watchPeriod = 10 * time.Second
+
+// watch logs trouble that the loops have only counted.
+func (s *Server) watch() {
+	ticker := time.NewTicker(watchPeriod)
+	defer ticker.Stop()
+	before := s.total()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ticker.C:
+		}
+		now := s.total()
+		s.logTrouble(&before, &now)
+		before = now
+	}
+}
+
+// logTrouble logs what has grown between two moments.
+func (s *Server) logTrouble(before, now *shard.Stats) {
+	ctx := context.Background()
+	f := func(grown uint64, level slog.Level, text string, args ...any) {
+		if grown > 0 {
+			s.log.Log(ctx, level, text, append([]any{"count", grown}, args...)...)
+		}
+	}
+	f(now.AcceptFailed-before.AcceptFailed, slog.LevelError,
+		"accepting connections failed; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
+		"error", now.LastAcceptError.Error())
+	f(now.Refused-before.Refused, slog.LevelWarn, "connections were closed at once because network.max_connections is reached")
+	f(now.AssemblyFull-before.AssemblyFull, slog.LevelWarn,
+		"connections were closed because io_uring.assembly_memory is used up by partial messages")
+	f(sum(now.DroppedMemory[:])-sum(before.DroppedMemory[:]), slog.LevelWarn,
+		"frames were dropped because io_uring.send_memory is used up")
+	f(sum(now.DroppedMail[:])-sum(before.DroppedMail[:]), slog.LevelWarn,
+		"frames were dropped because a mailbox between two shards was full (io_uring.mailbox_size)")
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"hash/maphash"
+	"time"
+
+	"millrace/cmd/internal/shard"
+	"millrace/config"
+	"millrace/ring"
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// This file turns a configuration into the options of each part.
+
+// tick is the period of a shard's housekeeping timer: the resolution of its deadlines is a second.
+const tick = 250 * time.Millisecond
+
+// maxScanPeriod bounds how late a connection's deadline may be noticed, whatever the configuration says.
+const maxScanPeriod = 2 * time.Second
+
+// pendingFactor is how many write buffers may wait for one connection: as in aquatic_ws, three.
+const pendingFactor = 3
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// ringOptions returns the sizes and wishes for each shard's ring.
+func ringOptions(c *config.Config, connsPerShard int) ring.Options {
+	u := &c.IOUring
+	return ring.Options{
+		Entries:           u.Entries,
+		ReceiveBuffers:    u.ReceiveBuffers,
+		ReceiveBufferSize: u.ReceiveBufferSize,
+		SendMemory:        u.SendMemory,
+		MaxConnections:    connsPerShard,
+		Tick:              tick,
+		MaxBatchDelay:     time.Duration(u.MaxBatchDelayUs) * time.Microsecond,
+		Want: ring.Want{
+			MultishotAccept:   ring.Tri(u.MultishotAccept),
+			BufferRing:        ring.Tri(u.BufferRing),
+			MultishotReceive:  ring.Tri(u.MultishotReceive),
+			MessageRing:       ring.Tri(u.MessageRing),
+			CoopTaskrun:       ring.Tri(u.CoopTaskrun),
+			SingleIssuer:      ring.Tri(u.SingleIssuer),
+			DeferTaskrun:      ring.Tri(u.DeferTaskrun),
+			RegisteredRing:    ring.Tri(u.RegisteredRing),
+			RegisteredBuffers: ring.Tri(u.RegisteredBuffers),
+			FixedSend:         ring.Tri(u.FixedSend),
+			TimedWait:         ring.Tri(u.TimedWait),
+			MinWait:           ring.Tri(u.MinWait),
+		},
+	}
+}
+
+// secrets are the keys of this process's hashes: clients choose info hashes and addresses, and must not be able to
+// choose where they fall.
+type secrets struct {
+	owner, table [2]uint64
+	source       maphash.Seed
+}
+
+func newSecrets() secrets {
+	var b [32]byte
+	rand.Read(b[:]) // never fails
+	word := func(k int) uint64 { return binary.LittleEndian.Uint64(b[8*k:]) }
+	return secrets{
+		owner:  [2]uint64{word(0), word(1)},
+		table:  [2]uint64{word(2), word(3)},
+		source: maphash.MakeSeed(),
+	}
+}
+
+// shardOptions returns the options of shard id out of n.
+func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard.Options {
+	return shard.Options{
+		ID:             id,
+		Shards:         n,
+		MaxConnections: connsPerShard,
+		OwnerSeed:      key.owner,
+		SourceSeed:     key.source,
+		Swarm:          swarmOptions(c, n, key),
+
+		MaxHead:    c.Network.MaxRequestHead,
+		Limits:     wsproto.Limits{Message: c.Network.WebsocketMaxMessageSize, Frame: c.Network.WebsocketMaxFrameSize},
+		MaxPending: pendingFactor * c.Network.WebsocketWriteBufferSize,
+
+		MaxOffers:      c.Protocol.MaxOffers,
+		MaxScrape:      c.Protocol.MaxScrapeTorrents,
+		Interval:       uint32(c.Protocol.PeerAnnounceInterval),
+		ReplyToAnswers: c.Protocol.ReplyToAnswers,
+		ShareFamilies:  c.Protocol.ShareSwarmsAcrossIPVersions,
+		MaxBadMessages: c.Limits.BadMessagesPerConnection,
+
+		HandshakeTimeout: uint32(c.Network.HandshakeTimeout),
+		PingInterval:     uint32(c.Network.PingInterval),
+		IdleTimeout:      uint32(c.Cleaning.MaxConnectionIdle),
+		SendTimeout:      uint32(c.Network.SendTimeout),
+		CloseTimeout:     uint32(c.Network.CloseTimeout),
+		ShutdownTimeout:  uint32(c.Network.ShutdownTimeout),
+
+		ScanPeriod:  min(seconds(c.Cleaning.ConnectionCleaningInterval), maxScanPeriod),
+		SweepPeriod: seconds(c.Cleaning.TorrentCleaningInterval),
+	}
+}
+
+// swarmOptions returns the options of one of n tables. Limits for all shards together are divided among them: a keyed
+// hash spreads the torrents evenly.
+func swarmOptions(c *config.Config, n int, key secrets) swarm.Options {
+	return swarm.Options{
+		Seed:                  key.table,
+		MaxPeerAge:            uint32(c.Cleaning.MaxPeerAge),
+		MaxQuietAge:           uint32(c.Cleaning.MaxQuietPeerAge),
+		MaxOfferAge:           uint32(c.Cleaning.MaxOfferAge),
+		MaxPeersPerConnection: c.Limits.TorrentsPerConnection,
+		MaxPeers:              share(c.Limits.MaxPeers, n),
+		MaxPendingOffers:      share(c.Limits.MaxPendingOffers, n),
+		MaxPendingPerPeer:     c.Limits.PendingOffersPerPeer,
+	}
+}
+
+// share divides a total among n shards, rounding up.
+func share(total, n int) int { return (total + n - 1) / n }

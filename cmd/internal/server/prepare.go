@@ -1,0 +1,110 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+
+	"millrace/config"
+	"millrace/ring"
+)
+
+// setup is what was decided before anything was opened.
+type setup struct {
+	shards        int
+	cpus          []int // by shard; nil: not pinned
+	connsPerShard int
+	plan          ring.Plan
+	memlock       uint64 // soft limit in bytes
+	memlockFree   bool   // there is none
+}
+
+// descriptorsKept is how many file descriptors are kept for what is not a connection: standard streams, the runtime's
+// poller, and for each shard its ring, its eventfd and its listener.
+func descriptorsKept(shards int) int { return 32 + 4*shards }
+
+// prepare finds out what this machine allows and decides how the tracker will run on it.
+func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
+	var s setup
+	features := ring.Probe()
+	if features.IOUring.Outcome != ring.Available {
+		return s, fmt.Errorf("io_uring is not available: %s", features.IOUring.Reason)
+	}
+	allowed, err := ring.AllowedCPUs()
+	if err != nil {
+		return s, fmt.Errorf("cannot find out which CPUs may be used: %w", err)
+	}
+	if len(allowed) == 0 {
+		return s, errNoCPU
+	}
+	s.shards = cfg.SocketWorkers
+	if s.shards == 0 {
+		s.shards = len(allowed)
+	}
+	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
+	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, ring.RaiseFileLimit(), log)
+	s.plan, err = ring.Choose(features, ringOptions(cfg, s.connsPerShard))
+	if err != nil {
+		return s, err
+	}
+	return s, s.fitMemory(log)
+}
+
+// fitMemory makes the plan fit the limit of locked memory, with a warning where that makes it smaller.
+func (s *setup) fitMemory(log *slog.Logger) error {
+	s.memlock, s.memlockFree = ring.MemlockLimit()
+	if s.memlockFree {
+		return nil
+	}
+	wanted := s.plan.LockedBytes() * uint64(s.shards)
+	fitted, shrunk, err := ring.Fit(s.plan, s.memlock/uint64(s.shards))
+	if err != nil {
+		return err
+	}
+	if shrunk {
+		log.Warn("the limit of locked memory is too small for the configured buffers: running with smaller ones; "+
+			"raise it with LimitMEMLOCK= in the systemd unit, or memlock in limits.conf",
+			"needed_bytes", wanted, "limit_bytes", s.memlock,
+			"receive_buffers", fitted.ReceiveBuffers, "send_memory", fitted.SendMemory)
+	}
+	s.plan = fitted
+	return nil
+}
+
+// assignCPUs gives each shard a CPU of its own out of those the process may use, or none where that is switched off or
+// there are fewer CPUs than shards: two pinned loops on one CPU would only stand in each other's way.
+func assignCPUs(p config.CPUPinning, shards int, allowed []int, log *slog.Logger) []int {
+	if !p.Active {
+		return nil
+	}
+	if shards > len(allowed) {
+		log.Warn("threads are not pinned: there are more shards than CPUs", "shards", shards, "cpus", len(allowed))
+		return nil
+	}
+	cpus := make([]int, shards)
+	for k := range cpus {
+		cpus[k] = allowed[(p.Offset+k)%len(allowed)]
+	}
+	return cpus
+}
+
+// connections returns how many connections a shard may hold. The kernel spreads clients evenly over the shards'
+// listeners, so each gets an equal part of the total.
+func connections(wanted, shards int, fileLimit uint64, log *slog.Logger) int {
+	possible := int(min(fileLimit, maxConnections)) - descriptorsKept(shards)
+	possible = max(possible, shards)
+	total := wanted
+	if total == 0 {
+		total = possible
+	}
+	if total > possible {
+		log.Warn("network.max_connections is more than the limit of file descriptors allows: raise it with "+
+			"LimitNOFILE= in the systemd unit, or nofile in limits.conf",
+			"max_connections", wanted, "running_with", possible, "file_limit", fileLimit)
+		total = possible
+	}
+	return share(total, shards)
+}
+
+// maxConnections bounds the connection tables where the descriptor limit does not: their address space is reserved at
+// the start, their memory is used when connections come.
+const maxConnections = 2 << 20

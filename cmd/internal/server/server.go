@@ -1,0 +1,251 @@
+// Package server makes a tracker out of a configuration: it finds out what the kernel can do, chooses, opens what every
+// shard needs, starts the threads in order and stops them in reverse.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"millrace/cmd/internal/mailbox"
+	"millrace/cmd/internal/shard"
+	"millrace/config"
+	"millrace/ring"
+)
+
+// Server is a running tracker.
+type Server struct {
+	log      *slog.Logger
+	setup    setup
+	addr     netip.AddrPort
+	start    time.Time
+	controls []*shard.Control
+
+	loops   sync.WaitGroup // loops that still turn
+	threads sync.WaitGroup // threads that still hold a ring
+	done    chan struct{}  // closed when all is over
+	err     error          // why, before done is closed; guarded by once
+	fail    sync.Once
+	procs   int // GOMAXPROCS to restore
+}
+
+// Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
+func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
+	set, err := prepare(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := ring.Listen(ring.ListenOptions{
+		Address:  cfg.Network.Address.String(),
+		OnlyIPv6: cfg.Network.OnlyIPv6,
+		Backlog:  cfg.Network.TCPBacklog,
+		Sockets:  set.shards,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		log:   log,
+		setup: set,
+		addr:  listeners[0].Addr(),
+		start: time.Now(),
+		done:  make(chan struct{}),
+		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
+		procs: runtime.GOMAXPROCS(set.shards + 1),
+	}
+	if err := s.startThreads(cfg, listeners); err != nil {
+		for _, l := range listeners {
+			l.Close()
+		}
+		runtime.GOMAXPROCS(s.procs)
+		return nil, err
+	}
+	go s.join()
+	go s.watch()
+	return s, nil
+}
+
+// Addr returns the address that the tracker listens on, with the port that was really taken.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// Shards returns how many shards there are.
+func (s *Server) Shards() int { return s.setup.shards }
+
+// Stop begins a graceful stop. Done tells when it is complete.
+func (s *Server) Stop() {
+	for _, c := range s.controls {
+		c.Stop()
+	}
+}
+
+// Done is closed when the tracker has ended, by Stop or by a failure, and has given back all it held.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why the tracker ended, once Done is closed: nil after a stop.
+func (s *Server) Err() error {
+	<-s.done
+	return s.err
+}
+
+// Snapshot asks every shard for its figures of this moment and returns them.
+func (s *Server) Snapshot(ctx context.Context) ([]shard.Published, error) {
+	out := make([]shard.Published, len(s.controls))
+	for k, c := range s.controls {
+		select {
+		case <-c.Publish():
+			out[k] = c.Last()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot get the figures of shard %d: %w", k, ctx.Err())
+		}
+	}
+	return out, nil
+}
+
+// thread is one shard's way from nothing to its loop.
+type thread struct {
+	server   *Server
+	id       int
+	cfg      *config.Config
+	listener *ring.Listener
+	wiring   shard.Wiring
+	key      secrets
+	control  *shard.Control
+	opened   chan<- openResult
+	proceed  <-chan []*ring.Ring // all rings, or closed: give up
+}
+
+// openResult is a thread's ring, or why it has none.
+type openResult struct {
+	id   int
+	ring *ring.Ring
+	err  error
+}
+
+// startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
+func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) error {
+	n := s.setup.shards
+	wirings := wire(n, cfg.IOUring.MailboxSize)
+	opened := make(chan openResult, n)
+	proceed := make(chan []*ring.Ring)
+	key := newSecrets()
+	for id := range n {
+		c := shard.NewControl()
+		s.controls = append(s.controls, c)
+		s.loops.Add(1)
+		s.threads.Add(1)
+		t := &thread{s, id, cfg, listeners[id], wirings[id], key, c, opened, proceed}
+		go t.run()
+	}
+	rings := make([]*ring.Ring, n)
+	var errs []error
+	for range n {
+		r := <-opened
+		rings[r.id] = r.ring
+		if r.err != nil {
+			errs = append(errs, r.err)
+		}
+	}
+	if len(errs) > 0 {
+		close(proceed)
+		s.threads.Wait()
+		return errs[0] // the others failed for the same reason
+	}
+	for range n {
+		proceed <- rings
+	}
+	return nil
+}
+
+// wire makes the mailboxes between n shards.
+func wire(n, size int) []shard.Wiring {
+	bells := make([]mailbox.Bell, n)
+	w := make([]shard.Wiring, n)
+	for k := range w {
+		w[k] = shard.Wiring{In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells}
+	}
+	for from := range n {
+		for to := range n {
+			if from != to {
+				box := mailbox.New(size)
+				w[from].Out[to], w[to].In[from] = box, box
+			}
+		}
+	}
+	return w
+}
+
+// run is the life of a shard's thread.
+func (t *thread) run() {
+	s := t.server
+	defer s.threads.Done()
+	runtime.LockOSThread() // for ever: a ring belongs to the thread that opened it
+	r, asm, err := t.open()
+	t.opened <- openResult{t.id, r, err}
+	rings, ok := <-t.proceed
+	if ok {
+		s.loop(t, r, asm, rings)
+		s.loops.Wait() // another loop may still wake this ring
+	} else {
+		s.loops.Done()
+	}
+	if r != nil {
+		if err := r.Close(); err != nil {
+			s.failed(fmt.Errorf("cannot close the ring of shard %d: %w", t.id, err))
+		}
+	}
+	if asm != nil {
+		asm.Unmap()
+	}
+}
+
+// open pins the thread and opens what the shard needs.
+func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
+	set := &t.server.setup
+	if set.cpus != nil {
+		cpu := set.cpus[t.id]
+		if err := ring.PinThread(cpu); err != nil {
+			return nil, nil, fmt.Errorf("cannot pin shard %d to CPU %d: %w; set cpu_pinning.active = false", t.id, cpu, err)
+		}
+	}
+	asm, err := ring.MapPool(t.cfg.IOUring.AssemblyMemory)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
+	}
+	r, err := ring.Open(set.plan, t.listener)
+	if err != nil {
+		asm.Unmap()
+		return nil, nil, err
+	}
+	return r, asm, nil
+}
+
+// loop runs the shard until it stops or fails. A shard that fails ends the others too.
+func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) {
+	defer s.loops.Done()
+	r.SetPeers(rings)
+	sh := shard.New(shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key), r.Pool(), asm, t.wiring)
+	clock := func() time.Duration { return time.Since(s.start) }
+	if err := shard.Run(r, sh, t.control, clock, s.setup.plan.MaxBatchDelay); err != nil {
+		s.failed(err)
+		for _, c := range s.controls {
+			c.Abort()
+		}
+	}
+}
+
+// failed keeps the first reason for which the tracker ended.
+func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
+
+// join waits for all threads and says that all is over.
+func (s *Server) join() {
+	s.threads.Wait()
+	runtime.GOMAXPROCS(s.procs)
+	close(s.done)
+}
+
+var errNoCPU = errors.New("the process may run on no CPU")

@@ -1,0 +1,129 @@
+package shard
+
+import (
+	"net/netip"
+
+	"millrace/ring"
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// state is where a connection is in its life (lifecycle.go has the transitions).
+type state uint8
+
+const (
+	stateFree      state = iota // the slot is not in use
+	stateHandshake              // accepted, the upgrade request is not complete
+	stateOpen                   // a WebSocket connection
+	stateClosing                // the last bytes are on their way to the client; nothing more is read as messages
+	stateDraining               // all is sent and our side is shut; waiting for the client's end
+	stateClosed                 // OpClose is issued; waiting for EventClosed
+	states
+)
+
+var stateNames = [states]string{"free", "handshake", "open", "closing", "draining", "closed"}
+
+// conn is one slot of the connection table: plain data without pointers, so that the collector does not scan the table.
+// An idle connection holds no buffer.
+type conn struct {
+	addr   [16]byte // the client's address, IPv4 in its mapped form
+	source uint64   // fingerprint of the client's address
+	owners uint64   // bit k%64: shard k may hold peers of this connection
+
+	gen      uint32
+	lastSeen uint32 // second in which bytes came last
+	deadline uint32 // closing, draining: the second at which patience ends
+	asmSince uint32 // second in which the message now in asm began, 0 without one
+	sendTime uint32 // second in which the send in flight was issued or last took bytes
+
+	asm       ring.Buf // partial head or message
+	out       ring.Buf // frames that wait
+	flight    ring.Buf // frames handed to the ring
+	asmLen    uint32
+	outLen    uint32
+	flightOff uint32
+	flightLen uint32
+
+	reader wsproto.Reader
+	port   uint16
+	bad    uint16 // unusable messages in a row
+	state  state
+	reason Reason
+	family uint8 // of the swarms it takes part in: 4, 6, or 0 when they are shared
+	flags  flags
+}
+
+// flags are a connection's yes-or-no facts.
+type flags uint8
+
+const (
+	flagDirty   flags = 1 << iota // is in Shard.dirty
+	flagPinged                    // was pinged and has sent nothing since
+	flagHungUp                    // the client's side has ended
+	flagAborted                   // its end is a reset
+)
+
+func (f flags) has(g flags) bool { return f&g != 0 }
+
+// accepted puts a new connection into its slot.
+func (s *Shard) accepted(e *ring.Event) {
+	i := e.Slot.Index
+	c := &s.conns[i]
+	if c.state != stateFree {
+		panic("BUG: the ring accepted a connection into a slot that is in use")
+	}
+	ip := e.Peer.Addr().Unmap()
+	*c = conn{
+		gen:      e.Slot.Gen,
+		state:    stateHandshake,
+		lastSeen: s.now,
+		deadline: s.now + s.opt.HandshakeTimeout,
+		addr:     ip.As16(),
+		port:     e.Peer.Port(),
+		source:   s.source(ip),
+		family:   s.family(ip),
+	}
+	s.used = max(s.used, i+1)
+	s.live++
+	s.stats.Accepted++
+	s.stats.Conns[stateHandshake]++
+	if s.stop.begun {
+		s.refuseStopping(i, c)
+	}
+}
+
+// family says which swarms a client of this address takes part in.
+func (s *Shard) family(ip netip.Addr) uint8 {
+	switch {
+	case s.opt.ShareFamilies:
+		return 0
+	case ip.Is4():
+		return 4
+	}
+	return 6
+}
+
+// conn returns the connection that an event names. The ring reports nothing of a connection after its EventClosed, so
+// the name is always current.
+func (s *Shard) conn(slot ring.Slot) *conn {
+	c := &s.conns[slot.Index]
+	if c.gen != slot.Gen || c.state == stateFree {
+		panic("BUG: an event of a connection that is gone")
+	}
+	return c
+}
+
+// address returns the name under which swarm tables know the connection.
+func (s *Shard) address(i uint32) swarm.Addr {
+	return swarm.Addr{Index: i, Gen: s.conns[i].gen, Shard: uint16(s.opt.ID)}
+}
+
+// setState moves a connection on and keeps the counts by state.
+func (s *Shard) setState(c *conn, to state) {
+	s.stats.Conns[c.state]--
+	s.stats.Conns[to]++
+	c.state = to
+}
+
+// slot returns the ring's name of the connection at index i.
+func (s *Shard) slot(i uint32) ring.Slot { return ring.Slot{Index: i, Gen: s.conns[i].gen} }

@@ -1,0 +1,228 @@
+package shard
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/ring"
+)
+
+// Control is how the rest of the process speaks to a running shard: a word of requests that the loop looks at in every
+// turn, and the counters that it publishes.
+type Control struct {
+	waker atomic.Pointer[ring.Waker]
+	bits  atomic.Uint32
+
+	mu        sync.Mutex
+	published Published
+	asked     chan struct{} // closed and replaced at each publication
+}
+
+// Published is what a shard last said about itself.
+type Published struct {
+	Shard Stats
+	Ring  ring.Stats
+	Loop  LoopStats
+	At    time.Duration // on the clock of the loop
+	Ended bool          // the loop has returned; these are its last figures
+}
+
+// LoopStats are counters of the loop itself.
+type LoopStats struct {
+	Turns   uint64 // Steps
+	Batched uint64 // waits with a batching window
+	Busy    time.Duration
+	Longest time.Duration // longest Step since the last publication
+}
+
+const (
+	bitStop uint32 = 1 << iota
+	bitAbort
+	bitPublish
+)
+
+// NewControl returns a control word for one shard.
+func NewControl() *Control { return &Control{asked: make(chan struct{})} }
+
+// Attach says how the shard is woken. Requests made before are seen in the first turn.
+func (c *Control) Attach(w *ring.Waker) { c.waker.Store(w) }
+
+// Stop asks for a graceful stop.
+func (c *Control) Stop() { c.request(bitStop) }
+
+// Abort asks the loop to return now, whatever is open.
+func (c *Control) Abort() { c.request(bitAbort) }
+
+// Publish asks the loop to publish its counters and returns a channel that is closed when it has.
+func (c *Control) Publish() <-chan struct{} {
+	c.mu.Lock()
+	done := c.asked
+	ended := c.published.Ended
+	c.mu.Unlock()
+	if ended {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	c.request(bitPublish)
+	return done
+}
+
+// Last returns what was last published.
+func (c *Control) Last() Published {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.published
+}
+
+func (c *Control) request(bit uint32) {
+	c.bits.Or(bit)
+	if w := c.waker.Load(); w != nil {
+		w.Wake()
+	}
+}
+
+// take returns the requests made since the last call.
+func (c *Control) take() uint32 {
+	if c.bits.Load() == 0 {
+		return 0
+	}
+	return c.bits.Swap(0)
+}
+
+// publish stores the figures and tells those who asked.
+func (c *Control) publish(p Published) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.published = p
+	close(c.asked)
+	c.asked = make(chan struct{})
+}
+
+// publishPeriod is how often a loop publishes by itself.
+const publishPeriod = time.Second
+
+// loop is what Run keeps between turns.
+type loop struct {
+	ring    *ring.Ring
+	shard   *Shard
+	control *Control
+	pace    pacer
+	stats   LoopStats
+	nextPub time.Duration
+	events  []ring.Event
+	ops     []ring.Op
+}
+
+// Run drives a shard on its ring until a stop is complete or an abort is asked for. The caller has locked its goroutine
+// to the thread that opened the ring, and closes the ring afterwards, when no other loop can wake it any more. clock is
+// monotonic. maxDelay bounds how long a busy loop waits for events to gather (see pacer); 0 never waits for more.
+func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDelay time.Duration) error {
+	l := &loop{ring: r, shard: s, control: c, pace: pacer{window: maxDelay}}
+	c.Attach(r.Waker())
+	defer func() { l.publish(clock(), true) }()
+	for {
+		now := clock()
+		bits := c.take()
+		if bits&bitAbort != 0 {
+			return nil
+		}
+		if bits&bitStop != 0 {
+			s.Stop()
+		}
+		l.turn(now, clock)
+		if bits&bitPublish != 0 || now >= l.nextPub {
+			l.publish(now, false)
+		}
+		if s.Stopped() {
+			return nil
+		}
+		if err := l.wait(clock); err != nil {
+			return fmt.Errorf("shard %d: %w", s.opt.ID, err)
+		}
+	}
+}
+
+// turn runs one Step and hands its ops to the ring.
+func (l *loop) turn(now time.Duration, clock func() time.Duration) {
+	l.ops = l.shard.Step(now, l.events, l.ops[:0])
+	l.ring.Submit(l.ops)
+	clear(l.ops) // they point into buffers that change hands
+	took := clock() - now
+	l.stats.Turns++
+	l.stats.Busy += took
+	l.stats.Longest = max(l.stats.Longest, took)
+}
+
+// wait gets the next events. It blocks unless there is work left or mail to read.
+func (l *loop) wait(clock func() time.Duration) error {
+	w := ring.Window{}
+	if !l.shard.Busy() && l.shard.PrepareToSleep() {
+		w = l.pace.next()
+		if w.Min > 1 {
+			l.stats.Batched++
+		}
+		if l.control.bits.Load() != 0 {
+			w = ring.Window{}
+		}
+	}
+	var err error
+	l.events, err = l.ring.Wait(l.events[:0], w)
+	l.shard.AwakeAgain()
+	l.pace.saw(len(l.events), clock())
+	return err
+}
+
+// publish copies the figures out.
+func (l *loop) publish(now time.Duration, ended bool) {
+	l.control.publish(Published{
+		Shard: l.shard.Snapshot(), Ring: l.ring.Stats(), Loop: l.stats, At: now, Ended: ended,
+	})
+	l.stats.Longest = 0
+	l.nextPub = now + publishPeriod
+}
+
+// pacer decides how long a wait lasts. Waking up is what costs most when events come one by one, so a busy loop lets
+// them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop that
+// would gather next to nothing waits for a single event and adds no delay.
+type pacer struct {
+	window   time.Duration // at most so long; 0: never
+	last     time.Duration
+	expected float64 // events that come in one window, a moving average
+	batching bool
+}
+
+// A window is worth its timer when it gathers some events. Between the two thresholds the pacer stays what it is.
+const (
+	batchFrom   = 8.0
+	batchUntil  = 4.0
+	batchEvents = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
+	paceWeight  = 1.0 / 8
+)
+
+// saw tells the pacer that a wait ended with n events.
+func (p *pacer) saw(n int, now time.Duration) {
+	elapsed := now - p.last
+	p.last = now
+	if elapsed <= 0 || p.window == 0 {
+		return
+	}
+	rate := float64(n) * float64(p.window) / float64(elapsed)
+	p.expected += (rate - p.expected) * paceWeight
+	switch {
+	case p.expected >= batchFrom:
+		p.batching = true
+	case p.expected < batchUntil:
+		p.batching = false
+	}
+}
+
+// next returns the window of the next wait.
+func (p *pacer) next() ring.Window {
+	if p.batching {
+		return ring.Window{Min: batchEvents, Max: p.window}
+	}
+	return ring.Window{Min: 1}
+}

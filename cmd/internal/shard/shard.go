@@ -1,0 +1,205 @@
+// Package shard is the event loop of the tracker: one pinned thread with one ring, one connection table and one swarm
+// table.
+//
+// A [Shard] is advanced by [Shard.Step], which turns events into ops and does nothing else: it never blocks, reads no
+// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. Bytes flow through the files in this
+// order: receive.go takes them from the ring and finds messages, route.go decides what they mean, deliver.go gathers
+// the frames that go out. mail.go carries the same requests between shards, lifecycle.go says how connections end.
+package shard
+
+import (
+	"hash/maphash"
+	"time"
+
+	"millrace/cmd/internal/mailbox"
+	"millrace/ring"
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// Options are a shard's settings. Times are in whole seconds.
+type Options struct {
+	ID, Shards     int // this shard's number, 0 ≤ ID < Shards, and how many there are
+	MaxConnections int // capacity of the connection table, the same as the ring's
+
+	OwnerSeed  [2]uint64    // which shard owns a torrent: the same for all shards
+	SourceSeed maphash.Seed // fingerprints of client addresses: the same for all shards
+	Swarm      swarm.Options
+
+	MaxHead    int            // bytes of an upgrade request's head
+	Limits     wsproto.Limits // bytes of a message and of a frame
+	MaxPending int            // bytes of frames that wait for one connection's send; over it offers are dropped
+
+	MaxOffers      int    // offers taken from one announce
+	MaxScrape      int    // info hashes answered in one scrape
+	Interval       uint32 // what announce replies tell clients
+	ReplyToAnswers bool
+	ShareFamilies  bool // IPv4 and IPv6 peers in one swarm
+	MaxBadMessages int  // unusable messages in a row that a connection may send
+
+	HandshakeTimeout uint32 // from accept to a whole upgrade request
+	PingInterval     uint32 // silence after which a connection is pinged
+	IdleTimeout      uint32 // silence after which it is closed
+	SendTimeout      uint32 // a send that makes no progress, or a message that does not end, for so long
+	CloseTimeout     uint32 // for the client's side of a closing handshake
+	ShutdownTimeout  uint32 // for all connections together when the tracker stops
+
+	ScanPeriod  time.Duration // one pass over all connections, looking for deadlines
+	SweepPeriod time.Duration // one pass over all peers, looking for old ones
+}
+
+// Shard holds the state of one event loop. All of it belongs to the loop's thread.
+type Shard struct {
+	opt      Options
+	conns    []conn // by Slot.Index
+	used     uint32 // indices below it have been used at some time
+	live     int    // connections not yet closed, in whatever state
+	table    *swarm.Table
+	sendPool *ring.Pool // frames on their way out: the ring's locked memory
+	asmPool  *ring.Pool // partial heads, messages and frames: ordinary memory
+	in, out  []*mailbox.Box
+	bells    []mailbox.Bell
+	backlog  [][]swarm.Addr // by shard: ends of connections for which its box had no room
+
+	ops   []ring.Op // of the Step under way
+	dirty []uint32  // connections with frames that wait for the end of the Step
+	open  room      // the reservation under way
+
+	dec      wsproto.Decoder
+	msg      wsproto.Message
+	targets  []swarm.Target
+	offerIDs []swarm.ID
+	offers   []wsproto.Offer
+	scraped  scrapeRecord
+
+	started  bool
+	nanos    int64  // the Step's time
+	now      uint32 // the same in seconds, starting above zero so that zero means never
+	scan     pacedScan
+	scanAt   uint32 // the next connection to look at
+	sweep    pacedScan
+	stop     stopState
+	moreWork bool
+	stats    Stats
+}
+
+// Wiring is what a shard shares with the others: In[k] brings mail from shard k, Out[k] takes mail to it (nil at its
+// own number), Bells[k] says whether shard k sleeps.
+type Wiring struct {
+	In, Out []*mailbox.Box
+	Bells   []mailbox.Bell
+}
+
+// New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
+func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
+	return &Shard{
+		opt:      o,
+		conns:    make([]conn, o.MaxConnections),
+		table:    swarm.New(o.Swarm),
+		sendPool: sendPool,
+		asmPool:  asmPool,
+		in:       w.In,
+		out:      w.Out,
+		bells:    w.Bells,
+		backlog:  make([][]swarm.Addr, o.Shards),
+		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
+	}
+}
+
+// Step advances the shard to the time now, a monotonic clock that only has to be the same for all of its Steps. It
+// consumes events, which may point into receive buffers that are given back after Step, and appends to ops what the
+// ring shall do. The work of one Step is bounded: what is left over makes Busy true.
+func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
+	s.ops = ops
+	s.setTime(now)
+	s.moreWork = false
+	for i := range events {
+		s.event(&events[i])
+	}
+	s.readMail()
+	s.housekeep()
+	s.flush()
+	s.publishMail()
+	ops, s.ops = s.ops, nil
+	return ops
+}
+
+// Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
+func (s *Shard) Busy() bool { return s.moreWork }
+
+// setTime derives the seconds of a Step. They start at 1: a zero time field means "never" in connections.
+func (s *Shard) setTime(now time.Duration) {
+	s.nanos = int64(now)
+	s.now = uint32(now/time.Second) + 1
+	if !s.started {
+		s.started = true
+		s.scan.last, s.sweep.last = s.nanos, s.nanos
+	}
+}
+
+// event hands one event to the file that knows what it means.
+func (s *Shard) event(e *ring.Event) {
+	switch e.Kind {
+	case ring.EventAccept:
+		s.accepted(e)
+	case ring.EventRecv:
+		s.received(e)
+	case ring.EventHangup:
+		s.hungUp(e)
+	case ring.EventSent:
+		s.sent(e)
+	case ring.EventClosed:
+		s.closed(e)
+	case ring.EventRefused:
+		s.stats.Refused += uint64(e.N)
+	case ring.EventAcceptFailed:
+		s.stats.AcceptFailed++
+		s.stats.LastAcceptError = e.Errno
+	case ring.EventTick, ring.EventWake:
+		// They only end the wait: mail and housekeeping have their turn in every Step.
+	}
+}
+
+// Bounds of one Step's housekeeping and mail, in entries and records. They keep the longest Step short while letting
+// a busy loop (thousands of Steps a second) and an idle one (a few ticks a second) keep up alike.
+const (
+	maxMailPerStep  = 4096 // records read from all boxes together
+	maxScanPerStep  = 4096 // connections looked at
+	maxSweepPerStep = 4096 // entries of the swarm table looked at
+)
+
+// housekeep gives each slow task a slice of work in proportion to the time that has passed.
+func (s *Shard) housekeep() {
+	s.flushBacklog()
+	if n := s.scan.due(s.nanos, int(s.used), s.opt.ScanPeriod, maxScanPerStep); n > 0 {
+		s.scanConns(n)
+	}
+	if n := s.sweep.due(s.nanos, s.table.Len(), s.opt.SweepPeriod, maxSweepPerStep); n > 0 {
+		s.table.Sweep(s.now, n)
+	}
+	s.stopSlice()
+}
+
+// pacedScan says how much of a table of n entries is due, so that one pass over the table takes one period.
+type pacedScan struct {
+	last int64 // nanoseconds up to which work has been handed out
+}
+
+// due returns how many of n entries to visit now, at most limit. A table that is visited too rarely to keep the pace
+// falls behind by at most one period: it never asks for more than one whole pass.
+func (p *pacedScan) due(now int64, n int, period time.Duration, limit int) int {
+	elapsed := now - p.last
+	if elapsed <= 0 {
+		return 0
+	}
+	if n == 0 || elapsed >= int64(period) {
+		p.last = now
+		return min(n, limit)
+	}
+	share := int(int64(n) * elapsed / int64(period))
+	if share < 64 && elapsed < int64(period)/16 {
+		return 0 // let a worthwhile slice come together
+	}
+	p.last = now
+	return min(share+1, n, limit)
+}

@@ -1,0 +1,123 @@
+package shard
+
+import (
+	"millrace/ring"
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// Stats are a shard's counters: plain integers that only its thread touches, copied out about once a second. Counters
+// only grow; what is marked as a gauge goes up and down.
+type Stats struct {
+	Conns  [states]int // gauge, by state
+	Closed [Reasons]uint64
+
+	Accepted, Refused, AcceptFailed, Upgraded uint64
+	LastAcceptError                           ring.Errno
+	RefusedByStatus                           [len(refusalStatuses)]uint64 // HTTP errors, by refusalStatuses
+
+	BytesIn, BytesOut                     uint64
+	MessagesIn                            [wsproto.ActionScrape + 1]uint64 // by action
+	PingsIn, PongsIn                      uint64
+	Rejected                              [wsproto.RejectFullScrape + 1]uint64
+	BadOffers                             uint64
+	Announces                             [swarm.StatusFull + 1]uint64 // at the owner, by outcome
+	Answers                               [swarm.AnswerNoOffer + 1]uint64
+	FramesOut                             [frameKinds]uint64
+	DroppedFull                           [frameKinds]uint64 // the receiver is over its limit of waiting bytes
+	DroppedMemory                         [frameKinds]uint64 // no send memory left
+	DroppedGone                           [frameKinds]uint64 // the receiver has left
+	DroppedMail                           [frameKinds]uint64 // the mailbox to another shard was full
+	Sends, ShortSends                     uint64
+	AssemblyFull                          uint64
+	MailIn, MailOut, Wakes                uint64
+	Backlog                               int // gauge: ends of connections not yet mailed
+	SendMemory, AssemblyMemory, MailDepth int // gauges, bytes in use; filled by Snapshot
+
+	Swarm swarm.Counts // gauges and counters of the table; filled by Snapshot
+}
+
+// refusalStatuses are the HTTP errors that are counted one by one; the last stands for all others.
+var refusalStatuses = [...]int{400, 405, 408, 426, 431, 503, 505, 0}
+
+// countRefusal counts an HTTP error.
+func (s *Stats) countRefusal(status int) {
+	for k, known := range refusalStatuses {
+		if known == status || known == 0 {
+			s.RefusedByStatus[k]++
+			return
+		}
+	}
+}
+
+// Snapshot returns a copy of the counters. It is called by the loop's thread.
+func (s *Shard) Snapshot() Stats {
+	st := s.stats
+	st.SendMemory, st.AssemblyMemory = s.sendPool.InUse(), s.asmPool.InUse()
+	for _, box := range s.in {
+		if box != nil {
+			st.MailDepth += box.Depth()
+		}
+	}
+	st.Swarm = s.table.Counts()
+	return st
+}
+
+// Add adds the figures of another shard, for totals.
+func (s *Stats) Add(o *Stats) {
+	add(s.Conns[:], o.Conns[:])
+	for _, p := range [][2][]uint64{
+		{s.Closed[:], o.Closed[:]},
+		{s.RefusedByStatus[:], o.RefusedByStatus[:]},
+		{s.MessagesIn[:], o.MessagesIn[:]},
+		{s.Rejected[:], o.Rejected[:]},
+		{s.Announces[:], o.Announces[:]},
+		{s.Answers[:], o.Answers[:]},
+		{s.FramesOut[:], o.FramesOut[:]},
+		{s.DroppedFull[:], o.DroppedFull[:]},
+		{s.DroppedMemory[:], o.DroppedMemory[:]},
+		{s.DroppedGone[:], o.DroppedGone[:]},
+		{s.DroppedMail[:], o.DroppedMail[:]},
+	} {
+		add(p[0], p[1])
+	}
+	for _, p := range [][2]*uint64{
+		{&s.Accepted, &o.Accepted}, {&s.Refused, &o.Refused}, {&s.AcceptFailed, &o.AcceptFailed},
+		{&s.Upgraded, &o.Upgraded}, {&s.BytesIn, &o.BytesIn}, {&s.BytesOut, &o.BytesOut},
+		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
+		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
+		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes},
+		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},
+		{&s.Swarm.PeersAgedOut, &o.Swarm.PeersAgedOut},
+	} {
+		*p[0] += *p[1]
+	}
+	for _, p := range [][2]*int{
+		{&s.Backlog, &o.Backlog}, {&s.SendMemory, &o.SendMemory}, {&s.AssemblyMemory, &o.AssemblyMemory},
+		{&s.MailDepth, &o.MailDepth}, {&s.Swarm.Torrents, &o.Swarm.Torrents}, {&s.Swarm.Peers, &o.Swarm.Peers},
+		{&s.Swarm.Seeders, &o.Swarm.Seeders}, {&s.Swarm.Quiet, &o.Swarm.Quiet},
+		{&s.Swarm.Connections, &o.Swarm.Connections}, {&s.Swarm.PendingOffers, &o.Swarm.PendingOffers},
+		{&s.Swarm.Bytes, &o.Swarm.Bytes},
+	} {
+		*p[0] += *p[1]
+	}
+	if o.LastAcceptError != 0 {
+		s.LastAcceptError = o.LastAcceptError
+	}
+}
+
+// add adds two rows of counters.
+func add[T int | uint64](to, from []T) {
+	for k := range to {
+		to[k] += from[k]
+	}
+}
+
+// Open returns how many connections are not closed yet, in whatever state.
+func (s *Stats) Open() int {
+	n := 0
+	for _, c := range s.Conns {
+		n += c
+	}
+	return n
+}

@@ -1,0 +1,121 @@
+package swarm
+
+import (
+	"encoding/binary"
+	"testing"
+)
+
+// fill puts peers into swarms, with so many of them on each connection.
+func fill(table *Table, peers, swarms, perConn int) {
+	var a Announce
+	for i := range peers {
+		binary.LittleEndian.PutUint32(a.Key.Hash[:], uint32(i%swarms))
+		binary.LittleEndian.PutUint32(a.Peer[:], uint32(i))
+		a.From = Addr{Index: uint32(i / perConn), Gen: 1, Shard: uint16(i % 2 * (perConn % 2))}
+		table.Announce(0, &a, nil)
+	}
+}
+
+// A peer costs at most 80 bytes in all, its connection and its share of a swarm of ten included; and
+// no announce does more than a bounded amount of growing, whatever the table holds.
+func TestBytesPerPeer(t *testing.T) {
+	f := func(peers, swarms, perConn, most int) {
+		t.Helper()
+		table := New(testOptions())
+		fill(table, peers, swarms, perConn)
+		c := table.Counts()
+		if c.Peers != peers || c.Torrents != swarms {
+			t.Fatalf("counts are %+v", c)
+		}
+		if got := c.Bytes / peers; got > most {
+			t.Errorf("%d peers in %d swarms, %d on each connection: %d bytes each, want at most %d",
+				peers, swarms, perConn, got, most)
+		}
+	}
+	f(200_000, 20_000, 1, 80)
+	f(200_000, 20_000, 2, 70)
+	f(200_000, 20_000, 10, 62)
+	f(200_000, 1, 1, 80)
+	f(200_000, 110_000, 1, 110)
+}
+
+// A swarm that was huge once gives its memory back to others, and Gone and Sweep leave it in order.
+func TestHugeSwarm(t *testing.T) {
+	const peers = 30_000
+	table := New(testOptions())
+	fill(table, peers, 1, 1000)
+	checkTable(t, table)
+	before := table.Counts().Bytes
+	conns := table.Counts().Connections
+	for i := range conns / 2 {
+		table.Gone(Addr{Index: uint32(i), Gen: 1})
+	}
+	checkTable(t, table)
+	table.Sweep(1800, table.Len())
+	checkTable(t, table)
+	if c := table.Counts(); c.Peers != 0 || c.Torrents != 0 || c.Connections != 0 || c.Quiet != 0 {
+		t.Fatalf("left are %+v", c)
+	}
+	fill(table, peers, 10, 1000)
+	if after := table.Counts().Bytes; after > before+before/10 {
+		t.Fatalf("%d bytes for one huge swarm, then %d for ten smaller ones", before, after)
+	}
+}
+
+// No announce splits or moves more than a short chain of each kind of record while a table grows.
+func TestGrowthPerAnnounceIsBounded(t *testing.T) {
+	table := New(testOptions())
+	var a Announce
+	for i := range uint32(200_000) {
+		binary.LittleEndian.PutUint32(a.Key.Hash[:], i/2)
+		binary.LittleEndian.PutUint32(a.Peer[:], i)
+		a.From.Index = i
+		pages := len(table.peers.pages) + len(table.swarms.pages) + len(table.conns.pages) + len(table.lists.pages)
+		table.Announce(0, &a, nil)
+		pages -= len(table.peers.pages) + len(table.swarms.pages) + len(table.conns.pages) + len(table.lists.pages)
+		if moved := table.peers.moved + table.swarms.moved + table.conns.moved; moved > 80 || pages < -4 {
+			t.Fatalf("announce %d moved %d records and took %d pages", i, moved, -pages)
+		}
+	}
+}
+
+// In the steady state nothing allocates: announces with offers, answers, peers and connections that
+// come and go, sweeps and counts.
+func TestNoAllocations(t *testing.T) {
+	table := New(testOptions())
+	fill(table, 20_000, 2000, 1)
+	offers := make([]ID, 10)
+	targets := make([]Target, 0, 16)
+	now := uint32(0)
+	round := func() {
+		now++
+		for i := range uint32(50) {
+			var a Announce
+			binary.LittleEndian.PutUint32(a.Key.Hash[:], i*7+now%13)
+			binary.LittleEndian.PutUint32(a.Peer[:], 50_000+i)
+			a.From = Addr{Index: 90_000 + i/4, Gen: now}
+			a.Source = uint64(i)
+			a.Offers = offers
+			_, targets = table.Announce(now, &a, targets[:0])
+			for k, to := range targets {
+				table.Answer(now, &Answer{Key: a.Key, Peer: to.Peer, From: to.To, To: a.Peer, Offer: offers[k]})
+			}
+			if i%3 == 0 {
+				a.Event = EventStopped
+				table.Announce(now, &a, nil)
+			}
+			table.Gone(Addr{Index: 90_000 + i/4, Gen: now - 1})
+			table.Scrape(a.Key)
+		}
+		table.Sweep(now, 500)
+		if table.Counts().Peers == 0 {
+			panic("the table is empty")
+		}
+	}
+	for range 50 {
+		round()
+	}
+	if n := testing.AllocsPerRun(50, round); n != 0 {
+		t.Fatalf("%v allocations in a round", n)
+	}
+}

@@ -1,0 +1,130 @@
+package swarm
+
+import "testing"
+
+// offerTable returns a table with peers 1 to n in one swarm, each on the connection of its number, and
+// functions that let one offer to all others and let one answer another's offer.
+func offerTable(o Options, n int) (table *Table, offer func(now uint32, from int, ids ...int) int,
+	answer func(now uint32, from, to, id int) AnswerStatus) {
+	table = New(o)
+	key := Key{Hash: testID('h', 1)}
+	offer = func(now uint32, from int, ids ...int) int {
+		a := Announce{Key: key, Peer: testID('p', from), From: Addr{Index: uint32(from)}}
+		for _, id := range ids {
+			a.Offers = append(a.Offers, testID('o', id))
+		}
+		_, targets := table.Announce(now, &a, nil)
+		return len(targets)
+	}
+	answer = func(now uint32, from, to, id int) AnswerStatus {
+		at, s := table.Answer(now, &Answer{
+			Key: key, Peer: testID('p', from), From: Addr{Index: uint32(from)}, To: testID('p', to), Offer: testID('o', id),
+		})
+		if s == AnswerRelay && at != (Addr{Index: uint32(to)}) {
+			panic("the answer goes to the wrong connection")
+		}
+		return s
+	}
+	for i := range n {
+		offer(0, i+1)
+	}
+	return table, offer, answer
+}
+
+// An answer is relayed once, in time, between the two peers of an offer that was relayed, and otherwise not.
+func TestAnswerRules(t *testing.T) {
+	table, offer, answer := offerTable(testOptions(), 2)
+	offer(0, 1, 10)
+	f := func(now uint32, from, to, id int, want AnswerStatus) {
+		t.Helper()
+		if got := answer(now, from, to, id); got != want {
+			t.Fatalf("answer by %d to %d about %d: %s, want %s", from, to, id, got, want)
+		}
+	}
+	f(0, 3, 1, 10, AnswerNotPeer)
+	f(0, 2, 3, 10, AnswerNoPeer)
+	f(0, 2, 1, 11, AnswerNoOffer)
+	f(0, 1, 2, 10, AnswerNoOffer)
+	f(119, 2, 1, 10, AnswerRelay)
+	f(119, 2, 1, 10, AnswerNoOffer)
+
+	offer(200, 1, 10)
+	offer(300, 1, 10) // the same offer again lives longer
+	f(419, 2, 1, 10, AnswerRelay)
+	offer(500, 1, 10)
+	f(620, 2, 1, 10, AnswerNoOffer)
+	if c := table.Counts(); c.OffersExpired != 1 || c.PendingOffers != 0 {
+		t.Fatalf("counts are %+v", c)
+	}
+
+	offer(700, 1, 10, 11)
+	other := Answer{Key: Key{Hash: testID('h', 1)}, Peer: testID('p', 2), From: Addr{Index: 9}, To: testID('p', 1)}
+	if _, s := table.Answer(700, &other); s != AnswerNotPeer {
+		t.Fatalf("an impostor's answer: %s", s)
+	}
+	other.Key.Family = 6
+	if _, s := table.Answer(700, &other); s != AnswerNotPeer {
+		t.Fatalf("an answer in an unknown swarm: %s", s)
+	}
+}
+
+// At a limit the oldest offer of the same sender gives way, never one of another sender and never one of
+// the same announce; where none can give way the offers are cut, and what is relayed can be answered.
+func TestPendingLimits(t *testing.T) {
+	o := testOptions()
+	o.MaxPendingPerPeer, o.MaxPendingOffers = 3, 5
+	table, offer, answer := offerTable(o, 2)
+	f := func(got, want, pending int, pushedOut uint64) {
+		t.Helper()
+		c := table.Counts()
+		if got != want || c.PendingOffers != pending || c.OffersPushedOut != pushedOut {
+			t.Fatalf("relayed %d, want %d; %d pending, want %d; %d pushed out, want %d",
+				got, want, c.PendingOffers, pending, c.OffersPushedOut, pushedOut)
+		}
+	}
+	f(offer(0, 1, 10), 1, 1, 0)
+	f(offer(1, 1, 11), 1, 2, 0)
+	f(offer(2, 1, 12), 1, 3, 0)
+	f(offer(3, 1, 13), 1, 3, 1)
+	if s := answer(3, 2, 1, 10); s != AnswerNoOffer {
+		t.Fatalf("the offer that gave way: %s", s)
+	}
+	f(offer(3, 2, 20), 1, 4, 1)
+	f(offer(3, 2, 21), 1, 5, 1)
+	f(offer(3, 2, 22), 1, 5, 2) // the table is full: the sender's own oldest, not the oldest of all
+	offer(3, 3)
+	f(offer(3, 3, 30, 31), 0, 5, 2)   // nothing of its own can give way
+	f(offer(122, 3, 30, 31), 2, 5, 2) // 11 and 12 are too old: each makes room for one
+	f(offer(122, 3, 32, 33), 2, 5, 4) // 13 is not: two of its own give way
+}
+
+// A peer that leaves takes its pending offers with it, and a sweep forgets those that are too old, so
+// that an empty table remembers nothing.
+func TestOffersGoWithTheirSender(t *testing.T) {
+	table, offer, answer := offerTable(testOptions(), 4)
+	offer(0, 1, 1, 2, 3)
+	offer(0, 2, 1, 2)
+	if n := table.Counts().PendingOffers; n != 5 {
+		t.Fatalf("%d pending offers, want 5", n)
+	}
+	table.Gone(Addr{Index: 1})
+	if n := table.Counts().PendingOffers; n != 2 {
+		t.Fatalf("%d pending offers are left, want 2", n)
+	}
+	offer(0, 1)
+	for from := 2; from <= 4; from++ {
+		for id := 1; id <= 3; id++ {
+			if s := answer(0, from, 1, id); s != AnswerNoOffer {
+				t.Fatalf("an offer of a peer that had left: %s", s)
+			}
+		}
+	}
+	table.Sweep(119, 1)
+	if c := table.Counts(); c.PendingOffers != 2 || c.OffersExpired != 0 {
+		t.Fatalf("counts after 119 s are %+v", c)
+	}
+	table.Sweep(120, 1)
+	if c := table.Counts(); c.PendingOffers != 1 || c.OffersExpired != 1 {
+		t.Fatalf("counts after 120 s and one entry of work are %+v", c)
+	}
+}

@@ -1,0 +1,242 @@
+package swarm
+
+import (
+	"reflect"
+	"testing"
+)
+
+func testOptions() Options {
+	return Options{
+		Seed: [2]uint64{1, 2}, MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
+		MaxPeersPerConnection: 1000, MaxPeers: 1 << 24, MaxPendingOffers: 1 << 20, MaxPendingPerPeer: 100,
+	}
+}
+
+// Each rule of who is counted as what, who owns a peer id and what a limit does, one sequence each.
+func TestAnnounceRules(t *testing.T) {
+	ann := func(peer int, conn uint32, l Left, e Event) Announce {
+		// Connections 1 and 11, 2 and 12 and so on are of the same client address.
+		return Announce{
+			Key: Key{Hash: testID('h', 1), Family: 4}, Peer: testID('p', peer), Left: l, Event: e,
+			From: Addr{Index: conn, Gen: 7, Shard: 1}, Source: uint64(conn % 10),
+		}
+	}
+	type step struct {
+		now        uint32
+		a          Announce
+		want       Result
+		downloaded uint32
+	}
+	f := func(name string, change func(*Options), steps ...step) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			t.Helper()
+			o := testOptions()
+			if change != nil {
+				change(&o)
+			}
+			table := New(o)
+			for i, s := range steps {
+				got, targets := table.Announce(s.now, &s.a, nil)
+				if got != s.want || targets != nil {
+					t.Fatalf("step %d: got %+v and targets %v, want %+v", i, got, targets, s.want)
+				}
+				c, l, d := table.Scrape(s.a.Key)
+				if c != got.Complete || l != got.Incomplete || d != s.downloaded {
+					t.Fatalf("step %d: scrape is %d, %d, %d, want %+v and %d", i, c, l, d, s.want, s.downloaded)
+				}
+				checkTable(t, table)
+			}
+		})
+	}
+	f("left zero makes a seeder, more a leecher, unknown changes nothing", nil,
+		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 0},
+		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusUpdated}, 0})
+	f("a seeder that begins with completed has downloaded nothing here", nil,
+		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusAdded}, 0},
+		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		step{0, ann(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
+	f("completed counts once for each time that a leecher becomes a seeder", nil,
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
+		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 1},
+		step{0, ann(1, 1, LeftMore, EventCompleted), Result{1, 0, StatusUpdated}, 2})
+	f("left zero without completed is no download", nil,
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		step{0, ann(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
+	f("stopped removes once, and the swarm with its downloads goes with its last peer", nil,
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(2, 1, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
+		step{0, ann(2, 1, LeftZero, EventCompleted), Result{1, 1, StatusUpdated}, 1},
+		step{0, ann(1, 1, LeftMore, EventStopped), Result{1, 0, StatusRemoved}, 1},
+		step{0, ann(1, 1, LeftMore, EventStopped), Result{1, 0, StatusAbsent}, 1},
+		step{0, ann(2, 1, LeftZero, EventStopped), Result{0, 0, StatusRemoved}, 0},
+		step{0, ann(2, 1, LeftZero, EventStopped), Result{0, 0, StatusAbsent}, 0})
+	f("another connection changes nothing and removes nothing, but is told the counts", nil,
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{179, ann(1, 2, LeftZero, EventCompleted), Result{0, 1, StatusNotOwner}, 0},
+		step{179, ann(1, 2, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0},
+		step{179, ann(1, 11, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0})
+	f("another connection takes over a quiet peer, and then it is not quiet", nil,
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{180, ann(1, 2, LeftMore, EventCompleted), Result{1, 0, StatusTakenOver}, 1},
+		step{180, ann(1, 1, LeftMore, EventUpdate), Result{1, 0, StatusNotOwner}, 1},
+		step{180, ann(1, 2, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 1})
+	f("another connection of the same client takes over", nil,
+		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusAdded}, 0},
+		step{1, ann(1, 11, LeftUnknown, EventUpdate), Result{1, 0, StatusTakenOver}, 0},
+		step{2, ann(1, 1, LeftUnknown, EventStopped), Result{1, 0, StatusNotOwner}, 0})
+	f("a full connection gets no more, by joining or by taking over", func(o *Options) { o.MaxPeersPerConnection = 1 },
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(2, 2, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
+		step{0, ann(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
+		step{900, ann(2, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
+		step{900, ann(1, 1, LeftMore, EventStopped), Result{0, 1, StatusRemoved}, 0},
+		step{900, ann(2, 1, LeftZero, EventUpdate), Result{1, 0, StatusTakenOver}, 0})
+	f("a full table takes none in but lets one take over", func(o *Options) { o.MaxPeers = 1 },
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		step{0, ann(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusFull}, 0},
+		step{0, ann(1, 11, LeftMore, EventUpdate), Result{0, 1, StatusTakenOver}, 0})
+	f("nothing fits where nothing may", func(o *Options) { o.MaxPeersPerConnection = 0 },
+		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusFull}, 0})
+}
+
+// A connection that closes takes only what it still owns with it: not what another has taken over,
+// not what its successor in the same place has, and not what a namesake of another shard has.
+func TestGone(t *testing.T) {
+	table := New(testOptions())
+	announce := func(hash, peer int, from Addr) {
+		t.Helper()
+		a := Announce{Key: Key{Hash: testID('h', hash)}, Peer: testID('p', peer), From: from}
+		if r, _ := table.Announce(0, &a, nil); r.Status != StatusAdded && r.Status != StatusTakenOver {
+			t.Fatalf("announce from %+v: %s", from, r.Status)
+		}
+	}
+	first, next, other := Addr{5, 1, 0}, Addr{5, 2, 0}, Addr{5, 1, 3}
+	announce(1, 1, first)
+	announce(1, 2, first)
+	announce(2, 1, first)
+	announce(3, 1, first)
+	announce(3, 1, next)
+	announce(3, 2, other)
+	if n := table.Counts().Connections; n != 3 {
+		t.Fatalf("%d connections, want 3", n)
+	}
+	for i, want := range []int{3, 0} {
+		if n := table.Gone(first); n != want {
+			t.Fatalf("call %d removed %d peers, want %d", i, n, want)
+		}
+	}
+	checkTable(t, table)
+	if c := table.Counts(); c.Peers != 2 || c.Torrents != 1 || c.Connections != 2 {
+		t.Fatalf("left are %+v", c)
+	}
+	if n := table.Gone(next) + table.Gone(other); n != 2 || table.Counts().Peers != 0 {
+		t.Fatalf("the others had %d peers, left are %+v", n, table.Counts())
+	}
+}
+
+// The same info hash is another swarm for each IP version, and each is counted by itself.
+func TestFamilies(t *testing.T) {
+	table := New(testOptions())
+	for i, family := range []uint8{4, 4, 6, 4, 6, 0} {
+		a := Announce{Key: Key{testID('h', i%2), family}, Peer: testID('p', i), Left: LeftZero}
+		table.Announce(0, &a, nil)
+	}
+	f := func(family uint8, torrents, peers int) {
+		t.Helper()
+		if gotTorrents, gotPeers := table.CountsByFamily(family); gotTorrents != torrents || gotPeers != peers {
+			t.Fatalf("family %d: %d torrents, %d peers, want %d, %d", family, gotTorrents, gotPeers, torrents, peers)
+		}
+	}
+	f(4, 2, 3)
+	f(6, 1, 2)
+	f(0, 1, 1)
+	table.Gone(Addr{})
+	f(4, 0, 0)
+	f(6, 0, 0)
+	f(0, 0, 0)
+}
+
+// A sweep touches no more than its budget, goes on where it stopped, and ends when a pass is done;
+// peers turn quiet and go at their very second.
+func TestSweep(t *testing.T) {
+	const peers, budget = 100, 7
+	table := New(testOptions())
+	for i := range peers {
+		a := Announce{Key: Key{Hash: testID('h', i%9)}, Peer: testID('p', i), From: Addr{Index: uint32(i)}}
+		table.Announce(0, &a, nil)
+	}
+	f := func(now uint32, quiet, left int) {
+		t.Helper()
+		total := 0
+		for range table.Len()/budget + 1 {
+			work := table.Sweep(now, budget)
+			if work > budget {
+				t.Fatalf("touched %d entries with a budget of %d", work, budget)
+			}
+			total += work
+		}
+		if work := table.Sweep(now, budget); work != 0 || total != peers {
+			t.Fatalf("touched %d entries in a pass and %d after it", total, work)
+		}
+		if c := table.Counts(); c.Quiet != quiet || c.Peers != left || c.PeersAgedOut != uint64(peers-left) {
+			t.Fatalf("at %d: %+v, want %d quiet of %d", now, c, quiet, left)
+		}
+	}
+	f(179, 0, peers)
+	f(180, peers, peers)
+	f(1799, peers, peers)
+	f(1800, 0, 0)
+}
+
+// No record holds a pointer, so that the garbage collector has nothing to scan, and each is as small
+// as the package's documentation says.
+func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
+	f := func(of reflect.Type, size uintptr) {
+		t.Helper()
+		if of.Size() != size {
+			t.Errorf("%s has %d bytes, want %d", of, of.Size(), size)
+		}
+		var walk func(reflect.Type)
+		walk = func(x reflect.Type) {
+			switch x.Kind() {
+			case reflect.Struct:
+				for i := range x.NumField() {
+					walk(x.Field(i).Type)
+				}
+			case reflect.Array:
+				walk(x.Elem())
+			case reflect.Bool, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+			default:
+				t.Errorf("%s holds a %s", of, x)
+			}
+		}
+		walk(of)
+	}
+	f(reflect.TypeFor[peer](), 40)
+	f(reflect.TypeFor[conn](), 20)
+	f(reflect.TypeFor[swarm](), 44)
+	f(reflect.TypeFor[pending](), 32)
+	f(reflect.TypeFor[sender](), 16)
+	f(reflect.TypeFor[pageInfo](), 16)
+}
+
+// Every status has a name, and a value that is none says so.
+func TestStatusNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for s := StatusUpdated; s <= StatusFull; s++ {
+		seen[s.String()] = true
+	}
+	for s := AnswerRelay; s <= AnswerNoOffer; s++ {
+		seen[s.String()] = true
+	}
+	if len(seen) != 11 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
+		t.Fatalf("names are %v", seen)
+	}
+}

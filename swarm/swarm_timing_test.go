@@ -1,0 +1,114 @@
+package swarm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// BenchmarkMemory reports what a million peers in 100,000 swarms cost, by the table's own count and by
+// the heap's.
+func BenchmarkMemory(b *testing.B) {
+	const peers, swarms = 1_000_000, 100_000
+	for _, perConn := range []int{1, 2, 10} {
+		b.Run(fmt.Sprintf("peersPerConn=%d", perConn), func(b *testing.B) {
+			for b.Loop() {
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				table := New(testOptions())
+				fill(table, peers, swarms, perConn)
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(table.Counts().Bytes)/peers, "B/peer")
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/peers, "heapB/peer")
+				runtime.KeepAlive(table)
+			}
+		})
+	}
+}
+
+// BenchmarkAnnounce measures a re-announce of a random known peer, alone and with ten offers, in tables
+// of two sizes whose swarms have ten peers.
+func BenchmarkAnnounce(b *testing.B) {
+	for _, peers := range []int{10_000, 1_000_000} {
+		for _, offers := range []int{0, 10} {
+			b.Run(fmt.Sprintf("peers=%d/offers=%d", peers, offers), func(b *testing.B) {
+				o := testOptions()
+				o.MaxOfferAge, o.MaxPendingPerPeer = 20, 20
+				table := New(o)
+				fill(table, peers, peers/10, 1)
+				ids := make([]ID, offers)
+				targets := make([]Target, 0, 16)
+				b.ReportAllocs()
+				for i := uint32(0); b.Loop(); i++ {
+					n := i * 2654435761 % uint32(peers)
+					var a Announce
+					binary.LittleEndian.PutUint32(a.Key.Hash[:], n%uint32(peers/10))
+					binary.LittleEndian.PutUint32(a.Peer[:], n)
+					a.From = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}
+					a.Offers = ids
+					_, targets = table.Announce(i/5000, &a, targets[:0])
+					table.Sweep(i/5000, 12)
+				}
+				if c := table.Counts(); c.Peers != peers || offers > 0 && c.PendingOffers == 0 {
+					b.Fatalf("counts are %+v", c)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkAnswer measures an announce with one offer and the answer to it, in a table of 100,000 peers.
+func BenchmarkAnswer(b *testing.B) {
+	const peers = 100_000
+	table := New(testOptions())
+	fill(table, peers, peers/10, 1)
+	ids := make([]ID, 1)
+	targets := make([]Target, 0, 1)
+	b.ReportAllocs()
+	for i := uint32(0); b.Loop(); i++ {
+		n := i * 2654435761 % peers
+		var a Announce
+		binary.LittleEndian.PutUint32(a.Key.Hash[:], n%(peers/10))
+		binary.LittleEndian.PutUint32(a.Peer[:], n)
+		a.From = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}
+		a.Offers = ids
+		_, targets = table.Announce(0, &a, targets[:0])
+		to := targets[0]
+		if _, s := table.Answer(0, &Answer{Key: a.Key, Peer: to.Peer, From: to.To, To: a.Peer}); s != AnswerRelay {
+			b.Fatal(s)
+		}
+	}
+}
+
+// BenchmarkJoinAndGone measures a connection that announces one new peer and closes.
+func BenchmarkJoinAndGone(b *testing.B) {
+	const peers = 100_000
+	table := New(testOptions())
+	fill(table, peers, peers/10, 1)
+	b.ReportAllocs()
+	for i := uint32(0); b.Loop(); i++ {
+		var a Announce
+		binary.LittleEndian.PutUint32(a.Key.Hash[:], i%(peers/5))
+		binary.LittleEndian.PutUint32(a.Peer[:], peers+i)
+		a.From = Addr{Index: peers, Gen: i}
+		table.Announce(0, &a, nil)
+		if table.Gone(a.From) != 1 {
+			b.Fatal("the peer is not removed")
+		}
+	}
+}
+
+// BenchmarkSweep measures one entry of a sweep that finds nothing to do, in a table of a million peers.
+func BenchmarkSweep(b *testing.B) {
+	table := New(testOptions())
+	fill(table, 1_000_000, 100_000, 1)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		table.Sweep(uint32(i>>20), 1)
+		i++
+	}
+}

@@ -1,7 +1,12 @@
 package ring
 
-import "time"
-
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+)
 
 // Tri is what the operator wants of an optional kernel feature.
 type Tri uint8
@@ -79,3 +84,208 @@ type Plan struct {
 	Tick              time.Duration
 	MaxBatchDelay     time.Duration
 }
+
+// The sizes that Choose accepts and takes by default. A receive buffer ring has at most 32768 entries
+// (io_register_pbuf_ring), and so has a submission queue (IORING_MAX_ENTRIES).
+const (
+	defaultEntries           = 1024
+	defaultReceiveBuffers    = 1024
+	defaultReceiveBufferSize = 4096
+	defaultSendMemory        = 8 << 20
+	defaultMaxConnections    = 4096
+	defaultTick              = 100 * time.Millisecond
+
+	minEntries        = 16
+	maxEntries        = 32768
+	minReceiveBuffers = 16
+	maxReceiveBuffers = 32768
+	minBufferSize     = 512
+	maxBufferSize     = 1 << 20
+	minSendMemory     = 64 << 10
+	maxSendMemory     = 1 << 30
+	maxConnections    = 1 << 24
+	maxArena          = 1<<30 - 1<<20 // a registered buffer is at most 1 GiB (io_buffer_validate)
+	cqPerSQ           = 4
+)
+
+// need is one row of the decision: a feature, what was wanted and found, and what it stands on.
+type need struct {
+	name   string
+	want   Tri
+	found  Probed
+	use    *bool
+	on     *bool  // the feature it needs; nil when none
+	onName string // its name
+	auto   string // when not empty, Auto means off, and this is why
+}
+
+// Choose decides which features to use. It is pure: the same features and options give the same plan. Its error joins
+// one sentence for each mistake: every size out of range and every feature that is required but cannot be used.
+func Choose(f Features, o Options) (Plan, error) {
+	var errs []error
+	if f.IOUring.Outcome != Available {
+		errs = append(errs, errors.New(f.IOUring.Reason))
+	}
+	p, err := sizes(o)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for i, n := range p.needs(f, o.Want) {
+		on, why := n.decide()
+		*n.use = on
+		p.Choices[i] = Choice{Name: n.name, On: on, Why: why}
+		if n.want == Require && !on {
+			errs = append(errs, fmt.Errorf("io_uring feature %s is required but cannot be used: %s", n.name, why))
+		}
+	}
+	if len(errs) > 0 {
+		return Plan{}, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+// needs lists the features in the order of Want, each after those it stands on.
+func (p *Plan) needs(f Features, w Want) [featureCount]need {
+	u := &p.Use
+	n := [featureCount]need{
+		{name: "multishot_accept", want: w.MultishotAccept, found: f.MultishotAccept, use: &u.MultishotAccept},
+		{name: "buffer_ring", want: w.BufferRing, found: f.BufferRing, use: &u.BufferRing},
+		{name: "multishot_receive", want: w.MultishotReceive, found: f.MultishotReceive, use: &u.MultishotReceive,
+			on: &u.BufferRing, onName: "buffer_ring"},
+		{name: "message_ring", want: w.MessageRing, found: f.MessageRing, use: &u.MessageRing},
+		{name: "coop_taskrun", want: w.CoopTaskrun, found: f.CoopTaskrun, use: &u.CoopTaskrun},
+		{name: "single_issuer", want: w.SingleIssuer, found: f.SingleIssuer, use: &u.SingleIssuer},
+		{name: "defer_taskrun", want: w.DeferTaskrun, found: f.DeferTaskrun, use: &u.DeferTaskrun,
+			on: &u.SingleIssuer, onName: "single_issuer"},
+		{name: "registered_ring", want: w.RegisteredRing, found: f.RegisteredRing, use: &u.RegisteredRing},
+		{name: "registered_buffers", want: w.RegisteredBuffers, found: f.RegisteredBuffers, use: &u.RegisteredBuffers},
+		{name: "fixed_send", want: w.FixedSend, found: f.FixedSend, use: &u.FixedSend,
+			on: &u.RegisteredBuffers, onName: "registered_buffers", auto: "measured no better than send"},
+		{name: "timed_wait", want: w.TimedWait, found: f.TimedWait, use: &u.TimedWait},
+		{name: "min_wait", want: w.MinWait, found: f.MinWait, use: &u.MinWait, on: &u.TimedWait, onName: "timed_wait"},
+	}
+	return n
+}
+
+func (n *need) decide() (on bool, why string) {
+	switch {
+	case n.want == Off:
+		return false, "switched off"
+	case n.found.Outcome == NotSupported:
+		return false, "the kernel does not have it: " + n.found.Reason
+	case n.found.Outcome == Inconclusive:
+		return false, "trying it failed: " + n.found.Reason
+	case n.on != nil && !*n.on:
+		return false, "it needs " + n.onName + ", which is not used"
+	case n.want == Require:
+		return true, "required"
+	case n.auto != "":
+		return false, n.auto
+	}
+	return true, "available"
+}
+
+func sizes(o Options) (Plan, error) {
+	var errs []error
+	pick := func(name string, v, preset, least, most int) int {
+		if v == 0 {
+			v = preset
+		}
+		if v < least || v > most {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be between %d and %d", name, v, least, most))
+		}
+		return v
+	}
+	p := Plan{
+		Entries:           uint32(pick("ring entries", o.Entries, defaultEntries, minEntries, maxEntries)),
+		ReceiveBuffers:    pick("receive buffers", o.ReceiveBuffers, defaultReceiveBuffers, 2, maxReceiveBuffers),
+		ReceiveBufferSize: pick("receive buffer size", o.ReceiveBufferSize, defaultReceiveBufferSize, minBufferSize, maxBufferSize),
+		SendMemory:        pick("send memory", o.SendMemory, defaultSendMemory, granule, maxSendMemory),
+		MaxConnections:    pick("max connections", o.MaxConnections, defaultMaxConnections, 1, maxConnections),
+		Tick:              o.Tick,
+		MaxBatchDelay:     o.MaxBatchDelay,
+	}
+	if p.Tick == 0 {
+		p.Tick = defaultTick
+	}
+	if p.Tick < time.Millisecond || p.MaxBatchDelay < 0 {
+		errs = append(errs, fmt.Errorf("tick is %v and the longest batch delay %v: the tick must be at least 1ms, the delay not negative",
+			p.Tick, p.MaxBatchDelay))
+	}
+	if len(errs) > 0 {
+		return p, errors.Join(errs...)
+	}
+	p.Entries = roundUp(p.Entries)
+	p.CQEntries = min(p.Entries*cqPerSQ, 2*maxEntries)
+	p.ReceiveBuffers = int(roundUp(uint32(p.ReceiveBuffers)))
+	p.SendMemory &^= granule - 1
+	if p.ReceiveBuffers*p.ReceiveBufferSize+p.SendMemory > maxArena {
+		return p, fmt.Errorf("receive buffers and send memory come to %d bytes per ring: they may be %d at most",
+			p.ReceiveBuffers*p.ReceiveBufferSize+p.SendMemory, maxArena)
+	}
+	return p, nil
+}
+
+// roundUp returns the least power of two that is not below n.
+func roundUp(n uint32) uint32 {
+	return 1 << bits.Len32(n-1)
+}
+
+// String returns the features in use and the sizes, on one line.
+func (p Plan) String() string {
+	var on []string
+	for _, c := range p.Choices {
+		if c.On {
+			on = append(on, c.Name)
+		}
+	}
+	if on == nil {
+		on = append(on, "baseline")
+	}
+	return fmt.Sprintf("%s; entries %d, receive buffers %d x %d bytes, send memory %d bytes, connections %d",
+		strings.Join(on, " "), p.Entries, p.ReceiveBuffers, p.ReceiveBufferSize, p.SendMemory, p.MaxConnections)
+}
+
+// LockedBytes returns what one ring of the plan charges to the memlock limit: the arena and the queues. Kernels 5.12
+// and later charge the queues only to users without CAP_IPC_LOCK (measured on 6.18), so that this is the upper bound.
+func (p Plan) LockedBytes() uint64 {
+	return uint64(p.arenaSize()) + p.queueBytes()
+}
+
+// queueBytes is the memory of the submission and completion queues: 64 bytes an entry and 4 for the index array, 16 a
+// completion, and a page of heads and tails, each rounded up to whole pages.
+func (p Plan) queueBytes() uint64 {
+	return pages(uint64(p.Entries)*64) + pages(uint64(p.Entries)*4+uint64(p.CQEntries)*16+pageSize)
+}
+
+const pageSize = 4096
+
+func pages(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
+
+// Fit shrinks the arena so that one ring stays within perRing bytes of locked memory: the larger of send memory and
+// receive buffers is halved until it fits. It is an error, which names the bytes needed, the limit and the lines that
+// mend it, when even the least arena (16 receive buffers, 64 KiB to send) is too large.
+func Fit(p Plan, perRing uint64) (fitted Plan, shrunk bool, err error) {
+	q := p
+	for q.LockedBytes() > perRing {
+		receive := q.ReceiveBuffers * q.ReceiveBufferSize
+		switch {
+		case q.SendMemory/2 >= minSendMemory && (q.SendMemory >= receive || q.ReceiveBuffers/2 < minReceiveBuffers):
+			q.SendMemory = q.SendMemory / 2 &^ (granule - 1)
+		case q.ReceiveBuffers/2 >= minReceiveBuffers:
+			q.ReceiveBuffers /= 2
+		default:
+			return p, false, memlockError(q.LockedBytes(), p.LockedBytes(), perRing)
+		}
+	}
+	return q, q.LockedBytes() != p.LockedBytes(), nil
+}
+
+// memlockError is the sentence for an operator whose limit of locked memory is too small.
+func memlockError(least, wanted, limit uint64) error {
+	return fmt.Errorf("cannot lock the memory of a ring: it needs at least %d bytes (%d as configured), the limit allows %d per ring; "+
+		"%s", least, wanted, limit, memlockRemedy)
+}
+
+const memlockRemedy = `raise it with "LimitMEMLOCK=infinity" in the systemd unit, or with the line ` +
+	`"* - memlock unlimited" in /etc/security/limits.conf and a new login`

@@ -1,0 +1,55 @@
+package ring
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/pawelgaczynski/giouring"
+	"golang.org/x/sys/unix"
+)
+
+// The arena is all memory that the kernel reads or writes for connections: one anonymous mapping per ring, outside the
+// Go heap, since the kernel uses it while Go code runs and the collector must neither see nor move it.
+
+// mapArena maps and locks the arena. Registering it as a fixed buffer pins it already; mlock as well would be charged
+// a second time (measured: 8 MB then need a limit of 16), so it is one or the other.
+func (k *sysKernel) mapArena(p Plan) error {
+	mem, err := unix.Mmap(-1, 0, p.arenaSize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("cannot map %d bytes for a ring: %w", p.arenaSize(), err)
+	}
+	k.arena = mem
+	if p.Use.RegisteredBuffers {
+		iov := unix.Iovec{Base: &mem[0]}
+		iov.SetLen(len(mem))
+		if errno := k.register(giouring.RegisterBuffers, unsafe.Pointer(&iov), 1); errno != 0 {
+			return lockError(p, "register", errno)
+		}
+	} else if err := unix.Mlock(mem); err != nil {
+		return lockError(p, "lock", Errno(err.(unix.Errno)))
+	}
+	if !p.Use.BufferRing {
+		return nil
+	}
+	at := p.Layout().BufferRing
+	reg := giouring.BufReg{
+		RingAddr:    uint64(uintptr(unsafe.Pointer(&mem[at]))),
+		RingEntries: uint32(p.ReceiveBuffers),
+		Bgid:        bufferGroup,
+	}
+	if errno := k.register(giouring.RegisterPbufRing, unsafe.Pointer(&reg), 1); errno != 0 {
+		return fmt.Errorf("cannot register a buffer ring of %d entries: %w", p.ReceiveBuffers, errno)
+	}
+	return nil
+}
+
+// lockError turns the errors by which the kernel says "over the limit" into the sentence about the limit.
+func lockError(p Plan, what string, errno Errno) error {
+	switch unix.Errno(errno) {
+	case unix.ENOMEM, unix.EAGAIN, unix.EPERM:
+		soft, _ := MemlockLimit()
+		return fmt.Errorf("cannot %s %d bytes of memory for a ring: the memlock limit is %d bytes for all rings together (%w); %s",
+			what, p.LockedBytes(), soft, errno, memlockRemedy)
+	}
+	return fmt.Errorf("cannot %s %d bytes of memory for a ring: %w", what, p.arenaSize(), errno)
+}

@@ -1,0 +1,223 @@
+package ring
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+// echoServer is a minimal event loop over one ring: what a client sends comes back, in order; after the client's end
+// everything is sent before the connection is closed. It keeps the contract of Op and Event and fails where the ring
+// does not.
+type echoServer struct {
+	r       *Ring
+	addr    string
+	window  Window
+	conns   map[Slot]*echoConn
+	counts  [EventAcceptFailed + 1]int
+	refused int
+	ops     []Op
+	fail    func(format string, args ...any)
+	stop    chan struct{}
+	ended   chan struct{}
+	busy    func() // called on the loop's thread once a round
+	ask     chan func(*echoServer)
+	perOp   int // bytes a send takes at most
+}
+
+type echoConn struct {
+	pending []byte
+	buf     Buf
+	sent    int // bytes of buf that are already acknowledged
+	size    int
+	sending bool
+	ended   bool
+	closing bool
+}
+
+// startEcho runs an echo server on a thread of its own. stop it with s.close, which also proves that the ring joins.
+func startEcho(t testing.TB, p Plan, w Window) *echoServer {
+	t.Helper()
+	ls, err := Listen(ListenOptions{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &echoServer{addr: ls[0].Addr().String(), window: w, conns: map[Slot]*echoConn{}, fail: t.Errorf, perOp: 1 << 16,
+		stop: make(chan struct{}), ended: make(chan struct{}), ask: make(chan func(*echoServer), 16)}
+	opened := make(chan error)
+	go s.run(p, ls[0], opened)
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *echoServer) close() {
+	close(s.stop)
+	s.r.Waker().Wake()
+	<-s.ended
+}
+
+// do runs f on the loop's thread and returns when it has run.
+func (s *echoServer) do(f func(*echoServer)) {
+	done := make(chan struct{})
+	s.ask <- func(s *echoServer) { f(s); close(done) }
+	s.r.Waker().Wake()
+	<-done
+}
+
+func (s *echoServer) run(p Plan, l *Listener, opened chan<- error) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	defer close(s.ended)
+	r, err := Open(p, l)
+	s.r = r
+	opened <- err
+	if err != nil {
+		return
+	}
+	var events []Event
+	for {
+		events, err = r.Wait(events[:0], s.window)
+		if err != nil {
+			s.fail("Wait: %v", err)
+			return
+		}
+		s.step(events)
+		r.Submit(s.ops)
+		s.ops = s.ops[:0]
+		select {
+		case <-s.stop:
+			if err := r.Close(); err != nil {
+				s.fail("Close: %v", err)
+			}
+			return
+		case f := <-s.ask:
+			f(s)
+		default:
+		}
+	}
+}
+
+func (s *echoServer) step(events []Event) {
+	var touched []Slot
+	for _, e := range events {
+		s.counts[e.Kind]++
+		c := s.conns[e.Slot]
+		switch e.Kind {
+		case EventAccept:
+			if c != nil || !e.Peer.IsValid() {
+				s.fail("slot %v accepted twice, or without an address: %v", e.Slot, e.Peer)
+			}
+			s.conns[e.Slot] = &echoConn{}
+		case EventRecv:
+			if c == nil || c.ended || c.closing || len(e.Data) == 0 {
+				s.fail("unexpected data on %v", e.Slot)
+				continue
+			}
+			c.pending = append(c.pending, e.Data...)
+			touched = append(touched, e.Slot)
+		case EventHangup:
+			if c == nil || c.ended || c.closing {
+				s.fail("unexpected hangup on %v", e.Slot)
+				continue
+			}
+			c.ended = true
+			touched = append(touched, e.Slot)
+		case EventSent:
+			s.sent(c, e)
+			touched = append(touched, e.Slot)
+		case EventClosed:
+			if c == nil || !c.closing || c.sending {
+				s.fail("unexpected close of %v", e.Slot)
+			}
+			delete(s.conns, e.Slot)
+		case EventRefused:
+			s.refused += int(e.N)
+		}
+	}
+	for _, slot := range touched {
+		if c := s.conns[slot]; c != nil {
+			s.push(slot, c)
+		}
+	}
+}
+
+func (s *echoServer) sent(c *echoConn, e Event) {
+	if c == nil || !c.sending || (e.Errno != 0 && e.N != 0) {
+		s.fail("unexpected end of a send on %v: %+v", e.Slot, e)
+		return
+	}
+	c.sending = false
+	c.sent += int(e.N)
+	if e.Errno != 0 || c.sent == c.size {
+		s.r.Pool().Put(c.buf)
+		c.buf = 0
+		if e.Errno != 0 {
+			c.pending, c.ended = nil, true
+		}
+	}
+}
+
+func (s *echoServer) push(slot Slot, c *echoConn) {
+	if c.sending || c.closing {
+		return
+	}
+	if c.buf == 0 && len(c.pending) > 0 {
+		if c.buf = s.r.Pool().Get(min(len(c.pending), s.perOp)); c.buf == 0 {
+			s.fail("the pool is exhausted")
+			return
+		}
+		c.size = copy(s.r.Pool().Bytes(c.buf), c.pending)
+		c.pending = slices.Delete(c.pending, 0, c.size)
+		c.sent = 0
+	}
+	if c.buf != 0 {
+		c.sending = true
+		s.ops = append(s.ops, Op{Kind: OpSend, Slot: slot, Data: s.r.Pool().Bytes(c.buf)[c.sent:c.size]})
+		return
+	}
+	if c.ended {
+		c.closing = true
+		s.ops = append(s.ops, Op{Kind: OpClose, Slot: slot})
+	}
+}
+
+// testPlans are the plans that the tests of the real kernel run under: from the 5.8 baseline to all the kernel has.
+func testPlans(t testing.TB, f func(name string, p Plan)) {
+	t.Helper()
+	off := Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}
+	baseline := off
+	provided511 := off
+	provided511.TimedWait = Auto
+	ring519 := provided511
+	ring519.MultishotAccept, ring519.BufferRing, ring519.MessageRing = Auto, Auto, Auto
+	ring519.CoopTaskrun, ring519.RegisteredRing, ring519.RegisteredBuffers = Auto, Auto, Auto
+	multishot60 := ring519
+	multishot60.MultishotReceive, multishot60.SingleIssuer = Auto, Auto
+	fixed := Want{FixedSend: Require}
+	for _, c := range []struct {
+		name string
+		want Want
+	}{
+		{"baseline 5.8", baseline}, {"5.11", provided511}, {"5.19", ring519}, {"6.0", multishot60},
+		{"6.1", Want{MinWait: Off}}, {"fixed send", fixed}, {"newest", Want{}},
+	} {
+		p, err := Choose(Probe(), Options{
+			Entries: 256, ReceiveBuffers: 64, ReceiveBufferSize: 2048, SendMemory: 4 << 20, MaxConnections: 300,
+			Tick: 20 * time.Millisecond, MaxBatchDelay: 2 * time.Millisecond, Want: c.want,
+		})
+		if err != nil {
+			t.Fatal(fmt.Errorf("%s: %w", c.name, err))
+		}
+		f(c.name, p)
+	}
+}
+
+// eachPlan runs f as a subtest under every plan.
+func eachPlan(t *testing.T, f func(t *testing.T, p Plan)) {
+	testPlans(t, func(name string, p Plan) {
+		t.Run(name, func(t *testing.T) { f(t, p) })
+	})
+}

@@ -1,0 +1,196 @@
+package ring
+
+import (
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/sys/unix"
+)
+
+// Buf names a piece of a Pool. Zero is none.
+type Buf uint32
+
+const (
+	granuleShift = 9
+	granule      = 1 << granuleShift // the smallest piece, 512 bytes
+
+	// A piece's first granule carries its order (the log2 of its granules) and whether it is handed out; every other
+	// granule carries poolInside.
+	poolUsed   = 0x80
+	poolInside = 0x7f
+	poolOrders = 24 // pieces of up to 512 B << 23 = 4 GiB
+	poolNone   = ^uint32(0)
+)
+
+// Pool hands out pieces of one block of memory: frames on their way out, messages that are not yet whole. Every piece
+// is a power of two and at least 512 bytes. It is a buddy allocator whose bookkeeping lies beside the memory, in
+// arrays without pointers; Get and Put take O(log size) steps and never allocate. It is used by one goroutine.
+type Pool struct {
+	mem    []byte
+	state  []uint8  // per granule
+	next   []uint32 // per granule: free list of its order
+	prev   []uint32
+	free   [poolOrders]uint32 // heads of the free lists
+	inUse  int
+	size   int
+	top    int // largest order there is
+	mapped bool
+}
+
+// NewPool makes a pool over mem, which stays the caller's. What exceeds a multiple of 512 bytes is not used.
+func NewPool(mem []byte) *Pool {
+	granules := len(mem) >> granuleShift
+	p := &Pool{
+		mem:   mem,
+		state: make([]uint8, granules),
+		next:  make([]uint32, granules),
+		prev:  make([]uint32, granules),
+		size:  granules << granuleShift,
+	}
+	for i := range p.state {
+		p.state[i] = poolInside
+	}
+	for i := range p.free {
+		p.free[i] = poolNone
+	}
+	// The memory is cut into the largest pieces that are aligned to their own size, so that any size of memory works.
+	for at := 0; at < granules; {
+		order := bits.Len(uint(granules-at)) - 1
+		if at > 0 {
+			order = min(order, bits.TrailingZeros(uint(at)))
+		}
+		order = min(order, poolOrders-1)
+		p.push(uint32(at), order)
+		p.top = max(p.top, order)
+		at += 1 << order
+	}
+	return p
+}
+
+// MapPool makes a pool over size bytes of private anonymous memory outside the Go heap. The memory is not locked and
+// is given physical pages only where it is touched. Unmap gives it back.
+func MapPool(size int) (*Pool, error) {
+	if size < granule {
+		return nil, fmt.Errorf("cannot map a pool of %d bytes: the least is %d", size, granule)
+	}
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("cannot map a pool of %d bytes: %w", size, err)
+	}
+	p := NewPool(mem)
+	p.mapped = true
+	return p, nil
+}
+
+// Unmap gives the memory of MapPool back to the system; every piece becomes invalid. On other pools it does nothing.
+func (p *Pool) Unmap() error {
+	if !p.mapped {
+		return nil
+	}
+	mem := p.mem
+	*p = *NewPool(nil)
+	return unix.Munmap(mem)
+}
+
+// Get hands out a piece of at least n bytes, or 0 when no such piece is free. The contents are what was left there.
+func (p *Pool) Get(n int) Buf {
+	if n > p.size {
+		return 0
+	}
+	want := orderFor(n)
+	order := want
+	for order <= p.top && p.free[order] == poolNone {
+		order++
+	}
+	if order > p.top {
+		return 0
+	}
+	at := p.free[order]
+	p.remove(at, order)
+	for order > want {
+		order--
+		p.push(at+1<<order, order)
+	}
+	p.state[at] = poolUsed | uint8(want)
+	p.inUse += granule << want
+	return Buf(at + 1)
+}
+
+// Bytes returns the whole piece, which may be larger than was asked for. It is valid until Put.
+func (p *Pool) Bytes(b Buf) []byte {
+	at, order := p.find(b)
+	from := int(at) << granuleShift
+	to := from + granule<<order
+	return p.mem[from:to:to]
+}
+
+// Put takes a piece back and joins it with its free neighbours.
+func (p *Pool) Put(b Buf) {
+	at, order := p.find(b)
+	p.inUse -= granule << order
+	p.state[at] = poolInside
+	for order < p.top {
+		buddy := at ^ 1<<order
+		if int(buddy) >= len(p.state) || p.state[buddy] != uint8(order) {
+			break
+		}
+		p.remove(buddy, order)
+		at = min(at, buddy)
+		order++
+	}
+	p.push(at, order)
+}
+
+// InUse returns the bytes handed out, in whole pieces.
+func (p *Pool) InUse() int { return p.inUse }
+
+// Size returns the bytes the pool manages.
+func (p *Pool) Size() int { return p.size }
+
+// Largest returns the size of the largest piece that Get can hand out now; 0 when the pool is exhausted.
+func (p *Pool) Largest() int {
+	for order := p.top; order >= 0; order-- {
+		if p.free[order] != poolNone {
+			return granule << order
+		}
+	}
+	return 0
+}
+
+func orderFor(n int) int {
+	if n <= granule {
+		return 0
+	}
+	return bits.Len(uint(n-1) >> granuleShift)
+}
+
+func (p *Pool) find(b Buf) (at uint32, order int) {
+	at = uint32(b) - 1
+	if b == 0 || int(at) >= len(p.state) || p.state[at]&poolUsed == 0 {
+		panic("BUG: ring: a pool piece is used that is not handed out")
+	}
+	return at, int(p.state[at] &^ poolUsed)
+}
+
+func (p *Pool) push(at uint32, order int) {
+	head := p.free[order]
+	p.state[at] = uint8(order)
+	p.next[at], p.prev[at] = head, poolNone
+	if head != poolNone {
+		p.prev[head] = at
+	}
+	p.free[order] = at
+}
+
+func (p *Pool) remove(at uint32, order int) {
+	next, prev := p.next[at], p.prev[at]
+	if prev == poolNone {
+		p.free[order] = next
+	} else {
+		p.next[prev] = next
+	}
+	if next != poolNone {
+		p.prev[next] = prev
+	}
+	p.state[at] = poolInside
+}

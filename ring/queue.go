@@ -1,0 +1,204 @@
+package ring
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/pawelgaczynski/giouring"
+	"golang.org/x/sys/unix"
+)
+
+// The two queues shared with the kernel: entries go out, completions come in.
+
+const (
+	cqeMore   = giouring.CQEFMore
+	cqeBuffer = giouring.CQEFBuffer
+)
+
+// entry returns the next free submission entry, zeroed (a stale field of its last use would be obeyed), and counts a
+// request in flight.
+func (r *Ring) entry(data uint64) *SQE {
+	r.room(1)
+	return r.nextEntry(data)
+}
+
+func (r *Ring) nextEntry(data uint64) *SQE {
+	e := &r.mem.SQEs[r.sqTail&uint32(len(r.mem.SQEs)-1)]
+	*e = SQE{UserData: data}
+	r.sqTail++
+	r.inflight++
+	return e
+}
+
+// room makes sure that n entries are free, so that n linked entries are not parted by a submission.
+func (r *Ring) room(n uint32) {
+	entries := uint32(len(r.mem.SQEs))
+	for range submitTries {
+		if entries-(r.sqTail-atomic.LoadUint32(r.mem.SQHead)) >= n {
+			return
+		}
+		if r.broken == nil {
+			r.flush()
+		}
+		if r.broken != nil {
+			// Nothing reaches the kernel any more: the entries are written over.
+			r.sqTail = atomic.LoadUint32(r.mem.SQHead)
+		}
+	}
+	r.broken = errQueueStuck
+	r.sqTail = atomic.LoadUint32(r.mem.SQHead)
+}
+
+// flush submits without waiting. Kernels before 5.19 refuse with EBUSY while completions overflow: those in the queue
+// are set aside to make room for them.
+func (r *Ring) flush() {
+	r.publishHead()
+	switch errno := r.enterOnce(0, Hold{}); unix.Errno(errno) {
+	case 0, unix.EINTR, unix.ETIME:
+	case unix.EBUSY, unix.EAGAIN:
+		r.setAside()
+	default:
+		r.breakDown(errno)
+	}
+}
+
+func (r *Ring) breakDown(errno Errno) {
+	r.broken = fmt.Errorf("cannot enter the ring: %w", errno)
+}
+
+// enterOnce is one system call. It submits all entries; the kernel may take fewer.
+func (r *Ring) enterOnce(wait uint32, h Hold) Errno {
+	atomic.StoreUint32(r.mem.SQTail, r.sqTail)
+	r.stats.Enters++
+	_, errno := r.k.Enter(r.sqTail-atomic.LoadUint32(r.mem.SQHead), wait, h)
+	return errno
+}
+
+// enter submits everything and waits by the recipe of thread.go.
+func (r *Ring) enter(w Window) {
+	wait, hold := r.hold(w)
+	r.publishHead()
+	r.provides = 0
+	for {
+		h := hold
+		h.GiveUpP = wait > 0 && (r.alwaysGiveUpP || h.GiveUpP)
+		errno := r.enterOnce(wait, h)
+		switch unix.Errno(errno) {
+		case 0, unix.EINTR:
+		case unix.ETIME, unix.EBUSY, unix.EAGAIN:
+			return
+		default:
+			r.breakDown(errno)
+			return
+		}
+		if wait == 0 || r.completions() > 0 {
+			return
+		}
+		// The runtime interrupted the wait because it wants this thread to stop for a moment.
+		runtime.Gosched()
+		hold.GiveUpP = r.quiet
+		r.quiet = true
+	}
+}
+
+// hold translates a window into what the plan's kernel offers. Before 5.11 a wait has no timeout argument: a TIMEOUT
+// request ends it, since any completion of a timer does (cq_timeouts in io_should_wake).
+func (r *Ring) hold(w Window) (wait uint32, h Hold) {
+	if len(r.done) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
+		return 0, h
+	}
+	provides := uint32(r.provides)
+	if w.Min == 1 || w.Max <= 0 || r.plan.MaxBatchDelay <= 0 {
+		return 1 + provides, h
+	}
+	wait = uint32(min(w.Min+int(provides), len(r.mem.CQEs)))
+	delay := min(w.Max, r.plan.MaxBatchDelay)
+	switch {
+	case r.plan.Use.MinWait:
+		h.MinWait, h.Timeout = max(delay, time.Microsecond), longWait
+	case r.plan.Use.TimedWait:
+		h.Timeout = delay
+	case !r.windowArmed:
+		r.windowArmed = true
+		r.writeTimespec(r.lay.Window, delay)
+		fillTimeout(r.entry(userData(kindWindow, 0, 0)), r.mem.Base+uint64(r.lay.Window), w.Min)
+	}
+	return wait, h
+}
+
+// completions returns how many are in the queue.
+func (r *Ring) completions() uint32 { return atomic.LoadUint32(r.mem.CQTail) - r.cqHead }
+
+func (r *Ring) publishHead() { atomic.StoreUint32(r.mem.CQHead, r.cqHead) }
+
+func (r *Ring) setAside() {
+	for r.completions() > 0 {
+		r.backlog = append(r.backlog, r.mem.CQEs[r.cqHead&uint32(len(r.mem.CQEs)-1)])
+		r.cqHead++
+	}
+	r.publishHead()
+}
+
+// next takes the oldest completion.
+func (r *Ring) next() (c CQE, ok bool) {
+	if r.backlogAt < len(r.backlog) {
+		c = r.backlog[r.backlogAt]
+		r.backlogAt++
+		return c, true
+	}
+	r.backlog, r.backlogAt = r.backlog[:0], 0
+	if r.completions() == 0 {
+		return c, false
+	}
+	c = r.mem.CQEs[r.cqHead&uint32(len(r.mem.CQEs)-1)]
+	r.cqHead++
+	return c, true
+}
+
+// walk turns completions into events, at most twice the queue's size, so that a round ends.
+func (r *Ring) walk(events []Event) []Event {
+	for range 2 * len(r.mem.CQEs) {
+		c, ok := r.next()
+		if !ok {
+			break
+		}
+		if c.Flags&cqeMore == 0 && c.UserData>>kindShift != kindMessage {
+			r.inflight--
+		}
+		events = r.complete(events, c)
+	}
+	r.publishHead()
+	r.stats.CQOverflows = uint64(atomic.LoadUint32(r.mem.CQOverflow))
+	return events
+}
+
+func (r *Ring) complete(events []Event, c CQE) []Event {
+	switch c.UserData >> kindShift {
+	case kindReceive:
+		return r.onReceive(events, c)
+	case kindSend:
+		return r.onSend(events, c)
+	case kindAccept:
+		return r.onAccept(events, c)
+	case kindPoll:
+		return r.onPoll(events, c)
+	case kindTick:
+		return r.onTick(events)
+	case kindWindow:
+		r.windowArmed = false
+	case kindWakeRead:
+		r.onWakeRead()
+	case kindMessage:
+		r.woken = true
+	case kindNotify:
+		r.onNotify(c)
+	case kindProvide:
+		r.onProvide(c)
+	case kindCancel: // what it cancelled reports by itself
+	default:
+		r.stats.StaleCompletions++
+	}
+	return events
+}

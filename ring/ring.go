@@ -1,0 +1,395 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Ring is one io_uring instance with its sockets, its connection table and its arena. It turns ops into requests and
+// completions into events. Everything but its Waker is used by one goroutine, locked to the thread that called Open.
+type Ring struct {
+	k     Kernel
+	plan  Plan
+	lay   Layout
+	mem   Memory
+	pool  *Pool
+	waker *Waker
+	peers []*Ring
+
+	sqTail    uint32 // entries filled; the kernel has seen those up to *mem.SQTail
+	cqHead    uint32 // completions walked; the kernel has seen those up to *mem.CQHead
+	backlog   []CQE  // completions taken out of the queue to make room, not yet walked
+	backlogAt int
+	inflight  int // requests whose last completion has not been walked
+	provides  int // PROVIDE_BUFFERS among the entries not yet submitted: they complete at once
+
+	conns              []conn
+	freeHead           uint32 // free slots, last used first
+	parkHead, parkTail uint32 // connections whose receive found no buffer, longest waiting first
+	done               []uint32
+	lent               []uint16 // receive buffers that the events of the last Wait point into
+	ring               bufRing
+
+	listener      int32 // -1 when not listening
+	accepts       uint32
+	stopped       bool   // accepting has been stopped
+	accepting     uint32 // bit i: accept i is in flight
+	refused       uint32
+	acceptErrno   Errno
+	woken         bool
+	windowArmed   bool
+	closing       bool
+	lastTick      bool // the housekeeping timer is not started again
+	quiet         bool // no event since the runtime last interrupted a wait
+	alwaysGiveUpP bool
+	broken        error
+	stats         Stats
+}
+
+// Window says how long Wait waits.
+//
+// Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
+// until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.
+type Window struct {
+	Min int
+	Max time.Duration
+}
+
+// Stats are what a ring counted since Open, and two gauges.
+type Stats struct {
+	Enters           uint64 // system calls io_uring_enter
+	Events           uint64 // events reported
+	CQOverflows      uint64 // completions the kernel had to drop; 0 on every kernel with IORING_FEAT_NODROP (5.5)
+	NoBuffers        uint64 // receives that found no buffer
+	StaleCompletions uint64 // completions for a connection that was gone
+	Rearms           uint64 // multishot requests that ended and were started again
+	ShortSends       uint64 // sends that took fewer bytes than asked
+	Connections      int    // connections open now
+	BuffersInUse     int    // receive buffers that events point into now
+	Parked           int    // connections that wait for a receive buffer now
+}
+
+const (
+	singleAccepts = 16 // accepts in flight without multishot: a batching window would let in one client per window
+	noSlot        = ^uint32(0)
+	longWait      = time.Hour // what stands beside a min_wait: with no end it returns every period
+	submitTries   = 1000
+)
+
+// Open makes a ring of the plan, takes the listener over (nil: the ring accepts nothing) and begins to accept. It must
+// be called on the locked thread that will use the ring. If it fails, the listener stays the caller's.
+func Open(p Plan, l *Listener) (*Ring, error) {
+	fd := int32(-1)
+	if l != nil {
+		fd = int32(l.fd)
+	}
+	r, err := OpenOn(newSysKernel(), p, fd)
+	if err != nil {
+		return nil, err
+	}
+	if l != nil {
+		l.fd = -1
+	}
+	r.alwaysGiveUpP = environmentPreemptionOff()
+	return r, nil
+}
+
+// OpenOn makes a ring on a given kernel. It is Open for ringtest. The listener's descriptor may be -1.
+func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
+	mem, err := k.Setup(p)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, listener: listener, parkHead: noSlot, parkTail: noSlot}
+	r.waker = &Waker{k: k}
+	r.pool = NewPool(mem.Arena[r.lay.Send : r.lay.Send+p.SendMemory])
+	r.lent = make([]uint16, p.ReceiveBuffers)
+	for i := range r.lent {
+		r.lent[i] = uint16(i)
+	}
+	if p.Use.BufferRing {
+		r.ring = newBufRing(mem.Arena[r.lay.BufferRing:][:p.ReceiveBuffers*bufRingEntry])
+	}
+	r.initConns(p.MaxConnections)
+	r.accepts = singleAccepts
+	if p.Use.MultishotAccept {
+		r.accepts = 1
+	}
+	r.giveBack()
+	r.armTick()
+	r.armWakeRead()
+	r.armAccepts()
+	return r, nil
+}
+
+// Pool returns the memory from which the Data of every OpSend is taken.
+func (r *Ring) Pool() *Pool { return r.pool }
+
+// Waker returns what other threads wake the ring with.
+func (r *Ring) Waker() *Waker { return r.waker }
+
+// SetPeers gives the rings that OpWake addresses by number. It keeps the slice.
+func (r *Ring) SetPeers(rings []*Ring) { r.peers = rings }
+
+// Stats returns the counters and gauges.
+func (r *Ring) Stats() Stats {
+	s := r.stats
+	s.BuffersInUse = len(r.lent)
+	return s
+}
+
+// Submit turns ops into requests. They reach the kernel with the next Wait, or earlier when the queue is full.
+func (r *Ring) Submit(ops []Op) {
+	for i := range ops {
+		op := &ops[i]
+		switch op.Kind {
+		case OpSend:
+			r.send(op)
+		case OpShutdown:
+			r.shutdown(op.Slot)
+		case OpClose:
+			r.closeConn(op.Slot, op.Abort)
+		case OpWake:
+			r.wakePeer(op.Target)
+		case OpStopAccept:
+			r.stopAccept()
+		default:
+			panic(fmt.Sprintf("BUG: ring: op of unknown kind %d", op.Kind))
+		}
+	}
+}
+
+// Wait gives the receive buffers of the last round back, submits every request, waits as w says in (but for
+// interruptions) one system call, and appends what happened to events. It may return no event. An error means that the
+// ring is broken and can only be closed.
+func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
+	before := len(events)
+	r.giveBack()
+	r.unpark()
+	if r.broken == nil {
+		r.enter(w)
+	}
+	events = r.walk(events)
+	events = r.finish(events)
+	r.stats.Events += uint64(len(events) - before)
+	if len(events) > before && (len(events) > before+1 || events[before].Kind != EventTick) {
+		r.quiet = false
+	}
+	return events, r.broken
+}
+
+// finish reports what a round gathered: connections that are gone, and the events of which one stands for many.
+func (r *Ring) finish(events []Event) []Event {
+	for _, i := range r.done {
+		c := &r.conns[i]
+		r.k.CloseFD(c.fd)
+		events = append(events, Event{Kind: EventClosed, Slot: Slot{Index: i, Gen: c.gen}})
+		r.release(i)
+	}
+	r.done = r.done[:0]
+	if r.refused > 0 {
+		events = append(events, Event{Kind: EventRefused, N: r.refused})
+		r.refused = 0
+	}
+	if r.acceptErrno != 0 {
+		events = append(events, Event{Kind: EventAcceptFailed, Errno: r.acceptErrno})
+		r.acceptErrno = 0
+	}
+	if r.woken {
+		events = append(events, Event{Kind: EventWake})
+		r.woken = false
+	}
+	return events
+}
+
+// Close ends everything: no more accepts, every connection reset, every request cancelled and joined; only then is the
+// memory unmapped, since the kernel writes into it until the last completion. It returns an error, and leaves the
+// memory mapped, if a request does not come back.
+func (r *Ring) Close() error {
+	r.waker.stop()
+	r.closing = true
+	r.stopAccept()
+	for i := range r.conns {
+		if c := &r.conns[i]; c.flags&connOpen != 0 && c.flags&connClosing == 0 {
+			r.closeConn(Slot{Index: uint32(i), Gen: c.gen}, true)
+		}
+	}
+	r.k.Notify() // completes the READ of the eventfd
+	if r.windowArmed {
+		r.cancel(userData(kindWindow, 0, 0))
+	}
+	var events []Event
+	ticks := 0
+	// The housekeeping timer runs until the end, so that a wait cannot last for ever.
+	for r.broken == nil && (r.inflight > 1 || len(r.done) > 0 || r.provides > 0) && ticks < closeTicks {
+		events, _ = r.Wait(events[:0], Window{Min: 1})
+		for _, e := range events {
+			if e.Kind == EventTick {
+				ticks++
+				r.cancelAll()
+			}
+		}
+	}
+	r.lastTick = true
+	r.cancel(userData(kindTick, 0, 0))
+	for tries := 0; r.broken == nil && r.inflight > 0 && tries < closeTicks; tries++ {
+		events, _ = r.Wait(events[:0], Window{Min: 1})
+	}
+	if r.listener >= 0 {
+		r.k.CloseFD(r.listener)
+		r.listener = -1
+	}
+	if r.broken == nil && r.inflight > 0 {
+		r.broken = fmt.Errorf("cannot close a ring: %d requests did not come back", r.inflight)
+	}
+	if r.broken != nil {
+		return r.broken
+	}
+	return r.k.Teardown()
+}
+
+const closeTicks = 100
+
+// cancelAll asks for everything that Close still waits for by name. Shutdown and reset have normally ended it already.
+func (r *Ring) cancelAll() {
+	r.cancelAccepts()
+	for i := range r.conns {
+		if c := &r.conns[i]; c.pending > 0 {
+			r.cancelConn(uint32(i), c)
+		}
+	}
+}
+
+func (r *Ring) armTick() {
+	r.writeTimespec(r.lay.Tick, r.plan.Tick)
+	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick), 0)
+}
+
+func (r *Ring) onTick(events []Event) []Event {
+	if r.lastTick {
+		return events
+	}
+	r.armTick()
+	if !r.stopped {
+		r.armAccepts()
+	}
+	return append(events, Event{Kind: EventTick})
+}
+
+// writeTimespec writes a struct __kernel_timespec into the arena, where it stays while the kernel may read it.
+func (r *Ring) writeTimespec(at int, d time.Duration) {
+	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[at]))
+	ts[0], ts[1] = int64(d/time.Second), int64(d%time.Second)
+}
+
+// admit takes an accepted descriptor into the connection table, or closes it.
+func (r *Ring) admit(events []Event, fd int32) []Event {
+	if r.stopped {
+		r.k.CloseFD(fd)
+		return events
+	}
+	if r.freeHead == noSlot {
+		r.refused++
+		r.k.CloseFD(fd)
+		return events
+	}
+	// A multishot accept shares one address buffer among all its connections, so the address is asked for.
+	peer, errno := r.k.PeerName(fd)
+	if errno != 0 {
+		r.k.CloseFD(fd) // the client is gone already
+		return events
+	}
+	i, c := r.take(fd)
+	r.armReceive(i, c)
+	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+	return append(events, Event{Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer})
+}
+
+func (r *Ring) onAccept(events []Event, c CQE) []Event {
+	n := uint32(c.UserData)
+	if c.Flags&cqeMore == 0 {
+		r.accepting &^= 1 << n
+	}
+	pause := false
+	if c.Res >= 0 {
+		events = r.admit(events, c.Res)
+	} else if !r.stopped {
+		errno := Errno(-c.Res)
+		if pause = acceptMustPause(errno); pause {
+			r.acceptErrno = errno
+		}
+	}
+	if r.stopped {
+		r.closeListener()
+	} else if c.Flags&cqeMore == 0 && !pause {
+		if r.plan.Use.MultishotAccept {
+			r.stats.Rearms++
+		}
+		r.armAccept(n)
+	}
+	return events
+}
+
+// acceptMustPause tells the errors that concern one client, after which accepting goes on, from those that would come
+// again at once.
+func acceptMustPause(e Errno) bool {
+	switch unix.Errno(e) {
+	case unix.ECONNABORTED, unix.EINTR, unix.EAGAIN, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT,
+		unix.EHOSTDOWN, unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH:
+		return false
+	}
+	return true
+}
+
+func (r *Ring) armAccepts() {
+	if r.listener < 0 {
+		return
+	}
+	for n := range r.accepts {
+		if r.accepting&(1<<n) == 0 {
+			r.armAccept(n)
+		}
+	}
+}
+
+func (r *Ring) armAccept(n uint32) {
+	r.accepting |= 1 << n
+	fillAccept(r.entry(userData(kindAccept, 0, n)), r.listener, r.plan.Use.MultishotAccept)
+}
+
+// stopAccept shuts the listening socket down, which refuses new clients at once and ends the accepts in flight. The
+// descriptor is closed when the last of them has come back.
+func (r *Ring) stopAccept() {
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	if r.listener >= 0 {
+		if errno := r.k.Shutdown(r.listener, unix.SHUT_RDWR); errno != 0 {
+			r.cancelAccepts()
+		}
+		r.closeListener()
+	}
+}
+
+func (r *Ring) cancelAccepts() {
+	for n := range r.accepts {
+		if r.accepting&(1<<n) != 0 {
+			r.cancel(userData(kindAccept, 0, n))
+		}
+	}
+}
+
+func (r *Ring) closeListener() {
+	if r.accepting == 0 && r.listener >= 0 {
+		r.k.CloseFD(r.listener)
+		r.listener = -1
+	}
+}
+
+var errQueueStuck = errors.New("cannot submit to a ring: the kernel takes no more requests")

@@ -1,0 +1,62 @@
+package ring
+
+import (
+	"runtime"
+	"sync/atomic"
+)
+
+// Waker wakes a ring from any thread, by a write to an eventfd that the ring always has a READ on. (A POLL on the
+// eventfd works as well; a WRITE request of another ring does not wake it.)
+type Waker struct {
+	k     Kernel
+	users atomic.Int32 // calls of Wake under way; negative once the ring is closed
+}
+
+const wakerStopped = -1 << 30
+
+// Wake makes the ring return from its wait with an EventWake. Several wakes may become one event. After the ring's
+// Close it does nothing.
+func (w *Waker) Wake() {
+	if w.users.Add(1) > 0 {
+		w.k.Notify()
+	}
+	w.users.Add(-1)
+}
+
+// stop returns when no Wake is under way and none will touch the eventfd again.
+func (w *Waker) stop() {
+	w.users.Add(wakerStopped)
+	for w.users.Load() != wakerStopped {
+		runtime.Gosched()
+	}
+}
+
+// wakePeer wakes another ring: by MSG_RING, which posts a completion there, or by its eventfd.
+func (r *Ring) wakePeer(target uint16) {
+	peer := r.peers[target]
+	if !r.plan.Use.MessageRing || peer.waker.users.Load() < 0 {
+		peer.waker.Wake()
+		return
+	}
+	e := r.entry(userData(kindNotify, 0, uint32(target)))
+	fillMessage(e, peer.k.RingFD(), userData(kindMessage, 0, 0))
+}
+
+// onNotify falls back to the eventfd when a MSG_RING failed, for example because the other queue is full.
+func (r *Ring) onNotify(c CQE) {
+	if c.Res < 0 {
+		r.peers[uint32(c.UserData)].waker.Wake()
+	}
+}
+
+func (r *Ring) armWakeRead() {
+	e := r.entry(userData(kindWakeRead, 0, 0))
+	fillRead(e, r.mem.WakeFD, r.mem.Base+uint64(r.lay.WakeCount), 8)
+}
+
+func (r *Ring) onWakeRead() {
+	r.woken = true
+	if !r.closing {
+		r.armWakeRead()
+	}
+}

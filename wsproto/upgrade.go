@@ -127,7 +127,7 @@ func parseHead(head []byte) (req Request, status int) {
 func parseRequestLine(line []byte) (path []byte, status int) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, ok := bytes.Cut(rest, []byte(" "))
-	if !ok || len(target) == 0 || !isToken(method) || len(method) > maxMethod || bytes.IndexByte(target, '\t') >= 0 {
+	if !ok || len(target) == 0 || !isToken(method) || len(method) > maxMethod || bytes.ContainsAny(target, "\t\r") {
 		return nil, httpBadRequest
 	}
 	if status = checkVersion(version); status != 0 {
@@ -168,12 +168,15 @@ func targetPath(target []byte) []byte {
 			target = rest[bytes.IndexByte(rest, '/'):]
 		}
 		if query := bytes.IndexByte(rest, '?'); len(target) == 0 || query >= 0 && query < len(rest)-len(target) {
-			return []byte{'/'}
+			return rootPath
 		}
 	}
 	path, _, _ := bytes.Cut(target, []byte("?"))
 	return path
 }
+
+// rootPath is the path of an absolute target that has none.
+var rootPath = []byte("/")
 
 // headFields is what has been seen of the fields that decide.
 type headFields struct {

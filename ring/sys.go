@@ -23,6 +23,7 @@ type sysKernel struct {
 	entries    []byte // the submission entries
 	arena      []byte
 	wakeFD     int
+	features   uint32     // IORING_FEAT_*
 	args       *enterArgs // one page outside the Go heap
 	argsPage   []byte
 }
@@ -125,7 +126,7 @@ func (k *sysKernel) setupQueues(entries uint32, p *setupParams) (mem Memory, err
 	if errno != 0 {
 		return mem, fmt.Errorf("cannot set a ring up: %w", errno)
 	}
-	k.fd, k.enterFD = int(fd), fd
+	k.fd, k.enterFD, k.features = int(fd), fd, p.features
 	size := max(int(p.sq.array)+int(p.sqEntries)*4, int(p.cq.cqes)+int(p.cqEntries)*cqeSize)
 	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_SHARED | unix.MAP_POPULATE
 	if k.rings, err = unix.Mmap(k.fd, offSQRing, size, prot, flags); err != nil {

@@ -1,0 +1,249 @@
+package wsproto
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+const testKey = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455, section 1.3
+
+const testHead = "GET /announce?x=1 HTTP/1.1\r\nHost: tracker.example:3000\r\nUpgrade: websocket\r\n" +
+	"Connection: Upgrade\r\nSec-WebSocket-Key: " + testKey + "\r\nSec-WebSocket-Version: 13\r\n\r\n"
+
+const testMaxHead = 8192
+
+// parseChopped gives the bytes one by one, as a client that dribbles would.
+func parseChopped(buf []byte, max int) (req Request, n, status int) {
+	for have := 1; have <= len(buf); have++ {
+		if req, n, status = ParseUpgrade(buf[:have], have-1, max); n != 0 || status != 0 {
+			return req, n, status
+		}
+	}
+	return req, n, status
+}
+
+// with returns the head with one line replaced; a missing old line is an error of the test.
+func with(t *testing.T, old, new string) string {
+	t.Helper()
+	if !strings.Contains(testHead, old) {
+		t.Fatalf("the head has no %q", old)
+	}
+	return strings.Replace(testHead, old, new, 1)
+}
+
+// Every kind of request gets its status, in one piece and byte by byte.
+func TestParseUpgradeStatus(t *testing.T) {
+	f := func(want int, head string) {
+		t.Helper()
+		_, n, status := ParseUpgrade([]byte(head), 0, testMaxHead)
+		if status != want || (n == len(head)) != (want == 0) {
+			t.Errorf("%.200q: %d bytes, status %d, want %d", head, n, status, want)
+		}
+		if _, n2, status2 := parseChopped([]byte(head), testMaxHead); n2 != n || status2 != status {
+			t.Errorf("%.200q: byte by byte %d bytes, status %d", head, n2, status2)
+		}
+	}
+	f(0, testHead)
+	f(0, with(t, "Upgrade: websocket", "uPGRADE:\tWebSocket  "))
+	f(0, with(t, "Connection: Upgrade", "Connection: keep-alive,  UPGRADE"))
+	f(0, with(t, "Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"))
+	f(0, with(t, "Upgrade: websocket", "Upgrade: h2c, websocket"))
+	f(0, with(t, "/announce?x=1", "ws://tracker.example/"))
+	f(0, with(t, "/announce?x=1", "http://tracker.example"))
+	f(0, with(t, "HTTP/1.1", "HTTP/1.2"))
+	f(0, with(t, "Host:", "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate\r\nHost:"))
+	f(0, with(t, "Host:", "Empty:\r\nContent-Length: 0\r\nHost:"))
+	f(426, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	f(426, "GET / HTTP/1.1\r\n\r\n")
+	f(426, with(t, "Upgrade: websocket", "Upgrade: h2c"))
+	f(426, with(t, "Connection: Upgrade", "Connection: close"))
+	f(426, with(t, "Connection: Upgrade", "Connection: upgraded"))
+	f(426, with(t, "Version: 13", "Version: 8"))
+	f(426, with(t, "Version: 13", "Version: 13, 8"))
+	f(426, with(t, "Sec-WebSocket-Version: 13\r\n", ""))
+	f(405, with(t, "GET", "POST"))
+	f(405, with(t, "GET", "get"))
+	f(405, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+	f(505, with(t, "HTTP/1.1", "HTTP/1.0"))
+	f(505, with(t, "HTTP/1.1", "HTTP/2.0"))
+	f(505, "PRI * HTTP/2.0\r\n\r\n")
+	f(400, with(t, "Sec-WebSocket-Key: "+testKey+"\r\n", ""))
+	f(400, with(t, testKey, testKey[1:]))
+	f(400, with(t, testKey, "dGhlIHNhbXBsZSBub25jZQ=x"))
+	f(400, with(t, testKey, "dGhlIHNhb BsZSBub25jZQ=="))
+	f(400, with(t, "Host:", "Sec-WebSocket-Key: "+testKey+"\r\nHost:"))
+	f(400, with(t, "Host:", "Host: b\r\nHost:"))
+	f(400, with(t, "Host:", "Origin: b\r\nOrigin: b\r\nHost:"))
+	f(400, with(t, "Host: tracker.example:3000\r\n", ""))
+	f(400, with(t, "Host:", "Host :"))
+	f(400, with(t, "Host:", " folded\r\nHost:"))
+	f(400, with(t, "Upgrade: websocket", "Upgrade:\r\n websocket"))
+	f(400, with(t, "Host:", "no colon\r\nHost:"))
+	f(400, with(t, "Host:", ": no name\r\nHost:"))
+	f(400, with(t, "Host:", "A: b\rc\r\nHost:"))
+	f(400, with(t, "Host:", "A: b\x00c\r\nHost:"))
+	f(400, with(t, "Host:", "Content-Length: 5\r\nHost:"))
+	f(400, with(t, "Host:", "Transfer-Encoding: chunked\r\nHost:"))
+	f(400, with(t, "\r\nHost", "\nHost"))
+	f(400, with(t, "/announce?x=1", "*"))
+	f(400, with(t, "/announce?x=1", "tracker.example:80"))
+	f(400, with(t, "/announce?x=1", "/a\rb"))
+	f(400, with(t, " HTTP/1.1", ""))
+	f(400, with(t, "HTTP/1.1", "HTTP/1"))
+	f(400, with(t, "HTTP/1.1", "HTTP/1.1 "))
+	f(400, with(t, "GET ", "GET  "))
+	f(400, "\r\n"+testHead)
+	f(431, strings.Replace(testHead, "Host:", "A: "+strings.Repeat("x", testMaxHead)+"\r\nHost:", 1))
+	f(431, strings.Replace(testHead, "announce", strings.Repeat("x", testMaxHead), 1))
+}
+
+// What cannot be HTTP is refused as soon as it shows, not when the head is complete or too large.
+func TestParseUpgradeGarbage(t *testing.T) {
+	for _, garbage := range []string{"\x16\x03\x01", "\x00", "\xff\xf4", "hello\r\n", "GET /\r\n", "GET / HTTP/x.y\r\n",
+		"\r\n", "\n", " ", "(", "GET / HTTP/1.1\n", "GET /\x01", "BitTorrent protocol\r\n", "\x13BitTorrent",
+		strings.Repeat("A", 25), "SSH-2.0-OpenSSH_9.9\r\n"} {
+		if _, n, status := ParseUpgrade([]byte(garbage), 0, testMaxHead); n != 0 || status != 400 {
+			t.Errorf("%q: status %d, want 400", garbage, status)
+		}
+		if _, n, status := parseChopped([]byte(garbage), testMaxHead); n != 0 || status != 400 {
+			t.Errorf("%q byte by byte: status %d, want 400", garbage, status)
+		}
+	}
+}
+
+// Wherever the head is cut it is not complete before its last byte, and then all of it is understood; the bytes after
+// it are left alone.
+func TestParseUpgradeEveryChop(t *testing.T) {
+	head := with(t, "Host:", "Origin: https://a.example\r\nX-Forwarded-For: 1.2.3.4\r\nx-forwarded-for: 5.6.7.8\r\n"+
+		"Forwarded: for=9.9.9.9\r\nUser-Agent: test/1\r\nHost:")
+	buf := []byte(head + "\x81\x80\x00\x00\x00\x00")
+	for cut := range len(head) {
+		if _, n, status := ParseUpgrade(buf[:cut], 0, len(head)); n != 0 || status != 0 {
+			t.Fatalf("cut at %d: %d bytes, status %d", cut, n, status)
+		}
+		req, n, status := ParseUpgrade(buf, cut, len(head))
+		if n != len(head) || status != 0 {
+			t.Fatalf("cut at %d: then %d bytes, status %d", cut, n, status)
+		}
+		for got, want := range map[*[]byte]string{&req.Path: "/announce", &req.Key: testKey,
+			&req.Origin: "https://a.example", &req.XForwardedFor: "5.6.7.8", &req.Forwarded: "for=9.9.9.9",
+			&req.UserAgent: "test/1"} {
+			if string(*got) != want {
+				t.Errorf("got %q, want %q", *got, want)
+			}
+		}
+	}
+	if _, n, status := ParseUpgrade(buf, 0, len(head)-1); n != 0 || status != 431 {
+		t.Errorf("limit one byte short: %d bytes, status %d", n, status)
+	}
+	if req, _, _ := ParseUpgrade([]byte(testHead), 0, testMaxHead); req.Origin != nil || req.UserAgent != nil {
+		t.Errorf("absent fields are %q and %q", req.Origin, req.UserAgent)
+	}
+}
+
+// Of each form of target the path is found.
+func TestTargetPath(t *testing.T) {
+	for target, want := range map[string]string{"/": "/", "/a/b?c?d": "/a/b", "/?": "/", "//x": "//x",
+		"ws://h/p?q": "/p", "ws://h": "/", "ws://h?a/b": "/", "http://h/": "/", "*": "", "h:80": "", "://x": "",
+		"ws://": ""} {
+		if got := targetPath([]byte(target)); string(got) != want {
+			t.Errorf("%q: path %q, want %q", target, got, want)
+		}
+	}
+}
+
+// The response is the one that RFC 6455 gives for its example key, and chooses no subprotocol and no extension.
+func TestAppendUpgradeResponse(t *testing.T) {
+	got := AppendUpgradeResponse([]byte("before"), []byte(testKey))
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got[len("before"):])), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"},
+		"Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}}
+	if resp.StatusCode != 101 || len(resp.Header) != len(want) {
+		t.Errorf("response %q", got)
+	}
+	for name := range want {
+		if resp.Header.Get(name) != want.Get(name) {
+			t.Errorf("%s: %q, want %q", name, resp.Header.Get(name), want.Get(name))
+		}
+	}
+}
+
+// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for.
+func TestAppendHTTPError(t *testing.T) {
+	for status := range httpErrors {
+		in := bufio.NewReader(bytes.NewReader(AppendHTTPError(nil, status)))
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("status %d: %s", status, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || len(body) == 0 || int64(len(body)) != resp.ContentLength || in.Buffered() != 0 {
+			t.Errorf("status %d: body %q, error %v, %d bytes left", status, body, err, in.Buffered())
+		}
+		if resp.Status[4:] != http.StatusText(status) || resp.StatusCode != status || !resp.Close {
+			t.Errorf("status %d: %q, close is %v", status, resp.Status, resp.Close)
+		}
+		if status == 405 && resp.Header.Get("Allow") != "GET" {
+			t.Errorf("405 without Allow: %v", resp.Header)
+		}
+		if status == 426 && (resp.Header.Get("Upgrade") != "websocket" ||
+			resp.Header.Get("Sec-WebSocket-Version") != "13") {
+			t.Errorf("426 without Upgrade or version: %v", resp.Header)
+		}
+	}
+}
+
+// readWriter gives gobwas/ws a request and swallows its response.
+type readWriter struct{ io.Reader }
+
+func (readWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+// However a head is cut the result is the same; what is accepted is within the limit and is accepted by gobwas/ws and
+// read alike by net/http, so that no proxy in front can see another request than we do.
+func FuzzParseUpgrade(f *testing.F) {
+	f.Add([]byte(testHead), uint16(testMaxHead))
+	f.Add([]byte("GET ws://h HTTP/1.1\r\nA:b\r\nHost:\r\n\r\n"), uint16(20))
+	f.Add([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), uint16(100))
+	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00"), uint16(100))
+	f.Fuzz(func(t *testing.T, buf []byte, max uint16) {
+		req, n, status := ParseUpgrade(buf, 0, int(max))
+		_, n2, status2 := parseChopped(buf, int(max))
+		if len(buf) > 0 && (n != n2 || status != status2) {
+			t.Fatalf("in one piece: %d bytes, status %d; byte by byte: %d bytes, status %d", n, status, n2, status2)
+		}
+		if status != 0 {
+			AppendHTTPError(nil, status)
+		}
+		if n == 0 {
+			return
+		}
+		if n > int(max) || n > len(buf) || status != 0 || len(req.Path) == 0 || req.Path[0] != '/' {
+			t.Fatalf("%d bytes of at most %d, status %d, path %q", n, max, status, req.Path)
+		}
+		AppendUpgradeResponse(nil, req.Key)
+		std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(buf[:n])))
+		if err != nil {
+			return // net/http looks into hosts and URLs
+		}
+		if std.Header.Get("Sec-Websocket-Key") != string(req.Key) || std.Header.Get("Origin") != string(req.Origin) ||
+			std.ContentLength != 0 {
+			t.Fatalf("net/http sees %+v, we see %q", std, req)
+		}
+		one := func(name string) bool { return len(std.Header[name]) == 1 }
+		if one("Upgrade") && strings.EqualFold(std.Header.Get("Upgrade"), "websocket") &&
+			std.Proto == "HTTP/1.1" && strings.HasPrefix(std.RequestURI, "/") {
+			if _, err := ws.Upgrade(readWriter{bytes.NewReader(buf[:n])}); err != nil {
+				t.Fatalf("gobwas/ws refuses: %s", err)
+			}
+		}
+	})
+}

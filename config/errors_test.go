@@ -69,6 +69,8 @@ func TestMistakes(t *testing.T) {
 	f("[network\naddress = 1\n[cleaning]\nmax_offer_age = 0",
 		"1:9: the line is not TOML: expected ']' to close table name",
 		"4:17: cleaning.max_offer_age is 0, but must be from 1 to 100000000")
+	f("network.only_ipv6 = false\n[network]\ntcp_backlog = 1",
+		"2:2: the line is not TOML: table network already exists as defined by a dotted key")
 	f("swarm_workers = ", "1:16: the line is not TOML: expected value, not end of input")
 	f("a = \"\xff\"", "1:6: the line is not TOML: invalid UTF-8 character in basic string")
 }

@@ -25,6 +25,11 @@ func mustLoad(t *testing.T, data []byte) *Config {
 // TestDefault proves that the annotated file and the defaults of the program are the same.
 func TestDefault(t *testing.T) {
 	c := mustLoad(t, DefaultTOML())
+	for key := range c.fields() {
+		if !c.IsSet(key) {
+			t.Errorf("default.toml has no key %s", key)
+		}
+	}
 	c.set = nil
 	if want := Default(); !reflect.DeepEqual(c, want) {
 		t.Errorf("default.toml differs from Default():\n got %+v\nwant %+v", *c, *want)

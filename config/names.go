@@ -34,19 +34,13 @@ func didYouMean(name string, known []string, format string) string {
 	return ": no known name is similar, -p prints them all"
 }
 
-// nearestName returns the known name that somebody who wrote name most likely meant, or "" when none is similar: one
-// that stands in another section, else the one with the fewest letters different, at most a third of its own.
+// nearestName returns the known name that somebody who wrote name most likely meant, or "" when none is similar: the one
+// with the fewest letters different, at most a third of its own. The same key of another section is one letter away.
 func nearestName(name string, known []string) string {
 	last := name[strings.LastIndexByte(name, '.')+1:]
-	for _, k := range known {
-		if k[strings.LastIndexByte(k, '.')+1:] == last {
-			return k
-		}
-	}
 	best, nearest := math.MaxInt, ""
 	for _, k := range known {
 		lastOfK := k[strings.LastIndexByte(k, '.')+1:]
-		// Two names whose sections differ are farther apart than two of one section.
 		d := min(distance(name, k), distance(last, lastOfK)+1)
 		if d < best && d <= max(2, len(lastOfK)/3) {
 			best, nearest = d, k

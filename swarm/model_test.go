@@ -188,7 +188,7 @@ type pair struct {
 	model *model
 	now   uint32
 	step  int
-	what  string // the last operation, for messages
+	what  func() string // describes the last operation
 
 	dice func(n int) int // the next choice from 0 to n-1
 	ids  int             // how many different peers take part
@@ -196,7 +196,7 @@ type pair struct {
 
 func (p *pair) fatalf(format string, args ...any) {
 	p.t.Helper()
-	p.t.Fatalf("step %d, %s: %s", p.step, p.what, fmt.Sprintf(format, args...))
+	p.t.Fatalf("step %d, %s: %s", p.step, p.what(), fmt.Sprintf(format, args...))
 }
 
 func testID(kind byte, n int) ID {
@@ -224,7 +224,7 @@ func (p *pair) announce() {
 	for range p.dice(6) {
 		a.Offers = append(a.Offers, testID('o', p.dice(5)))
 	}
-	p.what = fmt.Sprintf("announce %+v at %d", a, p.now)
+	p.what = func() string { return fmt.Sprintf("announce %+v at %d", a, p.now) }
 
 	before := []Target{{Peer: testID('x', 1)}}
 	result, targets := p.table.Announce(p.now, &a, before)
@@ -302,7 +302,7 @@ func (p *pair) answer() {
 			a.From = r.owner
 		}
 	}
-	p.what = fmt.Sprintf("answer %+v at %d", a, p.now)
+	p.what = func() string { return fmt.Sprintf("answer %+v at %d", a, p.now) }
 	for range 1 + p.dice(2) {
 		to, status := p.table.Answer(p.now, &a)
 		wantTo, wantStatus := p.model.answer(p.now, &a)
@@ -314,14 +314,14 @@ func (p *pair) answer() {
 
 func (p *pair) gone() {
 	a, _ := p.addr()
-	p.what = fmt.Sprintf("gone %+v", a)
+	p.what = func() string { return fmt.Sprintf("gone %+v", a) }
 	if got, want := p.table.Gone(a), p.model.gone(a); got != want {
 		p.fatalf("%d peers are removed, want %d", got, want)
 	}
 }
 
 func (p *pair) sweep(budget int) (work int) {
-	p.what = fmt.Sprintf("sweep of %d at %d", budget, p.now)
+	p.what = func() string { return fmt.Sprintf("sweep of %d at %d", budget, p.now) }
 	work = p.table.Sweep(p.now, budget)
 	if most := budget + p.model.o.MaxPendingPerPeer; work > most {
 		p.fatalf("touched %d entries", work)
@@ -406,7 +406,7 @@ func (p *pair) compareCounts() {
 
 func (p *pair) scrape() {
 	k := p.key()
-	p.what = fmt.Sprintf("scrape %+v", k)
+	p.what = func() string { return fmt.Sprintf("scrape %+v", k) }
 	c, i, d := p.table.Scrape(k)
 	got, want := [3]uint32{c, i, d}, [3]uint32{}
 	if s := p.model.swarms[k]; s != nil {
@@ -457,7 +457,7 @@ func (p *pair) drain() {
 }
 
 func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
-	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, dice: dice, ids: ids}
+	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, dice: dice, ids: ids, what: func() string { return "nothing" }}
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of

@@ -193,12 +193,17 @@ func (j *jsonReader) str() jsonString {
 			j.pos = i
 			return s
 		case c == '\\':
+			s.escaped = true
+			if short := shortEscapes(text[i:]); short > 0 {
+				i += 2 * short
+				shrink += short
+				continue
+			}
 			r, n := escape(text[i:])
 			if n == 0 {
 				j.fail()
 				return jsonString{}
 			}
-			s.escaped = true
 			s.lone = s.lone || r == loneSurrogate
 			shrink += n - runeSize(r)
 			i += n
@@ -238,6 +243,21 @@ func plainEnd(text []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// shortEscapes returns how many two-byte escapes stand at the front of b, one after another. Session descriptions are
+// lines of some 50 characters that end in two of them.
+func shortEscapes(b []byte) (n int) {
+	for len(b) >= 2 && b[0] == '\\' && isShortEscape[b[1]] {
+		b = b[2:]
+		n++
+	}
+	return n
+}
+
+// isShortEscape tells the letters that follow the backslash of a two-byte escape.
+var isShortEscape = [256]bool{
+	'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true,
 }
 
 // loneSurrogate stands for a code point of U+D800 to U+DFFF that is not half of a pair. The grammar of JSON allows it,

@@ -1,0 +1,50 @@
+# millrace: `make help` lists the targets.
+
+# giouring v0.0.0-20230826085535 refers to syscall.munmap by name, which Go's linker refuses since 1.23. The flag allows
+# it. It is stated here once: whoever calls `go build` or `go test` by hand on package ring, or on what imports it, has to
+# repeat it. An explicit -ldflags replaces one in GOFLAGS, so the two are not combined.
+LINKFLAGS := -checklinkname=0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BUILD := go build -trimpath -ldflags='$(LINKFLAGS) -X main.version=$(VERSION)'
+TEST := go test -ldflags=$(LINKFLAGS)
+
+# What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
+PACKAGES := ./...
+
+.PHONY: help build run test check race simulate fuzz bench e2e clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build the tracker to bin/millrace
+	$(BUILD) -o bin/millrace ./cmd/millrace
+
+run: build ## build the tracker and run it with its defaults on port 3000
+	./bin/millrace
+
+test: ## run all tests that need nothing but Go
+	$(TEST) $(PACKAGES)
+
+check: ## vet, gofmt, staticcheck, and all tests under the race detector
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on these files' >&2; exit 1; }
+	go vet $(PACKAGES)
+	go run $(STATICCHECK) $(PACKAGES)
+	$(TEST) -race $(PACKAGES)
+
+e2e: build ## move real files between real clients (installs npm packages and Chromium where they are missing)
+	bench/e2e/run.sh
+
+FUZZTIME ?= 30s
+fuzz: ## run every fuzz target for FUZZTIME
+	@for p in $$(go list $(PACKAGES)); do \
+		for f in $$($(TEST) -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "== $$p $$f"; $(TEST) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 $$p || exit 1; \
+		done; done
+
+bench: ## run the benchmarks of every package
+	$(TEST) -run '^$$' -bench . -benchmem $(PACKAGES)
+
+clean: ## remove what was built
+	rm -rf bin

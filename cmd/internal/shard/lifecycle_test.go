@@ -1,0 +1,347 @@
+package shard
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/ring"
+)
+
+// Every way a connection can end leads to its own reason, tells the client what it should be told, and leaves nothing
+// behind.
+func TestCloseReasons(t *testing.T) {
+	f := func(want Reason, wantCode int, act func(w *world) *client) {
+		t.Helper()
+		w := newWorld(t, 2, nil)
+		c := act(w)
+		w.run()
+		if wantCode != 0 {
+			if got := c.closeCode(); got != wantCode {
+				t.Errorf("%s: close code %d, want %d", want, got, wantCode)
+			}
+			if !c.fin {
+				t.Errorf("%s: our side was not shut after the close frame", want)
+			}
+		}
+		c.hangUp(0)
+		w.advance(30 * time.Second)
+		if !c.gone {
+			t.Fatalf("%s: the connection was not closed", want)
+		}
+		if n := w.shards[c.shard].stats.Closed[want]; n != 1 {
+			t.Errorf("%s: counted %d times; all: %v", want, n, w.shards[c.shard].stats.Closed)
+		}
+		w.checkEmpty()
+	}
+	open := func(w *world) *client {
+		c := w.dial(1, "192.0.2.1")
+		for k := range 8 {
+			c.text(announce(id("torrent %d", k), id("peer"), 1, nil))
+		}
+		w.run()
+		c.messages()
+		return c
+	}
+	f(ReasonClientClose, 1000, func(w *world) *client {
+		c := open(w)
+		c.send(clientFrame(0x88, "\x03\xe8bye"))
+		return c
+	})
+	f(ReasonEOF, 0, func(w *world) *client {
+		c := open(w)
+		c.hangUp(0)
+		return c
+	})
+	f(ReasonReset, 0, func(w *world) *client {
+		c := open(w)
+		c.hangUp(104)
+		return c
+	})
+	f(ReasonBadRequest, 0, func(w *world) *client {
+		c := w.accept(0, "192.0.2.1")
+		c.send([]byte("\x16\x03\x01\x02\x00\x01\x00")) // a TLS ClientHello
+		w.run()
+		if !bytes.HasPrefix(c.inbox, []byte("HTTP/1.1 400 ")) || !c.fin {
+			w.t.Errorf("not HTTP was answered with %q", c.inbox)
+		}
+		return c
+	})
+	f(ReasonHandshakeTimeout, 0, func(w *world) *client {
+		c := w.accept(0, "192.0.2.1")
+		c.send([]byte(testHead[:20]))
+		w.advance(13 * time.Second)
+		if !bytes.HasPrefix(c.inbox, []byte("HTTP/1.1 408 ")) {
+			w.t.Errorf("a slow head was answered with %q", c.inbox)
+		}
+		return c
+	})
+	f(ReasonIdle, 1001, func(w *world) *client {
+		c := open(w)
+		w.advance(179 * time.Second)
+		if all := c.frames(); len(all) != 1 || all[0].op != 0x89 {
+			w.t.Errorf("a silent client was sent %q, want one ping", all)
+		}
+		w.advance(5 * time.Second)
+		return c
+	})
+	f(ReasonSlowConsumer, 0, func(w *world) *client {
+		c := open(w)
+		w.stuck = true
+		c.text(announce(id("torrent"), id("peer"), 0, nil))
+		w.advance(15 * time.Second)
+		if c.gone {
+			w.t.Error("closed before the send timeout")
+		}
+		w.advance(8 * time.Second)
+		if !c.reset {
+			w.t.Error("a slow consumer was not aborted")
+		}
+		return c
+	})
+	f(ReasonSlowMessage, 1008, func(w *world) *client {
+		c := open(w)
+		m := clientFrame(0x81, strings.Repeat("x", 1000))
+		for k := range 25 { // a byte a second, and a ping between would not help it
+			c.send(m[k : k+1])
+			w.advance(time.Second)
+		}
+		return c
+	})
+	f(ReasonProtocol, 1002, func(w *world) *client {
+		c := open(w)
+		c.send([]byte{0x81, 0x00}) // not masked
+		return c
+	})
+	f(ReasonTooBig, 1009, func(w *world) *client {
+		c := open(w)
+		c.send(clientFrame(0x81, strings.Repeat("x", 70_000))[:20])
+		return c
+	})
+	f(ReasonBadMessages, 1008, func(w *world) *client {
+		c := open(w)
+		for range 4 {
+			c.text("x")
+		}
+		return c
+	})
+	f(ReasonNoMemory, 1013, func(w *world) *client {
+		hold := w.shards[1].asmPool.Get(1 << 20)
+		c := open(w)
+		c.send(clientFrame(0x81, "x")[:3])
+		w.run()
+		w.shards[1].asmPool.Put(hold)
+		return c
+	})
+	f(ReasonStopping, 1001, func(w *world) *client {
+		c := open(w)
+		for _, s := range w.shards {
+			s.Stop()
+		}
+		return c
+	})
+}
+
+// A ping is answered with its payload, between the fragments of a message too, and a pong ends the wait for one.
+func TestControlFrames(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	text := `{"action":"scrape","info_hash":"` + id("hash") + `"}`
+	c.send(clientFrame(0x01, text[:10]))
+	c.send(clientFrame(0x89, "hello"))
+	c.send(clientFrame(0x80, text[10:]))
+	w.run()
+	all := c.frames()
+	if len(all) != 2 || all[0] != (frame{0x8a, "hello"}) || all[1].op != 0x81 {
+		t.Fatalf("got %q", all)
+	}
+	for range 10 {
+		w.advance(48 * time.Second)
+		if all := c.frames(); len(all) != 1 || all[0].op != 0x89 {
+			t.Fatalf("got %q, want one ping", all)
+		}
+		c.send(clientFrame(0x8a, ""))
+	}
+}
+
+// Whatever way the bytes of a client are cut, the tracker says the same.
+func TestEveryChop(t *testing.T) {
+	var stream []byte
+	stream = append(stream, testHead...)
+	split := `{"action":"scrape","info_hash":"` + id("hash") + `"}`
+	stream = append(stream, clientFrame(0x89, "ping")...)
+	stream = append(stream, clientFrame(0x01, split[:7])...)
+	stream = append(stream, clientFrame(0x80, split[7:])...)
+	stream = append(stream, clientFrame(0x81, `{"action":"announce","info_hash":"`+id("hash")+`","peer_id":"`+id("peer")+`"}`)...)
+	stream = append(stream, clientFrame(0x88, "\x03\xe9")...)
+	play := func(cuts ...int) string {
+		w := newWorld(t, 1, nil)
+		c := w.accept(0, "192.0.2.1")
+		from := 0
+		for _, cut := range append(cuts, len(stream)) {
+			c.send(stream[from:cut])
+			w.run()
+			from = cut
+		}
+		c.hangUp(0)
+		w.run()
+		w.checkEmpty()
+		return string(c.inbox)
+	}
+	want := play()
+	for cut := 1; cut < len(stream); cut++ {
+		if got := play(cut); got != want {
+			t.Fatalf("cut at %d: got %q, want %q", cut, got, want)
+		}
+	}
+	var each []int
+	for cut := 1; cut < len(stream); cut++ {
+		each = append(each, cut)
+	}
+	if got := play(each...); got != want {
+		t.Fatalf("byte by byte: got %q, want %q", got, want)
+	}
+}
+
+// A client that does not read loses offers before anything else, never more than the limit waits for it, and one that
+// reads again gets what waited.
+func TestSlowReader(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	slow, fast := w.dial(0, "192.0.2.1"), w.dial(0, "192.0.2.2")
+	slow.text(announce(id("hash"), id("slow"), 0, nil))
+	w.run()
+	slow.messages()
+	w.stuck = true
+	big := strings.Repeat("s", 2000)
+	for k := range 40 {
+		m := announce(id("hash"), id("fast"), 1, nil)
+		offer := m["offers"].([]any)[0].(map[string]any)
+		offer["offer_id"], offer["offer"] = id("offer %d", k), map[string]any{"type": "offer", "sdp": big}
+		fast.text(m)
+		w.run()
+		fast.read()
+	}
+	dropped := w.shards[0].stats.DroppedFull[frameOffer]
+	if dropped == 0 || dropped > 35 {
+		t.Fatalf("%d of 40 offers of 2 kB dropped at a limit of 24 KiB", dropped)
+	}
+	w.stuck = false
+	slow.read()
+	w.run()
+	if got := len(slow.messages()); got != 40-int(dropped) {
+		t.Errorf("%d offers came through, want %d", got, 40-int(dropped))
+	}
+}
+
+// A client that asks without ever reading the replies is closed when they pile up, long before they fill the memory.
+func TestRequestsWithoutReading(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	w.stuck = true
+	for range 1000 {
+		c.text(announce(id("hash"), id("peer"), 0, nil))
+		w.run()
+		if c.gone {
+			break
+		}
+	}
+	if !c.gone || w.shards[0].stats.Closed[ReasonSlowConsumer] != 1 {
+		t.Fatal("the connection is still open")
+	}
+	w.checkEmpty()
+}
+
+// The end of a connection reaches the owners of its torrents even when every mailbox was full at that moment.
+func TestGoneIsNotLost(t *testing.T) {
+	w := newWorld(t, 2, nil)
+	var clients []*client
+	for k := range 100 {
+		c := w.dial(0, "192.0.2.1")
+		for n := range 16 { // some of them belong to shard 1
+			c.text(announce(id("torrent %d", n), id("peer %d", k), 0, nil))
+		}
+		clients = append(clients, c)
+	}
+	w.run()
+	box := w.shards[0].out[1]
+	for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
+		clear(rec)
+		rec[0] = byte(mailGone) // of a connection that never was
+		box.Commit(goneSize)
+	}
+	for _, c := range clients {
+		c.hangUp(0)
+	}
+	s := w.shards[0]
+	w.ops = s.Step(w.now, w.events[0], w.ops[:0])
+	w.events[0] = nil
+	if s.stats.Backlog == 0 {
+		t.Fatal("the mailbox was not full")
+	}
+	for i := range w.ops {
+		w.do(0, &w.ops[i])
+	}
+	w.run()
+	w.checkEmpty()
+}
+
+// A graceful stop says goodbye to everybody, drops who does not leave, and then reports that it is complete.
+func TestStop(t *testing.T) {
+	w := newWorld(t, 2, nil)
+	leaves, stays, half := w.dial(0, "192.0.2.1"), w.dial(0, "192.0.2.2"), w.accept(1, "192.0.2.3")
+	w.run()
+	for _, s := range w.shards {
+		s.Stop()
+	}
+	w.run()
+	if !w.slots[0].stopped || !w.slots[1].stopped {
+		t.Error("the listeners are still open")
+	}
+	if leaves.closeCode() != 1001 || stays.closeCode() != 1001 {
+		t.Error("want close code 1001")
+	}
+	if !bytes.HasPrefix(half.inbox, []byte("HTTP/1.1 503 ")) {
+		t.Errorf("a client in its handshake was sent %q", half.inbox)
+	}
+	leaves.hangUp(0)
+	half.hangUp(0)
+	w.run()
+	if w.shards[0].Stopped() || !w.shards[1].Stopped() {
+		t.Error("one shard still has a client, the other has none")
+	}
+	w.advance(15 * time.Second)
+	if !w.shards[0].Stopped() || !stays.gone {
+		t.Error("the client that stayed was not dropped")
+	}
+	w.checkEmpty()
+}
+
+// A connection that is accepted while the tracker stops is turned away.
+func TestAcceptWhileStopping(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	w.dial(0, "192.0.2.1")
+	w.shards[0].Stop()
+	w.run()
+	c := w.accept(0, "192.0.2.2")
+	w.run()
+	if !bytes.HasPrefix(c.inbox, []byte("HTTP/1.1 503 ")) || !c.fin {
+		t.Errorf("it was sent %q", c.inbox)
+	}
+}
+
+// A send that fails ends the connection, and its error is not answered with another send.
+func TestSendFails(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	w.stuck = true
+	c.text(announce(id("hash"), id("peer"), 0, nil))
+	w.run()
+	c.sending = nil
+	w.push(0, ring.Event{Kind: ring.EventSent, Slot: c.slot, Errno: 104})
+	w.run()
+	if !c.gone || w.shards[0].stats.Closed[ReasonReset] != 1 {
+		t.Error("the connection is still open")
+	}
+	w.checkEmpty()
+}

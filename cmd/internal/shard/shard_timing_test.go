@@ -1,0 +1,70 @@
+package shard
+
+import (
+	"strings"
+	"testing"
+
+	"millrace/ring"
+)
+
+// BenchmarkStepAnnounce measures a Step that handles one announce with 10 offers of 1.3 kB, each relayed to one of 100
+// peers, and the completions of the sends.
+func BenchmarkStepAnnounce(b *testing.B) {
+	step := announceStep(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		step()
+	}
+}
+
+// BenchmarkStepAnswer measures a Step that handles an answer to an offer that is unknown, or answered already: all of
+// an answer's work but its relay.
+func BenchmarkStepAnswer(b *testing.B) {
+	w := newWorld(b, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	c.text(announce(id("hash"), id("peer"), 0, nil))
+	w.run()
+	m := answer(id("peer"), map[string]any{"info_hash": id("hash"), "peer_id": id("peer"), "offer_id": id("offer")})
+	m["answer"] = map[string]any{"type": "answer", "sdp": strings.Repeat("a=candidate:1 1 udp\r\n", 60)}
+	step := stepOf(w, c, clientText(b, m))
+	b.ReportAllocs()
+	for b.Loop() {
+		step()
+	}
+}
+
+// announceStep returns a function that makes the Step of BenchmarkStepAnnounce.
+func announceStep(tb testing.TB) func() {
+	w := newWorld(tb, 1, nil)
+	for k := range 100 {
+		c := w.dial(0, "192.0.2.1")
+		c.text(announce(id("hash"), id("peer %d", k), 0, nil))
+	}
+	c := w.dial(0, "192.0.2.2")
+	w.run()
+	m := announce(id("hash"), id("me"), 10, nil)
+	for _, o := range m["offers"].([]any) {
+		o.(map[string]any)["offer"] = map[string]any{"type": "offer", "sdp": strings.Repeat("a=candidate:1 1 udp\r\n", 60)}
+	}
+	return stepOf(w, c, clientText(tb, m))
+}
+
+// stepOf returns a function that makes one Step in which c receives data, and another that completes the sends.
+func stepOf(w *world, c *client, data []byte) func() {
+	s := w.shards[0]
+	buf := make([]byte, len(data))
+	var events []ring.Event
+	var ops []ring.Op
+	return func() {
+		copy(buf, data) // a Step unmasks in place
+		events = append(events[:0], ring.Event{Kind: ring.EventRecv, Slot: c.slot, Data: buf})
+		ops = s.Step(w.now, events, ops[:0])
+		events = events[:0]
+		for i := range ops {
+			if ops[i].Kind == ring.OpSend {
+				events = append(events, ring.Event{Kind: ring.EventSent, Slot: ops[i].Slot, N: uint32(len(ops[i].Data))})
+			}
+		}
+		ops = s.Step(w.now, events, ops[:0])
+	}
+}

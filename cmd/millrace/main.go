@@ -1,0 +1,129 @@
+// Command millrace is a WebTorrent tracker for Linux.
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"millrace/cmd/internal/cli"
+	"millrace/cmd/internal/server"
+	"millrace/config"
+)
+
+// version is set by the Makefile; a build without it takes the module's.
+var version = ""
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run does what the command line asks for and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	cmd, err := cli.Parse(args)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace:", err)
+		return cli.ExitUsage
+	}
+	switch cmd.Mode {
+	case cli.Help:
+		fmt.Fprint(stdout, cli.Usage)
+		return cli.ExitOK
+	case cli.Version:
+		fmt.Fprintf(stdout, "millrace %s (%s)\n", versionName(), runtime.Version())
+		return cli.ExitOK
+	case cli.PrintConfig:
+		stdout.Write(config.DefaultTOML())
+		return cli.ExitOK
+	}
+	cfg, err := load(cmd.ConfigFile)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return cli.ExitError
+	}
+	if cmd.Mode == cli.PrintParsed {
+		stdout.Write(cfg.AppendTOML(nil))
+		return cli.ExitOK
+	}
+	return serve(cfg, newLogger(cfg.LogLevel, stderr), stderr)
+}
+
+// load reads the configuration file, or returns the defaults where none is named.
+func load(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Default(), nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("millrace: cannot read the configuration file: %w", err)
+	}
+	return config.Load(file, data)
+}
+
+// serve runs the tracker until it is told to stop. Why it cannot start is the first thing it writes.
+func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
+	srv, err := server.Start(cfg, log)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace:", err)
+		return cli.ExitError
+	}
+	log.Info("millrace", "version", versionName(), "go", runtime.Version(), "kernel", server.KernelRelease())
+	if cfg.IsSet("swarm_workers") {
+		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
+	}
+	srv.LogStart()
+	stopping := false
+	for {
+		select {
+		case <-srv.Done():
+			if err := srv.Err(); err != nil {
+				log.Error(err.Error())
+				return cli.ExitError
+			}
+			srv.LogEnd()
+			return cli.ExitOK
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGUSR1:
+				log.Info("nothing to reload: neither an access list nor a certificate is in use")
+			case stopping:
+				log.Warn("stopped at once by a second signal", "signal", sig.String())
+				return cli.ExitError
+			default:
+				stopping = true
+				log.Info("stopping: clients are told to leave", "signal", sig.String(),
+					"at_most_seconds", cfg.Network.ShutdownTimeout)
+				srv.Stop()
+			}
+		}
+	}
+}
+
+// newLogger returns a logger of text lines.
+func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {
+	levels := map[config.LogLevel]slog.Level{
+		config.LogOff:   slog.LevelError + 100,
+		config.LogError: slog.LevelError,
+		config.LogWarn:  slog.LevelWarn,
+		config.LogInfo:  slog.LevelInfo,
+		config.LogDebug: slog.LevelDebug,
+		config.LogTrace: slog.LevelDebug - 4,
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: levels[level]}))
+}
+
+// versionName returns the version that the Makefile set, else what the build knows of its source.
+func versionName() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -16,6 +16,7 @@ const (
 	useConn
 	useOffer
 	useSender
+	useRandom // and the one after it
 )
 
 // hasher is SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) over whole

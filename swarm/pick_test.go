@@ -38,60 +38,24 @@ func chiSquare(counts []int) float64 {
 }
 
 // Receivers are uniform: each other peer is as likely to get an offer, at each place among the targets
-// and next to each other receiver; with quiet peers all fresh ones are taken, and the rest is uniform too.
+// and together with each other receiver; with quiet peers all fresh ones are taken, and the rest is
+// uniform too.
 func TestReceiversAreUniform(t *testing.T) {
-	const rounds = 60_000
 	f := func(name string, quiet, fresh, offers int) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			table := New(testOptions())
-			a := crowd(table, quiet, fresh)
+			sender := crowd(table, quiet, fresh)
 			if got := table.Counts().Quiet; got != quiet {
 				t.Fatalf("%d peers are quiet, want %d", got, quiet)
 			}
-			fromQuiet := max(0, offers-(fresh-1))
-			first, group := quiet, fresh-1 // the peers among whom there is a choice
-			if fromQuiet > 0 {
-				first, group = 0, quiet
-			}
-			byPlace := make([][]int, offers)
-			for i := range byPlace {
-				byPlace[i] = make([]int, group)
-			}
-			pairs := make([]int, group*group)
-			a.Offers = make([]ID, offers)
-			var targets []Target
-			for range rounds {
-				_, targets = table.Announce(table.o.MaxPeerAge, &a, targets[:0])
-				if len(targets) != offers {
-					t.Fatalf("%d targets, want %d", len(targets), offers)
-				}
-				choice := targets
-				if fromQuiet > 0 {
-					choice = targets[fresh-1:]
-				}
-				for i, to := range choice {
-					byPlace[i][int(to.To.Index)-first]++
-				}
-				if len(choice) > 1 {
-					pairs[(int(choice[0].To.Index)-first)*group+int(choice[1].To.Index)-first]++
-				}
-			}
-			for i, counts := range byPlace {
-				if i < offers && (fromQuiet == 0 || i < fromQuiet) && chiSquare(counts) > 4.5 {
-					t.Errorf("target %d is not uniform: %v", i, counts)
-				}
-			}
-			var possible []int // all ordered pairs but those of a peer with itself
-			for i, n := range pairs {
-				if i/group != i%group {
-					possible = append(possible, n)
-				} else if n != 0 {
-					t.Errorf("peer %d received two offers", i/group)
-				}
-			}
-			if offers-max(0, fresh-1)*min(1, fromQuiet) > 1 && chiSquare(possible) > 4.5 {
-				t.Errorf("pairs of receivers are not uniform: %v", possible)
+			sender.Offers = make([]ID, offers)
+			// There is a choice among the fresh peers, or, if all of those are taken, among the quiet ones.
+			others := fresh - 1
+			if offers > others {
+				checkUniform(t, table, &sender, others, 0, quiet)
+			} else {
+				checkUniform(t, table, &sender, 0, quiet, others)
 			}
 		})
 	}
@@ -101,6 +65,50 @@ func TestReceiversAreUniform(t *testing.T) {
 	f("enough fresh peers", 6, 8, 4)
 	f("quiet peers too", 9, 4, 6)
 	f("quiet peers only", 9, 1, 3)
+}
+
+// checkUniform announces many times, and checks that the targets after those certain to be there are a
+// uniform sample of the peers from first on, of whom there are size.
+func checkUniform(t *testing.T, table *Table, a *Announce, certain, first, size int) {
+	t.Helper()
+	const rounds, most = 60_000, 4.5
+	chosen := len(a.Offers) - certain
+	byPlace := make([][]int, chosen)
+	for i := range byPlace {
+		byPlace[i] = make([]int, size)
+	}
+	pairs := make([]int, size*size)
+	var targets []Target
+	for range rounds {
+		_, targets = table.Announce(table.o.MaxPeerAge, a, targets[:0])
+		if len(targets) != len(a.Offers) {
+			t.Fatalf("%d targets, want %d", len(targets), len(a.Offers))
+		}
+		var at []int
+		for i, to := range targets[certain:] {
+			at = append(at, int(to.To.Index)-first)
+			byPlace[i][at[i]]++
+		}
+		if chosen > 1 {
+			pairs[at[0]*size+at[1]]++
+		}
+	}
+	for i, counts := range byPlace {
+		if x := chiSquare(counts); x > most {
+			t.Errorf("target %d is not uniform, by %.1f deviations: %v", certain+i, x, counts)
+		}
+	}
+	var possible []int // all ordered pairs but those of a peer with itself
+	for i, n := range pairs {
+		if i/size != i%size {
+			possible = append(possible, n)
+		} else if n != 0 {
+			t.Errorf("peer %d received two offers", first+i/size)
+		}
+	}
+	if chosen > 1 && chiSquare(possible) > most {
+		t.Errorf("pairs of receivers are not uniform: %v", possible)
+	}
 }
 
 // The same seed gives the same targets, so that a simulation replays; another seed gives others.

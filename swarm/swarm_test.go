@@ -12,98 +12,122 @@ func testOptions() Options {
 	}
 }
 
-// Each rule of who is counted as what, who owns a peer id and what a limit does, one sequence each.
-func TestAnnounceRules(t *testing.T) {
-	ann := func(peer int, conn uint32, l Left, e Event) Announce {
-		// Connections 1 and 11, 2 and 12 and so on are of the same client address.
-		return Announce{
-			Key: Key{Hash: testID('h', 1), Family: 4}, Peer: testID('p', peer), Left: l, Event: e,
-			From: Addr{Index: conn, Gen: 7, Shard: 1}, Source: uint64(conn % 10),
-		}
+// ruleStep is one announce of a sequence, its reply, and the downloads that a scrape shows after it.
+type ruleStep struct {
+	now        uint32
+	a          Announce
+	want       Result
+	downloaded uint32
+}
+
+// announceOf returns an announce without offers. Connections 1 and 11, 2 and 12 and so on are of the
+// same client address.
+func announceOf(peer int, conn uint32, l Left, e Event) Announce {
+	return Announce{
+		Key: Key{Hash: testID('h', 1), Family: 4}, Peer: testID('p', peer), Left: l, Event: e,
+		From: Addr{Index: conn, Gen: 7, Shard: 1}, Source: uint64(conn % 10),
 	}
-	type step struct {
-		now        uint32
-		a          Announce
-		want       Result
-		downloaded uint32
-	}
-	f := func(name string, change func(*Options), steps ...step) {
+}
+
+// runRule plays a sequence on a new table.
+func runRule(t *testing.T, name string, o Options, steps []ruleStep) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
 		t.Helper()
-		t.Run(name, func(t *testing.T) {
-			t.Helper()
-			o := testOptions()
-			if change != nil {
-				change(&o)
+		table := New(o)
+		for i, s := range steps {
+			got, targets := table.Announce(s.now, &s.a, nil)
+			if got != s.want || targets != nil {
+				t.Fatalf("step %d: got %+v and targets %v, want %+v", i, got, targets, s.want)
 			}
-			table := New(o)
-			for i, s := range steps {
-				got, targets := table.Announce(s.now, &s.a, nil)
-				if got != s.want || targets != nil {
-					t.Fatalf("step %d: got %+v and targets %v, want %+v", i, got, targets, s.want)
-				}
-				c, l, d := table.Scrape(s.a.Key)
-				if c != got.Complete || l != got.Incomplete || d != s.downloaded {
-					t.Fatalf("step %d: scrape is %d, %d, %d, want %+v and %d", i, c, l, d, s.want, s.downloaded)
-				}
-				checkTable(t, table)
+			c, l, d := table.Scrape(s.a.Key)
+			if c != got.Complete || l != got.Incomplete || d != s.downloaded {
+				t.Fatalf("step %d: scrape is %d, %d, %d, want %+v and %d", i, c, l, d, s.want, s.downloaded)
 			}
-		})
+			checkTable(t, table)
+		}
+	})
+}
+
+// Who is counted as a seeder, a leecher and a download.
+func TestCountingRules(t *testing.T) {
+	f := func(name string, steps ...ruleStep) {
+		t.Helper()
+		runRule(t, name, testOptions(), steps)
 	}
-	f("left zero makes a seeder, more a leecher, unknown changes nothing", nil,
-		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
-		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 0},
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 0},
-		step{0, ann(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusUpdated}, 0})
-	f("a seeder that begins with completed has downloaded nothing here", nil,
-		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusAdded}, 0},
-		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
-		step{0, ann(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
-	f("completed counts once for each time that a leecher becomes a seeder", nil,
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
-		step{0, ann(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 1},
-		step{0, ann(1, 1, LeftMore, EventCompleted), Result{1, 0, StatusUpdated}, 2})
-	f("left zero without completed is no download", nil,
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
-		step{0, ann(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
-	f("stopped removes once, and the swarm with its downloads goes with its last peer", nil,
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(2, 1, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
-		step{0, ann(2, 1, LeftZero, EventCompleted), Result{1, 1, StatusUpdated}, 1},
-		step{0, ann(1, 1, LeftMore, EventStopped), Result{1, 0, StatusRemoved}, 1},
-		step{0, ann(1, 1, LeftMore, EventStopped), Result{1, 0, StatusAbsent}, 1},
-		step{0, ann(2, 1, LeftZero, EventStopped), Result{0, 0, StatusRemoved}, 0},
-		step{0, ann(2, 1, LeftZero, EventStopped), Result{0, 0, StatusAbsent}, 0})
-	f("another connection changes nothing and removes nothing, but is told the counts", nil,
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{179, ann(1, 2, LeftZero, EventCompleted), Result{0, 1, StatusNotOwner}, 0},
-		step{179, ann(1, 2, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0},
-		step{179, ann(1, 11, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0})
-	f("another connection takes over a quiet peer, and then it is not quiet", nil,
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{180, ann(1, 2, LeftMore, EventCompleted), Result{1, 0, StatusTakenOver}, 1},
-		step{180, ann(1, 1, LeftMore, EventUpdate), Result{1, 0, StatusNotOwner}, 1},
-		step{180, ann(1, 2, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 1})
-	f("another connection of the same client takes over", nil,
-		step{0, ann(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusAdded}, 0},
-		step{1, ann(1, 11, LeftUnknown, EventUpdate), Result{1, 0, StatusTakenOver}, 0},
-		step{2, ann(1, 1, LeftUnknown, EventStopped), Result{1, 0, StatusNotOwner}, 0})
+	f("left zero makes a seeder, more a leecher, unknown changes nothing",
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 0},
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventUpdate), Result{0, 1, StatusUpdated}, 0})
+	f("a seeder that begins with completed has downloaded nothing here",
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusAdded}, 0},
+		ruleStep{0, announceOf(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		ruleStep{0, announceOf(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
+	f("completed counts once for each time that a leecher becomes a seeder",
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
+		ruleStep{0, announceOf(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusUpdated}, 1},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventCompleted), Result{1, 0, StatusUpdated}, 2})
+	f("left zero without completed is no download",
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusUpdated}, 0},
+		ruleStep{0, announceOf(1, 1, LeftZero, EventCompleted), Result{1, 0, StatusUpdated}, 0})
+	f("stopped removes once, and the swarm with its downloads goes with its last peer",
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 1, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 1, LeftZero, EventCompleted), Result{1, 1, StatusUpdated}, 1},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventStopped), Result{1, 0, StatusRemoved}, 1},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventStopped), Result{1, 0, StatusAbsent}, 1},
+		ruleStep{0, announceOf(2, 1, LeftZero, EventStopped), Result{0, 0, StatusRemoved}, 0},
+		ruleStep{0, announceOf(2, 1, LeftZero, EventStopped), Result{0, 0, StatusAbsent}, 0})
+}
+
+// Who owns a peer id, who may take it over, and who may not touch it.
+func TestOwnershipRules(t *testing.T) {
+	f := func(name string, steps ...ruleStep) {
+		t.Helper()
+		runRule(t, name, testOptions(), steps)
+	}
+	f("another connection changes nothing and removes nothing, but is told the counts",
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{179, announceOf(1, 2, LeftZero, EventCompleted), Result{0, 1, StatusNotOwner}, 0},
+		ruleStep{179, announceOf(1, 2, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0},
+		ruleStep{179, announceOf(1, 11, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0})
+	f("another connection takes over a quiet peer, and then it is not quiet",
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{180, announceOf(1, 2, LeftMore, EventCompleted), Result{1, 0, StatusTakenOver}, 1},
+		ruleStep{180, announceOf(1, 1, LeftMore, EventUpdate), Result{1, 0, StatusNotOwner}, 1},
+		ruleStep{180, announceOf(1, 2, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 1})
+	f("another connection of the same client takes over",
+		ruleStep{0, announceOf(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusAdded}, 0},
+		ruleStep{1, announceOf(1, 11, LeftUnknown, EventUpdate), Result{1, 0, StatusTakenOver}, 0},
+		ruleStep{2, announceOf(1, 1, LeftUnknown, EventStopped), Result{1, 0, StatusNotOwner}, 0})
+}
+
+// What a full connection and a full table refuse, and what they do not.
+func TestLimitRules(t *testing.T) {
+	f := func(name string, change func(*Options), steps ...ruleStep) {
+		t.Helper()
+		o := testOptions()
+		change(&o)
+		runRule(t, name, o, steps)
+	}
 	f("a full connection gets no more, by joining or by taking over", func(o *Options) { o.MaxPeersPerConnection = 1 },
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(2, 2, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
-		step{0, ann(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
-		step{900, ann(2, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
-		step{900, ann(1, 1, LeftMore, EventStopped), Result{0, 1, StatusRemoved}, 0},
-		step{900, ann(2, 1, LeftZero, EventUpdate), Result{1, 0, StatusTakenOver}, 0})
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
+		ruleStep{0, announceOf(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
+		ruleStep{900, announceOf(2, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
+		ruleStep{900, announceOf(1, 1, LeftMore, EventStopped), Result{0, 1, StatusRemoved}, 0},
+		ruleStep{900, announceOf(2, 1, LeftZero, EventUpdate), Result{1, 0, StatusTakenOver}, 0})
 	f("a full table takes none in but lets one take over", func(o *Options) { o.MaxPeers = 1 },
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		step{0, ann(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusFull}, 0},
-		step{0, ann(1, 11, LeftMore, EventUpdate), Result{0, 1, StatusTakenOver}, 0})
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusFull}, 0},
+		ruleStep{0, announceOf(1, 11, LeftMore, EventUpdate), Result{0, 1, StatusTakenOver}, 0})
 	f("nothing fits where nothing may", func(o *Options) { o.MaxPeersPerConnection = 0 },
-		step{0, ann(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusFull}, 0})
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusFull}, 0})
 }
 
 // A connection that closes takes only what it still owns with it: not what another has taken over,

@@ -30,7 +30,7 @@ type Options struct {
 	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table, at most 65,535
 	MaxPeers              int       // peers in this table, at most 16,777,216
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table, at most 67,108,862
-	MaxPendingPerPeer     int       // the same for one sending peer
+	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 }
 
 // Table holds the swarms that one shard owns. It is not safe for concurrent use.
@@ -76,7 +76,9 @@ func New(o Options) *Table {
 		}
 		*l.value = min(*l.value, l.most)
 	}
-	t := &Table{o: o, random: *rand.NewPCG(o.Seed[0], o.Seed[1])}
+	// Receivers see the sample; what they might learn of its state must tell nothing of the hash key.
+	high, low := newHash(o.Seed, useRandom), newHash(o.Seed, useRandom+1)
+	t := &Table{o: o, random: *rand.NewPCG(high.sum(), low.sum())}
 	t.peers.hash = func(p *peer) uint64 { return t.hashPeer(p.swarm, &p.id) }
 	t.swarms.hash = func(s *swarm) uint64 { k := s.key(); return t.hashSwarm(&k) }
 	t.conns.hash = func(c *conn) uint64 { return t.hashConn(c.addr()) }

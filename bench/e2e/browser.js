@@ -6,9 +6,10 @@
 //   {"do":"call","page":"a","name":N,"argument":A}   calls the function N of page a, waits for its result
 //   {"do":"close","page":"a"}                        closes page a
 //
-// A reply is {"result":…} or {"error":"…"}. An exception that no one caught in
-// a page is the error of that page's close. What pages log goes to standard
-// error. At the end of standard input the browser is closed.
+// Each command also has "milliseconds", the time that it may take. A reply is
+// {"result":…} or {"error":"…"}. An exception that no one caught in a page is
+// the error of that page's close. What pages log goes to standard error. The
+// end of standard input closes the browser, whatever it is doing.
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
@@ -48,11 +49,19 @@ const commands = {
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
+function timeLimit ({ do: what, milliseconds }) {
+  return new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(`not done: ${what}, after ${milliseconds} ms`)), milliseconds).unref()
+  })
+}
+
+const lines = createInterface({ input: process.stdin })
+lines.once('close', () => browser.close())
+for await (const line of lines) {
   const command = JSON.parse(line)
   let reply
   try {
-    reply = { result: await commands[command.do](command) }
+    reply = { result: await Promise.race([commands[command.do](command), timeLimit(command)]) }
   } catch (error) {
     reply = { error: error.stack || String(error) }
   }

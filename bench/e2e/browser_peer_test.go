@@ -21,6 +21,7 @@ import (
 // from. browser.js documents the lines that go to and fro.
 type browser struct {
 	web      *httptest.Server
+	process  *os.Process // node, which leads Chromium through a pipe: killing it ends both
 	commands io.WriteCloser
 	replies  *bufio.Reader
 	opened   int
@@ -36,9 +37,16 @@ type command struct {
 	URL      string `json:"url,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Argument any    `json:"argument,omitempty"`
+
+	Milliseconds int64 `json:"milliseconds"`
 }
 
-const browserStopTimeout = 15 * time.Second
+const (
+	pageTimeout        = 15 * time.Second // for opening and for closing a page
+	browserStopTimeout = 15 * time.Second
+	// replyGrace is how much longer than a command may take its reply is waited for.
+	replyGrace = 5 * time.Second
+)
 
 // startBrowser starts a browser that ends with the test.
 func startBrowser(t *testing.T) *browser {
@@ -60,10 +68,8 @@ func startBrowser(t *testing.T) *browser {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("cannot start node: %v", err)
 	}
-	b.commands, b.replies = commands, bufio.NewReader(replies)
+	b.process, b.commands, b.replies = cmd.Process, commands, bufio.NewReader(replies)
 	t.Cleanup(func() {
-		// The end of its input closes Chromium and ends the process. Should it be stuck, killing it
-		// closes the pipe by which it leads Chromium, which ends Chromium.
 		kill := time.AfterFunc(browserStopTimeout, func() { cmd.Process.Kill() })
 		defer kill.Stop()
 		commands.Close()
@@ -95,22 +101,27 @@ func (b *browser) handler() http.Handler {
 }
 
 // do sends one command and decodes the result of its reply into result, if
-// that is not nil.
+// that is not nil. The command gets what time ctx has left, at most pageTimeout
+// if ctx has no end.
 func (b *browser) do(ctx context.Context, c command, result any) error {
+	limit := pageTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(time.Until(deadline), 0)
+	}
+	c.Milliseconds = limit.Milliseconds()
 	line, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("cannot encode the command %q: %w", c.Do, err)
 	}
-	// A command that is not done in time leaves the process out of step, so its input is closed: the
-	// browser goes, and with it the wait for the reply.
-	stop := context.AfterFunc(ctx, func() { b.commands.Close() })
-	defer stop()
+	// A process that does not even reply is ended, and with it the wait.
+	kill := time.AfterFunc(limit+replyGrace, func() { b.process.Kill() })
+	defer kill.Stop()
 	if _, err := b.commands.Write(append(line, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("cannot send the command %q: %w", c.Do, err), ctx.Err())
+		return fmt.Errorf("cannot send the command %q: %w", c.Do, err)
 	}
 	line, err = b.replies.ReadBytes('\n')
 	if err != nil {
-		return errors.Join(fmt.Errorf("no reply to the command %q, see the log of browser.js: %w", c.Do, err), ctx.Err())
+		return fmt.Errorf("no reply to the command %q, see the log of browser.js: %w", c.Do, err)
 	}
 	var reply struct {
 		Result json.RawMessage `json:"result"`
@@ -183,9 +194,7 @@ func (p *browserPeer) close(t *testing.T) {
 		return
 	}
 	p.closed = true
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), browserStopTimeout)
-	defer cancel()
-	if err := p.browser.do(ctx, command{Do: "close", Page: p.page}, nil); err != nil {
+	if err := p.browser.do(context.Background(), command{Do: "close", Page: p.page}, nil); err != nil {
 		t.Errorf("the page did not end well: %v", err)
 	}
 }

@@ -92,7 +92,11 @@ func (p *goPeer) seed(_ context.Context, t *testing.T, f file, trackerURL string
 	if err := meta.Write(&encoded); err != nil {
 		t.Fatal(err)
 	}
-	return share{torrentFile: encoded.Bytes(), magnet: meta.Magnet(nil, &info).String()}
+	magnet, err := meta.MagnetV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return share{torrentFile: encoded.Bytes(), magnet: magnet.String()}
 }
 
 func (p *goPeer) leech(ctx context.Context, t *testing.T, s share) string {

@@ -69,6 +69,7 @@ type Stats struct {
 	StaleCompletions uint64 // completions for a connection that was gone
 	Rearms           uint64 // multishot requests that ended and were started again
 	ShortSends       uint64 // sends that took fewer bytes than asked
+	Vanished         uint64 // connections whose client had gone before they were accepted
 	Connections      int    // connections open now
 	BuffersInUse     int    // receive buffers that events point into now
 	Parked           int    // connections that wait for a receive buffer now
@@ -301,7 +302,8 @@ func (r *Ring) admit(events []Event, fd int32) []Event {
 	// A multishot accept shares one address buffer among all its connections, so the address is asked for.
 	peer, errno := r.k.PeerName(fd)
 	if errno != 0 {
-		r.k.CloseFD(fd) // the client is gone already
+		r.stats.Vanished++
+		r.k.CloseFD(fd)
 		return events
 	}
 	i, c := r.take(fd)

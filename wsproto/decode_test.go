@@ -78,6 +78,13 @@ var clientMessages = []struct {
 		want: Message{Action: ActionScrape, Hashes: slices.Repeat([]ID{id(testHash)}, 4)}},
 	{name: "scrape of none", text: `{"action":"scrape","info_hash":[]}`, hash: "-",
 		want: Message{Action: ActionScrape}},
+	{name: "scrape, a good hash after a bad array",
+		text: `{"action":"scrape","info_hash":["a"],"info_hash":"` + testHash + `"}`,
+		want: Message{Action: ActionScrape, Hashes: []ID{id(testHash)}}},
+	{name: "scrape, an array after a hash and an array", hash: "-",
+		text: `{"action":"scrape","info_hash":["` + testPeer + `"],"info_hash":"` + testPeer + `","info_hash":["` +
+			testHash + `"]}`,
+		want: Message{Action: ActionScrape, InfoHash: id(testPeer), Hashes: []ID{id(testHash)}}},
 	{name: "full scrape", text: `{"action":"scrape"}`, hash: "-", reject: RejectFullScrape},
 	{name: "full scrape by null", text: `{"action":"scrape","info_hash":null}`, hash: "-", reject: RejectFullScrape},
 	{name: "scrape of a bad hash", text: `{"action":"scrape","info_hash":["a"]}`, hash: "-", reject: RejectScrapeHash},
@@ -180,6 +187,7 @@ func TestDecodeOddities(t *testing.T) {
 	f(`,"offers":[null,`+one(`"a"`)+`,3,"x",[],{},`+one(`7`)+`]`, RejectNone, counts(1, 6))
 	f(`,"offers":[`+strings.Repeat(one(`"a"`)+",", 5)+one("null")+`]`, RejectNone, counts(3, 1))
 	f(`,"offers":[`+one(`"\ud800"`)+`,`+one(`"\udc00\ud800"`)+`,`+one(`"\ud83d\ude00"`)+`]`, RejectNone, counts(1, 2))
+	f(`,"offers":[`+one(`"\ud800\udc00"`)+`,`+one(`"\udbff\udfff"`)+`,`+one(`"\udc00\n\u0041"`)+`]`, RejectNone, counts(2, 1))
 	f(`,"offers":[`+one(`"`+strings.Repeat("x", maxSDP)+`"`)+`,`+one(`"`+strings.Repeat("x", maxSDP+1)+`"`)+`]`,
 		RejectNone, counts(1, 1))
 	f(`,"offers":[`+one(`"`+strings.Repeat(`\n`, maxSDP)+`"`)+`,`+one(`"`+strings.Repeat(`\u00e9`, maxSDP/2)+`x"`)+`]`,

@@ -186,6 +186,7 @@ func testStreams() map[string][]byte {
 		"interleaved":        clientFrame(open, ws.OpText, true, "x"),
 		"16-bit length of 5": end(0x81, 0xfe, 0, 5, 0, 0, 0, 0),
 		"64-bit length of 9": end(0x81, 0xff, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0),
+		"64-bit of 65535":    end(0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0),
 		"64-bit, top bit":    end(0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0),
 		"not UTF-8":          clientFrame(bytes.Clone(s), ws.OpText, true, "a\xff"),
 		"frame too big":      end(0x81, 0xff, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0),
@@ -218,7 +219,8 @@ func TestReaderErrors(t *testing.T) {
 		"unmasked": errUnmasked, "reserved bit": errRSV, "reserved opcode 3": errReserved,
 		"reserved opcode 11": errReserved, "split ping": errControlSplit, "long ping": errControlSize,
 		"stray continuation": errContinuation, "interleaved": errInterleaved, "16-bit length of 5": errLengthForm,
-		"64-bit length of 9": errLengthForm, "64-bit, top bit": errLengthTopBit, "not UTF-8": errNotUTF8,
+		"64-bit length of 9": errLengthForm, "64-bit of 65535": errLengthForm, "64-bit, top bit": errLengthTopBit,
+		"not UTF-8":     errNotUTF8,
 		"frame too big": errFrameTooBig, "message too big": errMessageTooBig,
 	}
 	for name, stream := range testStreams() {

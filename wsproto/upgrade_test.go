@@ -53,7 +53,9 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(0, with(t, "Upgrade: websocket", "uPGRADE:\tWebSocket  "))
 	f(0, with(t, "Connection: Upgrade", "Connection: keep-alive,  UPGRADE"))
 	f(0, with(t, "Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"))
+	f(0, with(t, "Connection: Upgrade", "Connection: upgrade\r\nConnection: keep-alive"))
 	f(0, with(t, "Upgrade: websocket", "Upgrade: h2c, websocket"))
+	f(0, with(t, "Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: h2c"))
 	f(0, with(t, "/announce?x=1", "ws://tracker.example/"))
 	f(0, with(t, "/announce?x=1", "http://tracker.example"))
 	f(0, with(t, "HTTP/1.1", "HTTP/1.2"))
@@ -72,6 +74,7 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(405, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
 	f(505, with(t, "HTTP/1.1", "HTTP/1.0"))
 	f(505, with(t, "HTTP/1.1", "HTTP/2.0"))
+	f(505, with(t, "HTTP/1.1", "HTTP/3.1"))
 	f(505, "PRI * HTTP/2.0\r\n\r\n")
 	f(400, with(t, "Sec-WebSocket-Key: "+testKey+"\r\n", ""))
 	f(400, with(t, testKey, testKey[1:]))
@@ -91,6 +94,7 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(400, with(t, "Host:", "Content-Length: 5\r\nHost:"))
 	f(400, with(t, "Host:", "Transfer-Encoding: chunked\r\nHost:"))
 	f(400, with(t, "\r\nHost", "\nHost"))
+	f(400, with(t, "websocket\r\n", "websocket\n"))
 	f(400, with(t, "/announce?x=1", "*"))
 	f(400, with(t, "/announce?x=1", "tracker.example:80"))
 	f(400, with(t, "/announce?x=1", "/a\rb"))
@@ -141,6 +145,9 @@ func TestParseUpgradeEveryChop(t *testing.T) {
 	}
 	if _, n, status := ParseUpgrade(buf, 0, len(head)-1); n != 0 || status != 431 {
 		t.Errorf("limit one byte short: %d bytes, status %d", n, status)
+	}
+	if _, n, status := ParseUpgrade(buf[:len(head)-1], 0, len(head)-1); n != 0 || status != 431 {
+		t.Errorf("limit reached without an end: %d bytes, status %d", n, status)
 	}
 	if req, _, _ := ParseUpgrade([]byte(testHead), 0, testMaxHead); req.Origin != nil || req.UserAgent != nil {
 		t.Errorf("absent fields are %q and %q", req.Origin, req.UserAgent)

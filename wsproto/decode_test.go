@@ -187,7 +187,8 @@ func TestDecodeOddities(t *testing.T) {
 	f(`,"offers":[null,`+one(`"a"`)+`,3,"x",[],{},`+one(`7`)+`]`, RejectNone, counts(1, 6))
 	f(`,"offers":[`+strings.Repeat(one(`"a"`)+",", 5)+one("null")+`]`, RejectNone, counts(3, 1))
 	f(`,"offers":[`+one(`"\ud800"`)+`,`+one(`"\udc00\ud800"`)+`,`+one(`"\ud83d\ude00"`)+`]`, RejectNone, counts(1, 2))
-	f(`,"offers":[`+one(`"\ud800\udc00"`)+`,`+one(`"\udbff\udfff"`)+`,`+one(`"\udc00\n\u0041"`)+`]`, RejectNone, counts(2, 1))
+	f(`,"offers":[`+one(`"\ud800\udc00"`)+`,`+one(`"\udbff\udfff"`)+`,`+one(`"\udc00\n\u0041"`)+`]`, RejectNone,
+		counts(2, 1))
 	f(`,"offers":[`+one(`"`+strings.Repeat("x", maxSDP)+`"`)+`,`+one(`"`+strings.Repeat("x", maxSDP+1)+`"`)+`]`,
 		RejectNone, counts(1, 1))
 	f(`,"offers":[`+one(`"`+strings.Repeat(`\n`, maxSDP)+`"`)+`,`+one(`"`+strings.Repeat(`\u00e9`, maxSDP/2)+`x"`)+`]`,

@@ -369,9 +369,12 @@ func (s jsonString) id(id *ID) bool {
 	return ok && n == len(id)
 }
 
-// word returns the string when it is at most as long as scratch, which it may use, and nil when it is longer: then it
-// is none of the words that have a meaning.
+// word returns the decoded string when it may be one of the words that have a meaning, and nil when it is none for sure.
+// What is written without escapes is a view of the text; otherwise scratch is used, which must hold the longest word.
 func (s jsonString) word(scratch []byte) []byte {
+	if !s.escaped && len(s.literal) >= 2 {
+		return s.literal[1 : len(s.literal)-1]
+	}
 	if n, ok := s.decode(scratch); ok {
 		return scratch[:n]
 	}

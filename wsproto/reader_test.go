@@ -82,7 +82,8 @@ func model(stream []byte, lim *Limits) (got []received, code StatusCode) {
 		if err != nil {
 			// Two bytes are enough to see some mistakes.
 			if rest := stream[at:]; len(rest) >= 2 {
-				early, _ := ws.ReadHeader(io.MultiReader(bytes.NewReader(rest[:2]), strings.NewReader("\x00\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00")))
+				filled := append(bytes.Clone(rest[:2]), 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+				early, _ := ws.ReadHeader(bytes.NewReader(filled))
 				return got, modelHeader(early, state, 0)
 			}
 			return got, 0

@@ -310,7 +310,7 @@ func (s *decoding) sdp() ([]byte, presence) {
 		return nil, bad
 	}
 	text := s.str()
-	if text.lone || text.size > maxSDP {
+	if text.marks&hasLone != 0 || text.size > maxSDP {
 		return nil, bad
 	}
 	return text.literal, good

@@ -18,14 +18,21 @@ type jsonReader struct {
 	bad   bool
 }
 
-// jsonString is a string in the text that has been checked.
+// jsonString is a string in the text that has been checked. It is small enough for the compiler to keep in registers.
 type jsonString struct {
 	literal []byte // a view of the text, quotes included
-	size    int    // bytes of UTF-8 after decoding
-	escaped bool   // has escapes
-	wide    bool   // has bytes over 0x7f outside escapes
-	lone    bool   // has an escaped surrogate without its partner
+	size    uint32 // bytes of UTF-8 after decoding
+	marks   stringMarks
 }
+
+// stringMarks says what a string has in it.
+type stringMarks uint8
+
+const (
+	hasEscape stringMarks = 1 << iota
+	hasWide               // bytes over 0x7f outside escapes
+	hasLone               // an escaped surrogate without its partner
+)
 
 func (j *jsonReader) fail() {
 	j.bad = true
@@ -178,7 +185,7 @@ func (j *jsonReader) digits() []byte {
 func (j *jsonReader) str() jsonString {
 	text, i := j.text, j.pos+1
 	shrink := 0 // by how much decoding shortens the string
-	var s jsonString
+	var marks stringMarks
 	for {
 		i = plainEnd(text, i)
 		if i == len(text) {
@@ -188,12 +195,11 @@ func (j *jsonReader) str() jsonString {
 		switch c := text[i]; {
 		case c == '"':
 			i++
-			s.literal = text[j.pos:i:i]
-			s.size = len(s.literal) - 2 - shrink
+			literal := text[j.pos:i:i]
 			j.pos = i
-			return s
+			return jsonString{literal, uint32(len(literal) - 2 - shrink), marks}
 		case c == '\\':
-			s.escaped = true
+			marks |= hasEscape
 			if short := shortEscapes(text[i:]); short > 0 {
 				i += 2 * short
 				shrink += short
@@ -204,7 +210,9 @@ func (j *jsonReader) str() jsonString {
 				j.fail()
 				return jsonString{}
 			}
-			s.lone = s.lone || r == loneSurrogate
+			if r == loneSurrogate {
+				marks |= hasLone
+			}
 			shrink += n - runeSize(r)
 			i += n
 		case c < utf8.RuneSelf:
@@ -216,7 +224,7 @@ func (j *jsonReader) str() jsonString {
 				j.fail()
 				return jsonString{}
 			}
-			s.wide = true
+			marks |= hasWide
 			i += n
 		}
 	}
@@ -342,7 +350,7 @@ func (s jsonString) decode(dst []byte) (n int, ok bool) {
 		return 0, false
 	}
 	b := s.literal[1 : len(s.literal)-1]
-	if !s.escaped && !s.wide {
+	if s.marks&(hasEscape|hasWide) == 0 {
 		return copy(dst, b), len(b) <= len(dst)
 	}
 	for len(b) > 0 {
@@ -372,7 +380,7 @@ func (s jsonString) id(id *ID) bool {
 // word returns the decoded string when it may be one of the words that have a meaning, and nil when it is none for sure.
 // What is written without escapes is a view of the text; otherwise scratch is used, which must hold the longest word.
 func (s jsonString) word(scratch []byte) []byte {
-	if !s.escaped && len(s.literal) >= 2 {
+	if s.marks&hasEscape == 0 && len(s.literal) >= 2 {
 		return s.literal[1 : len(s.literal)-1]
 	}
 	if n, ok := s.decode(scratch); ok {

@@ -58,7 +58,7 @@ func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 		return Request{}, 0, 0
 	}
 	if req, status = parseHead(buf[:n]); status != 0 {
-		return Request{}, 0, status
+		return req, 0, status
 	}
 	return req, n, 0
 }

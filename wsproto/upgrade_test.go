@@ -154,6 +154,14 @@ func TestParseUpgradeEveryChop(t *testing.T) {
 	}
 }
 
+// A plain HTTP request is refused, but its path is known.
+func TestParseUpgradePlainPath(t *testing.T) {
+	req, n, status := ParseUpgrade([]byte("GET /health?x HTTP/1.1\r\nHost: a\r\n\r\n"), 0, testMaxHead)
+	if string(req.Path) != "/health" || n != 0 || status != 426 {
+		t.Errorf("path %q, %d bytes, status %d", req.Path, n, status)
+	}
+}
+
 // Of each form of target the path is found.
 func TestTargetPath(t *testing.T) {
 	for target, want := range map[string]string{"/": "/", "/a/b?c?d": "/a/b", "/?": "/", "//x": "//x",

@@ -43,7 +43,8 @@ const (
 // head that comes in small pieces is not read again from its beginning; max bounds the head in bytes.
 //
 // With n > 0 the head is buf[:n] and req holds views of it; buf[n:] are the client's first frames. With a status the
-// request is to be refused with [AppendHTTPError]. When both are 0 more bytes are needed.
+// request is to be refused with [AppendHTTPError]; with 426, which a plain HTTP request gets, req.Path is set all the
+// same. When both are 0 more bytes are needed.
 //
 // Any path and query is welcome, and no Origin is needed. Subprotocols and extensions are declined by not being
 // answered. Lines end in CRLF; a lone LF is refused.

@@ -8,7 +8,7 @@
 // .torrent file and by magnet link, over each of the tracker's settings.
 //
 // "make e2e" installs what is missing and runs them; see run.sh. Once
-// installed, "go test" in this folder does. The environment may say
+// installed, "go test" in this folder does. Node 18 with npm 9 is enough. The environment may say
 //
 //	MILLRACE_BIN           the tracker's program; without it, ../../bin/millrace
 //	MILLRACE_E2E_TRACKER   the URL of a tracker that runs already, used instead of MILLRACE_BIN:

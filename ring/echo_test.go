@@ -35,6 +35,7 @@ type echoConn struct {
 	sending bool
 	ended   bool
 	closing bool
+	failed  bool // a send failed; what still arrives is of no use
 }
 
 // startEcho runs an echo server on a thread of its own. stop it with s.close, which also proves that the ring joins.
@@ -95,6 +96,8 @@ func (s *echoServer) run(p Plan, l *Listener, opened chan<- error) {
 			return
 		case f := <-s.ask:
 			f(s)
+			r.Submit(s.ops)
+			s.ops = s.ops[:0]
 		default:
 		}
 	}
@@ -154,9 +157,7 @@ func (s *echoServer) sent(c *echoConn, e Event) {
 	if e.Errno != 0 || c.sent == c.size {
 		s.r.Pool().Put(c.buf)
 		c.buf = 0
-		if e.Errno != 0 {
-			c.pending, c.ended = nil, true
-		}
+		c.failed = e.Errno != 0
 	}
 }
 
@@ -164,7 +165,7 @@ func (s *echoServer) push(slot Slot, c *echoConn) {
 	if c.sending || c.closing {
 		return
 	}
-	if c.buf == 0 && len(c.pending) > 0 {
+	if c.buf == 0 && len(c.pending) > 0 && !c.failed {
 		if c.buf = s.r.Pool().Get(min(len(c.pending), s.perOp)); c.buf == 0 {
 			s.fail("the pool is exhausted")
 			return
@@ -178,7 +179,7 @@ func (s *echoServer) push(slot Slot, c *echoConn) {
 		s.ops = append(s.ops, Op{Kind: OpSend, Slot: slot, Data: s.r.Pool().Bytes(c.buf)[c.sent:c.size]})
 		return
 	}
-	if c.ended {
+	if c.ended || c.failed {
 		c.closing = true
 		s.ops = append(s.ops, Op{Kind: OpClose, Slot: slot})
 	}

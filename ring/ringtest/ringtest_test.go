@@ -24,6 +24,8 @@ type world struct {
 	servers []*server
 	clients []*client
 	err     error
+
+	draining bool // no more wakes are asked for
 }
 
 // client remembers what it wrote and what came back.
@@ -42,7 +44,7 @@ type server struct {
 	conns     map[ring.Slot]*echo
 	ops       []ring.Op
 	events    []ring.Event
-	woken     int
+	asked     bool // a wake is owed
 	ticks     int
 	lastRound []ring.Event // whose data must be intact until the next Wait
 	lastData  [][]byte
@@ -79,6 +81,9 @@ func randomPlan(rng *rand.Rand) ring.Plan {
 	})
 	if err != nil {
 		panic(err)
+	}
+	if rng.IntN(2) == 0 {
+		p.CQEntries = 4 << rng.IntN(4) // smaller than real kernels make it, so that it really overflows
 	}
 	return p
 }
@@ -194,6 +199,7 @@ func (w *world) turn() {
 
 // drain ends every client in an orderly way and proves that each gets all its bytes back and then the end.
 func (w *world) drain() {
+	w.draining = true
 	for _, c := range w.clients {
 		c.ended = true
 		c.CloseWrite()
@@ -210,7 +216,7 @@ func (w *world) drain() {
 			}
 		}
 		for _, s := range w.servers {
-			left = left || len(s.conns) > 0
+			left = left || len(s.conns) > 0 || s.asked
 		}
 		if !left || w.err != nil {
 			break
@@ -223,6 +229,9 @@ func (w *world) drain() {
 	}
 	for _, s := range w.servers {
 		st := s.r.Stats()
+		if s.asked && w.err == nil {
+			w.failf("a ring waits for its wake in vain")
+		}
 		if w.err == nil && (st.Connections != 0 || st.Parked != 0 || st.StaleCompletions != 0 || s.r.Pool().InUse() != 0) {
 			w.failf("left over: %+v, pool %d", st, s.r.Pool().InUse())
 		}
@@ -269,7 +278,7 @@ func (s *server) step() {
 			}
 			delete(s.conns, e.Slot)
 		case ring.EventWake:
-			s.woken++
+			s.asked = false
 		case ring.EventTick:
 			s.ticks++
 		}
@@ -279,9 +288,14 @@ func (s *server) step() {
 			s.push(slot, c)
 		}
 	}
+	if s.w.draining {
+		return
+	}
 	switch s.w.rng.IntN(6) {
 	case 0:
-		s.ops = append(s.ops, ring.Op{Kind: ring.OpWake, Target: uint16(s.w.rng.IntN(len(s.w.servers)))})
+		target := s.w.rng.IntN(len(s.w.servers))
+		s.ops = append(s.ops, ring.Op{Kind: ring.OpWake, Target: uint16(target)})
+		s.w.servers[target].asked = true
 	case 1:
 		s.r.Waker().Wake()
 	}

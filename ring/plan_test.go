@@ -1,0 +1,135 @@
+package ring
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestChoose proves which features each combination of wish and finding leads to, and that errors name all of them.
+func TestChoose(t *testing.T) {
+	no := Probed{NotSupported, "EINVAL"}
+	unsure := Probed{Inconclusive, "ENOMEM"}
+	f := func(features Features, want Want, on string, errs ...string) {
+		t.Helper()
+		p, err := Choose(features, Options{Want: want})
+		if len(errs) > 0 {
+			if err == nil {
+				t.Fatalf("no error; want %q", errs)
+			}
+			for _, s := range errs {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("error %q lacks %q", err, s)
+				}
+			}
+			if n := strings.Count(err.Error(), "\n") + 1; n != len(errs) {
+				t.Errorf("%d sentences for %d mistakes: %q", n, len(errs), err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := strings.Cut(p.String(), ";"); got != on {
+			t.Errorf("got %q, want %q", got, on)
+		}
+		for i, c := range p.Choices {
+			if c.Name == "" || c.Why == "" || c.On != reflect.ValueOf(p.Use).Field(i).Bool() {
+				t.Errorf("choice %d: %+v", i, c)
+			}
+		}
+	}
+	all := "multishot_accept buffer_ring multishot_receive message_ring coop_taskrun single_issuer defer_taskrun " +
+		"registered_ring registered_buffers timed_wait min_wait"
+	f(Features{}, Want{}, all)
+	f(Features{}, Want{FixedSend: Require}, strings.Replace(all, "buffers timed", "buffers fixed_send timed", 1))
+	f(Features{}, Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}, "baseline")
+	// What a feature stands on takes it along.
+	f(Features{BufferRing: no, SingleIssuer: unsure, TimedWait: no}, Want{},
+		"multishot_accept message_ring coop_taskrun registered_ring registered_buffers")
+	f(Features{}, Want{BufferRing: Off, MultishotReceive: Require}, "", "multishot_receive is required")
+	f(Features{MessageRing: no, MinWait: unsure}, Want{MessageRing: Require, MinWait: Require, CoopTaskrun: Require}, "",
+		"message_ring is required but cannot be used: the kernel does not have it: EINVAL",
+		"min_wait is required but cannot be used: trying it failed: ENOMEM")
+	f(Features{IOUring: Probed{NotSupported, "cannot use io_uring: ENOSYS"}}, Want{}, "", "cannot use io_uring: ENOSYS")
+}
+
+// TestNamesFollowFields proves that the name of each choice is the snake case of its field, in the fields' order: they
+// are the keys of the configuration.
+func TestNamesFollowFields(t *testing.T) {
+	p, _ := Choose(Features{}, Options{})
+	w, u := reflect.TypeFor[Want](), reflect.TypeFor[Use]()
+	for i, c := range p.Choices {
+		joined := strings.ReplaceAll(c.Name, "_", "")
+		if !strings.EqualFold(joined, w.Field(i).Name) || !strings.EqualFold(joined, u.Field(i).Name) {
+			t.Errorf("choice %d is %q, the fields %s and %s", i, c.Name, w.Field(i).Name, u.Field(i).Name)
+		}
+	}
+}
+
+// TestChooseSizes proves the defaults, the rounding and the refusal of sizes out of range.
+func TestChooseSizes(t *testing.T) {
+	p, err := Choose(Features{}, Options{Entries: 100, ReceiveBuffers: 33, SendMemory: 100_001})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Entries != 128 || p.CQEntries != 512 || p.ReceiveBuffers != 64 || p.SendMemory != 99_840 ||
+		p.ReceiveBufferSize != 4096 || p.MaxConnections != 4096 || p.Tick != 100*time.Millisecond {
+		t.Errorf("%+v", p)
+	}
+	f := func(o Options, want string) {
+		t.Helper()
+		if _, err := Choose(Features{}, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want %q", o, err, want)
+		}
+	}
+	f(Options{Entries: 1 << 20}, "ring entries is 1048576: it must be between 16 and 32768")
+	f(Options{Entries: -1}, "ring entries is -1")
+	f(Options{ReceiveBuffers: 1 << 16}, "receive buffers is 65536")
+	f(Options{ReceiveBufferSize: 100}, "receive buffer size is 100")
+	f(Options{SendMemory: 10}, "send memory is 10")
+	f(Options{MaxConnections: -5}, "max connections is -5")
+	f(Options{Tick: time.Microsecond}, "tick is 1µs")
+	f(Options{MaxBatchDelay: -1}, "longest batch delay -1ns")
+	f(Options{ReceiveBuffers: 32768, ReceiveBufferSize: 1 << 20}, "per ring")
+}
+
+// TestFit proves that an arena shrinks just to its budget, keeps everything else, and that a budget below the least
+// gives a sentence with the figures and the remedy.
+func TestFit(t *testing.T) {
+	p, err := Choose(Features{}, Options{Entries: 256, ReceiveBuffers: 1024, SendMemory: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := p.LockedBytes()
+	f := func(budget uint64, buffers, send int, shrunk bool) {
+		t.Helper()
+		q, s, err := Fit(p, budget)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.ReceiveBuffers != buffers || q.SendMemory != send || s != shrunk || q.LockedBytes() > budget {
+			t.Errorf("budget %d: %d buffers, %d bytes to send, shrunk %v, %d bytes", budget, q.ReceiveBuffers, q.SendMemory, s, q.LockedBytes())
+		}
+		q.ReceiveBuffers, q.SendMemory = p.ReceiveBuffers, p.SendMemory
+		if q != p {
+			t.Errorf("budget %d: more than the arena changed", budget)
+		}
+	}
+	f(need, 1024, 8<<20, false)
+	f(1<<62, 1024, 8<<20, false)
+	f(need-1, 1024, 4<<20, true)
+	f(need/2, 512, 2<<20, true)
+	f(1<<20, 128, 256<<10, true)
+	f(200<<10, 16, 64<<10, true)
+	_, _, err = Fit(p, 100<<10)
+	if err == nil {
+		t.Fatal("a budget below the least was accepted")
+	}
+	for _, s := range []string{"at least 180224 bytes", "102400", "LimitMEMLOCK=infinity", "limits.conf"} {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("error %q lacks %q", err, s)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package ring
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkEcho measures messages of 200 bytes over 64 connections that each wait for their echo. server-cpu-ns/op is
+// the processor time of the loop's thread alone; ns/op includes the clients, which share the machine.
+func BenchmarkEcho(b *testing.B) {
+	testPlans(b, func(name string, p Plan) {
+		for window, w := range map[string]Window{"wait for one": {Min: 1}, "window 500us": {Min: 256, Max: 500 * time.Microsecond}} {
+			b.Run(name+"/"+window, func(b *testing.B) { benchmarkEcho(b, p, w) })
+		}
+	})
+}
+
+func benchmarkEcho(b *testing.B, p Plan, w Window) {
+	s := startEcho(b, p, w)
+	const clients = 64
+	var wg sync.WaitGroup
+	before := s.threadTime(b)
+	for i := range clients {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		wg.Go(func() {
+			defer c.Close()
+			message := make([]byte, 200)
+			for range b.N/clients + boolInt(i < b.N%clients) {
+				if _, err := c.Write(message); err != nil {
+					b.Error(err)
+					return
+				}
+				if _, err := io.ReadFull(c, message); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(s.threadTime(b)-before)/float64(b.N), "server-cpu-ns/op")
+	s.close()
+}
+
+// threadTime returns the processor time of the loop's thread.
+func (s *echoServer) threadTime(b *testing.B) (d time.Duration) {
+	s.do(func(*echoServer) {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+			b.Error(err)
+		}
+		d = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	})
+	return d
+}
+
+// BenchmarkPool measures one piece taken and given back.
+func BenchmarkPool(b *testing.B) {
+	p := NewPool(make([]byte, 8<<20))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Put(p.Get(1500))
+	}
+}

@@ -14,7 +14,7 @@ import (
 // mapArena maps and locks the arena. Registering it as a fixed buffer pins it already; mlock as well would be charged
 // a second time (measured: 8 MB then need a limit of 16), so it is one or the other.
 func (k *sysKernel) mapArena(p Plan) error {
-	mem, err := unix.Mmap(-1, 0, p.arenaSize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	mem, err := mapAnonymous(p.arenaSize())
 	if err != nil {
 		return fmt.Errorf("cannot map %d bytes for a ring: %w", p.arenaSize(), err)
 	}
@@ -52,4 +52,9 @@ func lockError(p Plan, what string, errno Errno) error {
 			what, p.LockedBytes(), soft, errno, memlockRemedy)
 	}
 	return fmt.Errorf("cannot %s %d bytes of memory for a ring: %w", what, p.arenaSize(), errno)
+}
+
+// mapAnonymous maps zeroed pages outside the Go heap.
+func mapAnonymous(size int) ([]byte, error) {
+	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 }

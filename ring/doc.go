@@ -16,7 +16,8 @@
 //	multishot_receive   6.0     "io_uring: multishot recv"                           one RECV request per message
 //	message_ring        5.18    "io_uring: add support for IORING_OP_MSG_RING        a write to the other ring's eventfd
 //	                            command"
-//	coop_taskrun        5.19    "io_uring: add IORING_SETUP_COOP_TASKRUN"            an interrupt per completion batch
+//	coop_taskrun        5.19    "io_uring: use TWA_SIGNAL_NO_IPI if                   an interrupt per completion batch
+//	                            IORING_SETUP_COOP_TASKRUN is used"
 //	single_issuer       6.0     "io_uring: add IORING_SETUP_SINGLE_ISSUER"           a lock in each enter
 //	defer_taskrun       6.1     "io_uring: add IORING_SETUP_DEFER_TASKRUN"           completions run at any return to user
 //	                                                                                 space: 1.2 to 1.4 times the CPU
@@ -26,7 +27,7 @@
 //	                            buffers"
 //	fixed_send          5.1     WRITE_FIXED, same commit                             SEND; measured no worse, so auto is off
 //	timed_wait          5.11    "io_uring: add timeout support for io_uring_enter()" a TIMEOUT request ends the window
-//	min_wait            6.12    "io_uring: add support for batch wait timeout"       an empty window returns without event
+//	min_wait            6.12    "io_uring: wire up min batch wake timeout"           an empty window returns without event
 //
 // Not used, because it was measured: SEND_ZC (6.0) cost 1.1 to 1.25 times the CPU for messages of a few hundred bytes,
 // since each needs a second completion; direct descriptors (5.5, multishot 5.19) made no difference, and getpeername

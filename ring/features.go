@@ -95,7 +95,8 @@ func probeIOUring() Probed {
 	p := Probed{Outcome: NotSupported}
 	switch unix.Errno(errnoIn(err)) {
 	case unix.ENOSYS:
-		p.Reason = "cannot use io_uring: this kernel does not have it (ENOSYS): Linux 5.8 or later with CONFIG_IO_URING is needed"
+		p.Reason = "cannot use io_uring: this kernel does not have it (ENOSYS): " +
+			"Linux 5.8 or later with CONFIG_IO_URING is needed"
 	case unix.EPERM, unix.EACCES:
 		if v, _ := os.ReadFile("/proc/sys/kernel/io_uring_disabled"); len(v) > 0 && v[0] != '0' {
 			p.Reason = fmt.Sprintf("cannot use io_uring: it is disabled by the setting kernel.io_uring_disabled=%s: "+
@@ -114,7 +115,9 @@ func probeIOUring() Probed {
 
 // scratchPlan is the smallest ring that a feature can be tried on.
 func scratchPlan(u Use) Plan {
-	return Plan{Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: granule, SendMemory: granule, MaxConnections: 1}
+	return Plan{
+		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: granule, SendMemory: granule, MaxConnections: 1,
+	}
 }
 
 // scratch is a ring to try one feature on, without the machinery of Ring.

@@ -39,7 +39,8 @@ const (
 func Listen(o ListenOptions) ([]*Listener, error) {
 	addr, err := netip.ParseAddrPort(o.Address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %q: it is not an IP address with a port, such as 0.0.0.0:3000 or [::]:3000", o.Address)
+		return nil, fmt.Errorf("cannot listen on %q: it is not an IP address with a port, "+
+			"such as 0.0.0.0:3000 or [::]:3000", o.Address)
 	}
 	if o.OnlyIPv6 && !addr.Addr().Is6() {
 		return nil, fmt.Errorf("cannot listen on %s for IPv6 only: it is an IPv4 address", addr)
@@ -61,7 +62,8 @@ func listenError(addr netip.AddrPort, err error) error {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("cannot listen on %s: another program listens there already: %w", addr, err)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("cannot listen on %s: ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: %w", addr, err)
+		return fmt.Errorf("cannot listen on %s: "+
+			"ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: %w", addr, err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("cannot listen on %s: no interface of this machine has that address: %w", addr, err)
 	}

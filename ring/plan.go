@@ -197,20 +197,21 @@ func sizes(o Options) (Plan, error) {
 		return v
 	}
 	p := Plan{
-		Entries:           uint32(pick("ring entries", o.Entries, defaultEntries, minEntries, maxEntries)),
-		ReceiveBuffers:    pick("receive buffers", o.ReceiveBuffers, defaultReceiveBuffers, 2, maxReceiveBuffers),
-		ReceiveBufferSize: pick("receive buffer size", o.ReceiveBufferSize, defaultReceiveBufferSize, minBufferSize, maxBufferSize),
-		SendMemory:        pick("send memory", o.SendMemory, defaultSendMemory, granule, maxSendMemory),
-		MaxConnections:    pick("max connections", o.MaxConnections, defaultMaxConnections, 1, maxConnections),
-		Tick:              o.Tick,
-		MaxBatchDelay:     o.MaxBatchDelay,
+		Entries:        uint32(pick("ring entries", o.Entries, defaultEntries, minEntries, maxEntries)),
+		ReceiveBuffers: pick("receive buffers", o.ReceiveBuffers, defaultReceiveBuffers, 2, maxReceiveBuffers),
+		ReceiveBufferSize: pick("receive buffer size", o.ReceiveBufferSize, defaultReceiveBufferSize,
+			minBufferSize, maxBufferSize),
+		SendMemory:     pick("send memory", o.SendMemory, defaultSendMemory, granule, maxSendMemory),
+		MaxConnections: pick("max connections", o.MaxConnections, defaultMaxConnections, 1, maxConnections),
+		Tick:           o.Tick,
+		MaxBatchDelay:  o.MaxBatchDelay,
 	}
 	if p.Tick == 0 {
 		p.Tick = defaultTick
 	}
 	if p.Tick < time.Millisecond || p.MaxBatchDelay < 0 {
-		errs = append(errs, fmt.Errorf("tick is %v and the longest batch delay %v: the tick must be at least 1ms, the delay not negative",
-			p.Tick, p.MaxBatchDelay))
+		errs = append(errs, fmt.Errorf("tick is %v and the longest batch delay %v: "+
+			"the tick must be at least 1ms, the delay not negative", p.Tick, p.MaxBatchDelay))
 	}
 	if len(errs) > 0 {
 		return p, errors.Join(errs...)
@@ -283,8 +284,8 @@ func Fit(p Plan, perRing uint64) (fitted Plan, shrunk bool, err error) {
 
 // memlockError is the sentence for an operator whose limit of locked memory is too small.
 func memlockError(least, wanted, limit uint64) error {
-	return fmt.Errorf("cannot lock the memory of a ring: it needs at least %d bytes (%d as configured), the limit allows %d per ring; "+
-		"%s", least, wanted, limit, memlockRemedy)
+	return fmt.Errorf("cannot lock the memory of a ring: it needs at least %d bytes (%d as configured), "+
+		"the limit allows %d per ring; %s", least, wanted, limit, memlockRemedy)
 }
 
 const memlockRemedy = `raise it with "LimitMEMLOCK=infinity" in the systemd unit, or with the line ` +

@@ -73,7 +73,7 @@ func MapPool(size int) (*Pool, error) {
 	if size < granule {
 		return nil, fmt.Errorf("cannot map a pool of %d bytes: the least is %d", size, granule)
 	}
-	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	mem, err := mapAnonymous(size)
 	if err != nil {
 		return nil, fmt.Errorf("cannot map a pool of %d bytes: %w", size, err)
 	}

@@ -53,6 +53,8 @@ type Ring struct {
 
 // Window says how long Wait waits.
 //
+// Max is cut to the plan's MaxBatchDelay.
+//
 // Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
 // until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.
 type Window struct {

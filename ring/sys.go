@@ -118,7 +118,7 @@ func (k *sysKernel) Setup(p Plan) (mem Memory, err error) {
 
 // setupQueues makes the ring and maps its queues.
 func (k *sysKernel) setupQueues(entries uint32, p *setupParams) (mem Memory, err error) {
-	if k.argsPage, err = unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS); err != nil {
+	if k.argsPage, err = mapAnonymous(pageSize); err != nil {
 		return mem, fmt.Errorf("cannot map a page: %w", err)
 	}
 	k.args = (*enterArgs)(unsafe.Pointer(&k.argsPage[0]))

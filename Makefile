@@ -40,7 +40,7 @@ FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME
 	@for p in $$(go list $(PACKAGES)); do \
 		for f in $$($(TEST) -list '^Fuzz' $$p | grep '^Fuzz'); do \
-			echo "== $$p $$f"; $(TEST) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 $$p || exit 1; \
+			echo "== $$p $$f"; $(TEST) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 2 $$p || exit 1; \
 		done; done
 
 bench: ## run the benchmarks of every package

@@ -153,11 +153,9 @@ func (s *Shard) hungUp(e *ring.Event) {
 	case stateHandshake, stateOpen:
 		// A client may have shut only its sending side: what is queued for it still leaves.
 		s.finish(i, c, ReasonEOF)
-	case stateClosing:
-		s.advanceClosing(i, c)
 	case stateDraining:
 		s.issueClose(i, c, false)
-	}
+	} // closing goes on when its last bytes have left
 }
 
 // closed frees the slot of a connection that the ring has closed.

@@ -282,6 +282,7 @@ func (s *Shard) sendGone(addr swarm.Addr, owners uint64) {
 		} else {
 			s.backlog[k] = append(s.backlog[k], addr)
 			s.stats.Backlog++
+			s.stats.Backlogged++
 		}
 	}
 }

@@ -31,8 +31,9 @@ type Stats struct {
 	Sends, ShortSends                     uint64
 	AssemblyFull                          uint64
 	MailIn, MailOut, Wakes                uint64
-	Backlog                               int // gauge: ends of connections not yet mailed
-	SendMemory, AssemblyMemory, MailDepth int // gauges, bytes in use; filled by Snapshot
+	Backlog                               int    // gauge: ends of connections not yet mailed
+	Backlogged                            uint64 // how many there ever were
+	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
 
 	Swarm swarm.Counts // gauges and counters of the table; filled by Snapshot
 }
@@ -86,7 +87,7 @@ func (s *Stats) Add(o *Stats) {
 		{&s.Upgraded, &o.Upgraded}, {&s.BytesIn, &o.BytesIn}, {&s.BytesOut, &o.BytesOut},
 		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
-		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes},
+		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
 		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},
 		{&s.Swarm.PeersAgedOut, &o.Swarm.PeersAgedOut},
 	} {

@@ -22,7 +22,6 @@ type echoServer struct {
 	fail    func(format string, args ...any)
 	stop    chan struct{}
 	ended   chan struct{}
-	busy    func() // called on the loop's thread once a round
 	ask     chan func(*echoServer)
 	perOp   int // bytes a send takes at most
 }

@@ -228,8 +228,12 @@ func (r *Ring) Close() error {
 	}
 	var events []Event
 	ticks := 0
-	// The housekeeping timer runs until the end, so that a wait cannot last for ever.
-	for r.broken == nil && (r.inflight > 1 || len(r.done) > 0 || r.provides > 0) && ticks < closeTicks {
+	// The housekeeping timer runs until the end, so that a wait cannot last for ever. The rounds are bounded for
+	// kernels whose time stands still.
+	for rounds := 0; r.broken == nil && (r.inflight > 1 || len(r.done) > 0 || r.provides > 0); rounds++ {
+		if ticks == closeTicks || rounds == closeRounds {
+			break
+		}
 		events, _ = r.Wait(events[:0], Window{Min: 1})
 		for _, e := range events {
 			if e.Kind == EventTick {
@@ -256,7 +260,10 @@ func (r *Ring) Close() error {
 	return r.k.Teardown()
 }
 
-const closeTicks = 100
+const (
+	closeTicks  = 100
+	closeRounds = 100_000
+)
 
 // cancelAll asks for everything that Close still waits for by name. Shutdown and reset have normally ended it already.
 func (r *Ring) cancelAll() {

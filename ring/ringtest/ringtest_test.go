@@ -51,12 +51,12 @@ type server struct {
 }
 
 type echo struct {
-	pending           []byte
-	buf               ring.Buf
-	from, to          int
-	sending, shut     bool
-	hungUp, closing   bool
-	aborted, received bool
+	pending         []byte
+	buf             ring.Buf
+	from, to        int
+	sending, shut   bool
+	hungUp, closing bool
+	aborted         bool
 }
 
 func (w *world) failf(format string, args ...any) {

@@ -33,7 +33,6 @@ func (k frameKind) droppable() bool { return k == frameOffer || k == frameAnswer
 // room is a reservation for one frame: between a call of roomFor or roomAt and the commit that ends it.
 type room struct {
 	box  *mailbox.Box // not nil: a record of this box, which starts with header
-	rec  []byte
 	conn *conn
 	at   uint32
 	kind frameKind

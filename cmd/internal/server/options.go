@@ -15,8 +15,9 @@ import (
 
 // This file turns a configuration into the options of each part.
 
-// tick is the period of a shard's housekeeping timer: the resolution of its deadlines is a second.
-const tick = 250 * time.Millisecond
+// tick is the period of a shard's housekeeping timer. Deadlines have a resolution of a second; what an idle tracker
+// costs is its ticks.
+const tick = 500 * time.Millisecond
 
 // maxScanPeriod bounds how late a connection's deadline may be noticed, whatever the configuration says.
 const maxScanPeriod = 2 * time.Second

@@ -171,11 +171,12 @@ const (
 // housekeep gives each slow task a slice of work in proportion to the time that has passed.
 func (s *Shard) housekeep() {
 	s.flushBacklog()
-	if n := s.scan.due(s.nanos, int(s.used), s.opt.ScanPeriod, maxScanPerStep); n > 0 {
-		s.scanConns(n)
-	}
-	if n := s.sweep.due(s.nanos, s.table.Len(), s.opt.SweepPeriod, maxSweepPerStep); n > 0 {
+	n, more := s.scan.due(s.nanos, int(s.used), s.opt.ScanPeriod, maxScanPerStep)
+	s.scanConns(n)
+	s.moreWork = s.moreWork || more
+	if n, more = s.sweep.due(s.nanos, s.table.Len(), s.opt.SweepPeriod, maxSweepPerStep); n > 0 {
 		s.table.Sweep(s.now, n)
+		s.moreWork = s.moreWork || more
 	}
 	s.stopSlice()
 }
@@ -185,21 +186,26 @@ type pacedScan struct {
 	last int64 // nanoseconds up to which work has been handed out
 }
 
-// due returns how many of n entries to visit now, at most limit. A table that is visited too rarely to keep the pace
-// falls behind by at most one period: it never asks for more than one whole pass.
-func (p *pacedScan) due(now int64, n int, period time.Duration, limit int) int {
+// worthwhile is the least number of entries for which a scan is started, unless the last one is long ago.
+const worthwhile = 64
+
+// due returns how many of n entries to visit now, at most limit, and whether more are due already. A loop that was away
+// for long is asked for one pass and not for all that it has missed.
+func (p *pacedScan) due(now int64, n int, period time.Duration, limit int) (visit int, more bool) {
+	p.last = max(p.last, now-int64(period))
 	elapsed := now - p.last
-	if elapsed <= 0 {
-		return 0
-	}
-	if n == 0 || elapsed >= int64(period) {
+	if n == 0 || elapsed <= 0 {
 		p.last = now
-		return min(n, limit)
+		return 0, false
 	}
-	share := int(int64(n) * elapsed / int64(period))
-	if share < 64 && elapsed < int64(period)/16 {
-		return 0 // let a worthwhile slice come together
+	share := int(float64(n) * float64(elapsed) / float64(period))
+	if share > limit {
+		p.last += int64(float64(period) * float64(limit) / float64(n))
+		return limit, true
+	}
+	if share < worthwhile && elapsed < int64(period)/16 {
+		return 0, false
 	}
 	p.last = now
-	return min(share+1, n, limit)
+	return min(share+1, n, limit), false
 }

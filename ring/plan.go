@@ -96,6 +96,7 @@ const (
 	defaultTick              = 100 * time.Millisecond
 
 	minEntries        = 16
+	minFitEntries     = 256 // Fit goes no lower: a smaller queue is entered too often
 	maxEntries        = 32768
 	minReceiveBuffers = 16
 	maxReceiveBuffers = 32768
@@ -263,23 +264,39 @@ const pageSize = 4096
 
 func pages(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
 
-// Fit shrinks the arena so that one ring stays within perRing bytes of locked memory: the larger of send memory and
-// receive buffers is halved until it fits. It is an error, which names the bytes needed, the limit and the lines that
-// mend it, when even the least arena (16 receive buffers, 64 KiB to send) is too large.
+// Fit shrinks a plan so that one ring stays within perRing bytes of locked memory: the largest of send memory, receive
+// buffers and queues is halved until it fits. It is an error, which names the bytes needed, the limit and the lines that
+// mend it, when even the least (16 receive buffers, 64 KiB to send, 256 entries) is too large.
 func Fit(p Plan, perRing uint64) (fitted Plan, shrunk bool, err error) {
 	q := p
 	for q.LockedBytes() > perRing {
-		receive := q.ReceiveBuffers * q.ReceiveBufferSize
-		switch {
-		case q.SendMemory/2 >= minSendMemory && (q.SendMemory >= receive || q.ReceiveBuffers/2 < minReceiveBuffers):
+		switch send, receive, queues := q.shrinkable(); max(send, receive, queues) {
+		case 0:
+			return p, false, memlockError(q.LockedBytes(), p.LockedBytes(), perRing)
+		case send:
 			q.SendMemory = q.SendMemory / 2 &^ (granule - 1)
-		case q.ReceiveBuffers/2 >= minReceiveBuffers:
+		case receive:
 			q.ReceiveBuffers /= 2
 		default:
-			return p, false, memlockError(q.LockedBytes(), p.LockedBytes(), perRing)
+			q.Entries /= 2
+			q.CQEntries = min(q.CQEntries, q.Entries*cqPerSQ)
 		}
 	}
 	return q, q.LockedBytes() != p.LockedBytes(), nil
+}
+
+// shrinkable returns the bytes of each part that Fit may halve; 0 for one that is at its least.
+func (p Plan) shrinkable() (send, receive, queues uint64) {
+	if p.SendMemory/2 >= minSendMemory {
+		send = uint64(p.SendMemory)
+	}
+	if p.ReceiveBuffers/2 >= minReceiveBuffers {
+		receive = uint64(p.ReceiveBuffers) * uint64(p.ReceiveBufferSize)
+	}
+	if p.Entries/2 >= minFitEntries {
+		queues = p.queueBytes()
+	}
+	return send, receive, queues
 }
 
 // memlockError is the sentence for an operator whose limit of locked memory is too small.

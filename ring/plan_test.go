@@ -95,7 +95,7 @@ func TestChooseSizes(t *testing.T) {
 	f(Options{ReceiveBuffers: 32768, ReceiveBufferSize: 1 << 20}, "per ring")
 }
 
-// TestFit proves that an arena shrinks just to its budget, keeps everything else, and that a budget below the least
+// TestFit proves that a plan shrinks just to its budget, keeps everything else, and that a budget below the least
 // gives a sentence with the figures and the remedy.
 func TestFit(t *testing.T) {
 	p, err := Choose(Features{}, Options{Entries: 256, ReceiveBuffers: 1024, SendMemory: 8 << 20})
@@ -123,6 +123,14 @@ func TestFit(t *testing.T) {
 	f(need/2, 512, 2<<20, true)
 	f(1<<20, 128, 256<<10, true)
 	f(200<<10, 16, 64<<10, true)
+	deep, err := Choose(Features{}, Options{Entries: 4096, ReceiveBuffers: 512, SendMemory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, shrunk, err := Fit(deep, 256<<10)
+	if err != nil || !shrunk || q.Entries >= 4096 || q.Entries < 256 || q.CQEntries != 4*q.Entries || q.LockedBytes() > 256<<10 {
+		t.Errorf("deep queues: %v, %v, %v", q, shrunk, err)
+	}
 	_, _, err = Fit(p, 100<<10)
 	if err == nil {
 		t.Fatal("a budget below the least was accepted")

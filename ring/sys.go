@@ -86,8 +86,26 @@ func setupFlags(u Use) uint32 {
 	return flags
 }
 
+// The kernel tears rings down in the background, and what they had locked stays charged to the user until then: the
+// scratch rings of Probe, and those of a tracker that has just ended and is started again. So a ring that finds no
+// room below the memlock limit is tried again for about a second.
+const (
+	lockTries = 50
+	lockPause = 20 * time.Millisecond
+)
+
 // Setup implements Kernel.
 func (k *sysKernel) Setup(p Plan) (mem Memory, err error) {
+	for try := 1; ; try++ {
+		mem, err = k.setup(p)
+		if errnoIn(err) != Errno(unix.ENOMEM) || try == lockTries {
+			return mem, err
+		}
+		time.Sleep(lockPause)
+	}
+}
+
+func (k *sysKernel) setup(p Plan) (mem Memory, err error) {
 	defer func() {
 		if err != nil {
 			_ = k.Teardown()

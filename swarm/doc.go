@@ -11,6 +11,7 @@
 //	pick.go     which peers receive the offers of an announce
 //	offers.go   relayed offers that wait for their answer
 //	sweep.go    housekeeping in bounded slices
+//	access.go   which torrents are served: allow and deny lists
 //	owner.go    which shard owns a torrent
 //	records.go  the hash table below all of that: records in pages, grown one bucket at a time
 //	lists.go    lists of slots of any length in a pool of pages

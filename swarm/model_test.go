@@ -13,7 +13,10 @@ type model struct {
 	swarms map[Key]*modelSwarm
 	offers []modelOffer // by time
 
-	expired, pushedOut, agedOut uint64
+	access AccessMode
+	listed map[ID]bool
+
+	expired, pushedOut, agedOut, forbidden uint64
 }
 
 type modelSwarm struct {
@@ -35,6 +38,11 @@ type modelOffer struct {
 }
 
 func newModel(o Options) *model { return &model{o: o, swarms: make(map[Key]*modelSwarm)} }
+
+// allows says whether the access rule lets a torrent be served.
+func (m *model) allows(hash ID) bool {
+	return m.access == AccessOff || m.access == AccessAllow && m.listed[hash] || m.access == AccessDeny && !m.listed[hash]
+}
 
 func (m *model) peer(k Key, id ID) *modelPeer {
 	if s := m.swarms[k]; s != nil {
@@ -67,6 +75,9 @@ func (m *model) remove(k Key, id ID) {
 
 // change does what an announce does but for its offers.
 func (m *model) change(now uint32, a *Announce) Status {
+	if !m.allows(a.Key.Hash) {
+		return StatusForbidden
+	}
 	p := m.peer(a.Key, a.Peer)
 	ofConn := m.count(func(_ Key, p *modelPeer) bool { return p.owner == a.From })
 	status := StatusUpdated
@@ -148,6 +159,9 @@ func (m *model) findOffer(k Key, sender, receiver, offer ID) int {
 }
 
 func (m *model) answer(now uint32, a *Answer) (Addr, AnswerStatus) {
+	if !m.allows(a.Key.Hash) {
+		return Addr{}, AnswerForbidden
+	}
 	p, to := m.peer(a.Key, a.Peer), m.peer(a.Key, a.To)
 	if p == nil || p.owner != a.From {
 		return Addr{}, AnswerNotPeer
@@ -232,7 +246,7 @@ func (p *pair) announce() {
 		p.fatalf("the targets that were there are overwritten")
 	}
 	want := Result{Status: p.model.change(p.now, &a)}
-	if s := p.model.swarms[a.Key]; s != nil {
+	if s := p.model.swarms[a.Key]; s != nil && want.Status != StatusForbidden {
 		want.Complete = uint32(p.model.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.seeder }))
 		want.Incomplete = uint32(len(s.peers)) - want.Complete
 	}
@@ -321,6 +335,30 @@ func (p *pair) gone() {
 	}
 }
 
+// setAccess gives the table and the model a new rule. The table gets it as the file of an access list.
+func (p *pair) setAccess() {
+	m := p.model
+	m.access, m.listed = AccessMode(p.dice(3)), make(map[ID]bool)
+	var file []byte
+	for i := range 3 {
+		if id := testID('h', i); p.dice(2) == 0 {
+			m.listed[id] = true
+			file = fmt.Appendf(file, "%x\n", id)
+		}
+	}
+	p.what = func() string { return fmt.Sprintf("access mode %d for %q", m.access, file) }
+	l, err := ParseAccessList(file, "list")
+	if err != nil || l.Len() != len(m.listed) {
+		p.fatalf("%d of %d hashes, error %v", l.Len(), len(m.listed), err)
+	}
+	p.table.SetAccess(&Access{Mode: m.access, List: l})
+	for i := range 3 {
+		if id := testID('h', i); p.table.Allowed(&id) != m.allows(id) {
+			p.fatalf("hash %d is allowed: %t", i, !m.allows(id))
+		}
+	}
+}
+
 func (p *pair) sweep(budget int) (work int) {
 	p.what = func() string { return fmt.Sprintf("sweep of %d at %d", budget, p.now) }
 	work = p.table.Sweep(p.now, budget)
@@ -328,19 +366,31 @@ func (p *pair) sweep(budget int) (work int) {
 		p.fatalf("touched %d entries", work)
 	}
 	p.model.expire(p.now, budget)
+	either := uint64(0) // peers that are both too old and forbidden
 	for k, s := range p.model.swarms {
 		for id, mp := range s.peers {
 			slot := p.table.findSwarm(&k)
 			if slot != 0 && p.table.findPeer(slot, &id) != 0 {
 				continue
 			}
-			if p.now-mp.seen < p.model.o.MaxQuietAge {
+			switch old := p.now-mp.seen >= p.model.o.MaxQuietAge; {
+			case old && !p.model.allows(k.Hash):
+				either++
+			case old:
+				p.model.agedOut++
+			case !p.model.allows(k.Hash):
+				p.model.forbidden++
+			default:
 				p.fatalf("a peer is removed after %d s", p.now-mp.seen)
 			}
-			p.model.agedOut++
 			p.model.remove(k, id)
 		}
 	}
+	if forbidden := p.table.Counts().PeersForbidden; forbidden > p.model.forbidden {
+		n := min(either, forbidden-p.model.forbidden)
+		p.model.forbidden, either = p.model.forbidden+n, either-n
+	}
+	p.model.agedOut += either
 	return work
 }
 
@@ -353,6 +403,9 @@ func (p *pair) pass() {
 	}
 	for k, s := range p.model.swarms {
 		for id, mp := range s.peers {
+			if !p.model.allows(k.Hash) {
+				p.fatalf("a peer of a forbidden torrent is still there")
+			}
 			age := p.now - mp.seen
 			if age >= p.model.o.MaxQuietAge {
 				p.fatalf("a peer of %d s is still there", age)
@@ -373,6 +426,7 @@ func (p *pair) compareCounts() {
 		Torrents: len(m.swarms), Peers: m.count(all), PendingOffers: len(m.offers),
 		Seeders:       m.count(func(_ Key, p *modelPeer) bool { return p.seeder }),
 		OffersExpired: m.expired, OffersPushedOut: m.pushedOut, PeersAgedOut: m.agedOut,
+		PeersForbidden: m.forbidden,
 	}
 	for k, s := range m.swarms {
 		for id, mp := range s.peers {
@@ -410,7 +464,7 @@ func (p *pair) scrape() {
 	p.what = func() string { return fmt.Sprintf("scrape %+v", k) }
 	c, i, d := p.table.Scrape(k)
 	got, want := [3]uint32{c, i, d}, [3]uint32{}
-	if s := p.model.swarms[k]; s != nil {
+	if s := p.model.swarms[k]; s != nil && p.model.allows(k.Hash) {
 		want[0] = uint32(p.model.count(func(of Key, p *modelPeer) bool { return of == k && p.seeder }))
 		want[1] = uint32(len(s.peers)) - want[0]
 		want[2] = s.downloaded
@@ -432,6 +486,8 @@ func (p *pair) one() {
 		p.gone()
 	case d < 85:
 		p.scrape()
+	case d < 86:
+		p.setAccess()
 	case d < 93:
 		p.now += uint32(p.dice(4))
 	case d < 95:
@@ -463,7 +519,7 @@ func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of
-// announces, answers, closed connections, sweeps and jumps of time, under loose and tight limits.
+// announces, answers, closed connections, access rules, sweeps and jumps of time, under loose and tight limits.
 // A failing seed is printed and replays.
 func TestTableAgainstModel(t *testing.T) {
 	seeds, steps := 100, 10_000

@@ -14,13 +14,14 @@ type AnswerStatus uint8
 
 // The values of AnswerStatus.
 const (
-	AnswerRelay   AnswerStatus = iota // it goes to the connection of the peer that offered
-	AnswerNotPeer                     // From has no such peer in this swarm
-	AnswerNoPeer                      // the peer that offered is not in the swarm
-	AnswerNoOffer                     // the offer was never relayed from To to Peer, is answered already, or too old
+	AnswerRelay     AnswerStatus = iota // it goes to the connection of the peer that offered
+	AnswerNotPeer                       // From has no such peer in this swarm
+	AnswerNoPeer                        // the peer that offered is not in the swarm
+	AnswerForbidden                     // the torrent is not served (see SetAccess)
+	AnswerNoOffer                       // the offer was never relayed from To to Peer, is answered already, or too old
 )
 
-var answerStatusNames = [...]string{"relay", "not a peer", "no such peer", "no such offer"}
+var answerStatusNames = [...]string{"relay", "not a peer", "no such peer", "forbidden", "no such offer"}
 
 func (s AnswerStatus) String() string {
 	if int(s) < len(answerStatusNames) {
@@ -86,6 +87,9 @@ func (t *Table) fingerprint(p uint32, receiver, offer *ID) uint64 {
 // once, by the peer that it was relayed to, for less than Options.MaxOfferAge seconds.
 // Unless the status is AnswerRelay, the address means nothing.
 func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
+	if !t.Allowed(&a.Key.Hash) {
+		return Addr{}, AnswerForbidden
+	}
 	s := t.findSwarm(&a.Key)
 	if s == 0 {
 		return Addr{}, AnswerNotPeer

@@ -42,10 +42,12 @@ const (
 	StatusAbsent                  // the peer has stopped but was not there
 	StatusNotOwner                // the peer belongs to another connection: nothing changed, nothing is relayed
 	StatusTakenOver               // the peer belonged to another connection and belongs to From now
+	StatusForbidden               // the torrent is not served (see SetAccess): nothing changed, nothing is told
 	StatusFull                    // the table or the connection has as many peers as it may: nothing changed
 )
 
-var statusNames = [...]string{"updated", "added", "removed", "absent", "not owner", "taken over", "full"}
+var statusNames = [...]string{"updated", "added", "removed", "absent", "not owner", "taken over", "forbidden",
+	"full"}
 
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
@@ -143,6 +145,9 @@ func (t *Table) findConn(a Addr) uint32 {
 //
 // now is in seconds since an arbitrary start and never goes back. Nothing of a is kept.
 func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {
+	if !t.Allowed(&a.Key.Hash) {
+		return Result{Status: StatusForbidden}, targets
+	}
 	s := t.findSwarm(&a.Key)
 	p := uint32(0)
 	if s != 0 {

@@ -260,7 +260,7 @@ func TestStatusNames(t *testing.T) {
 	for s := AnswerRelay; s <= AnswerNoOffer; s++ {
 		seen[s.String()] = true
 	}
-	if len(seen) != 11 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
+	if len(seen) != 12 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
 		t.Fatalf("names are %v", seen)
 	}
 }

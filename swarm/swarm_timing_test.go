@@ -2,7 +2,9 @@ package swarm
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 )
@@ -110,5 +112,59 @@ func BenchmarkSweep(b *testing.B) {
 	for b.Loop() {
 		table.Sweep(uint32(i>>20), 1)
 		i++
+	}
+}
+
+// accessFile returns an access list of n random info hashes.
+func accessFile(n int) []byte {
+	random := rand.NewChaCha8([32]byte{1})
+	var file []byte
+	for range n {
+		var id ID
+		_, _ = random.Read(id[:])
+		file = append(hex.AppendEncode(file, id[:]), '\n')
+	}
+	return file
+}
+
+// BenchmarkParseAccessList measures the loading of a million info hashes, and what each of them takes.
+func BenchmarkParseAccessList(b *testing.B) {
+	const n = 1_000_000
+	file := accessFile(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := ParseAccessList(file, "list")
+		if err != nil || l.Len() != n {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(l.Bytes())/n, "B/hash")
+	}
+}
+
+// BenchmarkAccessListHas measures the question for a hash that is in a list of a million, and one that is not.
+func BenchmarkAccessListHas(b *testing.B) {
+	const n = 1_000_000
+	l, err := ParseAccessList(accessFile(n), "list")
+	if err != nil {
+		b.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	listed := make([]ID, 1<<12)
+	other := make([]ID, 1<<12)
+	for i := range listed {
+		listed[i] = l.hashes[random.IntN(n)]
+		binary.LittleEndian.PutUint64(other[i][:], random.Uint64())
+	}
+	for name, ids := range map[string][]ID{"listed": listed, "other": other} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if l.Has(&ids[i%len(ids)]) != (name == "listed") {
+					b.Fatal("the answer is wrong")
+				}
+				i++
+			}
+		})
 	}
 }

@@ -1,9 +1,10 @@
 package swarm
 
-// Sweep does a slice of housekeeping: it forgets offers that are too old to be answered, marks peers
-// that have become quiet, and removes those that have been quiet for too long. It goes on where the
-// last call stopped, touches at most about budget entries (a removed peer's pending offers may come on
-// top) and returns how many it has touched. It returns 0 when a whole pass is done at this now.
+// Sweep does a slice of housekeeping: it forgets offers that are too old to be answered, removes the
+// peers of torrents that have been forbidden, marks peers that have become quiet, and removes those that
+// have been quiet for too long. It goes on where the last call stopped, touches at most about budget
+// entries (a removed peer's pending offers may come on top) and returns how many it has touched. It returns
+// 0 when a whole pass is done at this now.
 //
 // A caller that wants a whole pass in n calls gives each a budget of at least Len()/n.
 func (t *Table) Sweep(now uint32, budget int) int {
@@ -11,6 +12,12 @@ func (t *Table) Sweep(now uint32, budget int) int {
 	if now != t.sweptAt {
 		t.sweptAt, t.swept = now, 0
 	}
+	// Access rules may come one after the other; the ages of peers have half of the budget even then.
+	share := budget
+	if t.swept < t.peers.high {
+		share = work + (budget-work+1)/2
+	}
+	work += t.enforce(share - work)
 	for work < budget && t.swept < t.peers.high {
 		t.cursor = t.cursor%t.peers.high + 1
 		t.swept++
@@ -20,8 +27,15 @@ func (t *Table) Sweep(now uint32, budget int) int {
 }
 
 // Len returns how many entries a whole pass of Sweep touches at most: the pending offers, and all records
-// of peers that were ever in use at the same time.
-func (t *Table) Len() int { return int(t.peers.high) + t.offers.pending.len() }
+// of peers that were ever in use at the same time; after SetAccess also those of swarms, and the peers
+// that may have to go with them.
+func (t *Table) Len() int {
+	n := int(t.peers.high) + t.offers.pending.len()
+	if t.enforcing.left > 0 {
+		n += int(t.enforcing.left) + t.peers.len()
+	}
+	return n
+}
 
 // age does what time asks for at one slot, and returns the pending offers it has dropped.
 func (t *Table) age(now, p uint32) int {

@@ -44,10 +44,15 @@ type Table struct {
 	offers offers
 	random rand.PCG
 
+	access    Access
+	enforcing enforcement
+
 	families [3]familyCounts
 	seeders  int
 	quiet    int
-	agedOut  uint64
+
+	agedOut   uint64
+	forbidden uint64
 
 	cursor  uint32 // slot of the last peer that Sweep visited
 	swept   uint32 // slots visited in a row at sweptAt
@@ -93,6 +98,7 @@ type Counts struct {
 	OffersExpired   uint64 // relayed offers that nobody answered in time
 	OffersPushedOut uint64 // relayed offers forgotten early because their sender was at a limit
 	PeersAgedOut    uint64 // peers removed because they had not announced for MaxQuietAge
+	PeersForbidden  uint64 // peers removed because SetAccess has forbidden their torrent
 
 	Bytes int // memory taken for all of it, free records included
 }
@@ -109,6 +115,7 @@ func (t *Table) Counts() Counts {
 		OffersExpired:   t.offers.expired,
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,
+		PeersForbidden:  t.forbidden,
 		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.lists.bytes() +
 			t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
@@ -132,8 +139,12 @@ func familyIndex(family uint8) int {
 }
 
 // Scrape returns the seeders and leechers of a swarm, and how often one of its leechers has completed
-// its download since the swarm came to be. All are zero for a swarm without peers.
+// its download since the swarm came to be. All are zero for a swarm without peers
+// and for a forbidden torrent (see Allowed).
 func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) {
+	if !t.Allowed(&k.Hash) {
+		return 0, 0, 0
+	}
 	s := t.findSwarm(&k)
 	if s == 0 {
 		return 0, 0, 0

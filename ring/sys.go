@@ -88,10 +88,10 @@ func setupFlags(u Use) uint32 {
 
 // The kernel tears rings down in the background, and what they had locked stays charged to the user until then: the
 // scratch rings of Probe, and those of a tracker that has just ended and is started again. So a ring that finds no
-// room below the memlock limit is tried again for about a second.
+// room below the memlock limit is tried again for about two seconds, with pauses in which a failed try is given back.
 const (
-	lockTries = 50
-	lockPause = 20 * time.Millisecond
+	lockTries = 20
+	lockPause = 100 * time.Millisecond
 )
 
 // Setup implements Kernel.

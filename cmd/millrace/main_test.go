@@ -33,8 +33,15 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// relay lets pairs of peers meet in several torrents.
+// relay lets pairs of peers meet in several torrents, with an sdp of 50,000 bytes.
 func relay(t *testing.T, tr *tracker) {
+	t.Helper()
+	relaySDP(t, tr, strings.Repeat("v=0 é \r\n\"", 5000))
+}
+
+// relaySDP is relay with an sdp of one's choice.
+func relaySDP(t *testing.T, tr *tracker, sdp string) {
+	t.Helper()
 	for k := range 8 { // torrents and connections fall on all shards
 		hash := id("torrent %d", k)
 		a, b := tr.dial(), tr.dial()
@@ -42,7 +49,6 @@ func relay(t *testing.T, tr *tracker) {
 		if m := a.receive(); m["complete"] != 1.0 || m["incomplete"] != 0.0 || m["interval"] != 120.0 {
 			t.Fatalf("first reply %v", m)
 		}
-		sdp := strings.Repeat("v=0 é \r\n\"", 5000)
 		m := announce(hash, id("b"), 1, nil)
 		m["offers"].([]any)[0].(map[string]any)["offer"] = map[string]any{"type": "offer", "sdp": sdp}
 		b.send(m)
@@ -227,25 +233,37 @@ func TestCannotStart(t *testing.T) {
 	}
 	defer busy.Close()
 	f(1, []string{busy.Addr().String(), "in use"}, settings{network: "address = '" + busy.Addr().String() + "'"})
-	f(1, []string{"memlock", "LimitMEMLOCK="}, settings{uid: nobody(t), shell: "ulimit -l 16"})
+	f(1, []string{"memlock", "LimitMEMLOCK="}, settings{uid: stranger(), shell: "ulimit -l 16"})
 }
 
-// nobody returns the id of an unprivileged user for a process, which only root can start.
-func nobody(t *testing.T) uint32 {
-	t.Helper()
+// stranger returns the id of an unprivileged user that no other process has: what a user has locked is counted over all
+// of its processes. It is 0, this user, where the test runs unprivileged already.
+func stranger() uint32 {
 	if os.Getuid() != 0 {
-		return 0 // this test runs unprivileged already
+		return 0
 	}
-	return 65534
+	strangers++
+	return 1_000_000 + uint32(os.Getpid())*16 + strangers
 }
 
-// An unprivileged user with a small limit of locked memory gets a smaller arena and a warning, and a tracker that works.
+var strangers uint32
+
+// An unprivileged user with a small limit of locked memory gets smaller buffers and a warning, and a tracker that works.
 func TestSmallMemlock(t *testing.T) {
-	tr := start(t, settings{uid: nobody(t), shell: "ulimit -l 8192"})
-	if !strings.Contains(tr.log.String(), "limit of locked memory") {
-		t.Error("no warning about the limit of locked memory")
+	for _, kib := range []int{512, 8192} {
+		tr := start(t, settings{
+			top:   "socket_workers = 2",
+			other: "[cpu_pinning]\nactive = false",
+			uid:   stranger(),
+			shell: fmt.Sprintf("ulimit -l %d", kib),
+		})
+		if !strings.Contains(tr.log.String(), "limit of locked memory") {
+			t.Errorf("%d KiB: no warning about the limit of locked memory", kib)
+		}
+		relaySDP(t, tr, strings.Repeat("a=candidate\r\n", 100)) // what is left is too little for the largest frames
+		tr.signal(syscall.SIGTERM)
+		tr.wait()
 	}
-	relay(t, tr)
 }
 
 // IPv4 and IPv6 clients meet on one socket where only_ipv6 is off, and only IPv6 ones get through where it is on.

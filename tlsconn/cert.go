@@ -1,0 +1,201 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Loaded is a certificate chain with its private key, read from files and checked to belong together. It is not changed.
+type Loaded struct {
+	certFile string
+	cert     tls.Certificate
+}
+
+// maxPEM bounds the files that are read, in bytes: no chain or key comes near it, and a wrong path may name anything.
+const maxPEM = 1 << 20
+
+// Load reads a certificate chain, the server's own certificate first, and its private key, both PEM; they may be in one
+// file. Keys are ECDSA, RSA or Ed25519 in PKCS #8, PKCS #1 or SEC 1 form. Errors are sentences that name the file.
+// Dates are not checked here: see [Loaded.Warnings].
+func Load(certFile, keyFile string) (*Loaded, error) {
+	chain, err := loadChain(certFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := loadKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMatch(chain, key, certFile, keyFile); err != nil {
+		return nil, err
+	}
+	l := &Loaded{certFile: certFile, cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	for _, c := range chain {
+		l.cert.Certificate = append(l.cert.Certificate, c.Raw)
+	}
+	return l, nil
+}
+
+// NotAfter returns the time after which clients refuse the certificate.
+func (l *Loaded) NotAfter() time.Time { return l.cert.Leaf.NotAfter }
+
+// expirySoon is how long before its end a certificate is warned about. ACME clients renew 30 days before, so a
+// certificate that comes this near was not renewed or not reloaded.
+const expirySoon = 14 * 24 * time.Hour
+
+// Warnings returns what is wrong with the certificate at the time now and does not keep it from being served, as
+// sentences: expired, not yet valid, soon to expire, of a kind that browsers refuse.
+func (l *Loaded) Warnings(now time.Time) (all []string) {
+	warn := func(format string, args ...any) {
+		all = append(all, fmt.Sprintf("the certificate in %s ", l.certFile)+fmt.Sprintf(format, args...))
+	}
+	leaf := l.cert.Leaf
+	switch day := time.RFC3339; {
+	case now.Before(leaf.NotBefore):
+		warn("is not valid before %s: clients will refuse it until then", leaf.NotBefore.UTC().Format(day))
+	case now.After(leaf.NotAfter):
+		warn("expired at %s: clients will refuse it, renew it", leaf.NotAfter.UTC().Format(day))
+	case now.Add(expirySoon).After(leaf.NotAfter):
+		warn("expires at %s: renew it", leaf.NotAfter.UTC().Format(day))
+	}
+	if _, ok := l.cert.PrivateKey.(ed25519.PrivateKey); ok {
+		warn("has an Ed25519 key: browsers refuse such certificates, use ECDSA P-256")
+	}
+	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {
+		warn("names no host (no subject alternative name): browsers will refuse it")
+	}
+	return all
+}
+
+// readPEM reads a file of PEM blocks.
+func readPEM(what, file string) ([]*pem.Block, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the %s: %w", what, err)
+	}
+	if info.Size() > maxPEM {
+		return nil, fmt.Errorf("cannot use %s as the %s: it is larger than %d bytes", file, what, maxPEM)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the %s: %w", what, err)
+	}
+	var blocks []*pem.Block
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			break
+		}
+		blocks = append(blocks, block)
+		text = rest
+	}
+	// Decode skips what it cannot read, so a file that is still being written looks like one with fewer blocks.
+	if bytes.Contains(text, []byte("-----BEGIN")) {
+		return nil, fmt.Errorf("cannot use %s as the %s: it is damaged or only half written (a block has no valid end)",
+			file, what)
+	}
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("cannot use %s as the %s: there is no PEM block in it", file, what)
+	}
+	return blocks, nil
+}
+
+// loadChain reads the certificates of a file.
+func loadChain(file string) ([]*x509.Certificate, error) {
+	blocks, err := readPEM("certificate", file)
+	if err != nil {
+		return nil, err
+	}
+	var chain []*x509.Certificate
+	for _, block := range blocks {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use %s: certificate number %d in it is not valid: %w", file, len(chain)+1, err)
+		}
+		chain = append(chain, cert)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("cannot use %s as the certificate: there is no certificate in it, only %s", file,
+			blocks[0].Type)
+	}
+	return chain, nil
+}
+
+// loadKey reads the first private key of a file.
+func loadKey(file string) (crypto.Signer, error) {
+	blocks, err := readPEM("private key", file)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue // certificates in the same file, EC PARAMETERS before the key
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return nil, fmt.Errorf("cannot use the private key in %s: it is protected by a passphrase, store it without one "+
+				"(openssl pkey -in OLD -out NEW)", file)
+		}
+		key, err := parseKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the private key in %s: %w", file, err)
+		}
+		return key, nil
+	}
+	return nil, fmt.Errorf("cannot use %s as the private key: there is no private key in it, only %s", file, blocks[0].Type)
+}
+
+// parseKey reads a key in PKCS #8, PKCS #1 or SEC 1 form. OpenSSL and others label the forms in more ways than one, so
+// the label is not asked.
+func parseKey(der []byte) (crypto.Signer, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		switch key := key.(type) {
+		case *rsa.PrivateKey:
+			return key, nil
+		case *ecdsa.PrivateKey:
+			return key, nil
+		case ed25519.PrivateKey:
+			return key, nil
+		}
+		return nil, fmt.Errorf("its kind %T is not one of ECDSA, RSA and Ed25519", key)
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	return nil, errors.New("it is damaged, or not an ECDSA, RSA or Ed25519 key in PKCS #8, PKCS #1 or SEC 1 form")
+}
+
+// checkMatch makes sure that key belongs to the first certificate of the chain.
+func checkMatch(chain []*x509.Certificate, key crypto.Signer, certFile, keyFile string) error {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return fmt.Errorf("cannot use the private key in %s: its kind %T cannot be compared", keyFile, key)
+	}
+	for i, cert := range chain {
+		if !public.Equal(cert.PublicKey) {
+			continue
+		}
+		if i > 0 {
+			return fmt.Errorf("cannot use %s: the private key in %s belongs to certificate number %d in it, put that one first",
+				certFile, keyFile, i+1)
+		}
+		return nil
+	}
+	return fmt.Errorf("cannot use %s and %s together: the private key does not belong to the certificate", certFile, keyFile)
+}

@@ -1,0 +1,181 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// handshake is one handshake in flight. Its helper goroutine owns it until done is set, and the event loop's thread,
+// which reaches the pipe's boxes all the time, afterwards.
+type handshake struct {
+	pool   *Pool
+	pipe   pipe
+	timer  *time.Timer
+	keys   keyLog
+	done   atomic.Bool
+	result session
+	err    error
+}
+
+// session is the outcome of a handshake: what the record layer needs and the caller may ask.
+type session struct {
+	suite *suite
+	info  Info
+	in    half
+	out   half
+}
+
+// keyLog takes the secrets from crypto/tls, which gives them away in only one form: the lines of tls.Config.KeyLogWriter.
+type keyLog struct {
+	master []byte // TLS 1.2
+	client []byte // TLS 1.3
+	server []byte
+}
+
+// Write takes one line: a label, the client's random and the secret, both in hexadecimal.
+func (k *keyLog) Write(line []byte) (int, error) {
+	fields := bytes.Fields(line)
+	if len(fields) != 3 {
+		return 0, fmt.Errorf("cannot understand a key log line of %d fields", len(fields))
+	}
+	var secret *[]byte
+	switch string(fields[0]) {
+	case "CLIENT_RANDOM":
+		secret = &k.master
+	case "CLIENT_TRAFFIC_SECRET_0":
+		secret = &k.client
+	case "SERVER_TRAFFIC_SECRET_0":
+		secret = &k.server
+	default:
+		return len(line), nil
+	}
+	var err error
+	*secret, err = hex.AppendDecode(nil, fields[2])
+	return len(line), err
+}
+
+func newHandshake(p *Pool, h Handle, notify func(Handle)) *handshake {
+	hs := &handshake{pool: p}
+	hs.pipe.workers = p.workers
+	hs.pipe.wake = make(chan struct{}, 1)
+	hs.pipe.notify = func() { notify(h) }
+	return hs
+}
+
+// run is the helper goroutine.
+func (hs *handshake) run() {
+	hs.pipe.workers <- struct{}{}
+	hs.result, hs.err = hs.compute()
+	<-hs.pipe.workers
+	hs.pool.end(hs)
+	hs.done.Store(true)
+	hs.pipe.notify()
+	hs.pool.all.Done()
+}
+
+// compute makes the handshake and takes the keys over.
+func (hs *handshake) compute() (session, error) {
+	if err := hs.pipe.err(); err != nil {
+		return session{}, err // it waited too long for its turn
+	}
+	current := hs.pool.opt.Certificates.current.Load()
+	server := tls.Server(&hs.pipe, hs.config(current.config))
+	if err := server.Handshake(); err != nil {
+		if cause := hs.pipe.err(); cause != nil {
+			err = cause
+		}
+		return session{}, err
+	}
+	state := server.ConnectionState()
+	s, err := hs.takeOver(&state)
+	s.info = Info{
+		Version:    state.Version,
+		Suite:      state.CipherSuite,
+		Resumed:    state.DidResume,
+		Generation: current.generation,
+	}
+	return s, err
+}
+
+// masterMark stands before the master secret in the extra data of TLS 1.2 session tickets.
+const masterMark = "millrace master secret:"
+
+// config returns base with what is this handshake's own. crypto/tls logs no secret when it resumes a TLS 1.2 session, so
+// the secret travels in the ticket, encrypted, where crypto/tls keeps it as well.
+func (hs *handshake) config(base *tls.Config) *tls.Config {
+	c := base.Clone()
+	c.KeyLogWriter = &hs.keys
+	c.WrapSession = func(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
+		if cs.Version == tls.VersionTLS12 {
+			s.Extra = append(s.Extra, append([]byte(masterMark), hs.keys.master...))
+		}
+		return base.EncryptTicket(cs, s)
+	}
+	c.UnwrapSession = func(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		s, err := base.DecryptTicket(ticket, cs)
+		if err != nil || s == nil {
+			return nil, err
+		}
+		for _, extra := range s.Extra {
+			if master, ok := bytes.CutPrefix(extra, []byte(masterMark)); ok {
+				hs.keys.master = master
+			}
+		}
+		return s, nil
+	}
+	return c
+}
+
+// maxTakenOver bounds the records that crypto/tls may have written under the application keys. It writes one: a session
+// ticket (TLS 1.3) or its Finished (TLS 1.2).
+const maxTakenOver = 8
+
+// takeOver derives the keys of the connection and finds the numbers of the next records.
+//
+// The client's next record is 0 in TLS 1.3, where its Finished had other keys, and 1 in TLS 1.2. Ours is found by opening
+// the last record that crypto/tls has written: the number with which it opens is that of the last one used. That also
+// proves that the keys are the right ones: in TLS 1.2 such a record always exists.
+func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
+	s := session{suite: suiteOf(state.CipherSuite)}
+	if s.suite == nil {
+		return s, fmt.Errorf("BUG: the suite %s was negotiated", tls.CipherSuiteName(state.CipherSuite))
+	}
+	if state.Version == tls.VersionTLS13 {
+		if len(hs.keys.client) != s.suite.hashLen || len(hs.keys.server) != s.suite.hashLen {
+			return s, errors.New("BUG: crypto/tls did not log the traffic secrets")
+		}
+		s.in.setSecret(s.suite, hs.keys.client)
+		s.out.setSecret(s.suite, hs.keys.server)
+	} else {
+		if len(hs.keys.master) == 0 {
+			return s, errors.New("BUG: crypto/tls did not log the master secret")
+		}
+		s.in, s.out = keys12(s.suite, hs.keys.master, hs.pipe.clientRandom(), hs.pipe.sent.serverRandom)
+		s.in.seq = 1
+	}
+	next, found := nextSeq(&s, state.Version, hs.pipe.sent.last)
+	if !found && state.Version != tls.VersionTLS13 {
+		return s, errors.New("BUG: the keys derived from the master secret do not open our Finished")
+	}
+	s.out.seq = next
+	return s, nil
+}
+
+// nextSeq returns the number of our next record, and whether rec, the last one written, has the keys of s.out.
+func nextSeq(s *session, version uint16, rec []byte) (uint64, bool) {
+	var mem scratch
+	h := s.out
+	h.aead = s.suite.aead(h.key[:s.suite.keyLen])
+	for seq := range uint64(maxTakenOver) {
+		h.seq = seq
+		if _, _, bad := open(&mem, &h, s.suite, version, bytes.Clone(rec)); bad == 0 {
+			return seq + 1, true
+		}
+	}
+	return 0, false
+}

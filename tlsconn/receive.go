@@ -1,0 +1,219 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"io"
+)
+
+// This file follows the client's records after the handshake: it puts them together, and obeys those that are not data.
+
+// Handshake messages that are met after a handshake, and the one that begins it.
+const (
+	messageServerHello = 2
+	messageKeyUpdate   = 24
+	keyUpdateMsgLen    = 5 // type, length of 1 in 3 bytes, request
+)
+
+// maxIdle bounds the records in a row that carry no data: they cost work and lead nowhere. crypto/tls has the same bound.
+const maxIdle = 16
+
+// record returns the next whole record, in what was fed or in the held buffer, and nil if it has not arrived or the
+// connection has failed.
+func (c *Conn) record() []byte {
+	if c.nhead == 0 && len(c.held) == 0 && len(c.fed) >= headerLen {
+		n, bad := checkHeader(c.info.Version, c.fed)
+		if bad != 0 {
+			c.fail(bad)
+			return nil
+		}
+		if n <= len(c.fed) {
+			return c.consume(n)
+		}
+	}
+	if len(c.fed) == 0 {
+		return nil
+	}
+	if len(c.held) == 0 {
+		c.nhead += uint8(copy(c.header[c.nhead:], c.consume(min(headerLen-int(c.nhead), len(c.fed)))))
+		if c.nhead < headerLen {
+			return nil
+		}
+	}
+	return c.hold()
+}
+
+// consume returns the next n fed bytes.
+func (c *Conn) consume(n int) []byte {
+	b := c.fed[:n:n]
+	if c.fed = c.fed[n:]; len(c.fed) == 0 {
+		c.fed = nil
+	}
+	return b
+}
+
+// hold moves fed bytes of the record whose header is known to the held buffer. It returns the record when it is whole.
+func (c *Conn) hold() []byte {
+	total, bad := checkHeader(c.info.Version, c.header[:])
+	if bad != 0 {
+		c.fail(bad)
+		return nil
+	}
+	have := max(len(c.held), headerLen)
+	n := min(total-have, len(c.fed))
+	if have+n > cap(c.held) && !c.growHeld(have+n, total) {
+		c.fail(alertInternalError)
+		c.err = ErrNoMemory
+		return nil
+	}
+	if len(c.held) == 0 {
+		c.held = append(c.held, c.header[:]...)
+	}
+	c.held = append(c.held, c.consume(n)...)
+	if len(c.held) < total {
+		return nil
+	}
+	c.whole, c.nhead = true, 0
+	return c.held
+}
+
+// growHeld makes room for n bytes of a record of total bytes. The buffer grows with what has arrived, to four times that,
+// and not with what the header promises: a client has to send bytes to hold memory.
+func (c *Conn) growHeld(n, total int) bool {
+	b := c.engine.get(min(total, 4*n))
+	if b == nil {
+		return false
+	}
+	if c.held != nil {
+		b = append(b, c.held...)
+		c.engine.put(c.held)
+	}
+	c.held = b
+	return true
+}
+
+// release gives the held buffer back.
+func (c *Conn) release() {
+	if c.held != nil {
+		c.engine.put(c.held)
+	}
+	c.held, c.whole, c.nhead = nil, false, 0
+}
+
+// accept obeys one record and returns its content if it is data.
+func (c *Conn) accept(typ recordType, content []byte) []byte {
+	if c.nmsg > 0 && typ != typeHandshake {
+		// RFC 8446 §5.1: «Handshake messages MUST NOT be interleaved with other record types.»
+		c.fail(alertUnexpectedMessage)
+		return nil
+	}
+	if typ == typeData && len(content) > 0 {
+		c.idle = 0
+		return content
+	}
+	if c.idle++; c.idle > maxIdle {
+		c.fail(alertUnexpectedMessage)
+		return nil
+	}
+	switch {
+	case typ == typeData: // §5.1: «Zero-length fragments of Application Data MAY be sent»
+	case typ == typeAlert:
+		c.alerted(content)
+	case typ != typeHandshake || len(content) == 0:
+		// §5.1: «Implementations MUST NOT send zero-length fragments of Handshake types»
+		c.fail(alertUnexpectedMessage)
+	case c.info.Version == tls.VersionTLS13:
+		c.message(content)
+	default:
+		// A client of TLS 1.2 wants to renegotiate. RFC 5246 §7.2.2: no_renegotiation is sent «by the server in response
+		// to a client hello after initial handshaking [...] This message is always a warning.»
+		c.pend = c.seal(c.pend, typeAlert, []byte{levelWarning, byte(alertNoRenegotiation)})
+	}
+	return nil
+}
+
+// alerted obeys an alert.
+func (c *Conn) alerted(content []byte) {
+	if len(content) != 2 {
+		c.fail(alertDecodeError)
+		return
+	}
+	level, what := content[0], alert(content[1])
+	switch {
+	case what == alertCloseNotify:
+		c.err = io.EOF
+	case what == alertUserCanceled || c.info.Version == tls.VersionTLS12 && level == levelWarning:
+		// RFC 8446 §6: «All the alerts listed in Section 6.2 [...] MUST be treated as error alerts when received regardless
+		// of the AlertLevel in the message.» user_canceled is followed by close_notify (§6.1), or by nothing of note.
+	default:
+		c.phase, c.err = Failed, &AlertError{Alert: tls.AlertError(what)}
+		c.sentEnd = true // RFC 8446 §6.2: both sides «MUST NOT send or receive any additional data»
+	}
+}
+
+// message takes the next piece of a handshake message of TLS 1.3. The only one that this server has to expect after the
+// handshake is KeyUpdate.
+func (c *Conn) message(content []byte) {
+	for _, b := range content {
+		if c.nmsg == keyUpdateMsgLen {
+			// RFC 8446 §5.1: «Handshake messages MUST NOT span key changes.» Something follows the KeyUpdate.
+			c.fail(alertUnexpectedMessage)
+			return
+		}
+		c.msg[c.nmsg] = b
+		c.nmsg++
+		if c.msg[0] != messageKeyUpdate {
+			c.fail(alertUnexpectedMessage)
+			return
+		}
+	}
+	if c.nmsg == keyUpdateMsgLen {
+		c.nmsg = 0
+		c.keyUpdate(c.msg)
+	}
+}
+
+// keyUpdate obeys a KeyUpdate.
+func (c *Conn) keyUpdate(msg [keyUpdateMsgLen]byte) {
+	switch {
+	case msg[1] != 0 || msg[2] != 0 || msg[3] != 1:
+		c.fail(alertDecodeError)
+		return
+	case msg[4] > 1:
+		// RFC 8446 §4.6.3: «If an implementation receives any other value, it MUST terminate the connection with an
+		// "illegal_parameter" alert.»
+		c.fail(alertIllegalParameter)
+		return
+	}
+	c.in.update(c.suite)
+	if msg[4] == 1 && !c.sentEnd {
+		// §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a KeyUpdate of its
+		// own with request_update set to "update_not_requested" prior to sending its next Application Data record.»
+		c.pend = c.changeKey(c.pend)
+	}
+}
+
+// changeKey appends a KeyUpdate that asks for nothing and moves to the next key.
+func (c *Conn) changeKey(dst []byte) []byte {
+	c.engine.expand(c, &c.out)
+	dst = seal(&c.engine.mem, &c.out, c.suite, c.info.Version, dst, typeHandshake, []byte{messageKeyUpdate, 0, 0, 1, 0})
+	c.out.update(c.suite)
+	return dst
+}
+
+// seal appends one record to dst, and a change of keys before it when the key has protected enough records.
+func (c *Conn) seal(dst []byte, typ recordType, payload []byte) []byte {
+	if c.out.seq >= c.engine.rekeyAfter && c.info.Version == tls.VersionTLS13 {
+		dst = c.changeKey(dst)
+	}
+	c.engine.expand(c, &c.out)
+	return seal(&c.engine.mem, &c.out, c.suite, c.info.Version, dst, typ, payload)
+}
+
+// fail ends the connection because of what the client sent, with the alert for it.
+func (c *Conn) fail(what alert) {
+	if !c.sentEnd {
+		c.pend = c.seal(c.pend, typeAlert, []byte{levelFatal, byte(what)})
+		c.sentEnd = true
+	}
+	c.phase, c.err = Failed, clientErrors[what]
+}

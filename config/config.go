@@ -50,7 +50,7 @@ type Network struct {
 	// connection may have three times as much waiting before it counts as slow.
 	WebsocketWriteBufferSize int `toml:"websocket_write_buffer_size"`
 
-	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // refused until health checks are there
+	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered
 
 	MaxConnections   int `toml:"max_connections"`   // all shards together; 0: as many as the descriptor limit allows
 	HandshakeTimeout int `toml:"handshake_timeout"` // seconds from accept to the end of the upgrade request
@@ -139,9 +139,9 @@ type AccessList struct {
 
 // Metrics is the section [metrics].
 type Metrics struct {
-	RunPrometheusEndpoint      bool           `toml:"run_prometheus_endpoint"`       // refused until it is there
+	RunPrometheusEndpoint      bool           `toml:"run_prometheus_endpoint"`       // the figures are served to Prometheus
 	PrometheusEndpointAddress  netip.AddrPort `toml:"prometheus_endpoint_address"`   // no effect without the endpoint
-	TorrentCountUpdateInterval int            `toml:"torrent_count_update_interval"` // no effect without the endpoint
+	TorrentCountUpdateInterval int            `toml:"torrent_count_update_interval"` // no effect: torrents are counted exactly at each scrape
 	PeerClients                bool           `toml:"peer_clients"`                  // refused until it is there
 	PeerIDPrefixes             bool           `toml:"peer_id_prefixes"`              // refused until it is there
 }

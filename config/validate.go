@@ -80,11 +80,9 @@ var later = []laterKey{
 	{"network.enable_tls", "TLS"},
 	{"network.tls_certificate_path", "TLS"},
 	{"network.tls_private_key_path", "TLS"},
-	{"network.enable_http_health_checks", "health checks"},
 	{"cleaning.close_after_tls_update_grace_period", "TLS"},
 	{"privileges.drop_privileges", "dropping of privileges"},
 	{"access_list.mode", "access list"},
-	{"metrics.run_prometheus_endpoint", "Prometheus endpoint"},
 	{"metrics.peer_clients", "metrics by client"},
 	{"metrics.peer_id_prefixes", "metrics by peer id"},
 }

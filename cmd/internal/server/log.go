@@ -33,6 +33,9 @@ func (s *Server) LogStart() {
 	}
 	s.log.Info("shards", "count", set.shards, "cpus", set.cpus, "max_connections", set.connsPerShard*set.shards,
 		"locked_bytes", set.plan.LockedBytes()*uint64(set.shards), limit)
+	if s.metrics != nil {
+		s.log.Info("serving metrics", "url", "http://"+s.metrics.addr.String()+"/metrics")
+	}
 	s.log.Info("listening", "url", "ws://"+s.addr.String())
 }
 

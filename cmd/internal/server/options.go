@@ -73,9 +73,13 @@ func newSecrets() secrets {
 	}
 }
 
-// shardOptions returns the options of shard id out of n.
-func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard.Options {
+// shardOptions returns the options of shard id out of n. healthy answers health checks, if there are to be any.
+func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets, healthy func() bool) shard.Options {
+	if !c.Network.EnableHTTPHealthChecks {
+		healthy = nil
+	}
 	return shard.Options{
+		Healthy:        healthy,
 		ID:             id,
 		Shards:         n,
 		MaxConnections: connsPerShard,

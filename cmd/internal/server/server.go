@@ -31,7 +31,8 @@ type Server struct {
 	done    chan struct{}  // closed when all is over
 	err     error          // why, before done is closed; guarded by once
 	fail    sync.Once
-	procs   int // GOMAXPROCS to restore
+	procs   int            // GOMAXPROCS to restore
+	metrics *metricsServer // nil: not asked for
 }
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
@@ -58,7 +59,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
 		procs: runtime.GOMAXPROCS(set.shards + 1),
 	}
-	if err := s.startThreads(cfg, listeners); err != nil {
+	if err := s.startAll(cfg, listeners); err != nil {
 		for _, l := range listeners {
 			l.Close()
 		}
@@ -68,6 +69,19 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	go s.join()
 	go s.watch()
 	return s, nil
+}
+
+// startAll starts what answers anybody: the metrics first, since the shards are harder to take back.
+func (s *Server) startAll(cfg *config.Config, listeners []*ring.Listener) (err error) {
+	if cfg.Metrics.RunPrometheusEndpoint {
+		if s.metrics, err = s.serveMetrics(cfg.Metrics.PrometheusEndpointAddress.String()); err != nil {
+			return err
+		}
+	}
+	if err = s.startThreads(cfg, listeners); err != nil && s.metrics != nil {
+		s.metrics.http.Close()
+	}
+	return err
 }
 
 // Addr returns the address that the tracker listens on, with the port that was really taken.
@@ -228,14 +242,31 @@ func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	sh := shard.New(shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key), r.Pool(), asm, t.wiring)
-	clock := func() time.Duration { return time.Since(s.start) }
-	if err := shard.Run(r, sh, t.control, clock, s.setup.plan.MaxBatchDelay); err != nil {
+	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key, s.healthy)
+	sh := shard.New(o, r.Pool(), asm, t.wiring)
+	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
 		s.failed(err)
 		for _, c := range s.controls {
 			c.Abort()
 		}
 	}
+}
+
+// clock is the monotonic clock of all loops.
+func (s *Server) clock() time.Duration { return time.Since(s.start) }
+
+// staleBeat is how long a loop may be silent before health checks fail: several times its publishing period.
+const staleBeat = 5 * time.Second
+
+// healthy reports whether every shard's loop turns. Any thread may ask.
+func (s *Server) healthy() bool {
+	now := s.clock()
+	for _, c := range s.controls {
+		if now-c.Beat() > staleBeat {
+			return false
+		}
+	}
+	return true
 }
 
 // failed keeps the first reason for which the tracker ended.
@@ -244,6 +275,9 @@ func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 // join waits for all threads and says that all is over.
 func (s *Server) join() {
 	s.threads.Wait()
+	if s.metrics != nil {
+		s.metrics.http.Close()
+	}
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)
 }

@@ -51,6 +51,8 @@ type conn struct {
 	reason Reason
 	family uint8 // of the swarms it takes part in: 4, 6, or 0 when they are shared
 	flags  flags
+
+	version uint8 // of the client's address: an index of Stats.ByIP
 }
 
 // flags are a connection's yes-or-no facts.
@@ -82,6 +84,7 @@ func (s *Shard) accepted(e *ring.Event) {
 		port:     e.Peer.Port(),
 		source:   s.source(ip),
 		family:   s.family(ip),
+		version:  version(ip),
 	}
 	s.used = max(s.used, i+1)
 	s.live++
@@ -103,6 +106,14 @@ func (s *Shard) family(ip netip.Addr) uint8 {
 	return 6
 }
 
+// version returns the index of Stats.ByIP for an address.
+func version(ip netip.Addr) uint8 {
+	if ip.Is4() {
+		return 0
+	}
+	return 1
+}
+
 // conn returns the connection that an event names. The ring reports nothing of a connection after its EventClosed, so
 // the name is always current.
 func (s *Shard) conn(slot ring.Slot) *conn {
@@ -122,6 +133,12 @@ func (s *Shard) address(i uint32) swarm.Addr {
 func (s *Shard) setState(c *conn, to state) {
 	s.stats.Conns[c.state]--
 	s.stats.Conns[to]++
+	if c.state == stateOpen {
+		s.stats.ByIP[c.version].Open--
+	}
+	if to == stateOpen {
+		s.stats.ByIP[c.version].Open++
+	}
 	c.state = to
 }
 

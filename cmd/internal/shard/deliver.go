@@ -110,7 +110,7 @@ func (s *Shard) commit(frame []byte) {
 			panic("BUG: a frame is longer than the room reserved for it: " + frameNames[r.kind])
 		}
 		r.conn.outLen += uint32(len(frame))
-		s.stats.FramesOut[r.kind]++
+		s.stats.ByIP[r.conn.version].FramesOut[r.kind]++
 	}
 	*r = room{}
 }

@@ -34,12 +34,14 @@ const (
 	ReasonBadMessages             // too many unusable messages in a row
 	ReasonNoMemory                // no buffer left for it
 	ReasonStopping                // the tracker stops
+	ReasonHealthCheck             // a health check was answered
 	Reasons
 )
 
 var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
+	"health_check",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

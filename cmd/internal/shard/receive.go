@@ -97,6 +97,8 @@ func (s *Shard) readHead(i uint32, c *conn, data []byte) {
 	}
 	req, n, status := wsproto.ParseUpgrade(buf, seen, s.opt.MaxHead)
 	switch {
+	case status != 0 && s.opt.Healthy != nil && string(req.Path) == wsproto.HealthPath:
+		s.answerHealth(i, c)
 	case status != 0:
 		s.refuse(i, c, ReasonBadRequest, status)
 	case n == 0:
@@ -107,6 +109,18 @@ func (s *Shard) readHead(i uint32, c *conn, data []byte) {
 		c.asmLen, c.asmSince = uint32(len(rest)), 0
 		s.readFrames(i, c, rest)
 	}
+}
+
+// answerHealth answers a health check.
+func (s *Shard) answerHealth(i uint32, c *conn) {
+	if !s.opt.Healthy() || s.stop.begun {
+		s.refuse(i, c, ReasonHealthCheck, 503)
+		return
+	}
+	if dst := s.roomFor(i, c, wsproto.HealthSize, frameHTTP); dst != nil {
+		s.commit(wsproto.AppendHealthOK(dst))
+	}
+	s.finish(i, c, ReasonHealthCheck)
 }
 
 // upgrade makes the connection a WebSocket.

@@ -40,7 +40,7 @@ func (s *Shard) message(i uint32, c *conn, text []byte) {
 		return
 	}
 	c.bad = 0
-	s.stats.MessagesIn[s.msg.Action]++
+	s.stats.ByIP[c.version].MessagesIn[s.msg.Action]++
 	switch s.msg.Action {
 	case wsproto.ActionAnnounce:
 		s.announce(i, c)

@@ -14,6 +14,7 @@ import (
 type Control struct {
 	waker atomic.Pointer[ring.Waker]
 	bits  atomic.Uint32
+	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
 
 	mu        sync.Mutex
 	published Published
@@ -70,6 +71,9 @@ func (c *Control) Publish() <-chan struct{} {
 	return done
 }
 
+// Beat returns when, on the clock of the loops, this one published last. A loop that turns does so every second.
+func (c *Control) Beat() time.Duration { return time.Duration(c.beat.Load()) }
+
 // Last returns what was last published.
 func (c *Control) Last() Published {
 	c.mu.Lock()
@@ -94,6 +98,7 @@ func (c *Control) take() uint32 {
 
 // publish stores the figures and tells those who asked.
 func (c *Control) publish(p Published) {
+	c.beat.Store(int64(p.At))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.published = p

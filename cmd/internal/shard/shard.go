@@ -44,6 +44,8 @@ type Options struct {
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
+	Healthy func() bool // answers health checks on the listener, quickly and from any thread; nil: there are none
+
 	ScanPeriod  time.Duration // one pass over all connections, looking for deadlines
 	SweepPeriod time.Duration // one pass over all peers, looking for old ones
 }

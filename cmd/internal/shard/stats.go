@@ -16,14 +16,13 @@ type Stats struct {
 	LastAcceptError                           ring.Errno
 	RefusedByStatus                           [len(refusalStatuses)]uint64 // HTTP errors, by refusalStatuses
 
+	ByIP                                  [2]IPStats // IPv4, IPv6
 	BytesIn, BytesOut                     uint64
-	MessagesIn                            [wsproto.ActionScrape + 1]uint64 // by action
 	PingsIn, PongsIn                      uint64
 	Rejected                              [wsproto.RejectFullScrape + 1]uint64
 	BadOffers                             uint64
 	Announces                             [swarm.StatusFull + 1]uint64 // at the owner, by outcome
 	Answers                               [swarm.AnswerNoOffer + 1]uint64
-	FramesOut                             [frameKinds]uint64
 	DroppedFull                           [frameKinds]uint64 // the receiver is over its limit of waiting bytes
 	DroppedMemory                         [frameKinds]uint64 // no send memory left
 	DroppedGone                           [frameKinds]uint64 // the receiver has left
@@ -35,8 +34,39 @@ type Stats struct {
 	Backlogged                            uint64 // how many there ever were
 	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
 
-	Swarm swarm.Counts // gauges and counters of the table; filled by Snapshot
+	Swarm    swarm.Counts               // gauges and counters of the table; filled by Snapshot
+	Families [len(families)]FamilyStats // gauges; filled by Snapshot
 }
+
+// FamilyStats are the gauges of the swarms of one IP version.
+type FamilyStats struct {
+	Torrents, Peers int
+}
+
+// families are the values of swarm.Key.Family, in the order of Stats.Families.
+var families = [...]uint8{4, 6, 0}
+
+// FamilyNames are the names of the swarms' IP versions, in the order of Stats.Families.
+var FamilyNames = [len(families)]string{"4", "6", "shared"}
+
+// IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
+type IPStats struct {
+	Open       int                              // gauge: WebSocket connections
+	MessagesIn [wsproto.ActionScrape + 1]uint64 // by action
+	FramesOut  [frameKinds]uint64
+}
+
+// IPNames are the names of IP versions, in the order of Stats.ByIP.
+var IPNames = [2]string{"4", "6"}
+
+// FrameNames returns the names of what is sent, in the order of the counters by kind of frame.
+func FrameNames() []string { return frameNames[:] }
+
+// StateNames returns the names of connections' states, in the order of Stats.Conns; the first stands for free slots.
+func StateNames() []string { return stateNames[:] }
+
+// RefusalStatuses returns the HTTP errors in the order of Stats.RefusedByStatus; 0 stands for all others.
+func RefusalStatuses() []int { return refusalStatuses[:] }
 
 // refusalStatuses are the HTTP errors that are counted one by one; the last stands for all others.
 var refusalStatuses = [...]int{400, 405, 408, 426, 431, 503, 505, 0}
@@ -61,6 +91,9 @@ func (s *Shard) Snapshot() Stats {
 		}
 	}
 	st.Swarm = s.table.Counts()
+	for k, family := range families {
+		st.Families[k].Torrents, st.Families[k].Peers = s.table.CountsByFamily(family)
+	}
 	return st
 }
 
@@ -70,11 +103,13 @@ func (s *Stats) Add(o *Stats) {
 	for _, p := range [][2][]uint64{
 		{s.Closed[:], o.Closed[:]},
 		{s.RefusedByStatus[:], o.RefusedByStatus[:]},
-		{s.MessagesIn[:], o.MessagesIn[:]},
+		{s.ByIP[0].MessagesIn[:], o.ByIP[0].MessagesIn[:]},
+		{s.ByIP[1].MessagesIn[:], o.ByIP[1].MessagesIn[:]},
 		{s.Rejected[:], o.Rejected[:]},
 		{s.Announces[:], o.Announces[:]},
 		{s.Answers[:], o.Answers[:]},
-		{s.FramesOut[:], o.FramesOut[:]},
+		{s.ByIP[0].FramesOut[:], o.ByIP[0].FramesOut[:]},
+		{s.ByIP[1].FramesOut[:], o.ByIP[1].FramesOut[:]},
 		{s.DroppedFull[:], o.DroppedFull[:]},
 		{s.DroppedMemory[:], o.DroppedMemory[:]},
 		{s.DroppedGone[:], o.DroppedGone[:]},
@@ -94,7 +129,7 @@ func (s *Stats) Add(o *Stats) {
 		*p[0] += *p[1]
 	}
 	for _, p := range [][2]*int{
-		{&s.Backlog, &o.Backlog}, {&s.SendMemory, &o.SendMemory}, {&s.AssemblyMemory, &o.AssemblyMemory},
+		{&s.ByIP[0].Open, &o.ByIP[0].Open}, {&s.ByIP[1].Open, &o.ByIP[1].Open}, {&s.Backlog, &o.Backlog}, {&s.SendMemory, &o.SendMemory}, {&s.AssemblyMemory, &o.AssemblyMemory},
 		{&s.MailDepth, &o.MailDepth}, {&s.Swarm.Torrents, &o.Swarm.Torrents}, {&s.Swarm.Peers, &o.Swarm.Peers},
 		{&s.Swarm.Seeders, &o.Swarm.Seeders}, {&s.Swarm.Quiet, &o.Swarm.Quiet},
 		{&s.Swarm.Connections, &o.Swarm.Connections}, {&s.Swarm.PendingOffers, &o.Swarm.PendingOffers},

@@ -1,0 +1,26 @@
+package wsproto
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// A health check is told apart from other requests by its path, and net/http reads the response as a whole.
+func TestHealth(t *testing.T) {
+	req, n, status := ParseUpgrade([]byte("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1000)
+	if n != 0 || status != 426 || string(req.Path) != HealthPath {
+		t.Errorf("path %q, n %d, status %d", req.Path, n, status)
+	}
+	b := AppendHealthOK(nil)
+	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != "ok\n" || res.StatusCode != 200 || !res.Close || len(b) > HealthSize {
+		t.Errorf("%v %q %v", res, body, err)
+	}
+}

@@ -133,7 +133,7 @@ type Privileges struct {
 
 // AccessList is the section [access_list]: which info hashes are served.
 type AccessList struct {
-	Mode AccessListMode `toml:"mode"` // other modes than off are refused until they are there
+	Mode AccessListMode `toml:"mode"` // off: every torrent is served
 	Path string         `toml:"path"` // has no effect while the mode is off
 }
 

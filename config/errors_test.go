@@ -95,8 +95,6 @@ func TestWrongValues(t *testing.T) {
 
 	f("network.enable_tls = true", "1:22: network.enable_tls is true, but this version has no TLS: "+
 		"only the default, false, is accepted")
-	f("access_list.mode = 'deny'", `1:20: access_list.mode is "deny", but this version has no access list: `+
-		`only the default, "off", is accepted`)
 
 	f("network.ping_interval = 180", "1:25: cleaning.max_connection_idle is 180, but must be at least 181, "+
 		"one more than network.ping_interval")

@@ -82,6 +82,8 @@ func other(key string, field reflect.Value) string {
 		return `"else"`
 	case Tri:
 		return `"require"`
+	case AccessListMode:
+		return `"deny"`
 	}
 	i := slices.IndexFunc(ranges, func(r rangeOf) bool { return r.key == key })
 	value := ranges[i].max

@@ -82,7 +82,6 @@ var later = []laterKey{
 	{"network.tls_private_key_path", "TLS"},
 	{"cleaning.close_after_tls_update_grace_period", "TLS"},
 	{"privileges.drop_privileges", "dropping of privileges"},
-	{"access_list.mode", "access list"},
 	{"metrics.peer_clients", "metrics by client"},
 	{"metrics.peer_id_prefixes", "metrics by peer id"},
 }

@@ -90,7 +90,7 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGUSR1:
-				log.Info("nothing to reload: neither an access list nor a certificate is in use")
+				srv.Reload()
 			case stopping:
 				log.Warn("stopped at once by a second signal", "signal", sig.String())
 				return cli.ExitError

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -116,4 +121,79 @@ func total(t *testing.T, page, pattern string) float64 {
 		sum += n
 	}
 	return sum
+}
+
+// An access list decides what is announced and scraped; a changed one takes effect on SIGUSR1 and by itself, also for
+// peers that are there already; and a bad one changes nothing and says why.
+func TestAccessList(t *testing.T) {
+	good, bad := id("good"), id("bad")
+	list := filepath.Join(t.TempDir(), "list.txt")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(list+".new", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(list+".new", list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf("%x\n", bad))
+	tr := start(t, settings{
+		top:   "socket_workers = 2",
+		other: "[access_list]\nmode = 'deny'\npath = '" + list + "'\n[cleaning]\ntorrent_cleaning_interval = 1",
+	})
+	p := tr.dial()
+	ask := func(hash string, allowed bool) {
+		t.Helper()
+		p.send(announce(hash, id("peer"), 0, nil))
+		m := p.receive()
+		if failure := m["failure reason"]; (failure == nil) != allowed || m["info_hash"] != hash || m["action"] != "announce" ||
+			!allowed && failure != "Info hash not allowed" {
+			t.Errorf("announce, want allowed %v: %v", allowed, m)
+		}
+		p.send(map[string]any{"action": "scrape", "info_hash": hash})
+		if m := p.receive(); (m["failure reason"] == nil) != allowed || m["action"] != "scrape" {
+			t.Errorf("scrape, want allowed %v: %v", allowed, m)
+		}
+	}
+	ask(good, true)
+	ask(bad, false)
+	write(fmt.Sprintf("%x\n", good))
+	tr.signal(syscall.SIGUSR1)
+	tr.logged("msg=reloaded", 1)
+	eventually(t, "the list is in force", func() bool {
+		p.send(announce(bad, id("peer"), 0, nil))
+		return p.receive()["failure reason"] == nil
+	})
+	ask(good, false)
+	ask(bad, true)
+
+	write("not an info hash\n")
+	tr.signal(syscall.SIGUSR1)
+	tr.logged("list.txt:1:", 1)
+	ask(good, false)
+	ask(bad, true)
+
+	write(fmt.Sprintf("%x\n%x\n", good, bad)) // noticed without a signal
+	tr.logged("msg=reloaded", 2)
+	eventually(t, "the list is in force", func() bool {
+		p.send(announce(bad, id("peer"), 0, nil))
+		return p.receive()["failure reason"] != nil
+	})
+}
+
+// logged waits until the tracker has written a text so often.
+func (tr *tracker) logged(text string, times int) {
+	tr.t.Helper()
+	eventually(tr.t, "the log says "+text, func() bool { return strings.Count(tr.log.String(), text) >= times })
+}
+
+// eventually asks again and again until the answer is yes.
+func eventually(t *testing.T, what string, ask func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ask(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not true in %v: %s", patience, what)
+		}
+	}
 }

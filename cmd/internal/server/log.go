@@ -70,7 +70,7 @@ func sum(counters []uint64) uint64 {
 }
 
 // watchPeriod is how often trouble is looked for, and so the highest rate at which one kind of it is logged.
-const watchPeriod = 10 * time.Second
+const watchPeriod = 5 * time.Second
 
 // watch logs trouble that the loops have only counted.
 func (s *Server) watch() {
@@ -83,6 +83,7 @@ func (s *Server) watch() {
 			return
 		case <-ticker.C:
 		}
+		s.reloadChanged()
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now

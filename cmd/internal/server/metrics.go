@@ -165,6 +165,7 @@ func (p *metricsPage) messages(st *shard.Stats) {
 		p.counter(st.Rejected[why], "messages_rejected_total", "reason", label(why.String()), "code", fmt.Sprint(int(why)))
 	}
 	p.counter(st.BadOffers, "offers_unusable_total")
+	p.counter(st.ScrapesForbidden, "scrapes_forbidden_total")
 	p.counter(st.PingsIn, "pings_received_total")
 	p.counter(st.PongsIn, "pongs_received_total")
 	for k, kind := range shard.FrameNames() {
@@ -191,6 +192,7 @@ func (p *metricsPage) swarm(st *shard.Stats) {
 	p.counter(t.OffersExpired, "offers_expired_total")
 	p.counter(t.OffersPushedOut, "offers_pushed_out_total")
 	p.counter(t.PeersAgedOut, "peers_aged_out_total")
+	p.counter(t.PeersForbidden, "peers_forbidden_total")
 }
 
 // loop writes how the event loop and its ring do.

@@ -16,6 +16,7 @@ import (
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
+	"millrace/swarm"
 )
 
 // Server is a running tracker.
@@ -33,11 +34,17 @@ type Server struct {
 	fail    sync.Once
 	procs   int            // GOMAXPROCS to restore
 	metrics *metricsServer // nil: not asked for
+	rule    *swarm.Access  // which torrents are served at the start; nil: all
+	files   []*watchedFile // what Reload reads again
 }
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
 func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	set, err := prepare(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	rule, err := readAccess(cfg.AccessList)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +65,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		done:  make(chan struct{}),
 		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
 		procs: runtime.GOMAXPROCS(set.shards + 1),
+		rule:  rule,
 	}
 	if err := s.startAll(cfg, listeners); err != nil {
 		for _, l := range listeners {
@@ -67,6 +75,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	go s.join()
+	s.watchAccess(cfg.AccessList, rule)
 	go s.watch()
 	return s, nil
 }
@@ -244,6 +253,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Rin
 	r.SetPeers(rings)
 	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key, s.healthy)
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
+	sh.SetAccess(s.rule)
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
 		s.failed(err)
 		for _, c := range s.controls {

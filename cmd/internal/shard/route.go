@@ -83,6 +83,9 @@ func (s *Shard) fail(to swarm.Addr, action wsproto.Action, hash *swarm.ID, reaso
 // busyReason is the failure of a request that found the mailbox of the owner full.
 const busyReason = "tracker is overloaded, try again later"
 
+// forbiddenReason is the failure about a torrent that the access list does not allow, in the words of aquatic_ws.
+const forbiddenReason = "Info hash not allowed"
+
 // owner returns the shard that owns the torrent.
 func (s *Shard) owner(hash *swarm.ID) int {
 	if s.opt.Shards == 1 {
@@ -137,8 +140,12 @@ func (s *Shard) serveAnnounce(a *announceAsk) {
 	var res swarm.Result
 	res, s.targets = s.table.Announce(s.now, &a.Announce, s.targets[:0])
 	s.stats.Announces[res.Status]++
-	if res.Status == swarm.StatusFull {
+	switch res.Status {
+	case swarm.StatusFull:
 		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, "too many torrents")
+		return
+	case swarm.StatusForbidden:
+		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, forbiddenReason)
 		return
 	}
 	if dst := s.roomAt(a.From, wsproto.AnnounceReplySize, frameReply); dst != nil {
@@ -174,6 +181,10 @@ func (s *Shard) answer(i uint32, c *conn) {
 func (s *Shard) serveAnswer(a *answerAsk) {
 	to, status := s.table.Answer(s.now, &a.Answer)
 	s.stats.Answers[status]++
+	if status == swarm.AnswerForbidden {
+		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, forbiddenReason)
+		return
+	}
 	if s.opt.ReplyToAnswers {
 		complete, incomplete, _ := s.table.Scrape(a.Key)
 		if dst := s.roomAt(a.From, wsproto.AnnounceReplySize, frameReply); dst != nil {
@@ -197,8 +208,14 @@ type scrapeRecord struct {
 	filled []bool
 }
 
-// scrape starts the current message, a scrape, on its way.
+// scrape starts the current message, a scrape, on its way. A torrent that is not served gets a failure where it is the
+// only one asked for, and zeros among others, since a reply has to name every hash that was asked.
 func (s *Shard) scrape(i uint32, c *conn) {
+	if len(s.msg.Hashes) == 1 && !s.table.Allowed(&s.msg.Hashes[0]) {
+		s.stats.ScrapesForbidden++
+		s.fail(s.address(i), wsproto.ActionScrape, &s.msg.Hashes[0], forbiddenReason)
+		return
+	}
 	r := &s.scraped
 	r.from, r.family = s.address(i), c.family
 	r.files, r.filled = r.files[:0], r.filled[:0]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/swarm"
 )
 
 // Control is how the rest of the process speaks to a running shard: a word of requests that the loop looks at in every
@@ -14,6 +15,7 @@ import (
 type Control struct {
 	waker atomic.Pointer[ring.Waker]
 	bits  atomic.Uint32
+	rule  atomic.Pointer[swarm.Access]
 	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
 
 	mu        sync.Mutex
@@ -42,6 +44,7 @@ const (
 	bitStop uint32 = 1 << iota
 	bitAbort
 	bitPublish
+	bitAccess
 )
 
 // NewControl returns a control word for one shard.
@@ -55,6 +58,13 @@ func (c *Control) Stop() { c.request(bitStop) }
 
 // Abort asks the loop to return now, whatever is open.
 func (c *Control) Abort() { c.request(bitAbort) }
+
+// SetAccess gives the shard a rule for the torrents that it serves, in its next turn. The list is shared and must not
+// change any more.
+func (c *Control) SetAccess(rule *swarm.Access) {
+	c.rule.Store(rule)
+	c.request(bitAccess)
+}
 
 // Publish asks the loop to publish its counters and returns a channel that is closed when it has.
 func (c *Control) Publish() <-chan struct{} {
@@ -136,6 +146,9 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		}
 		if bits&bitStop != 0 {
 			s.Stop()
+		}
+		if bits&bitAccess != 0 {
+			s.SetAccess(c.rule.Load())
 		}
 		l.turn(now, clock)
 		if bits&bitPublish != 0 || now >= l.nextPub {

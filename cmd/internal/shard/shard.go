@@ -126,6 +126,10 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	return ops
 }
 
+// SetAccess changes which torrents are served. The peers of those that are not any more go with the next sweep. It is
+// called between two Steps, by the loop's thread.
+func (s *Shard) SetAccess(rule *swarm.Access) { s.table.SetAccess(rule) }
+
 // Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
 func (s *Shard) Busy() bool { return s.moreWork }
 

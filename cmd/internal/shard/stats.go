@@ -20,7 +20,7 @@ type Stats struct {
 	BytesIn, BytesOut                     uint64
 	PingsIn, PongsIn                      uint64
 	Rejected                              [wsproto.RejectFullScrape + 1]uint64
-	BadOffers                             uint64
+	BadOffers, ScrapesForbidden           uint64
 	Announces                             [swarm.StatusFull + 1]uint64 // at the owner, by outcome
 	Answers                               [swarm.AnswerNoOffer + 1]uint64
 	DroppedFull                           [frameKinds]uint64 // the receiver is over its limit of waiting bytes
@@ -121,6 +121,7 @@ func (s *Stats) Add(o *Stats) {
 		{&s.Accepted, &o.Accepted}, {&s.Refused, &o.Refused}, {&s.AcceptFailed, &o.AcceptFailed},
 		{&s.Upgraded, &o.Upgraded}, {&s.BytesIn, &o.BytesIn}, {&s.BytesOut, &o.BytesOut},
 		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
+		{&s.ScrapesForbidden, &o.ScrapesForbidden}, {&s.Swarm.PeersForbidden, &o.Swarm.PeersForbidden},
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
 		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
 		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},

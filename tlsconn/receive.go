@@ -161,31 +161,31 @@ func (c *Conn) message(content []byte) {
 		}
 		c.msg[c.nmsg] = b
 		c.nmsg++
-		if c.msg[0] != messageKeyUpdate {
+		switch {
+		case c.msg[0] != messageKeyUpdate:
 			c.fail(alertUnexpectedMessage)
+			return
+		case c.nmsg == 4 && (c.msg[1] != 0 || c.msg[2] != 0 || c.msg[3] != 1):
+			c.fail(alertDecodeError)
 			return
 		}
 	}
 	if c.nmsg == keyUpdateMsgLen {
 		c.nmsg = 0
-		c.keyUpdate(c.msg)
+		c.keyUpdate(c.msg[4])
 	}
 }
 
-// keyUpdate obeys a KeyUpdate.
-func (c *Conn) keyUpdate(msg [keyUpdateMsgLen]byte) {
-	switch {
-	case msg[1] != 0 || msg[2] != 0 || msg[3] != 1:
-		c.fail(alertDecodeError)
-		return
-	case msg[4] > 1:
+// keyUpdate obeys a KeyUpdate with the given value of request_update.
+func (c *Conn) keyUpdate(request byte) {
+	if request > 1 {
 		// RFC 8446 §4.6.3: «If an implementation receives any other value, it MUST terminate the connection with an
 		// "illegal_parameter" alert.»
 		c.fail(alertIllegalParameter)
 		return
 	}
 	c.in.update(c.suite)
-	if msg[4] == 1 && !c.sentEnd {
+	if request == 1 && !c.sentEnd {
 		// §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a KeyUpdate of its
 		// own with request_update set to "update_not_requested" prior to sending its next Application Data record.»
 		c.pend = c.changeKey(c.pend)

@@ -1,0 +1,199 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+// Reading and writing messages makes no garbage, whole or in pieces.
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		for _, size := range []int{300, 2048, 14000} {
+			r := newRig(t, version, 0, nil)
+			payload := make([]byte, size)
+			rec := make([]byte, 0, size+maxOverhead)
+			dst := make([]byte, 0, size+RecordOverhead(size))
+			n := testing.AllocsPerRun(100, func() {
+				rec = seal(&r.mem, &r.out, r.conn.suite, version, rec[:0], typeData, payload)
+				for rest := rec; len(rest) > 0; {
+					n := min(4096, len(rest))
+					r.conn.Feed(rest[:n])
+					rest = rest[n:]
+					for data, _ := r.conn.Next(); len(data) > 0; data, _ = r.conn.Next() {
+					}
+				}
+				dst, _ = r.conn.Write(dst[:0], payload)
+			})
+			if n != 0 || r.conn.Phase() != Established {
+				t.Errorf("%d bytes: %v allocations per message read and written", size, n)
+			}
+		}
+	})
+}
+
+// RecordOverhead is enough for every size, a change of keys included, and no more than it says.
+func TestRecordOverhead(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		r := newRig(t, version, 0, nil)
+		for _, n := range []int{0, 1, maxPlaintext - 1, maxPlaintext, maxPlaintext + 1, 5*maxPlaintext + 7} {
+			r.engine.rekeyAfter = 10
+			for r.conn.out.seq < 10 {
+				b, _ := r.conn.Write(nil, []byte("x"))
+				r.open(b)
+			}
+			b, err := r.conn.Write(nil, make([]byte, n))
+			if err != nil || len(b) > n+RecordOverhead(n) {
+				t.Errorf("%d bytes became %d, at most %d are promised (%v)", n, len(b), n+RecordOverhead(n), err)
+			}
+			records, data := 0, 0
+			for _, g := range r.open(b) {
+				if g.typ == typeData {
+					records++
+					data += len(g.content)
+				}
+			}
+			if data != n || records != (n+maxPlaintext-1)/maxPlaintext {
+				t.Errorf("%d bytes were sent as %d in %d records", n, data, records)
+			}
+		}
+	})
+}
+
+// A connection changes its key after a number of records, and a client of crypto/tls follows.
+func TestOurKeyChanges(t *testing.T) {
+	l := newLoop(t, testPool(t, "ecdsa", nil), echo)
+	l.engine.rekeyAfter = 3
+	client, err := tls.Dial("tcp", l.addr, clientConfig(tls.VersionTLS13))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for i := range 50 {
+		sent := bytes.Repeat([]byte{byte(i)}, 100)
+		client.Write(sent)
+		got := make([]byte, 100)
+		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	l.do(func() {
+		for _, p := range l.conns {
+			if p.conn.out.seq > 3 {
+				t.Errorf("%d records have one key", p.conn.out.seq)
+			}
+		}
+	})
+}
+
+// Buffers for partial records are bounded, grow with what has arrived, and go back when the record is complete or the
+// connection ends. A connection that gets none fails; the others go on.
+func TestBuffers(t *testing.T) {
+	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
+	var all []*rig
+	for range 8 {
+		all = append(all, newRigIn(t, e, notes, tls.VersionTLS13, 0))
+	}
+	payload := make([]byte, maxPlaintext)
+	failed := 0
+	var rest [][]byte
+	for _, r := range all {
+		b := r.record(typeData, payload)
+		if _, err := r.read(b[:6], 6); err != nil {
+			t.Fatal(err)
+		}
+		if n := cap(r.conn.held); n != bufferSizes[0] || !r.conn.Partial() {
+			t.Fatalf("6 bytes are held in %d", n)
+		}
+		_, err := r.read(b[6:10000], 1<<20)
+		if errors.Is(err, ErrNoMemory) {
+			failed++
+			b = nil
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		rest = append(rest, b)
+		if e.Buffered() > 1<<16 {
+			t.Fatalf("%d bytes are allocated, the limit is %d", e.Buffered(), 1<<16)
+		}
+	}
+	if failed != 5 {
+		t.Errorf("%d of 8 connections failed, want 5", failed)
+	}
+	for i, r := range all {
+		if rest[i] == nil {
+			r.conn.Close()
+			continue
+		}
+		if data, err := r.read(rest[i][10000:], 1<<20); err != nil || len(data) != len(payload) {
+			t.Errorf("connection %d read %d bytes, %v", i, len(data), err)
+		}
+		if r.conn.held != nil || r.conn.Partial() {
+			t.Errorf("connection %d holds a buffer at rest", i)
+		}
+	}
+	r := all[0]
+	r.read(r.record(typeData, payload)[:100], 100)
+	r.conn.Close()
+	r.conn.Close()
+	free := 0
+	for class, buffers := range e.free {
+		free += len(buffers) * bufferSizes[class]
+	}
+	if free != e.Buffered() {
+		t.Errorf("%d of %d bytes have come back", free, e.Buffered())
+	}
+}
+
+// Connections that share few places for expanded keys work like those that have one each, whatever the order in which they
+// are used, opened and closed; no more than these places are ever taken.
+func TestExpandedKeys(t *testing.T) {
+	const places = 5
+	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxExpanded = places })
+	rng := rand.New(rand.NewPCG(1, 2))
+	var all []*rig
+	for step := range 2000 {
+		switch {
+		case len(all) < 3 || len(all) < 20 && step%100 == 0:
+			version := uint16(tls.VersionTLS12 + rng.IntN(2))
+			all = append(all, newRigIn(t, e, notes, version, 0))
+		case step%157 == 0:
+			i := rng.IntN(len(all))
+			all[i].conn.Close()
+			all = append(all[:i], all[i+1:]...)
+		default:
+			r := all[rng.IntN(len(all))]
+			if step%3 == 0 {
+				b, _ := r.conn.Write(nil, []byte("to the client"))
+				if got := r.open(b); len(got) != 1 || got[0].content != "to the client" {
+					t.Fatalf("step %d: the client got %q", step, got)
+				}
+			} else if data, err := r.read(r.record(typeData, []byte("hello")), 100); string(data) != "hello" || err != nil {
+				t.Fatalf("step %d: read %q, %v", step, data, err)
+			}
+		}
+		checkPlaces(t, e, all, places)
+	}
+}
+
+func checkPlaces(t *testing.T, e *Engine, all []*rig, places int) {
+	t.Helper()
+	taken := 0
+	for _, r := range all {
+		c := r.conn
+		if c.place != 0 {
+			taken++
+			if e.expanded[c.place-1] != c {
+				t.Fatal("a connection's place is another's")
+			}
+		} else if c.in.aead != nil || c.out.aead != nil {
+			t.Fatal("a connection without a place has expanded keys")
+		}
+	}
+	if taken > places || taken+len(e.vacant) != len(e.expanded) {
+		t.Fatalf("%d places are taken, %d vacant, %d in all", taken, len(e.vacant), len(e.expanded))
+	}
+}

@@ -1,0 +1,246 @@
+package tlsconn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// However the client's handshake is cut, it succeeds, and the data that comes with its end is not lost.
+func TestHandshakeChops(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		pool := testPool(t, "ecdsa", nil)
+		for _, chop := range []int{1, 2, 3, 5, 6, 50, 1000} {
+			e, notes := testEngine(t, pool, nil)
+			c, client, wire := establish(t, e, notes, clientConfig(version), chop)
+			client.Write([]byte("hello"))
+			b := <-wire.to
+			var data []byte
+			for i := range b {
+				c.Feed(b[i : i+1])
+				d, err := c.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				data = append(data, d...)
+			}
+			if string(data) != "hello" {
+				t.Errorf("pieces of %d: read %q", chop, data)
+			}
+			info := c.Info()
+			if info.Version != version || info.Suite == 0 || info.Resumed || info.Generation != 1 {
+				t.Errorf("the handshake agreed on %+v", info)
+			}
+		}
+	})
+}
+
+// Data that arrives together with the end of the handshake, or while the helper is still at work, is read afterwards, in
+// order: the client's first message often does.
+func TestDataBehindHandshake(t *testing.T) {
+	for round := range 20 {
+		e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+		c := e.Start(7)
+		wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
+		client := tls.Client(wire, clientConfig(tls.VersionTLS13))
+		go func() {
+			client.Write([]byte("first,"))
+			client.Write([]byte("second,"))
+			client.Write([]byte(strings.Repeat("third", 1000)))
+			client.Close()
+		}()
+		c.Feed(<-wire.to) // ClientHello
+		for c.Pending() == 0 {
+			if h := <-notes; h != 7 {
+				t.Fatalf("notified of the handle %d", h)
+			}
+		}
+		wire.from <- c.Drain(make([]byte, 0, c.Pending()))
+		var late []byte
+		for b := range wire.to {
+			late = append(late, b...)
+		}
+		// In the even rounds at once, in the odd ones in pieces between which the helper may finish.
+		var data []byte
+		var err error
+		for len(late) > 0 && err == nil {
+			n := len(late)
+			if round%2 == 1 {
+				n = min(n, 100)
+			}
+			if err = c.Feed(append([]byte(nil), late[:n]...)); err == nil {
+				late = late[n:]
+				data, err = drainData(c, data)
+			}
+		}
+		for err == nil {
+			<-notes
+			data, err = drainData(c, data)
+		}
+		want := "first,second," + strings.Repeat("third", 1000)
+		if string(data) != want || err != io.EOF {
+			t.Fatalf("read %d bytes, want %d: %v", len(data), len(want), err)
+		}
+	}
+}
+
+func drainData(c *Conn, data []byte) ([]byte, error) {
+	for {
+		d, err := c.Next()
+		data = append(data, d...)
+		if err != nil || len(d) == 0 {
+			return data, err
+		}
+	}
+}
+
+// Each bad beginning fails with its own error, and the client is told where TLS has words for it.
+func TestBadHandshakes(t *testing.T) {
+	f := func(name string, change func(*tls.Config), wantClient string) {
+		t.Helper()
+		l := newLoop(t, testPool(t, "ecdsa", nil), echo)
+		config := clientConfig(tls.VersionTLS12)
+		config.MaxVersion = tls.VersionTLS13
+		change(config)
+		_, err := tls.Dial("tcp", l.addr, config)
+		if err == nil || !strings.Contains(err.Error(), wantClient) {
+			t.Errorf("%s: the client says %v, want %q", name, err, wantClient)
+		}
+	}
+	f("only h2", func(c *tls.Config) { c.NextProtos = []string{"h2"} }, "no application protocol")
+	f("TLS 1.1", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 },
+		"protocol version not supported")
+	f("CBC only", func(c *tls.Config) {
+		c.MaxVersion = tls.VersionTLS12
+		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+	}, "handshake failure")
+
+	e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+	g := func(name string, want error, feed ...[]byte) {
+		t.Helper()
+		c := e.Start(1)
+		var err error
+		for _, b := range feed {
+			if err = c.Feed(b); err != nil {
+				break
+			}
+		}
+		for want != nil && c.Phase() == Handshaking {
+			<-notes
+		}
+		if !errors.Is(c.Err(), want) {
+			t.Errorf("%s: %v, want %v", name, c.Err(), want)
+		}
+		if want != nil && c.Phase() != Failed {
+			t.Errorf("%s: the phase is %v", name, c.Phase())
+		}
+		if _, err := c.Next(); !errors.Is(err, want) {
+			t.Errorf("%s: Next: %v", name, err)
+		}
+		c.Close()
+	}
+	g("HTTP", ErrNotTLS, []byte("GET / HTTP/1.1\r\n"))
+	g("SSL 2", ErrNotTLS, []byte{0x80, 0x2e, 1, 3, 1})
+	g("nothing", nil, nil)
+	g("too much", ErrBacklog, append([]byte{22, 3, 1, 0x40, 0}, make([]byte, maxBacklog)...))
+	if e.pool.Close(); e.pool.InFlight() != 0 {
+		t.Error("handshakes are in flight after Close")
+	}
+	g("closed pool", ErrClosed, []byte{22, 3, 1, 0x40, 0})
+}
+
+// A session resumes on any shard and across a reload of the certificate; it does not when its key has been forgotten.
+func TestResumption(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		now := time.Now()
+		l, err := Load(testCert(t, "ecdsa"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates := NewCertificates(l, now)
+		pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.Certificates = certificates })
+		shards := []*loop{newLoop(t, pool, echo), newLoop(t, pool, echo)}
+		config := clientConfig(version)
+		config.ServerName = "localhost"
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		f := func(shard int, want bool, wantGeneration uint32) {
+			t.Helper()
+			client, err := tls.Dial("tcp", shards[shard].addr, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			got := make([]byte, 20000) // after the handshake both directions work, and the client has got its ticket
+			go client.Write(bytes.Repeat([]byte("x"), len(got)))
+			if _, err := io.ReadFull(client, got); err != nil {
+				t.Fatal(err)
+			}
+			if is := client.ConnectionState().DidResume; is != want {
+				t.Errorf("resumed: %v, want %v", is, want)
+			}
+			shards[shard].do(func() {
+				for _, p := range shards[shard].conns {
+					if i := p.conn.Info(); i.Generation == wantGeneration && i.Resumed == want {
+						return
+					}
+				}
+				t.Errorf("no connection of generation %d with resumed = %v", wantGeneration, want)
+			})
+		}
+		f(0, false, 1)
+		f(0, true, 1)
+		f(1, true, 1)
+		renewed, err := Load(testCert(t, "ecdsa"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := certificates.Swap(renewed); g != 2 {
+			t.Errorf("generation %d", g)
+		}
+		if is, g := certificates.Current(); is != renewed || g != 2 {
+			t.Errorf("the certificate in use is not the new one, or its generation %d not 2", g)
+		}
+		f(1, true, 2)
+		certificates.Rotate(now.Add(time.Hour)) // too early: nothing happens
+		if len(certificates.tickets) != 1 {
+			t.Errorf("%d ticket keys after an hour", len(certificates.tickets))
+		}
+		// The ticket has the key of day 0, which seals until day 1 and opens until day 8.
+		certificates.Rotate(now.Add(25 * time.Hour))
+		if len(certificates.tickets) != 2 {
+			t.Errorf("%d ticket keys after a day", len(certificates.tickets))
+		}
+		f(0, true, 2)
+		for day := 2; day < 30; day++ {
+			certificates.Rotate(now.Add(time.Duration(day) * 25 * time.Hour))
+			if n := len(certificates.tickets); n > 9 {
+				t.Fatalf("%d ticket keys", n)
+			}
+		}
+		f(0, false, 2)
+	})
+}
+
+// What crypto/tls logs in a form that is not understood ends the handshake instead of being guessed at.
+func TestKeyLog(t *testing.T) {
+	f := func(line string, ok bool) {
+		t.Helper()
+		var k keyLog
+		if _, err := k.Write([]byte(line)); (err == nil) != ok {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	f("CLIENT_RANDOM 0011 2233\n", true)
+	f("CLIENT_HANDSHAKE_TRAFFIC_SECRET 0011 2233\n", true)
+	f("CLIENT_RANDOM 0011\n", false)
+	f("SERVER_TRAFFIC_SECRET_0 0011 xyz\n", false)
+	var k keyLog
+	k.Write([]byte("SERVER_TRAFFIC_SECRET_0 00 aabb\n"))
+	if !bytes.Equal(k.server, []byte{0xaa, 0xbb}) {
+		t.Errorf("the secret is %x", k.server)
+	}
+}

@@ -1,0 +1,104 @@
+// Command guest is process 1 of the virtual machines of bench/kernels: it runs the tracker on the kernel that it finds
+// itself on, is its clients, says what happened on the console, and turns the machine off.
+//
+// Its last line is "millrace-kernel-test: PASS <kernel release>", or FAIL with the reason.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience bounds everything that must happen. Software emulation is slow; nothing passes because of it.
+const patience = 60 * time.Second
+
+func main() {
+	release := "of unknown release"
+	err := prepare()
+	if err == nil {
+		release = kernelRelease()
+		err = check()
+	}
+	if err != nil {
+		fmt.Printf("millrace-kernel-test: FAIL %s: %v\n", release, err)
+	} else {
+		fmt.Printf("millrace-kernel-test: PASS %s\n", release)
+	}
+	syscall.Sync()
+	syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// prepare makes of a kernel that has just started what programs expect: file systems, a loopback interface, and room
+// for descriptors.
+func prepare() error {
+	for _, m := range []struct{ kind, at string }{
+		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"},
+	} {
+		os.MkdirAll(m.at, 0o755)
+		if err := syscall.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && err != syscall.EBUSY {
+			return fmt.Errorf("cannot mount %s: %w", m.at, err)
+		}
+	}
+	if err := os.Chmod("/tmp", 0o1777); err != nil {
+		return err
+	}
+	const files = 8192
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+		return fmt.Errorf("cannot set the limit of open files to %d: %w", files, err)
+	}
+	return raiseLoopback()
+}
+
+func kernelRelease() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "of unknown release"
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// raiseLoopback does what "ip link set lo up" does, by the netlink message RTM_NEWLINK.
+func raiseLoopback() error {
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		return err
+	}
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW, syscall.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("cannot open a netlink socket: %w", err)
+	}
+	defer syscall.Close(fd)
+	const size = syscall.SizeofNlMsghdr + syscall.SizeofIfInfomsg
+	m := appendUint32(nil, size)
+	m = append(m, syscall.RTM_NEWLINK, 0, syscall.NLM_F_REQUEST|syscall.NLM_F_ACK, 0)
+	m = appendUint32(m, 1, 0)                // sequence number, sender
+	m = appendUint32(m, 0, uint32(lo.Index)) // address family and type: unspecified
+	m = appendUint32(m, syscall.IFF_UP, syscall.IFF_UP)
+	if err := syscall.Sendto(fd, m, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+		return fmt.Errorf("cannot raise the loopback interface: %w", err)
+	}
+	answer := make([]byte, 4096)
+	if _, _, err := syscall.Recvfrom(fd, answer, 0); err != nil {
+		return fmt.Errorf("cannot raise the loopback interface: %w", err)
+	}
+	if lo, err = net.InterfaceByName("lo"); err != nil || lo.Flags&net.FlagUp == 0 {
+		return fmt.Errorf("the loopback interface stays down: %v", err)
+	}
+	return nil
+}
+
+// ringTests runs the tests of package ring, which exercise every plan that this kernel can run.
+func ringTests() error {
+	cmd := exec.Command("/ring.test", "-test.timeout=10m", "-test.v", "-test.short")
+	cmd.Dir = "/tmp"
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("tests of package ring: %w\n%s", err, out)
+	}
+	return nil
+}

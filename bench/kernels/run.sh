@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Runs the tracker on kernels of older Debian releases, each in a virtual
+# machine of its own: 5.10 (suite bullseye) and 6.1 (suite bookworm).
+#
+# Debian's kernel starts with an initial file system of three files: the
+# tracker, the tests of package ring, and the program in guest/, which is
+# process 1. It runs the tracker in several configurations, is its clients over
+# the loopback interface (the top of guest/check.go says what they do), runs
+# the tests of package ring, prints what it saw, and ends with one line:
+# "millrace-kernel-test: PASS <release>" or FAIL with the reason.
+#
+# Needs Debian and Go; as root it installs qemu and cpio where they are missing.
+# The kernels come from the mirror that this machine's apt is configured with,
+# are checked by Debian's archive keyring, and are not installed. They stay in
+# .cache, which may be removed at any time. The processor is emulated in
+# software, which works in any container and takes some minutes.
+#
+# Arguments are the suites to test, e.g. run.sh bullseye; without any, both.
+# TIMEOUT is how many seconds one machine may take. ACCEL=kvm is faster where
+# it works; that /dev/kvm is there does not tell.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+cache=$PWD/.cache
+tracker=$PWD/../../bin/millrace
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+timeout=${TIMEOUT:-1200}
+accel=${ACCEL:-tcg,thread=multi}
+suites=("$@")
+((${#suites[@]})) || suites=(bullseye bookworm)
+
+die() {
+	echo "$1" >&2
+	exit 1
+}
+
+have() { command -v "$1" >/dev/null; }
+
+# install_programs installs what the machine lacks.
+install_programs() {
+	local packages=()
+	have qemu-system-x86_64 || packages+=(qemu-system-x86)
+	have cpio || packages+=(cpio)
+	[[ -e $keyring ]] || packages+=(debian-archive-keyring)
+	((${#packages[@]})) || return 0
+	if ! have apt-get || [[ $(id -u) != 0 ]]; then
+		die "The kernel tests need these packages: ${packages[*]}. Install them, or run this as root on Debian."
+	fi
+	echo "Installing ${packages[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+# mirror LABEL prints where this machine's apt gets the archive of that label from.
+mirror() {
+	# shellcheck disable=SC2016 # apt-get replaces the names, not the shell
+	apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
+		awk -v label="$1" '$1 == label { print $2; exit }'
+}
+
+# fetch_kernel SUITE puts the suite's kernel at .cache/SUITE/vmlinuz.
+fetch_kernel() {
+	local suite=$1 dir=$cache/$1 package
+	[[ -e $dir/vmlinuz ]] && return
+	local main security
+	main=$(mirror Debian) security=$(mirror Debian-Security)
+	[[ $main ]] || die "The kernel tests get Debian's kernels by apt, which has no Debian mirror configured."
+	echo "Fetching the kernel of $suite"
+	mkdir -p "$dir/lists/partial"
+	echo "deb [arch=amd64 signed-by=$keyring] $main $suite main" >"$dir/sources.list"
+	[[ -z $security ]] ||
+		echo "deb [arch=amd64 signed-by=$keyring] $security $suite-security main" >>"$dir/sources.list"
+	local apt=(-q -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$dir/lists"
+		-o "Dir::Cache=$dir" -o APT::Sandbox::User=root -o Acquire::Languages=none)
+	apt-get "${apt[@]}" update
+	package=$(apt-cache "${apt[@]}" depends --important linux-image-amd64:amd64 |
+		sed -n 's/.*Depends: *\(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
+	[[ $package ]] || die "The suite $suite has no package linux-image-amd64."
+	(cd "$dir" && apt-get "${apt[@]}" download "$package:amd64")
+	dpkg-deb --fsys-tarfile "$dir"/linux-image-*.deb | tar -xO --wildcards './boot/vmlinuz-*' >"$dir/vmlinuz.part"
+	mv "$dir/vmlinuz.part" "$dir/vmlinuz"
+	rm -rf "$dir"/lists "$dir"/*.deb "$dir"/*.bin
+}
+
+# build_initrd makes the file system with which the machines start. giouring needs the linker flag: see the Makefile.
+build_initrd() {
+	local root=$cache/root
+	rm -rf "$root"
+	mkdir -p "$root"
+	export CGO_ENABLED=0 GOARCH=amd64
+	go build -trimpath -o "$root/init" ./guest
+	go test -c -trimpath -ldflags=-checklinkname=0 -o "$root/ring.test" ../../ring
+	install -m 755 "$tracker" "$root/millrace"
+	(cd "$root" && find . | cpio --quiet -o -H newc) >"$cache/initrd"
+}
+
+# boot SUITE runs the machine until it turns itself off, prints its console, and tells whether it passed.
+boot() {
+	local console=$cache/$1/console
+	local begin=$SECONDS
+	echo "== $1"
+	# -no-reboot: a panic ends the machine, since panic=-1 asks for a restart.
+	timeout --kill-after=10 "$timeout" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m 1024 \
+		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel "$cache/$1/vmlinuz" \
+		-initrd "$cache/initrd" -append "console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on" \
+		</dev/null 2>&1 | sed -u 's,\r,,g' | tee "$console" || true
+	echo "== $1 took $((SECONDS - begin)) s"
+	grep -q '^millrace-kernel-test: PASS ' "$console"
+}
+
+[[ -x $tracker ]] || die "There is no $tracker: build it with make build."
+install_programs
+mkdir -p "$cache"
+build_initrd
+failed=()
+for suite in "${suites[@]}"; do
+	fetch_kernel "$suite"
+	boot "$suite" || failed+=("$suite")
+done
+((${#failed[@]} == 0)) || die "The tracker does not pass on the kernel of: ${failed[*]}"

@@ -15,8 +15,10 @@ type Request struct {
 	// Key is the Sec-WebSocket-Key: 24 bytes of base64.
 	Key []byte
 	// The values of these header fields, nil when absent. Of a field that is given on several lines the last line is
-	// kept: the one that the nearest proxy wrote. Only one Origin is accepted.
+	// kept; ForwardedClient reads all lines of XForwardedFor and Forwarded. Only one Origin is accepted.
 	Origin, XForwardedFor, Forwarded, UserAgent []byte
+
+	fields []byte // the field lines, and the empty line after them
 }
 
 // The HTTP statuses that ParseUpgrade returns.
@@ -111,6 +113,7 @@ func parseHead(head []byte) (req Request, status int) {
 	if req.Path, status = parseRequestLine(line); status != 0 {
 		return req, status
 	}
+	req.fields = rest
 	var f headFields
 	for {
 		if line, rest, _ = bytes.Cut(rest, []byte("\r\n")); len(line) == 0 {
@@ -204,9 +207,9 @@ func (f *headFields) add(req *Request, name, value []byte) bool {
 	case "origin":
 		req.Origin = value
 		return once(&f.origin)
-	case "x-forwarded-for":
+	case xForwardedFor:
 		req.XForwardedFor = value
-	case "forwarded":
+	case forwarded:
 		req.Forwarded = value
 	case "user-agent":
 		req.UserAgent = value

@@ -136,3 +136,34 @@ func BenchmarkUnmask(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkParseProxyHeader measures a header of each version; that of version 2 has a checksum.
+func BenchmarkParseProxyHeader(b *testing.B) {
+	for name, header := range map[string]string{
+		"v1": "PROXY TCP6 2001:db8:1234:5678:9abc:def0:1234:5678 2001:db8::2 56324 443\r\n",
+		"v2": withChecksum(binaryHeader(0x21, 0x21, testBlock6+"\x03\x00\x04\x00\x00\x00\x00"), 55),
+	} {
+		b.Run(name, func(b *testing.B) {
+			buf := []byte(header)
+			b.ReportAllocs()
+			for b.Loop() {
+				if n, _, _, err := ParseProxyHeader(buf); n != len(buf) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkForwardedClient measures the walk over two lines of a request, past two trusted proxies.
+func BenchmarkForwardedClient(b *testing.B) {
+	head := strings.Replace(testHead, "Host:",
+		"X-Forwarded-For: 203.0.113.9, 2001:db8::17, 10.0.0.2\r\nX-Forwarded-For: 10.0.0.1\r\nHost:", 1)
+	req, _, _ := ParseUpgrade([]byte(head), 0, testMaxHead)
+	b.ReportAllocs()
+	for b.Loop() {
+		if a, _ := req.ForwardedClient(trustedProxy); !a.Is6() {
+			b.Fatal(a)
+		}
+	}
+}

@@ -142,6 +142,20 @@ func (p privileges) drop() error {
 	return checkNoWayBack()
 }
 
+// checkReadable finds out, after drop, whether a file that the configuration names can still be read: where it cannot,
+// a reload will fail. What has been read before stays in force, so the error is a warning.
+func (p privileges) checkReadable(key, path string) error {
+	if !p.active {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("%s: the file cannot be read again: %w; its path is looked up in %s (privileges.chroot_path) now, as "+
+			"user %d and group %d", key, err, p.root, p.uid, p.gid)
+	}
+	return f.Close()
+}
+
 // checkDescriptors looks for open directories: whoever has one outside of the new root directory can leave through it
 // (chroot(2)). The tracker opens none, but whoever started it may have left one open.
 func (p privileges) checkDescriptors() error {

@@ -109,9 +109,17 @@ func dropAndReport() error {
 	if err := startThreadsOfAllKinds(); err != nil {
 		return err
 	}
-	if err := lookUpAndDrop(); err != nil {
+	p, err := lookUpPrivileges(testPrivileges("jail"))
+	if err == nil {
+		err = p.drop()
+	}
+	if err != nil {
 		return err
 	}
+	p.root = "ROOT"
+	fmt.Println("of a file inside:", p.checkReadable("key", "inside"))
+	fmt.Println("of a file of root:", p.checkReadable("key", "/secret"))
+	fmt.Println("of a file outside:", p.checkReadable("key", "/etc/passwd"))
 	if name, offset := time.Now().Zone(); name != "XYZ" || offset != 4321 {
 		fmt.Printf("the time zone is not the one of the file outside: %s, %d\n", name, offset)
 	}
@@ -171,6 +179,16 @@ func TestDropPrivileges(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bufio.NewScanner(stdout)
+	const now = "; its path is looked up in ROOT (privileges.chroot_path) now, as user 1234567 and group 1234568"
+	for _, want := range []string{
+		"of a file inside: <nil>",
+		"of a file of root: key: the file cannot be read again: open /secret: permission denied" + now,
+		"of a file outside: key: the file cannot be read again: open /etc/passwd: no such file or directory" + now,
+	} {
+		if !said.Scan() || said.Text() != want {
+			t.Errorf("got  %s\nwant %s", said.Text(), want)
+		}
+	}
 	for said.Scan() && said.Text() != "ready" {
 		t.Error(said.Text())
 	}
@@ -238,7 +256,8 @@ const zone = "TZif\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
 	"\x00\x00\x00\x01" + "\x00\x00\x00\x04" + // one type, four characters
 	"\x00\x00\x10\xe1" + "\x00" + "\x00" + "XYZ\x00"
 
-// jail returns a directory with a directory "jail", in which there is a file, and with a file and a time zone.
+// jail returns a directory with a directory "jail", which holds a file for all and one for root, and with a file
+// and a time zone.
 func jail(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -249,6 +268,9 @@ func jail(t *testing.T) string {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "jail/secret"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
@@ -381,6 +403,9 @@ func TestLookUpPrivileges(t *testing.T) {
 	}
 	if err := p.drop(); err != nil || os.Geteuid() == testUID {
 		t.Errorf("the zero value: %v, user %d", err, os.Geteuid())
+	}
+	if err := p.checkReadable("key", "/nowhere"); err != nil { // whoever reads it says so
+		t.Errorf("the zero value: %v", err)
 	}
 }
 

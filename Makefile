@@ -7,7 +7,7 @@ LINKFLAGS := -checklinkname=0
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-BUILD := go build -trimpath -ldflags='$(LINKFLAGS) -X main.version=$(VERSION)'
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.version=$(VERSION)'
 TEST := go test -ldflags=$(LINKFLAGS)
 
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.

@@ -40,9 +40,9 @@ type Network struct {
 	Address                 netip.AddrPort `toml:"address"`                    // listening address; port 0: any free port
 	OnlyIPv6                bool           `toml:"only_ipv6"`                  // an IPv6 address takes no IPv4 clients
 	TCPBacklog              int            `toml:"tcp_backlog"`                // connections waiting to be accepted
-	EnableTLS               bool           `toml:"enable_tls"`                 // refused until TLS is there
-	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // refused until TLS is there
-	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // refused until TLS is there
+	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
+	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
+	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
 	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all its frames
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame
 
@@ -80,7 +80,7 @@ type Cleaning struct {
 	MaxOfferAge                    int `toml:"max_offer_age"`                       // an offer may be answered
 	ConnectionCleaningInterval     int `toml:"connection_cleaning_interval"`        // one pass over all connections
 	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // a silent connection is closed
-	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // refused until TLS is there
+	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // of a replaced certificate
 }
 
 // Limits is the section [limits]: bounds on what clients can make the tracker remember.

@@ -93,7 +93,7 @@ func TestWrongValues(t *testing.T) {
 	f("network.websocket_max_message_size = 1_000_000_000",
 		"1:38: network.websocket_max_message_size is 1000000000, but must be from 1024 to 16777216")
 
-	f("network.enable_tls = true", "1:22: network.enable_tls is true, but this version has no TLS: "+
+	f("metrics.peer_clients = true", "1:24: metrics.peer_clients is true, but this version has no metrics by client: "+
 		"only the default, false, is accepted")
 
 	f("network.ping_interval = 180", "1:25: cleaning.max_connection_idle is 180, but must be at least 181, "+

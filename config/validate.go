@@ -77,10 +77,6 @@ type laterKey struct{ key, missing string }
 // later holds the keys that are accepted at their default and refused at any other value, since a key that is silently
 // ignored is worse than one that is not there.
 var later = []laterKey{
-	{"network.enable_tls", "TLS"},
-	{"network.tls_certificate_path", "TLS"},
-	{"network.tls_private_key_path", "TLS"},
-	{"cleaning.close_after_tls_update_grace_period", "TLS"},
 	{"privileges.drop_privileges", "dropping of privileges"},
 	{"metrics.peer_clients", "metrics by client"},
 	{"metrics.peer_id_prefixes", "metrics by peer id"},

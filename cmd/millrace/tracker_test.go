@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,7 +79,9 @@ var plans = map[string]string{
 type tracker struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	addr   string // host:port
+	scheme string       // ws or wss
+	addr   string       // host:port
+	client *http.Client // for wss
 	exited chan struct{}
 	code   int
 	log    syncBuffer
@@ -142,12 +145,12 @@ func start(t *testing.T, s settings) *tracker {
 	if err := tr.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	listening := make(chan string, 1)
+	listening := make(chan []string, 1)
 	go func() {
 		lines := bufio.NewScanner(io.TeeReader(stderr, &tr.log))
 		for lines.Scan() {
 			if m := listeningLine.FindStringSubmatch(lines.Text()); m != nil {
-				listening <- m[1]
+				listening <- m[1:]
 			}
 		}
 		tr.cmd.Wait()
@@ -162,7 +165,8 @@ func start(t *testing.T, s settings) *tracker {
 		}
 	})
 	select {
-	case tr.addr = <-listening:
+	case m := <-listening:
+		tr.scheme, tr.addr = m[0], m[1]
 	case <-tr.exited:
 		t.Fatalf("the tracker ended at once with %d:\n%s", tr.code, tr.log.String())
 	case <-time.After(patience):
@@ -171,7 +175,7 @@ func start(t *testing.T, s settings) *tracker {
 	return tr
 }
 
-var listeningLine = regexp.MustCompile(`msg=listening url=ws://(\S+)`)
+var listeningLine = regexp.MustCompile(`msg=listening url=(wss?)://(\S+)`)
 
 // signal sends a signal to the process.
 func (tr *tracker) signal(sig os.Signal) { tr.cmd.Process.Signal(sig) }
@@ -216,7 +220,8 @@ func (tr *tracker) dial() *peer {
 	tr.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, "ws://"+tr.addr+"/announce?key=1", nil)
+	o := &websocket.DialOptions{HTTPClient: tr.client}
+	c, _, err := websocket.Dial(ctx, tr.scheme+"://"+tr.addr+"/announce?key=1", o)
 	if err != nil {
 		tr.t.Fatalf("cannot connect: %v", err)
 	}

@@ -36,7 +36,11 @@ func (s *Server) LogStart() {
 	if s.metrics != nil {
 		s.log.Info("serving metrics", "url", "http://"+s.metrics.addr.String()+"/metrics")
 	}
-	s.log.Info("listening", "url", "ws://"+s.addr.String())
+	scheme := "ws://"
+	if s.tls != nil {
+		scheme = "wss://"
+	}
+	s.log.Info("listening", "url", scheme+s.addr.String())
 }
 
 // LogEnd sums up what the tracker has done.
@@ -84,6 +88,7 @@ func (s *Server) watch() {
 		case <-ticker.C:
 		}
 		s.reloadChanged()
+		s.tls.rotate()
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now

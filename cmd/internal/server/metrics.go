@@ -74,6 +74,12 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 	}
 	metrics.WriteGaugeUint64(&b, "millrace_shards", uint64(len(all)))
 	metrics.WriteGaugeUint64(&b, "millrace_locked_bytes", s.setup.plan.LockedBytes()*uint64(len(all)))
+	if s.tls != nil {
+		loaded, generation := s.tls.certificates.Current()
+		metrics.WriteGaugeUint64(&b, "millrace_tls_certificate_expiry_timestamp_seconds", uint64(loaded.NotAfter().Unix()))
+		metrics.WriteGaugeUint64(&b, "millrace_tls_certificate_generation", uint64(generation))
+		metrics.WriteGaugeUint64(&b, "millrace_tls_handshakes_in_flight", uint64(s.tls.pool.InFlight()))
+	}
 	metrics.WritePrometheus(&b, true)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	w.Write(b.Bytes())
@@ -138,6 +144,10 @@ func (p *metricsPage) connections(st *shard.Stats) {
 	p.counter(st.Accepted, "connections_accepted_total")
 	p.counter(st.Upgraded, "connections_upgraded_total")
 	p.counter(st.Refused, "connections_refused_total")
+	p.counter(st.TLSFull, "tls_handshakes_total", "result", "full")
+	p.counter(st.TLSResumed, "tls_handshakes_total", "result", "resumed")
+	p.counter(st.TLSFailed, "tls_handshakes_total", "result", "failed")
+	p.gauge(st.TLSMemory, "tls_record_buffer_bytes")
 	p.counter(st.AcceptFailed, "accept_failures_total")
 	for k, status := range shard.RefusalStatuses() {
 		name := fmt.Sprint(status)

@@ -73,13 +73,9 @@ func newSecrets() secrets {
 	}
 }
 
-// shardOptions returns the options of shard id out of n. healthy answers health checks, if there are to be any.
-func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets, healthy func() bool) shard.Options {
-	if !c.Network.EnableHTTPHealthChecks {
-		healthy = nil
-	}
+// shardOptions returns the options of shard id out of n, without those that need a running server.
+func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard.Options {
 	return shard.Options{
-		Healthy:        healthy,
 		ID:             id,
 		Shards:         n,
 		MaxConnections: connsPerShard,

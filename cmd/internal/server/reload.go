@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"millrace/config"
@@ -14,69 +15,89 @@ import (
 // This file reads again what operators change while the tracker runs: on SIGUSR1, and by itself when a file has changed.
 // A file is taken as a whole or not at all: a bad one leaves in force what was read before, and the log says why.
 
-// watchedFile is a file that is read again.
-type watchedFile struct {
-	key  string // of the configuration, for the log
-	path string
-	load func() error // reads the file and puts it in force
+// watched is one or more files that are read again together.
+type watched struct {
+	key   string // of the configuration, for the log
+	paths []string
+	load  func() error // reads the files and puts them in force
 
-	mu    sync.Mutex  // Reload and reloadChanged do not meet
-	taken fs.FileInfo // the file as it was when it was read last; nil: it was not there
-	seen  fs.FileInfo // the file at the last look
+	mu    sync.Mutex // Reload and reloadChanged do not meet
+	taken look       // the files as they were when they were read last
+	seen  look       // the files as they were last seen
 }
 
-// look returns the state of the file now, nil where it cannot be told.
-func (f *watchedFile) look() fs.FileInfo {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return nil
+// look is what can be seen of files without reading them; nil stands for one that is not there.
+type look []fs.FileInfo
+
+// look returns what the files are like now.
+func (w *watched) look() look {
+	var l look
+	for _, path := range w.paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
+		}
+		l = append(l, info)
 	}
-	return info
+	return l
 }
 
-// same reports whether two looks have seen the same version of a file.
-func same(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+// complete reports whether all files are there.
+func (l look) complete() bool { return !slices.Contains(l, nil) }
+
+// same reports whether two looks have seen the same versions of the same files.
+func (l look) same(o look) bool {
+	return slices.EqualFunc(l, o, func(a, b fs.FileInfo) bool {
+		if a == nil || b == nil {
+			return a == b
+		}
+		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	})
+}
+
+// addFiles has files read again by load, which has read them already.
+func (s *Server) addFiles(key string, load func() error, paths ...string) {
+	w := &watched{key: key, paths: paths, load: load}
+	w.taken = w.look()
+	w.seen = w.taken
+	s.files = append(s.files, w)
 }
 
 // Reload reads all files again.
 func (s *Server) Reload() {
 	if len(s.files) == 0 {
-		s.log.Info("nothing to reload: no access list is in use")
+		s.log.Info("nothing to reload: neither an access list nor a certificate is in use")
 		return
 	}
-	for _, f := range s.files {
-		f.mu.Lock()
-		s.reload(f, f.look())
-		f.mu.Unlock()
+	for _, w := range s.files {
+		w.mu.Lock()
+		s.reload(w, w.look())
+		w.mu.Unlock()
 	}
 }
 
 // reloadChanged reads the files that have changed since they were read, and have not changed since the last look: one
 // that is being written is left alone until it rests.
 func (s *Server) reloadChanged() {
-	for _, f := range s.files {
-		f.mu.Lock()
-		now := f.look()
-		if now != nil && !same(now, f.taken) && same(now, f.seen) {
-			s.reload(f, now)
+	for _, w := range s.files {
+		w.mu.Lock()
+		now := w.look()
+		if now.complete() && !now.same(w.taken) && now.same(w.seen) {
+			s.reload(w, now)
 		}
-		f.seen = now
-		f.mu.Unlock()
+		w.seen = now
+		w.mu.Unlock()
 	}
 }
 
-// reload reads one file and logs what came of it.
-func (s *Server) reload(f *watchedFile, now fs.FileInfo) {
-	f.taken = now
-	if err := f.load(); err != nil {
-		s.log.Error("not reloaded: what was read before stays in force", "key", f.key, "error", err)
+// reload reads files and logs what came of it.
+func (s *Server) reload(w *watched, now look) {
+	w.taken = now
+	if err := w.load(); err != nil {
+		s.log.Error("not reloaded: what was read before stays in force", "key", w.key, "error", err)
 		return
 	}
-	s.log.Info("reloaded", "key", f.key, "file", f.path)
+	s.log.Info("reloaded", "key", w.key, "files", w.paths)
 }
 
 // readAccess reads the access list of the configuration; nil where there is none.
@@ -110,8 +131,7 @@ func (s *Server) watchAccess(c config.AccessList, first *swarm.Access) {
 		return
 	}
 	s.log.Info("access list", "mode", c.Mode.String(), "info_hashes", first.List.Len())
-	f := &watchedFile{key: "access_list.path", path: c.Path}
-	f.load = func() error {
+	s.addFiles("access_list.path", func() error {
 		rule, err := readAccess(c)
 		if err != nil {
 			return err
@@ -121,8 +141,5 @@ func (s *Server) watchAccess(c config.AccessList, first *swarm.Access) {
 		}
 		s.log.Info("access list", "mode", c.Mode.String(), "info_hashes", rule.List.Len())
 		return nil
-	}
-	f.taken = f.look()
-	f.seen = f.taken
-	s.files = append(s.files, f)
+	}, c.Path)
 }

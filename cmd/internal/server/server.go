@@ -34,8 +34,9 @@ type Server struct {
 	fail    sync.Once
 	procs   int            // GOMAXPROCS to restore
 	metrics *metricsServer // nil: not asked for
+	tls     *tlsServer     // nil: ws only
 	rule    *swarm.Access  // which torrents are served at the start; nil: all
-	files   []*watchedFile // what Reload reads again
+	files   []*watched     // what Reload reads again
 }
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
@@ -45,6 +46,10 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	rule, err := readAccess(cfg.AccessList)
+	if err != nil {
+		return nil, err
+	}
+	secure, err := openTLS(cfg, set.shards, log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +71,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
 		procs: runtime.GOMAXPROCS(set.shards + 1),
 		rule:  rule,
+		tls:   secure,
 	}
 	if err := s.startAll(cfg, listeners); err != nil {
 		for _, l := range listeners {
@@ -76,6 +82,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	go s.join()
 	s.watchAccess(cfg.AccessList, rule)
+	s.watchCertificate(cfg)
 	go s.watch()
 	return s, nil
 }
@@ -251,7 +258,11 @@ func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key, s.healthy)
+	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key)
+	if t.cfg.Network.EnableHTTPHealthChecks {
+		o.Healthy = s.healthy
+	}
+	o.TLS = s.tls.shardOptions(t.cfg, t.control)
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
@@ -285,6 +296,7 @@ func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 // join waits for all threads and says that all is over.
 func (s *Server) join() {
 	s.threads.Wait()
+	s.tls.close()
 	if s.metrics != nil {
 		s.metrics.http.Close()
 	}

@@ -59,10 +59,11 @@ type conn struct {
 type flags uint8
 
 const (
-	flagDirty   flags = 1 << iota // is in Shard.dirty
-	flagPinged                    // was pinged and has sent nothing since
-	flagHungUp                    // the client's side has ended
-	flagAborted                   // its end is a reset
+	flagDirty       flags = 1 << iota // is in Shard.dirty
+	flagPinged                        // was pinged and has sent nothing since
+	flagHungUp                        // the client's side has ended
+	flagEstablished                   // its TLS handshake is complete
+	flagNotified                      // was sent its close_notify
 )
 
 func (f flags) has(g flags) bool { return f&g != 0 }
@@ -85,6 +86,9 @@ func (s *Shard) accepted(e *ring.Event) {
 		source:   s.source(ip),
 		family:   s.family(ip),
 		version:  version(ip),
+	}
+	if s.secure != nil {
+		s.secure.conns[i] = s.secure.engine.Start(handleOf(e.Slot))
 	}
 	s.used = max(s.used, i+1)
 	s.live++

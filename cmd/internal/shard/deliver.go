@@ -62,12 +62,25 @@ func (s *Shard) roomFor(i uint32, c *conn, n int, kind frameKind) []byte {
 		s.stats.DroppedMemory[kind]++
 		return nil
 	}
+	s.markDirty(i, c)
+	s.open = room{conn: c, at: c.outLen, kind: kind}
+	return s.sendPool.Bytes(c.out)[c.outLen:c.outLen:len(s.sendPool.Bytes(c.out))]
+}
+
+// markDirty has a connection looked at when the Step ends, because it may have something to send.
+func (s *Shard) markDirty(i uint32, c *conn) {
 	if c.flags&flagDirty == 0 {
 		c.flags |= flagDirty
 		s.dirty = append(s.dirty, i)
 	}
-	s.open = room{conn: c, at: c.outLen, kind: kind}
-	return s.sendPool.Bytes(c.out)[c.outLen:c.outLen:len(s.sendPool.Bytes(c.out))]
+}
+
+// freeOut gives up what waits for a connection.
+func (s *Shard) freeOut(c *conn) {
+	if c.out != 0 {
+		s.sendPool.Put(c.out)
+		c.out, c.outLen = 0, 0
+	}
 }
 
 // growOut makes the waiting buffer at least n bytes long.
@@ -115,19 +128,26 @@ func (s *Shard) commit(frame []byte) {
 	*r = room{}
 }
 
-// flush issues one send for each connection that has frames waiting and no send in flight.
+// flush issues one send for each connection that has something waiting and no send in flight.
 func (s *Shard) flush() {
+	late := s.dirty[:0]
 	for _, i := range s.dirty {
 		c := &s.conns[i]
 		c.flags &^= flagDirty
-		if c.flight != 0 || c.out == 0 || c.state == stateClosed || c.state == stateFree {
+		switch {
+		case c.flight != 0 || c.state == stateClosed || c.state == stateFree || c.out == 0 && !s.sealed(i):
+			continue
+		case s.secure == nil:
+			c.flight, c.flightOff, c.flightLen = c.out, 0, c.outLen
+			c.out, c.outLen = 0, 0
+		case !s.seal(i, c):
+			c.flags |= flagDirty // its turn comes again when others have given memory back
+			late = append(late, i)
 			continue
 		}
-		c.flight, c.flightOff, c.flightLen = c.out, 0, c.outLen
-		c.out, c.outLen = 0, 0
 		s.issueSend(i, c)
 	}
-	s.dirty = s.dirty[:0]
+	s.dirty = late
 }
 
 // issueSend hands what is left of the flight to the ring.
@@ -157,9 +177,8 @@ func (s *Shard) sent(e *ring.Event) {
 		s.drop(i, c, ReasonReset, false)
 		return
 	}
-	if c.out != 0 && c.flags&flagDirty == 0 {
-		c.flags |= flagDirty
-		s.dirty = append(s.dirty, i)
+	if c.out != 0 || s.sealed(i) {
+		s.markDirty(i, c)
 	}
 	s.advanceClosing(i, c)
 }

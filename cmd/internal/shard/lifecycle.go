@@ -35,13 +35,15 @@ const (
 	ReasonNoMemory                // no buffer left for it
 	ReasonStopping                // the tracker stops
 	ReasonHealthCheck             // a health check was answered
+	ReasonTLS                     // TLS failed: no handshake, or a record that is not what it should be
+	ReasonCertificate             // was on a replaced certificate for too long
 	Reasons
 )
 
 var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
-	"health_check",
+	"health_check", "tls_error", "certificate",
 }
 
 // String returns the reason's name as it stands in logs and metrics.
@@ -70,6 +72,10 @@ func (s *Shard) closeWith(i uint32, c *conn, why Reason, code wsproto.StatusCode
 
 // refuse answers a request that does not become a WebSocket.
 func (s *Shard) refuse(i uint32, c *conn, why Reason, status int) {
+	if !s.canSpeak(i) {
+		s.drop(i, c, why, true) // in the middle of its TLS handshake
+		return
+	}
 	s.stats.countRefusal(status)
 	if dst := s.roomFor(i, c, httpErrorSize, frameHTTP); dst != nil {
 		s.commit(wsproto.AppendHTTPError(dst, status))
@@ -95,7 +101,7 @@ func (s *Shard) finish(i uint32, c *conn, why Reason) {
 
 // advanceClosing moves a closing connection on when nothing waits to be sent.
 func (s *Shard) advanceClosing(i uint32, c *conn) {
-	if c.state != stateClosing || c.out != 0 || c.flight != 0 {
+	if c.state != stateClosing || c.out != 0 || c.flight != 0 || s.sealed(i) || s.sayGoodbye(i, c) {
 		return
 	}
 	if c.flags.has(flagHungUp) {
@@ -123,12 +129,10 @@ func (s *Shard) drop(i uint32, c *conn, why Reason, abort bool) {
 // until its event.
 func (s *Shard) issueClose(i uint32, c *conn, abort bool) {
 	s.freeAssembly(c)
-	if c.out != 0 {
-		s.sendPool.Put(c.out)
-		c.out, c.outLen = 0, 0
-	}
-	if abort {
-		c.flags |= flagAborted
+	s.freeOut(c)
+	if s.secure != nil {
+		s.secure.conns[i].Close()
+		s.secure.conns[i] = nil
 	}
 	s.setState(c, stateClosed)
 	s.ops = append(s.ops, ring.Op{Kind: ring.OpClose, Slot: s.slot(i), Abort: abort})
@@ -212,6 +216,8 @@ func (s *Shard) checkOpen(i uint32, c *conn) {
 	switch {
 	case c.asmSince != 0 && s.now-c.asmSince > s.opt.SendTimeout:
 		s.closeWith(i, c, ReasonSlowMessage, wsproto.StatusPolicy, "message took too long")
+	case s.outdated(i):
+		s.closeWith(i, c, ReasonCertificate, wsproto.StatusGoingAway, "certificate was replaced")
 	case silent > s.opt.IdleTimeout:
 		s.closeWith(i, c, ReasonIdle, wsproto.StatusGoingAway, "idle")
 	case silent > s.opt.PingInterval && !c.flags.has(flagPinged):

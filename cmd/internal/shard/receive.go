@@ -18,11 +18,20 @@ func (s *Shard) received(e *ring.Event) {
 	s.stats.BytesIn += uint64(len(e.Data))
 	c.lastSeen = s.now
 	c.flags &^= flagPinged
+	if s.secure != nil {
+		s.receivedTLS(e.Slot.Index, c, e.Data)
+		return
+	}
+	s.readPlain(e.Slot.Index, c, e.Data)
+}
+
+// readPlain handles bytes as the client wrote them.
+func (s *Shard) readPlain(i uint32, c *conn, data []byte) {
 	switch c.state {
 	case stateHandshake:
-		s.readHead(e.Slot.Index, c, e.Data)
+		s.readHead(i, c, data)
 	case stateOpen:
-		s.readFrames(e.Slot.Index, c, s.join(e.Slot.Index, c, e.Data))
+		s.readFrames(i, c, s.join(i, c, data))
 	}
 }
 

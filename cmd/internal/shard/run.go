@@ -8,6 +8,7 @@ import (
 
 	"millrace/ring"
 	"millrace/swarm"
+	"millrace/tlsconn"
 )
 
 // Control is how the rest of the process speaks to a running shard: a word of requests that the loop looks at in every
@@ -16,7 +17,11 @@ type Control struct {
 	waker atomic.Pointer[ring.Waker]
 	bits  atomic.Uint32
 	rule  atomic.Pointer[swarm.Access]
-	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
+	cert  atomic.Uint32 // generation of the certificate in use
+	beat  atomic.Int64  // nanoseconds on the clock of the loops at which it published last
+
+	readyMu sync.Mutex
+	ready   []tlsconn.Handle // handshakes to look at, at most a few for each in flight
 
 	mu        sync.Mutex
 	published Published
@@ -45,6 +50,8 @@ const (
 	bitAbort
 	bitPublish
 	bitAccess
+	bitCertificate
+	bitHandshakes
 )
 
 // NewControl returns a control word for one shard.
@@ -64,6 +71,29 @@ func (c *Control) Abort() { c.request(bitAbort) }
 func (c *Control) SetAccess(rule *swarm.Access) {
 	c.rule.Store(rule)
 	c.request(bitAccess)
+}
+
+// SetCertificate tells the shard, in its next turn, that handshakes use another certificate now.
+func (c *Control) SetCertificate(generation uint32) {
+	c.cert.Store(generation)
+	c.request(bitCertificate)
+}
+
+// HandshakeReady queues a TLS connection to be looked at in the next turn. It does not block.
+func (c *Control) HandshakeReady(h tlsconn.Handle) {
+	c.readyMu.Lock()
+	c.ready = append(c.ready, h)
+	c.readyMu.Unlock()
+	c.request(bitHandshakes)
+}
+
+// takeReady moves the queue to the end of all.
+func (c *Control) takeReady(all []tlsconn.Handle) []tlsconn.Handle {
+	c.readyMu.Lock()
+	defer c.readyMu.Unlock()
+	all = append(all, c.ready...)
+	c.ready = c.ready[:0]
+	return all
 }
 
 // Publish asks the loop to publish its counters and returns a channel that is closed when it has.
@@ -127,6 +157,7 @@ type loop struct {
 	pace    pacer
 	stats   LoopStats
 	nextPub time.Duration
+	ready   []tlsconn.Handle
 	events  []ring.Event
 	ops     []ring.Op
 }
@@ -144,12 +175,7 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		if bits&bitAbort != 0 {
 			return nil
 		}
-		if bits&bitStop != 0 {
-			s.Stop()
-		}
-		if bits&bitAccess != 0 {
-			s.SetAccess(c.rule.Load())
-		}
+		l.obey(bits)
 		l.turn(now, clock)
 		if bits&bitPublish != 0 || now >= l.nextPub {
 			l.publish(now, false)
@@ -160,6 +186,23 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		if err := l.wait(clock); err != nil {
 			return fmt.Errorf("shard %d: %w", s.opt.ID, err)
 		}
+	}
+}
+
+// obey does what the rest of the process has asked for.
+func (l *loop) obey(bits uint32) {
+	if bits&bitStop != 0 {
+		l.shard.Stop()
+	}
+	if bits&bitAccess != 0 {
+		l.shard.SetAccess(l.control.rule.Load())
+	}
+	if bits&bitCertificate != 0 {
+		l.shard.SetCertificate(l.control.cert.Load())
+	}
+	if bits&bitHandshakes != 0 {
+		l.ready = l.control.takeReady(l.ready[:0])
+		l.shard.HandshakesReady(l.ready)
 	}
 }
 

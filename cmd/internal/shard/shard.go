@@ -44,6 +44,8 @@ type Options struct {
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
+	TLS *TLSOptions // nil: none
+
 	Healthy func() bool // answers health checks on the listener, quickly and from any thread; nil: there are none
 
 	ScanPeriod  time.Duration // one pass over all connections, looking for deadlines
@@ -61,6 +63,7 @@ type Shard struct {
 	asmPool  *ring.Pool // partial heads, messages and frames: ordinary memory
 	in, out  []*mailbox.Box
 	bells    []mailbox.Bell
+	secure   *secure        // nil without TLS
 	backlog  [][]swarm.Addr // by shard: ends of connections for which its box had no room
 
 	ops   []ring.Op // of the Step under way
@@ -103,6 +106,7 @@ func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
 		in:       w.In,
 		out:      w.Out,
 		bells:    w.Bells,
+		secure:   newSecure(o.TLS, o.MaxConnections),
 		backlog:  make([][]swarm.Addr, o.Shards),
 		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
 	}
@@ -118,6 +122,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	for i := range events {
 		s.event(&events[i])
 	}
+	s.readyTLS()
 	s.readMail()
 	s.housekeep()
 	s.flush()

@@ -18,6 +18,7 @@ type Stats struct {
 
 	ByIP                                  [2]IPStats // IPv4, IPv6
 	BytesIn, BytesOut                     uint64
+	TLSFull, TLSResumed, TLSFailed        uint64 // handshakes
 	PingsIn, PongsIn                      uint64
 	Rejected                              [wsproto.RejectFullScrape + 1]uint64
 	BadOffers, ScrapesForbidden           uint64
@@ -33,6 +34,7 @@ type Stats struct {
 	Backlog                               int    // gauge: ends of connections not yet mailed
 	Backlogged                            uint64 // how many there ever were
 	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
+	TLSMemory                             int    // gauge: bytes of buffers for partial records; filled by Snapshot
 
 	Swarm    swarm.Counts               // gauges and counters of the table; filled by Snapshot
 	Families [len(families)]FamilyStats // gauges; filled by Snapshot
@@ -85,6 +87,9 @@ func (s *Stats) countRefusal(status int) {
 func (s *Shard) Snapshot() Stats {
 	st := s.stats
 	st.SendMemory, st.AssemblyMemory = s.sendPool.InUse(), s.asmPool.InUse()
+	if s.secure != nil {
+		st.TLSMemory = s.secure.engine.Buffered()
+	}
 	for _, box := range s.in {
 		if box != nil {
 			st.MailDepth += box.Depth()
@@ -120,6 +125,7 @@ func (s *Stats) Add(o *Stats) {
 	for _, p := range [][2]*uint64{
 		{&s.Accepted, &o.Accepted}, {&s.Refused, &o.Refused}, {&s.AcceptFailed, &o.AcceptFailed},
 		{&s.Upgraded, &o.Upgraded}, {&s.BytesIn, &o.BytesIn}, {&s.BytesOut, &o.BytesOut},
+		{&s.TLSFull, &o.TLSFull}, {&s.TLSResumed, &o.TLSResumed}, {&s.TLSFailed, &o.TLSFailed},
 		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
 		{&s.ScrapesForbidden, &o.ScrapesForbidden}, {&s.Swarm.PeersForbidden, &o.Swarm.PeersForbidden},
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
@@ -131,7 +137,7 @@ func (s *Stats) Add(o *Stats) {
 	}
 	for _, p := range [][2]*int{
 		{&s.ByIP[0].Open, &o.ByIP[0].Open}, {&s.ByIP[1].Open, &o.ByIP[1].Open}, {&s.Backlog, &o.Backlog}, {&s.SendMemory, &o.SendMemory}, {&s.AssemblyMemory, &o.AssemblyMemory},
-		{&s.MailDepth, &o.MailDepth}, {&s.Swarm.Torrents, &o.Swarm.Torrents}, {&s.Swarm.Peers, &o.Swarm.Peers},
+		{&s.MailDepth, &o.MailDepth}, {&s.TLSMemory, &o.TLSMemory}, {&s.Swarm.Torrents, &o.Swarm.Torrents}, {&s.Swarm.Peers, &o.Swarm.Peers},
 		{&s.Swarm.Seeders, &o.Swarm.Seeders}, {&s.Swarm.Quiet, &o.Swarm.Quiet},
 		{&s.Swarm.Connections, &o.Swarm.Connections}, {&s.Swarm.PendingOffers, &o.Swarm.PendingOffers},
 		{&s.Swarm.Bytes, &o.Swarm.Bytes},

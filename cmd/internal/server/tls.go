@@ -1,0 +1,108 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"millrace/cmd/internal/shard"
+	"millrace/config"
+	"millrace/tlsconn"
+)
+
+// This file opens what all shards share to speak TLS, and changes the certificate while they run.
+
+const (
+	// maxHandshakes bounds the handshakes in flight, each of which holds 20 to 60 KB and a goroutine.
+	maxHandshakes = 1024
+	// expandedKeys is how many connections of a shard keep their expanded keys at hand.
+	expandedKeys = 2048
+)
+
+// tlsServer is what shards share. A nil tlsServer is a tracker without TLS.
+type tlsServer struct {
+	certificates *tlsconn.Certificates
+	pool         *tlsconn.Pool
+}
+
+// openTLS reads the certificate; nil where TLS is off.
+func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, error) {
+	if !cfg.Network.EnableTLS {
+		return nil, nil
+	}
+	loaded, err := loadCertificate(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	certificates := tlsconn.NewCertificates(loaded, time.Now())
+	return &tlsServer{certificates, tlsconn.NewPool(tlsconn.PoolOptions{
+		Certificates: certificates,
+		Workers:      shards,
+		MaxInFlight:  maxHandshakes,
+		Timeout:      seconds(cfg.Network.HandshakeTimeout),
+	})}, nil
+}
+
+// loadCertificate reads certificate and key, and logs what will make clients refuse them.
+func loadCertificate(cfg *config.Config, log *slog.Logger) (*tlsconn.Loaded, error) {
+	if cfg.Network.TLSCertificatePath == "" || cfg.Network.TLSPrivateKeyPath == "" {
+		return nil, errors.New("network.enable_tls needs network.tls_certificate_path and network.tls_private_key_path")
+	}
+	loaded, err := tlsconn.Load(cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range loaded.Warnings(time.Now()) {
+		log.Warn(warning)
+	}
+	log.Info("certificate", "file", cfg.Network.TLSCertificatePath, "valid_until", loaded.NotAfter())
+	return loaded, nil
+}
+
+// shardOptions returns what a shard needs to speak TLS.
+func (t *tlsServer) shardOptions(cfg *config.Config, c *shard.Control) *shard.TLSOptions {
+	if t == nil {
+		return nil
+	}
+	return &shard.TLSOptions{
+		Pool:        t.pool,
+		Notify:      c.HandshakeReady,
+		MaxBuffered: cfg.IOUring.AssemblyMemory,
+		MaxExpanded: expandedKeys,
+		GracePeriod: uint32(cfg.Cleaning.CloseAfterTLSUpdateGracePeriod),
+	}
+}
+
+// watchCertificate has certificate and key read again when one of them has changed or it is asked for. They are taken
+// together or not at all.
+func (s *Server) watchCertificate(cfg *config.Config) {
+	if s.tls == nil {
+		return
+	}
+	load := func() error {
+		loaded, err := loadCertificate(cfg, s.log)
+		if err != nil {
+			return err
+		}
+		generation := s.tls.certificates.Swap(loaded)
+		for _, c := range s.controls {
+			c.SetCertificate(generation)
+		}
+		return nil
+	}
+	s.addFiles("network.tls_certificate_path", load, cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
+}
+
+// rotate changes the key of session tickets when it is time.
+func (t *tlsServer) rotate() {
+	if t != nil {
+		t.certificates.Rotate(time.Now())
+	}
+}
+
+// close ends all handshakes.
+func (t *tlsServer) close() {
+	if t != nil {
+		t.pool.Close()
+	}
+}

@@ -16,6 +16,7 @@ func TestMemlockLimit(t *testing.T) {
 		child(t, "TestMemlockLimit")
 		return
 	}
+	features := Probe()
 	runtime.LockOSThread() // capabilities are the thread's
 	const limit = 2 << 20
 	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
@@ -30,7 +31,7 @@ func TestMemlockLimit(t *testing.T) {
 		t.Fatalf("the limit is %d, unlimited %v", soft, unlimited)
 	}
 	for _, registered := range []Tri{Auto, Off} {
-		p, err := Choose(Features{}, Options{Entries: 64, Want: Want{RegisteredBuffers: registered}})
+		p, err := Choose(features, Options{Entries: 64, Want: Want{RegisteredBuffers: registered}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,7 +73,7 @@ const idleConnections = 600
 
 // use is what clients do with the tracker.
 func use(addr string) error {
-	if err := pair(addr, "few"); err != nil {
+	if err := pair(addr, "few", "v=0", large()); err != nil {
 		return err
 	}
 	idle := make([]*peer, idleConnections)
@@ -84,7 +84,7 @@ func use(addr string) error {
 		}
 		defer idle[k].leave(false)
 	}
-	if err := pair(addr, "many idle"); err != nil {
+	if err := pair(addr, "many idle", "v=0", large()); err != nil {
 		return err
 	}
 	if err := crowd(addr); err != nil {
@@ -104,11 +104,11 @@ func use(addr string) error {
 	if err := resets(addr); err != nil {
 		return err
 	}
-	return pair(addr, "last")
+	return pair(addr, "last", "v=0")
 }
 
-// pair lets two new peers meet with small and with large messages, in several torrents, so that every shard owns some.
-func pair(addr, name string) error {
+// pair lets two new peers meet in several torrents, so that every shard owns some, with each of the session descriptions.
+func pair(addr, name string, sdps ...string) error {
 	a, err := dial(addr, id20("a %s", name))
 	if err != nil {
 		return err
@@ -119,8 +119,8 @@ func pair(addr, name string) error {
 		return err
 	}
 	defer b.leave(false)
-	for k := range 3 {
-		for _, sdp := range []string{"v=0", large(k)} {
+	for k := range 4 {
+		for _, sdp := range sdps {
 			if err := meet(a, b, id20("%s %d %d", name, k, len(sdp)), sdp); err != nil {
 				return fmt.Errorf("%s, torrent %d, %d bytes: %w", name, k, len(sdp), err)
 			}
@@ -218,7 +218,7 @@ func tryMemlock(shards int, limit uint64) (verdict string, err error) {
 		tr.kill()
 		return "", fmt.Errorf("the tracker neither starts nor ends:\n%s", tr.log())
 	}
-	err = pair(tr.addr, "memlock")
+	err = pair(tr.addr, "memlock", "v=0", strings.Repeat("v=0 \r\n", 2_000))
 	if stopErr := tr.stop(); err == nil {
 		err = stopErr
 	}

@@ -94,7 +94,7 @@ func raiseLoopback() error {
 
 // ringTests runs the tests of package ring, which exercise every plan that this kernel can run.
 func ringTests() error {
-	cmd := exec.Command("/ring.test", "-test.timeout=10m", "-test.v", "-test.short")
+	cmd := exec.Command("/ring.test", "-test.timeout=10m")
 	cmd.Dir = "/tmp"
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -141,9 +141,12 @@ func (c *Conn) alerted(content []byte) {
 	switch {
 	case what == alertCloseNotify:
 		c.err = io.EOF
-	case what == alertUserCanceled || c.info.Version == tls.VersionTLS12 && level == levelWarning:
+	case c.info.Version == tls.VersionTLS12 && level == levelWarning:
+		// RFC 5246 §7.2.2: «If an alert with a level of warning is sent and received, generally the connection can
+		// continue normally.»
+	case c.info.Version == tls.VersionTLS13 && what == alertUserCanceled:
 		// RFC 8446 §6: «All the alerts listed in Section 6.2 [...] MUST be treated as error alerts when received regardless
-		// of the AlertLevel in the message.» user_canceled is followed by close_notify (§6.1), or by nothing of note.
+		// of the AlertLevel in the message.» This one is listed in 6.1: «This alert SHOULD be followed by a "close_notify".»
 	default:
 		c.phase, c.err = Failed, &AlertError{Alert: tls.AlertError(what)}
 		c.sentEnd = true // RFC 8446 §6.2: both sides «MUST NOT send or receive any additional data»

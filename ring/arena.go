@@ -44,9 +44,14 @@ func (k *sysKernel) mapArena(p Plan) error {
 }
 
 // lockError turns the errors by which the kernel says "over the limit" into the sentence about the limit.
+// With a limit of 0 mlock says EPERM (can_do_mlock); it becomes ENOMEM, since EPERM reads as a policy that forbids
+// io_uring. Kernels that do not charge the queues show it, as those from 5.12 to 6.1 do.
 func lockError(p Plan, what string, errno Errno) error {
+	if unix.Errno(errno) == unix.EPERM {
+		errno = Errno(unix.ENOMEM)
+	}
 	switch unix.Errno(errno) {
-	case unix.ENOMEM, unix.EAGAIN, unix.EPERM:
+	case unix.ENOMEM, unix.EAGAIN:
 		soft, _ := MemlockLimit()
 		return fmt.Errorf("cannot %s %d bytes of memory for a ring: the memlock limit is %d bytes for all rings together (%w); %s",
 			what, p.LockedBytes(), soft, errno, memlockRemedy)

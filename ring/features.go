@@ -87,8 +87,10 @@ func outcome(err error) Probed {
 }
 
 // probeIOUring tells why there is no io_uring at all.
-func probeIOUring() Probed {
-	err := trySetup(Use{})
+func probeIOUring() Probed { return judgeIOUring(trySetup(Use{})) }
+
+// judgeIOUring makes a sentence of the error of setting a ring up.
+func judgeIOUring(err error) Probed {
 	if err == nil {
 		return Probed{}
 	}

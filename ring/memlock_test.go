@@ -57,3 +57,20 @@ func TestMemlockLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingMayBeLocked proves that a limit of 0, which mlock answers with EPERM, is not taken for a policy that
+// forbids io_uring, and that such a policy still is.
+func TestNothingMayBeLocked(t *testing.T) {
+	f := func(err error, outcome Outcome, words string) {
+		t.Helper()
+		got := judgeIOUring(err)
+		if got.Outcome != outcome || !strings.Contains(got.Reason, words) || strings.Contains(got.Reason, "\n") {
+			t.Errorf("%v: got %+v", err, got)
+		}
+	}
+	f(nil, Available, "")
+	f(lockError(scratchPlan(Use{}), "lock", Errno(unix.EPERM)), Inconclusive, "LimitMEMLOCK=infinity")
+	f(lockError(scratchPlan(Use{}), "lock", Errno(unix.ENOMEM)), Inconclusive, "LimitMEMLOCK=infinity")
+	f(unix.EPERM, NotSupported, "cannot use io_uring: it is ")
+	f(unix.ENOSYS, NotSupported, "Linux 5.8 or later")
+}

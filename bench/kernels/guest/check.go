@@ -39,6 +39,10 @@ func config(shards, receiveBuffers int, plan string) string {
 func check() error {
 	begin := time.Now()
 	fmt.Println("the kernel is up")
+	if err := checkMemlock(); err != nil {
+		return err
+	}
+	fmt.Printf("%6.1fs  memlock checked\n", time.Since(begin).Seconds())
 	for k, r := range runs {
 		what := fmt.Sprintf("plan %s, %d shards, %d receive buffers", r.plan, r.shards, r.buffers)
 		tr, err := start(settings{config: config(r.shards, r.buffers, r.lines), memlock: unlimited})
@@ -57,10 +61,6 @@ func check() error {
 		}
 		fmt.Printf("%6.1fs  relays: %s\n", time.Since(begin).Seconds(), what)
 	}
-	if err := checkMemlock(); err != nil {
-		return err
-	}
-	fmt.Printf("%6.1fs  memlock checked\n", time.Since(begin).Seconds())
 	if err := ringTests(); err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func resets(addr string) error {
 // in one sentence and with what to do.
 func checkMemlock() error {
 	for _, shards := range []int{1, 2} {
-		for _, limit := range []uint64{64 << 10, 512 << 10, 8 << 20, unlimited} {
+		for _, limit := range []uint64{0, 64 << 10, 512 << 10, 8 << 20, unlimited} {
 			name := fmt.Sprint(limit)
 			if limit == unlimited {
 				name = "unlimited"

@@ -101,7 +101,7 @@ func (m *model) change(now uint32, a *Announce) Status {
 		m.swarms[a.Key].peers[a.Peer] = p
 		status = StatusAdded
 	case p.owner != a.From:
-		if now-p.seen < m.o.MaxPeerAge && p.source != a.Source {
+		if p.source != a.Source {
 			return StatusNotOwner
 		}
 		if ofConn >= m.o.MaxPeersPerConnection {

@@ -215,13 +215,16 @@ func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uin
 	return s, p, StatusAdded
 }
 
-// update notes that the peer at slot p has announced, if it belongs to the sender or may be taken over.
+// update notes that the peer at slot p has announced, if it belongs to the sender or to another connection
+// of the same client address, from which the sender takes it over.
 func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 	pr := t.peers.at(p)
 	owner := t.conns.at(pr.conn)
 	status := StatusUpdated
 	if owner.addr() != a.From {
-		if !t.quietAt(now, pr) && owner.source != shortSource(a.Source) {
+		// A client that has announced once may only keep its connection from then on, so the age of its
+		// last announce says nothing. A connection that is silent is closed, and its peers go (see Gone).
+		if owner.source != shortSource(a.Source) {
 			return StatusNotOwner
 		}
 		c := t.connWithRoom(a)

@@ -96,11 +96,11 @@ func TestOwnershipRules(t *testing.T) {
 		ruleStep{179, announceOf(1, 2, LeftZero, EventCompleted), Result{0, 1, StatusNotOwner}, 0},
 		ruleStep{179, announceOf(1, 2, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0},
 		ruleStep{179, announceOf(1, 11, LeftUnknown, EventStopped), Result{0, 1, StatusNotOwner}, 0})
-	f("another connection takes over a quiet peer, and then it is not quiet",
+	f("a stranger does not get a peer whose client has announced once and then only keeps its connection",
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		ruleStep{180, announceOf(1, 2, LeftMore, EventCompleted), Result{1, 0, StatusTakenOver}, 1},
-		ruleStep{180, announceOf(1, 1, LeftMore, EventUpdate), Result{1, 0, StatusNotOwner}, 1},
-		ruleStep{180, announceOf(1, 2, LeftUnknown, EventUpdate), Result{1, 0, StatusUpdated}, 1})
+		ruleStep{180, announceOf(1, 2, LeftMore, EventCompleted), Result{0, 1, StatusNotOwner}, 0},
+		ruleStep{1799, announceOf(1, 2, LeftMore, EventStopped), Result{0, 1, StatusNotOwner}, 0},
+		ruleStep{1799, announceOf(1, 1, LeftUnknown, EventCompleted), Result{1, 0, StatusUpdated}, 1})
 	f("another connection of the same client takes over",
 		ruleStep{0, announceOf(1, 1, LeftZero, EventUpdate), Result{1, 0, StatusAdded}, 0},
 		ruleStep{1, announceOf(1, 11, LeftUnknown, EventUpdate), Result{1, 0, StatusTakenOver}, 0},
@@ -119,9 +119,11 @@ func TestLimitRules(t *testing.T) {
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
 		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
 		ruleStep{0, announceOf(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
-		ruleStep{900, announceOf(2, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
-		ruleStep{900, announceOf(1, 1, LeftMore, EventStopped), Result{0, 1, StatusRemoved}, 0},
-		ruleStep{900, announceOf(2, 1, LeftZero, EventUpdate), Result{1, 0, StatusTakenOver}, 0})
+		ruleStep{0, announceOf(2, 12, LeftMore, EventUpdate), Result{0, 2, StatusTakenOver}, 0},
+		ruleStep{0, announceOf(3, 2, LeftMore, EventUpdate), Result{0, 3, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 2, LeftZero, EventUpdate), Result{0, 3, StatusFull}, 0},
+		ruleStep{0, announceOf(3, 2, LeftMore, EventStopped), Result{0, 2, StatusRemoved}, 0},
+		ruleStep{0, announceOf(2, 2, LeftZero, EventUpdate), Result{1, 1, StatusTakenOver}, 0})
 	f("a full table takes none in but lets one take over", func(o *Options) { o.MaxPeers = 1 },
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
 		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusFull}, 0},

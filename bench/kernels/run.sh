@@ -4,10 +4,11 @@
 #
 # Debian's kernel starts with an initial file system of three files: the
 # tracker, the tests of package ring, and the program in guest/, which is
-# process 1. It runs the tracker in several configurations, is its clients over
-# the loopback interface (the top of guest/check.go says what they do), runs
-# the tests of package ring, prints what it saw, and ends with one line:
-# "millrace-kernel-test: PASS <release>" or FAIL with the reason.
+# process 1. It runs the tracker as an ordinary user with several limits of
+# locked memory and in several configurations, is its clients over the loopback
+# interface (guest/check.go says what they do), runs the tests of package ring,
+# prints what it saw, and ends with one line: "millrace-kernel-test: PASS
+# <release>" or FAIL with the reason.
 #
 # Needs Debian and Go; as root it installs qemu and cpio where they are missing.
 # The kernels come from the mirror that this machine's apt is configured with,

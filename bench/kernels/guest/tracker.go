@@ -92,9 +92,12 @@ func (tr *tracker) stop() error {
 		}
 		return nil
 	case <-time.After(patience):
-		tr.cmd.Process.Signal(syscall.SIGQUIT) // makes it write where its threads are
-		time.Sleep(5 * time.Second)
-		tr.kill()
+		tr.cmd.Process.Signal(syscall.SIGQUIT) // ends it, after it has written where its threads are
+		select {
+		case <-tr.exited:
+		case <-time.After(patience):
+			tr.kill()
+		}
 		return fmt.Errorf("the tracker does not end after SIGTERM:\n%s", tr.log())
 	}
 }

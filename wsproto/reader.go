@@ -40,6 +40,9 @@ type Reader struct {
 	op    ws.OpCode // Text or Binary while a fragmented message is open, else 0
 }
 
+// Fragmented reports whether a message is open of which some fragments have come and the last has not.
+func (r *Reader) Fragmented() bool { return r.op != 0 }
+
 var (
 	errReserved      = &CloseError{StatusProtocolError, "frame with a reserved opcode"}
 	errControlSize   = &CloseError{StatusProtocolError, "control frame over 125 bytes"}

@@ -62,17 +62,21 @@ func (b *Box) MaxRecord() int { return len(b.buf)/2 - headerSize }
 
 // Reserve returns n bytes in which the writer composes its next record, or nil if there is no room for them now. The
 // bytes belong to the writer until Commit; a further Reserve without Commit gives up the earlier one.
-func (b *Box) Reserve(n int) []byte {
+func (b *Box) Reserve(n int) []byte { return b.ReserveKeeping(n, 0) }
+
+// ReserveKeeping is Reserve for a record that must leave the last keep bytes of the box to others.
+func (b *Box) ReserveKeeping(n, keep int) []byte {
 	need := uint64(headerSize + pad(n))
 	size := uint64(len(b.buf))
+	most := size - min(uint64(keep), size)
 	at := b.write & b.mask
 	skip := uint64(0)
 	if at+need > size {
 		skip = size - at
 	}
-	if b.write+skip+need-b.room > size {
+	if b.write+skip+need-b.room > most {
 		b.room = b.head.Load()
-		if b.write+skip+need-b.room > size {
+		if b.write+skip+need-b.room > most {
 			return nil
 		}
 	}
@@ -134,6 +138,9 @@ func (b *Box) Release() {
 
 // Empty tells the reader whether Next would return nil now.
 func (b *Box) Empty() bool { return b.read == b.tail.Load() }
+
+// Size returns the capacity in bytes.
+func (b *Box) Size() int { return len(b.buf) }
 
 // Depth returns how many bytes of the box are in use. Any thread may ask; the answer is a moment's.
 func (b *Box) Depth() int {

@@ -113,4 +113,6 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 		"frames were dropped because io_uring.send_memory is used up")
 	f(sum(now.DroppedMail[:])-sum(before.DroppedMail[:]), slog.LevelWarn,
 		"frames were dropped because a mailbox between two shards was full (io_uring.mailbox_size)")
+	f(sum(now.Overloaded[:])-sum(before.Overloaded[:]), slog.LevelWarn,
+		"requests failed because a mailbox between two shards was full (io_uring.mailbox_size)")
 }

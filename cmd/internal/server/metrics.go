@@ -174,6 +174,9 @@ func (p *metricsPage) messages(st *shard.Stats) {
 	for why := wsproto.Reject(1); int(why) < len(st.Rejected); why++ {
 		p.counter(st.Rejected[why], "messages_rejected_total", "reason", label(why.String()), "code", fmt.Sprint(int(why)))
 	}
+	p.counter(st.Overloaded[wsproto.ActionAnnounce], "requests_overloaded_total", "type", "announce")
+	p.counter(st.Overloaded[wsproto.ActionAnswer], "requests_overloaded_total", "type", "answer")
+	p.counter(st.Overloaded[wsproto.ActionScrape], "requests_overloaded_total", "type", "scrape")
 	p.counter(st.BadOffers, "offers_unusable_total")
 	p.counter(st.ScrapesForbidden, "scrapes_forbidden_total")
 	p.counter(st.PingsIn, "pings_received_total")

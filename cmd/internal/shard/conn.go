@@ -47,6 +47,7 @@ type conn struct {
 	reader wsproto.Reader
 	port   uint16
 	bad    uint16 // unusable messages in a row
+	asks   uint16 // requests mailed to other shards whose replies are still to come
 	state  state
 	reason Reason
 	family uint8 // of the swarms it takes part in: 4, 6, or 0 when they are shared

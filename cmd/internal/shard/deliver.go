@@ -38,27 +38,83 @@ type room struct {
 	kind frameKind
 }
 
+// How memory for sending is shared out. Frames that can be missed leave a part of the pool to those that cannot. A
+// client that takes what it is sent may have a burst of replies waiting, since it may well have sent a thousand requests
+// at once; one whose last send has not moved for a moment may not.
+const (
+	burstFactor    = 16 // times MaxPending: replies that may wait for a client that reads
+	stuckFactor    = 2  // times MaxPending: replies that may wait for one that does not
+	stuckAfter     = 2  // seconds without progress of a send after which a client counts as not reading
+	scarcePatience = 3  // seconds that slow sends and messages are given where memory runs short
+)
+
+// scarce reports whether a pool is nearly used up.
+func scarce(p *ring.Pool) bool { return p.InUse() > p.Size()/4*3 }
+
+// sendPatience is how long a send may go without progress. Where memory runs short it ends with those who hold it
+// longest.
+func (s *Shard) sendPatience() uint32 {
+	if scarce(s.sendPool) {
+		return min(scarcePatience, s.opt.SendTimeout)
+	}
+	return s.opt.SendTimeout
+}
+
+// verdict says whether a frame may be queued for a connection.
+type verdict uint8
+
+const (
+	admitted  verdict = iota
+	overLimit         // too much waits for the connection
+	overDue           // the same, and it does not read: it is to be closed
+	noMemory          // what is left is kept for frames that matter more
+)
+
+// admit decides whether n more bytes may wait for a connection.
+func (s *Shard) admit(c *conn, n int, kind frameKind) verdict {
+	waiting := int(c.outLen)
+	if kind.droppable() {
+		switch {
+		case waiting > 0 && waiting+n > s.opt.MaxPending:
+			return overLimit
+		case scarce(s.sendPool):
+			return noMemory
+		}
+		return admitted
+	}
+	stuck := c.flight != 0 && s.now-c.sendTime >= stuckAfter
+	switch {
+	case waiting <= stuckFactor*s.opt.MaxPending:
+		return admitted
+	case stuck:
+		return overDue
+	case waiting+n > burstFactor*s.opt.MaxPending || scarce(s.sendPool):
+		return overLimit
+	}
+	return admitted
+}
+
 // roomFor returns an empty slice with a capacity of at least n bytes in which the next frame for the connection is
-// composed, or nil if it has no room; that has been counted then. Commit must follow before anything else is sent.
+// composed, or nil if it may not have one; that has been counted then, and a connection that asks without reading has
+// been closed. Commit must follow before anything else is sent.
 func (s *Shard) roomFor(i uint32, c *conn, n int, kind frameKind) []byte {
 	if c.state != stateOpen && c.state != stateHandshake {
 		s.stats.DroppedGone[kind]++
 		return nil
 	}
-	waiting := int(c.outLen)
-	if waiting > 0 && waiting+n > s.opt.MaxPending {
-		if kind.droppable() {
-			s.stats.DroppedFull[kind]++
-			return nil
-		}
-		if waiting > 2*s.opt.MaxPending {
-			// It asks without reading the replies.
-			s.stats.DroppedFull[kind]++
-			s.drop(i, c, ReasonSlowConsumer, true)
-			return nil
-		}
+	switch s.admit(c, n, kind) {
+	case overLimit:
+		s.stats.DroppedFull[kind]++
+		return nil
+	case overDue:
+		s.stats.DroppedFull[kind]++
+		s.drop(i, c, ReasonSlowConsumer, true)
+		return nil
+	case noMemory:
+		s.stats.DroppedMemory[kind]++
+		return nil
 	}
-	if !s.growOut(c, waiting+n) {
+	if !s.growOut(c, int(c.outLen)+n) {
 		s.stats.DroppedMemory[kind]++
 		return nil
 	}

@@ -156,8 +156,13 @@ func (s *Shard) hungUp(e *ring.Event) {
 		return
 	}
 	switch c.state {
-	case stateHandshake, stateOpen:
-		// A client may have shut only its sending side: what is queued for it still leaves.
+	case stateOpen:
+		if c.asks > 0 { // it may have shut only its sending side: the replies that are under way still reach it
+			c.deadline = s.now + s.opt.CloseTimeout
+			return
+		}
+		s.finish(i, c, ReasonEOF)
+	case stateHandshake:
 		s.finish(i, c, ReasonEOF)
 	case stateDraining:
 		s.issueClose(i, c, false)
@@ -192,7 +197,7 @@ func (s *Shard) scanConns(n int) {
 
 // checkDeadlines ends a connection that has used up its time, and pings a silent one.
 func (s *Shard) checkDeadlines(i uint32, c *conn) {
-	if c.flight != 0 && c.state != stateClosed && s.now-c.sendTime > s.opt.SendTimeout {
+	if c.flight != 0 && c.state != stateClosed && s.now-c.sendTime > s.sendPatience() {
 		s.drop(i, c, ReasonSlowConsumer, true)
 		return
 	}
@@ -214,7 +219,11 @@ func (s *Shard) checkDeadlines(i uint32, c *conn) {
 func (s *Shard) checkOpen(i uint32, c *conn) {
 	silent := s.now - c.lastSeen
 	switch {
-	case c.asmSince != 0 && s.now-c.asmSince > s.opt.SendTimeout:
+	case c.flags.has(flagHungUp):
+		if s.now > c.deadline {
+			s.finish(i, c, ReasonEOF)
+		}
+	case c.asmSince != 0 && s.now-c.asmSince > s.messagePatience():
 		s.closeWith(i, c, ReasonSlowMessage, wsproto.StatusPolicy, "message took too long")
 	case s.outdated(i):
 		s.closeWith(i, c, ReasonCertificate, wsproto.StatusGoingAway, "certificate was replaced")

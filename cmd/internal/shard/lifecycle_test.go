@@ -239,11 +239,16 @@ func TestRequestsWithoutReading(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	c := w.dial(0, "192.0.2.1")
 	w.stuck = true
-	for range 1000 {
-		c.text(announce(id("hash"), id("peer"), 0, nil))
-		w.run()
+	for range 100 {
+		for range 40 {
+			c.text(announce(id("hash"), id("peer"), 0, nil))
+		}
+		w.advance(100 * time.Millisecond)
 		if c.gone {
 			break
+		}
+		if used := w.shards[0].sendPool.InUse(); used > 1<<20 {
+			t.Fatalf("one client holds %d bytes", used)
 		}
 	}
 	if !c.gone || w.shards[0].stats.Closed[ReasonSlowConsumer] != 1 {
@@ -280,7 +285,7 @@ func TestGoneIsNotLost(t *testing.T) {
 		t.Fatal("the mailbox was not full")
 	}
 	w.shards[1].readMail() // now there is room
-	if s.reserve(1, 1) != nil {
+	if s.reserve(1, 1, true) != nil {
 		t.Error("mail may overtake the ends of connections that wait")
 	}
 	for i := range w.ops {
@@ -379,5 +384,97 @@ func TestPacedScan(t *testing.T) {
 		f(100, 4096, step)
 		f(5000, 4096, step)
 		f(300_000, 4096, step)
+	}
+}
+
+// A client that sends a thousand requests at once and reads gets a thousand replies, with one shard and with several.
+func TestBurstOfRequests(t *testing.T) {
+	for _, shards := range []int{1, 2} {
+		w := newWorld(t, shards, func(o *Options) { o.Swarm.MaxPeersPerConnection = 2000 })
+		c := w.dial(0, "192.0.2.1")
+		for k := range 1000 {
+			c.text(announce(id("torrent %d", k), id("peer"), 0, nil))
+		}
+		w.run()
+		if n := len(c.messages()); n != 1000 {
+			t.Errorf("%d shards: %d replies to 1000 requests", shards, n)
+		}
+	}
+}
+
+// A client that ends its side right after its requests still gets the replies, also those that other shards make.
+func TestHalfClose(t *testing.T) {
+	for _, shards := range []int{1, 2, 5} {
+		w := newWorld(t, shards, nil)
+		c := w.dial(0, "192.0.2.1")
+		for k := range 20 {
+			c.text(announce(id("torrent %d", k), id("peer"), 0, nil))
+		}
+		c.text(map[string]any{"action": "scrape", "info_hash": []string{id("torrent 1"), id("torrent 2"), id("torrent 3")}})
+		c.hangUp(0)
+		w.run()
+		if n := len(c.messages()); n != 21 {
+			t.Errorf("%d shards: %d replies to 21 requests", shards, n)
+		}
+		w.checkEmpty()
+	}
+}
+
+// Many clients that send the beginnings of large messages, and many that do not read, keep nobody from being served for
+// longer than a moment: those who hold memory longest lose it first.
+func TestMemoryUnderPressure(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	victim := w.dial(0, "192.0.2.9")
+	for range 60 {
+		w.dial(0, "192.0.2.1").send(clientFrame(0x81, strings.Repeat("x", 60_000))[:30_000])
+	}
+	w.run()
+	if !scarce(w.shards[0].asmPool) {
+		t.Fatal("memory for partial messages is not scarce")
+	}
+	w.advance((scarcePatience + 4) * time.Second)
+	f := clientFrame(0x81, `{"action":"scrape","info_hash":"`+id("hash")+`"}`)
+	victim.send(f[:20])
+	w.run()
+	victim.send(f[20:])
+	w.run()
+	if n := len(victim.messages()); n != 1 {
+		t.Errorf("the victim got %d replies", n)
+	}
+}
+
+// Requests and offers leave room in a full mailbox for replies: a flood from one client does not cost others theirs.
+func TestFloodedMailbox(t *testing.T) {
+	w := newWorld(t, 2, nil)
+	s := w.shards[0]
+	for s.reserve(1, 5000, false) != nil {
+		rec := s.reserve(1, 5000, false)
+		clear(rec)
+		rec[0] = byte(mailGone) // of a connection that never was
+		s.out[1].Commit(5000)
+	}
+	if s.reserve(1, 5000, true) == nil {
+		t.Error("no room for a reply")
+	}
+	c := w.dial(0, "192.0.2.1")
+	for k := range 20 {
+		c.text(announce(id("torrent %d", k), id("peer"), 1, nil))
+	}
+	w.ops = s.Step(w.now, w.events[0], w.ops[:0]) // before the other shard reads
+	w.events[0] = nil
+	for i := range w.ops {
+		w.do(0, &w.ops[i])
+	}
+	w.run()
+	replies, failures := 0, 0
+	for _, m := range c.messages() {
+		if m["failure reason"] == nil {
+			replies++
+		} else {
+			failures++
+		}
+	}
+	if replies+failures != 20 || uint64(failures) != s.stats.Overloaded[1] {
+		t.Errorf("%d replies, %d failures, %d counted", replies, failures, s.stats.Overloaded[1])
 	}
 }

@@ -42,12 +42,17 @@ const (
 var le = binary.LittleEndian
 
 // reserve returns room for a record to shard k, or nil if its box has none. While the end of a connection could not be
-// mailed to k nothing else is, so that records stay in order.
-func (s *Shard) reserve(k, n int) []byte {
-	if len(s.backlog[k]) > 0 {
+// mailed to k nothing else is, so that records stay in order. Requests and what is relayed leave a quarter of the box to
+// replies and to the ends of connections: a client that floods the tracker costs others their offers before it costs
+// them their replies.
+func (s *Shard) reserve(k, n int, urgent bool) []byte {
+	switch {
+	case len(s.backlog[k]) > 0:
 		return nil
+	case urgent:
+		return s.out[k].Reserve(n)
 	}
-	return s.out[k].Reserve(n)
+	return s.out[k].ReserveKeeping(n, s.out[k].Size()/4)
 }
 
 // mailAnnounce sends an announce to the owner of its torrent. It reports whether there was room.
@@ -57,7 +62,7 @@ func (s *Shard) mailAnnounce(k int, a *announceAsk) bool {
 	for i := range offers {
 		size += offerHead + len(offers[i].SDP)
 	}
-	rec := s.reserve(k, size)
+	rec := s.reserve(k, size, false)
 	if rec == nil {
 		return false
 	}
@@ -97,7 +102,7 @@ func (s *Shard) readAnnounce(from int, rec []byte) {
 
 // mailAnswer sends an answer to the owner of its torrent. It reports whether there was room.
 func (s *Shard) mailAnswer(k int, a *answerAsk) bool {
-	rec := s.reserve(k, answerHead+len(a.sdp))
+	rec := s.reserve(k, answerHead+len(a.sdp), false)
 	if rec == nil {
 		return false
 	}
@@ -125,7 +130,7 @@ func (s *Shard) readAnswer(from int, rec []byte) {
 
 // mailScrape sends a scrape to the next shard. It reports whether there was room.
 func (s *Shard) mailScrape(k int, r *scrapeRecord) bool {
-	rec := s.reserve(k, scrapeHead+len(r.files)*scrapeFileSize)
+	rec := s.reserve(k, scrapeHead+len(r.files)*scrapeFileSize, k == int(r.from.Shard))
 	if rec == nil {
 		return false
 	}
@@ -159,6 +164,9 @@ func (s *Shard) readScrape(rec []byte) {
 		r.filled = append(r.filled, n[12] != 0)
 	}
 	s.serveScrape(r)
+	if int(r.from.Shard) == s.opt.ID {
+		s.replied(r.from)
+	}
 }
 
 func boolByte(b bool) byte {
@@ -170,7 +178,7 @@ func boolByte(b bool) byte {
 
 // roomInMail is roomFor for a connection of another shard: the frame is composed inside the record that carries it.
 func (s *Shard) roomInMail(to swarm.Addr, n int, kind frameKind) []byte {
-	rec := s.reserve(int(to.Shard), deliverHead+n)
+	rec := s.reserve(int(to.Shard), deliverHead+n, !kind.droppable())
 	if rec == nil {
 		s.stats.DroppedMail[kind]++
 		return nil
@@ -200,6 +208,28 @@ func (s *Shard) readDeliver(rec []byte) {
 	to := swarm.Addr{Index: le.Uint32(rec[2:]), Gen: le.Uint32(rec[6:]), Shard: uint16(s.opt.ID)}
 	if dst := s.roomAt(to, len(frame), kind); dst != nil {
 		s.commit(append(dst, frame...))
+	}
+	if !kind.droppable() {
+		s.replied(to)
+	}
+}
+
+// asked remembers that a reply to the connection will come by mail.
+func (c *conn) asked() {
+	if c.asks < 1<<16-1 {
+		c.asks++
+	}
+}
+
+// replied ends a connection that has ended its own side and was only waiting for this reply.
+func (s *Shard) replied(to swarm.Addr) {
+	c := &s.conns[to.Index]
+	if c.gen != to.Gen || c.asks == 0 {
+		return
+	}
+	c.asks--
+	if c.asks == 0 && c.state == stateOpen && c.flags.has(flagHungUp) {
+		s.finish(to.Index, c, ReasonEOF)
 	}
 }
 
@@ -277,7 +307,7 @@ func (s *Shard) sendGone(addr swarm.Addr, owners uint64) {
 		}
 		if k == s.opt.ID {
 			s.table.Gone(addr)
-		} else if rec := s.reserve(k, goneSize); rec != nil {
+		} else if rec := s.reserve(k, goneSize, true); rec != nil {
 			s.putGone(k, rec, addr)
 		} else {
 			s.backlog[k] = append(s.backlog[k], addr)
@@ -296,8 +326,8 @@ func (s *Shard) putGone(k int, rec []byte, addr swarm.Addr) {
 }
 
 // flushBacklog mails the ends of connections that found a box full, oldest first. They may not be lost, or their peers
-// would stay for ever; the backlog is bounded because a connection ends once, and because shard k hears of no new
-// connection before it has heard of these.
+// would stay for ever. The backlog is bounded by the connections: one is told of only to shards that have mail from it,
+// and shard k gets mail from no other one before it has heard of these. Every Step tries again, a tick at the latest.
 func (s *Shard) flushBacklog() {
 	if s.stats.Backlog == 0 {
 		return
@@ -318,5 +348,4 @@ func (s *Shard) flushBacklog() {
 			s.backlog[k] = nil
 		}
 	}
-	s.moreWork = s.moreWork || s.stats.Backlog > 0
 }

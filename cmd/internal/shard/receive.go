@@ -66,7 +66,7 @@ func (s *Shard) keep(i uint32, c *conn, buf []byte, need int) {
 		return
 	}
 	if c.asm == 0 {
-		c.asm = s.asmPool.Get(max(minAssembly, len(buf), min(need, 4*len(buf))))
+		c.asm = s.asmPool.Get(max(minAssembly, len(buf), min(need, s.trust()*len(buf))))
 		if c.asm == 0 {
 			s.outOfAssembly(i, c)
 			return
@@ -77,6 +77,23 @@ func (s *Shard) keep(i uint32, c *conn, buf []byte, need int) {
 	if c.asmSince == 0 {
 		c.asmSince = s.now
 	}
+}
+
+// trust is how many times what a client has sent it may be given for a message whose header promises more. It saves
+// copies while there is memory enough.
+func (s *Shard) trust() int {
+	if s.asmPool.InUse() > s.asmPool.Size()/2 {
+		return 1
+	}
+	return 4
+}
+
+// messagePatience is how long a message may take. Where memory runs short it ends with those who hold it longest.
+func (s *Shard) messagePatience() uint32 {
+	if scarce(s.asmPool) {
+		return min(scarcePatience, s.opt.SendTimeout)
+	}
+	return s.opt.SendTimeout
 }
 
 // freeAssembly gives the assembly buffer back.
@@ -162,7 +179,7 @@ func (s *Shard) readFrames(i uint32, c *conn, buf []byte) {
 			break
 		}
 		s.frame(i, c, kind, payload)
-		if kind == wsproto.Text || kind == wsproto.Binary {
+		if !c.reader.Fragmented() {
 			c.asmSince = 0 // the next message's time begins with its own bytes
 		}
 	}

@@ -110,10 +110,15 @@ func (s *Shard) announce(i uint32, c *conn) {
 		Event:  eventOf[m.Event],
 	}}
 	k := s.owner(&m.InfoHash)
-	c.owners |= 1 << (k % 64)
-	if k == s.opt.ID {
+	switch {
+	case k == s.opt.ID:
+		c.owners |= 1 << (k % 64)
 		s.serveAnnounce(&ask)
-	} else if !s.mailAnnounce(k, &ask) {
+	case s.mailAnnounce(k, &ask):
+		c.owners |= 1 << (k % 64)
+		c.asked()
+	default:
+		s.stats.Overloaded[wsproto.ActionAnnounce]++
 		s.fail(ask.From, wsproto.ActionAnnounce, &m.InfoHash, busyReason)
 	}
 }
@@ -170,10 +175,13 @@ func (s *Shard) answer(i uint32, c *conn) {
 		Offer: m.OfferID,
 	}}
 	k := s.owner(&m.InfoHash)
-	if k == s.opt.ID {
+	switch {
+	case k == s.opt.ID:
 		s.serveAnswer(&ask)
-	} else if !s.mailAnswer(k, &ask) {
-		s.stats.DroppedMail[frameAnswer]++
+	case !s.mailAnswer(k, &ask):
+		s.stats.Overloaded[wsproto.ActionAnswer]++
+	case s.opt.ReplyToAnswers:
+		c.asked()
 	}
 }
 
@@ -224,10 +232,14 @@ func (s *Shard) scrape(i uint32, c *conn) {
 		r.filled = append(r.filled, false)
 	}
 	s.serveScrape(r)
+	if s.scrapeMailed {
+		c.asked()
+	}
 }
 
 // serveScrape fills in the torrents that this shard owns and sends the record where it has to go next.
 func (s *Shard) serveScrape(r *scrapeRecord) {
+	s.scrapeMailed = false
 	next := int(r.from.Shard)
 	for k := range r.files {
 		if r.filled[k] {
@@ -245,7 +257,8 @@ func (s *Shard) serveScrape(r *scrapeRecord) {
 		if dst := s.roomAt(r.from, wsproto.ScrapeReplySize(len(r.files)), frameScrape); dst != nil {
 			s.commit(wsproto.AppendScrapeReply(dst, r.files))
 		}
-	} else if !s.mailScrape(next, r) {
+	} else if s.scrapeMailed = s.mailScrape(next, r); !s.scrapeMailed {
+		s.stats.Overloaded[wsproto.ActionScrape]++
 		s.fail(r.from, wsproto.ActionScrape, nil, busyReason)
 	}
 }

@@ -77,6 +77,8 @@ type Shard struct {
 	offers   []wsproto.Offer
 	scraped  scrapeRecord
 
+	scrapeMailed bool // serveScrape has sent the record on
+
 	started  bool
 	nanos    int64  // the Step's time
 	now      uint32 // the same in seconds, starting above zero so that zero means never
@@ -119,6 +121,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.ops = ops
 	s.setTime(now)
 	s.moreWork = false
+	s.flushBacklog()
 	for i := range events {
 		s.event(&events[i])
 	}
@@ -181,7 +184,6 @@ const (
 
 // housekeep gives each slow task a slice of work in proportion to the time that has passed.
 func (s *Shard) housekeep() {
-	s.flushBacklog()
 	n, more := s.scan.due(s.nanos, int(s.used), s.opt.ScanPeriod, maxScanPerStep)
 	s.scanConns(n)
 	s.moreWork = s.moreWork || more

@@ -22,15 +22,16 @@ import (
 
 // sim is one run.
 type sim struct {
-	t       *testing.T
-	seed    uint64
-	rng     *rand.Rand
-	k       *ringtest.Kernel
-	loops   []*simLoop
-	clients []*simClient
-	offers  map[string]*simOffer // by offer id: each is made once in a run
-	tight   bool                 // memory and mailboxes so small that replies are lost
-	slow    bool                 // shards do not get their turns evenly, so that mail piles up
+	t                 *testing.T
+	seed              uint64
+	rng               *rand.Rand
+	k                 *ringtest.Kernel
+	loops             []*simLoop
+	clients           []*simClient
+	offers            map[string]*simOffer // by offer id: each is made once in a run
+	tight             bool                 // memory and mailboxes so small that replies are lost
+	frozen, frozenFor int                  // a shard that gets no turn, and for how many
+	slow              int                  // a shard gets one turn in so many, at random, so that mail piles up
 }
 
 // simLoop is what Run does, without a thread.
@@ -127,7 +128,7 @@ func checkCoverage(t *testing.T, all *Stats) {
 // simulate plays one seed and returns what all shards counted.
 func simulate(t *testing.T, seed uint64) (total Stats) {
 	rng := rand.New(rand.NewPCG(seed, 11))
-	w := &sim{t: t, seed: seed, rng: rng, offers: map[string]*simOffer{}, tight: rng.IntN(4) == 0, slow: rng.IntN(2) == 0}
+	w := &sim{t: t, seed: seed, rng: rng, offers: map[string]*simOffer{}, tight: rng.IntN(4) == 0, slow: []int{1, 1, 4, 20}[rng.IntN(4)]}
 	w.k = ringtest.New(seed, w.faults())
 	w.open(1 + rng.IntN(3))
 	for range 250 {
@@ -201,9 +202,10 @@ func (w *sim) open(n int) {
 // turn runs every loop once, in random order, or only some of them in a run of slow shards. It reports whether anything happened.
 func (w *sim) turn() bool {
 	busy := false
+	w.frozenFor--
 	for _, k := range w.rng.Perm(len(w.loops)) {
 		l := w.loops[k]
-		if l.ended || w.slow && w.rng.IntN(4) > 0 {
+		if l.ended || w.rng.IntN(w.slow) > 0 || k == w.frozen && w.frozenFor > 0 {
 			continue
 		}
 		l.ops = l.s.Step(w.k.Now(), l.events, l.ops[:0])
@@ -230,7 +232,7 @@ func (w *sim) settle() {
 	for _, c := range w.clients {
 		c.deaf = false
 	}
-	w.slow = false
+	w.slow, w.frozenFor = 1, 0
 	quiet := 0
 	for n := 0; quiet < 30; n++ {
 		if n > 20_000 {
@@ -260,6 +262,9 @@ func (w *sim) act() {
 	}
 	if w.rng.IntN(5000) == 0 {
 		w.k.Advance(200 * time.Second) // all are idle
+	}
+	if w.tight && w.rng.IntN(100) == 0 {
+		w.freeze(w.rng.IntN(len(w.loops)))
 	}
 	if len(w.clients) == 0 || len(w.clients) < 60 && w.rng.IntN(5) == 0 {
 		w.dial()
@@ -292,6 +297,24 @@ func (w *sim) act() {
 		c.announce("stopped")
 	default:
 		c.announce("")
+	}
+}
+
+// freeze keeps a shard from its turns for a while in which the others have filled its mailboxes.
+func (w *sim) freeze(k int) {
+	w.frozen, w.frozenFor = k, 30
+	for _, l := range w.loops {
+		box := l.s.out[k]
+		if box == nil {
+			continue
+		}
+		for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
+			for i := range rec {
+				rec[i] = 0xff
+			}
+			rec[0] = byte(mailGone) // of a connection that never was
+			box.Commit(goneSize)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type Stats struct {
 	BytesIn, BytesOut                     uint64
 	TLSFull, TLSResumed, TLSFailed        uint64 // handshakes
 	PingsIn, PongsIn                      uint64
+	Overloaded                            [wsproto.ActionScrape + 1]uint64 // requests for which a mailbox had no room
 	Rejected                              [wsproto.RejectFullScrape + 1]uint64
 	BadOffers, ScrapesForbidden           uint64
 	Announces                             [swarm.StatusFull + 1]uint64 // at the owner, by outcome
@@ -111,6 +112,7 @@ func (s *Stats) Add(o *Stats) {
 		{s.ByIP[0].MessagesIn[:], o.ByIP[0].MessagesIn[:]},
 		{s.ByIP[1].MessagesIn[:], o.ByIP[1].MessagesIn[:]},
 		{s.Rejected[:], o.Rejected[:]},
+		{s.Overloaded[:], o.Overloaded[:]},
 		{s.Announces[:], o.Announces[:]},
 		{s.Answers[:], o.Answers[:]},
 		{s.ByIP[0].FramesOut[:], o.ByIP[0].FramesOut[:]},

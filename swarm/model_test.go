@@ -119,9 +119,6 @@ func (m *model) change(now uint32, a *Announce) Status {
 
 // room makes place for one more offer of a sender who has already got some of this announce.
 func (m *model) room(now uint32, k Key, sender ID, already int) bool {
-	if len(m.offers) >= m.o.MaxPendingOffers {
-		m.expire(now, 1)
-	}
 	own := func(o modelOffer) bool { return o.key == k && o.sender == sender }
 	n := 0
 	for _, o := range m.offers {
@@ -129,20 +126,26 @@ func (m *model) room(now uint32, k Key, sender ID, already int) bool {
 			n++
 		}
 	}
-	if len(m.offers) < m.o.MaxPendingOffers && n < m.o.MaxPendingPerPeer {
-		return true
+	if n >= m.o.MaxPendingPerPeer {
+		m.giveUp(now, slices.IndexFunc(m.offers, own))
 	}
-	if n <= already {
-		return false
+	if len(m.offers) >= m.o.MaxPendingOffers {
+		if len(m.offers) <= already {
+			return false
+		}
+		m.giveUp(now, 0)
 	}
-	oldest := slices.IndexFunc(m.offers, own)
-	if now-m.offers[oldest].at >= m.o.MaxOfferAge {
+	return true
+}
+
+// giveUp forgets an offer that has to give way to another.
+func (m *model) giveUp(now uint32, i int) {
+	if now-m.offers[i].at >= m.o.MaxOfferAge {
 		m.expired++
 	} else {
 		m.pushedOut++
 	}
-	m.offers = slices.Delete(m.offers, oldest, oldest+1)
-	return true
+	m.offers = slices.Delete(m.offers, i, i+1)
 }
 
 func (m *model) expire(now uint32, budget int) {

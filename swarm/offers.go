@@ -116,9 +116,10 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 }
 
 // remember notes an offer that the peer at slot p sends to a receiver; the same offer to the same
-// receiver again is renewed. If the peer or the table has as many pending offers as it may, the oldest
-// of this peer gives way, but not one of the already that were remembered for the same announce. It
-// reports false if there is none to give way: then the offer cannot be remembered.
+// receiver again is renewed. If the peer has as many pending offers as it may, the oldest of its own gives
+// way, so that no peer fills the table; if the table has, the oldest of all, so that a full table stops
+// nobody. Only the already that were remembered for the same announce do not give way: it reports false if
+// there are no others, and then the offer cannot be remembered.
 func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) bool {
 	o := &t.offers
 	f := t.fingerprint(p, receiver, offer)
@@ -128,29 +129,19 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 		o.enchain(slot, own, now)
 		return true
 	}
-	if o.pending.len() >= t.o.MaxPendingOffers {
-		o.expire(now, 1, t.o.MaxOfferAge)
-	}
 	h := hashSender(t.o.Seed, p)
 	own := o.findSender(h, p)
-	count := uint32(0)
-	if own != 0 {
-		count = o.senders.at(own).count
+	if own != 0 && int(o.senders.at(own).count) >= t.o.MaxPendingPerPeer {
+		o.giveUp(now, o.senders.at(own).own.oldest, t.o.MaxOfferAge)
 	}
-	if o.pending.len() >= t.o.MaxPendingOffers || int(count) >= t.o.MaxPendingPerPeer {
-		if count <= already {
+	if o.pending.len() >= t.o.MaxPendingOffers {
+		if o.pending.len() <= int(already) {
 			return false
 		}
-		oldest := o.senders.at(own).own.oldest
-		if o.tooOld(now, oldest, t.o.MaxOfferAge) {
-			o.expired++
-		} else {
-			o.pushedOut++
-		}
-		o.drop(oldest)
-		own = o.findSender(h, p)
+		o.giveUp(now, o.all.oldest, t.o.MaxOfferAge)
 	}
-	if own == 0 {
+	// A sender that was known may have gone with its only offer.
+	if own == 0 || o.senders.at(own).peer != p {
 		own = o.senders.insert(h, sender{peer: p})
 	}
 	o.enchain(o.pending.insert(f, pending{fingerprint: f}), own, now)
@@ -219,6 +210,16 @@ func (o *offers) drop(slot uint32) {
 	if o.senders.at(own).count == 0 {
 		o.senders.remove(own)
 	}
+}
+
+// giveUp forgets an offer that gives way to another, and counts why.
+func (o *offers) giveUp(now, slot, maxAge uint32) {
+	if o.tooOld(now, slot, maxAge) {
+		o.expired++
+	} else {
+		o.pushedOut++
+	}
+	o.drop(slot)
 }
 
 // expire forgets at most budget offers that are too old, the oldest first, and returns how many.

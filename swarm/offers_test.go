@@ -68,8 +68,8 @@ func TestAnswerRules(t *testing.T) {
 	}
 }
 
-// At a limit the oldest offer of the same sender gives way, never one of another sender and never one of
-// the same announce; where none can give way the offers are cut, and what is relayed can be answered.
+// When a sender has as many pending offers as it may, the oldest of its own gives way; when the table has,
+// the oldest of all. One that is too old anyway counts as expired, not as pushed out.
 func TestPendingLimits(t *testing.T) {
 	o := testOptions()
 	o.MaxPendingPerPeer, o.MaxPendingOffers = 3, 5
@@ -91,11 +91,35 @@ func TestPendingLimits(t *testing.T) {
 	}
 	f(offer(3, 2, 20), 1, 4, 1)
 	f(offer(3, 2, 21), 1, 5, 1)
-	f(offer(3, 2, 22), 1, 5, 2) // the table is full: the sender's own oldest, not the oldest of all
-	offer(3, 3)
-	f(offer(3, 3, 30, 31), 0, 5, 2)   // nothing of its own can give way
-	f(offer(122, 3, 30, 31), 2, 5, 2) // 11 and 12 are too old: each makes room for one
-	f(offer(122, 3, 32, 33), 2, 5, 4) // 13 is not: two of its own give way
+	f(offer(4, 2, 22), 1, 5, 2) // the table is full: 11, the oldest of all
+	offer(5, 3)
+	f(offer(5, 3, 30, 31), 2, 5, 4) // 12 and 13, the oldest of all
+	if s := answer(5, 2, 1, 13); s != AnswerNoOffer {
+		t.Fatalf("the offer of another peer that gave way: %s", s)
+	}
+	f(offer(123, 3, 32, 33), 2, 5, 5) // the table is full: 20, too old; the sender has three: 30, its own
+	if c := table.Counts(); c.OffersExpired != 1 {
+		t.Fatalf("%d offers have expired, want 1", c.OffersExpired)
+	}
+	if s := answer(123, 1, 2, 22); s != AnswerRelay {
+		t.Fatalf("an offer older than the one of its sender that gave way: %s", s)
+	}
+}
+
+// A table full of pending offers still relays those of everybody: each announce gets as many through as the
+// table can hold, and none of them gives way to another of the same announce.
+func TestFullTableStopsNobody(t *testing.T) {
+	o := testOptions()
+	o.MaxPendingOffers = 2
+	table, offer, _ := offerTable(o, 5)
+	for i := range 5 {
+		if n := offer(0, i+1, 1, 2, 3); n != 2 {
+			t.Fatalf("peer %d: %d offers are relayed, want 2", i+1, n)
+		}
+	}
+	if c := table.Counts(); c.PendingOffers != 2 || c.OffersPushedOut != 8 {
+		t.Fatalf("counts are %+v", c)
+	}
 }
 
 // A peer that leaves takes its pending offers with it, and a sweep forgets those that are too old, so

@@ -140,8 +140,8 @@ func (t *Table) findConn(a Addr) uint32 {
 // Announce updates the swarm and relays offers: a.Offers[i] goes to the i-th Target that is appended to
 // targets. The targets are a uniform random sample without replacement of the other peers of the swarm,
 // never the sender's peer id; quiet peers are taken only when the fresh ones do not suffice. There are
-// fewer targets than offers when there are fewer other peers, or when an offer cannot be remembered
-// (see Options.MaxPendingOffers): then it and those after it are not relayed.
+// fewer targets than offers when there are fewer other peers, or more offers than one peer or the whole
+// table may remember (see Options): then the last ones are not relayed.
 //
 // now is in seconds since an arbitrary start and never goes back. Nothing of a is kept.
 func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {

@@ -96,7 +96,7 @@ type Counts struct {
 	Torrents, Peers, Seeders, Quiet, Connections, PendingOffers int
 
 	OffersExpired   uint64 // relayed offers that nobody answered in time
-	OffersPushedOut uint64 // relayed offers forgotten early because their sender was at a limit
+	OffersPushedOut uint64 // relayed offers that gave way to others because their sender or the table was full
 	PeersAgedOut    uint64 // peers removed because they had not announced for MaxQuietAge
 	PeersForbidden  uint64 // peers removed because SetAccess has forbidden their torrent
 

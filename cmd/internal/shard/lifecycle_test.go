@@ -478,3 +478,96 @@ func TestFloodedMailbox(t *testing.T) {
 		t.Errorf("%d replies, %d failures, %d counted", replies, failures, s.stats.Overloaded[1])
 	}
 }
+
+// A shard that writes to one which sleeps wakes it, once, and does not wake one that is up.
+func TestWake(t *testing.T) {
+	w := newWorld(t, 2, nil)
+	c := w.dial(0, "192.0.2.1")
+	wakes := func() int {
+		for k := range 10 {
+			c.text(announce(id("torrent %d", k), id("peer"), 0, nil))
+		}
+		w.ops = w.shards[0].Step(w.now, w.events[0], w.ops[:0])
+		w.events[0] = nil
+		n := 0
+		for i := range w.ops {
+			if w.ops[i].Kind == ring.OpWake && w.ops[i].Target == 1 {
+				n++
+			}
+			w.do(0, &w.ops[i])
+		}
+		return n
+	}
+	w.shards[1].AwakeAgain()
+	if n := wakes(); n != 0 {
+		t.Errorf("a shard that is up was woken %d times", n)
+	}
+	w.run()
+	if !w.shards[1].PrepareToSleep() {
+		t.Fatal("there is mail at rest")
+	}
+	if n := wakes(); n != 1 {
+		t.Errorf("a sleeping shard was woken %d times", n)
+	}
+	if w.shards[1].PrepareToSleep() {
+		t.Error("a shard may sleep over its mail")
+	}
+}
+
+// A peer that only keeps its connection alive stays in the swarm until it has been quiet for too long.
+func TestQuietPeer(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c, other := w.dial(0, "192.0.2.1"), w.dial(0, "192.0.2.2")
+	c.text(announce(id("hash"), id("peer"), 0, nil))
+	for range 1790 / 30 {
+		w.advance(30 * time.Second)
+		c.send(clientFrame(0x89, ""))
+		other.send(clientFrame(0x89, ""))
+	}
+	peers := func() any {
+		w.run()
+		other.frames()
+		other.text(map[string]any{"action": "scrape", "info_hash": id("hash")})
+		w.run()
+		return other.messages()[0]["files"].(map[string]any)[id("hash")].(map[string]any)["incomplete"]
+	}
+	if n := peers(); n != 1.0 {
+		t.Errorf("%v peers before max_quiet_peer_age", n)
+	}
+	w.advance(70 * time.Second)
+	if n := peers(); n != 0.0 || c.gone {
+		t.Errorf("%v peers after max_quiet_peer_age, connection gone: %v", n, c.gone)
+	}
+}
+
+// A client that does not answer a close frame is gone after the close timeout.
+func TestCloseTimeout(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	c.send([]byte{0x81, 0x00})
+	w.advance(2 * time.Second)
+	if c.gone {
+		t.Error("gone before the close timeout")
+	}
+	w.advance(4 * time.Second)
+	if !c.reset {
+		t.Error("still there after the close timeout")
+	}
+	w.checkEmpty()
+}
+
+// A stop reaches every connection, also where there are more than one Step deals with.
+func TestStopManyConnections(t *testing.T) {
+	w := newWorld(t, 1, func(o *Options) { o.MaxConnections = 3 * maxToldPerStep })
+	var all []*client
+	for range 2*maxToldPerStep + 10 {
+		all = append(all, w.dial(0, "192.0.2.1"))
+	}
+	w.shards[0].Stop()
+	w.run()
+	for k, c := range all {
+		if c.closeCode() != 1001 {
+			t.Fatalf("connection %d was not told", k)
+		}
+	}
+}

@@ -140,8 +140,8 @@ func (c *Conn) adopt() {
 }
 
 // Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the engine:
-// it is the caller's to read and change until the next call of a method of this connection. Nothing without an error
-// means that more has to be fed first. io.EOF is the client's close_notify: it will send no more and can still receive.
+// it is the caller's to read and change until the next call of Feed, Next or Close. Nothing without an error means that
+// more has to be fed first. io.EOF is the client's close_notify: it will send no more and can still receive.
 // Any other error is [Conn.Err]; Drain gives the alert for the client.
 func (c *Conn) Next() ([]byte, error) {
 	c.adopt()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -196,4 +197,45 @@ func checkPlaces(t *testing.T, e *Engine, all []*rig, places int) {
 	if taken > places || taken+len(e.vacant) != len(e.expanded) {
 		t.Fatalf("%d places are taken, %d vacant, %d in all", taken, len(e.vacant), len(e.expanded))
 	}
+}
+
+// A connection at rest takes less than a kilobyte, and its expanded keys one and a half more, whatever it has received
+// and sent: crypto/tls keeps 18.
+func TestIdleMemory(t *testing.T) {
+	f := func(expanded int, limit uint64) {
+		t.Helper()
+		const n = 200
+		e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxExpanded = expanded })
+		message := make([]byte, 14000)
+		all := make([]*Conn, 0, n)
+		connect := func() *Conn {
+			r := newRigIn(t, e, notes, tls.VersionTLS13, 0)
+			if data, err := r.read(r.record(typeData, message), 4096); err != nil || len(data) != len(message) {
+				t.Fatalf("read %d bytes, %v", len(data), err)
+			}
+			if _, err := r.conn.Write(nil, message); err != nil {
+				t.Fatal(err)
+			}
+			return r.conn
+		}
+		connect() // what is allocated once
+		before := heapInUse()
+		for range n {
+			all = append(all, connect())
+		}
+		if each := (heapInUse() - before) / n; each > limit {
+			t.Errorf("%d bytes for each connection at rest, want at most %d", each, limit)
+		}
+		runtime.KeepAlive(all)
+	}
+	f(1, 1000)
+	f(1000, 2500)
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -61,7 +61,7 @@ func (k *keyLog) Write(line []byte) (int, error) {
 
 func newHandshake(p *Pool, h Handle, notify func(Handle)) *handshake {
 	hs := &handshake{pool: p}
-	hs.pipe.workers = p.workers
+	hs.pipe.workers, hs.pipe.closing = p.workers, p.closing
 	hs.pipe.wake = make(chan struct{}, 1)
 	hs.pipe.notify = func() { notify(h) }
 	return hs
@@ -72,10 +72,11 @@ func (hs *handshake) run() {
 	hs.pipe.workers <- struct{}{}
 	hs.result, hs.err = hs.compute()
 	<-hs.pipe.workers
-	hs.pool.end(hs)
+	hs.timer.Stop()
+	hs.pool.inFlight.Add(-1) // before the end is told, so that whoever is told finds the place free
 	hs.done.Store(true)
 	hs.pipe.notify()
-	hs.pool.all.Done()
+	hs.pool.helpers.Done()
 }
 
 // compute makes the handshake and takes the keys over.

@@ -15,6 +15,7 @@ const maxBacklog = 64 << 10
 // through atomic pointers, so that the thread never waits for a helper that was descheduled.
 type pipe struct {
 	workers chan struct{} // see Pool
+	closing chan struct{}
 	wake    chan struct{} // holds a token when in or broken has changed
 	in      box           // from the client, not yet seen by the helper
 	backlog atomic.Int64  // bytes in in and rest
@@ -86,12 +87,17 @@ func (p *pipe) rouse() {
 	}
 }
 
-// err returns the error of fail.
+// err returns the error of fail, or that the pool is closed.
 func (p *pipe) err() error {
 	if err := p.broken.Load(); err != nil {
 		return *err
 	}
-	return nil
+	select {
+	case <-p.closing:
+		return ErrClosed
+	default:
+		return nil
+	}
 }
 
 // Read never goes beyond the end of a record. So when the handshake is complete crypto/tls has read the client's Finished
@@ -130,7 +136,10 @@ func (p *pipe) more() error {
 			break
 		}
 		<-p.workers
-		<-p.wake
+		select {
+		case <-p.wake:
+		case <-p.closing:
+		}
 		p.workers <- struct{}{}
 	}
 	return p.err()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,15 +32,15 @@ var (
 )
 
 // Pool runs the handshakes of all engines in helper goroutines: one for each handshake in flight, of which a bounded
-// number computes at a time and the others wait for their client.
+// number computes at a time and the others wait for their client. Event loops share it without a lock: a helper that
+// holds one and is descheduled, as in a flood of handshakes, would hold them up.
 type Pool struct {
-	opt     PoolOptions
-	workers chan struct{} // holds one token for each handshake that computes
-
-	mu       sync.Mutex
-	inFlight map[*handshake]struct{}
-	closed   bool
-	all      sync.WaitGroup
+	opt      PoolOptions
+	workers  chan struct{} // holds one token for each handshake that computes
+	closing  chan struct{} // is closed by Close
+	once     sync.Once
+	inFlight atomic.Int64
+	helpers  sync.WaitGroup
 }
 
 // NewPool returns a pool. It starts nothing until there is a handshake.
@@ -47,52 +48,49 @@ func NewPool(o PoolOptions) *Pool {
 	if o.Certificates == nil || o.Workers < 1 || o.MaxInFlight < 1 || o.Timeout <= 0 {
 		panic(fmt.Sprintf("BUG: bad PoolOptions: %+v", o))
 	}
-	return &Pool{opt: o, workers: make(chan struct{}, o.Workers), inFlight: make(map[*handshake]struct{})}
+	return &Pool{opt: o, workers: make(chan struct{}, o.Workers), closing: make(chan struct{})}
 }
 
-// InFlight returns how many handshakes have begun and not ended, those in engines of closed connections included.
-func (p *Pool) InFlight() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.inFlight)
-}
+// InFlight returns how many handshakes have begun and not ended, those of closed connections included.
+func (p *Pool) InFlight() int { return int(p.inFlight.Load()) }
 
-// Close ends all handshakes and waits until their goroutines are gone. Handshakes begun afterwards fail with [ErrClosed].
+// Close ends all handshakes and waits until their goroutines are gone. It is called when no event loop is feeding
+// connections at the same time; handshakes begun afterwards fail with [ErrClosed].
 func (p *Pool) Close() {
-	p.mu.Lock()
-	p.closed = true
-	for hs := range p.inFlight {
-		hs.pipe.fail(ErrClosed)
-	}
-	p.mu.Unlock()
-	p.all.Wait()
+	p.once.Do(func() { close(p.closing) })
+	p.helpers.Wait()
 }
 
 // begin starts a handshake, of which first are the first bytes.
 func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+	select {
+	case <-p.closing:
 		return nil, ErrClosed
+	default:
 	}
-	if len(p.inFlight) >= p.opt.MaxInFlight {
+	if !p.admit() {
 		return nil, ErrPoolFull
 	}
 	hs := newHandshake(p, h, notify)
 	if err := hs.pipe.feed(first); err != nil {
+		p.inFlight.Add(-1)
 		return nil, err
 	}
-	p.inFlight[hs] = struct{}{}
 	hs.timer = time.AfterFunc(p.opt.Timeout, func() { hs.pipe.fail(ErrTimeout) })
-	p.all.Add(1)
+	p.helpers.Add(1)
 	go hs.run()
 	return hs, nil
 }
 
-// end takes a handshake out of the pool: another may begin.
-func (p *Pool) end(hs *handshake) {
-	hs.timer.Stop()
-	p.mu.Lock()
-	delete(p.inFlight, hs)
-	p.mu.Unlock()
+// admit takes one of the MaxInFlight places, if there is one.
+func (p *Pool) admit() bool {
+	for {
+		n := p.inFlight.Load()
+		if n >= int64(p.opt.MaxInFlight) {
+			return false
+		}
+		if p.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }

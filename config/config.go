@@ -52,10 +52,10 @@ type Network struct {
 
 	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered
 
-	MaxConnections   int `toml:"max_connections"`   // all shards together; 0: as many as the descriptor limit allows
+	MaxConnections   int `toml:"max_connections"`   // divided among the shards; 0: what the descriptor limit allows
 	HandshakeTimeout int `toml:"handshake_timeout"` // seconds from accept to the end of the upgrade request
 	PingInterval     int `toml:"ping_interval"`     // seconds without a frame from a client after which it is pinged
-	SendTimeout      int `toml:"send_timeout"`      // seconds that a connection may stay full before it is closed as slow
+	SendTimeout      int `toml:"send_timeout"`      // seconds that a connection may stay full, or a message unfinished
 	CloseTimeout     int `toml:"close_timeout"`     // seconds to wait for the answer to a close frame
 	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients to leave; 0: none
 	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
@@ -86,7 +86,7 @@ type Cleaning struct {
 // Limits is the section [limits]: bounds on what clients can make the tracker remember.
 type Limits struct {
 	TorrentsPerConnection    int `toml:"torrents_per_connection"`     // peers (info hash and peer id) of one connection
-	BadMessagesPerConnection int `toml:"bad_messages_per_connection"` // unusable messages before a close with 1008
+	BadMessagesPerConnection int `toml:"bad_messages_per_connection"` // unusable messages in a row that are tolerated
 	PendingOffersPerPeer     int `toml:"pending_offers_per_peer"`     // relayed offers of a peer that await an answer
 	MaxPeers                 int `toml:"max_peers"`                   // all shards together
 	MaxPendingOffers         int `toml:"max_pending_offers"`          // all shards together

@@ -93,6 +93,12 @@ func TestWrongValues(t *testing.T) {
 	f("network.websocket_max_message_size = 1_000_000_000",
 		"1:38: network.websocket_max_message_size is 1000000000, but must be from 1024 to 16777216")
 
+	f("protocol.max_scrape_torrents = 4097", "1:32: protocol.max_scrape_torrents is 4097, but must be from 0 to 4096")
+	f("limits.torrents_per_connection = 65536",
+		"1:34: limits.torrents_per_connection is 65536, but must be from 1 to 65535")
+	f("limits.bad_messages_per_connection = 65535",
+		"1:38: limits.bad_messages_per_connection is 65535, but must be from 0 to 65534")
+
 	f("metrics.peer_clients = true", "1:24: metrics.peer_clients is true, but this version has no metrics by client: "+
 		"only the default, false, is accepted")
 
@@ -103,14 +109,14 @@ func TestWrongValues(t *testing.T) {
 	f("limits.pending_offers_per_peer = 9", "1:34: limits.pending_offers_per_peer is 9, but must be at least 10, "+
 		"as much as protocol.max_offers")
 	f("io_uring.mailbox_size = 262144", "1:25: io_uring.mailbox_size is 262144, but must be at least 524288, "+
-		"four times network.websocket_max_message_size")
-	f("io_uring.assembly_memory = 100000", "1:28: io_uring.assembly_memory is 100000, but must be at least 131072, "+
-		"as much as network.websocket_max_message_size")
-	f("io_uring.send_memory = 65536\nnetwork.websocket_write_buffer_size = 65537",
-		"1:24: io_uring.send_memory is 65536, but must be at least 65537, as much as network.websocket_write_buffer_size")
+		"a power of two that holds four times network.websocket_max_message_size")
 	f("network.only_ipv6 = true", "1:21: network.only_ipv6 is true, but network.address is the IPv4 address 0.0.0.0")
 	f("network.only_ipv6 = true\nnetwork.address = '[::ffff:10.0.0.1]:1'",
 		"1:21: network.only_ipv6 is true, but network.address is the IPv4 address 10.0.0.1")
+	f("network.enable_tls = true\nnetwork.tls_private_key_path = 'k'",
+		"1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty")
+	f("network.tls_certificate_path = 'c'\nnetwork.enable_tls = true",
+		"2:22: network.enable_tls is true, but needs network.tls_private_key_path, which is empty")
 	for need, needed := range map[string]string{
 		"multishot_receive": "buffer_ring", "defer_taskrun": "single_issuer",
 		"fixed_send": "registered_buffers", "min_wait": "timed_wait",
@@ -118,6 +124,94 @@ func TestWrongValues(t *testing.T) {
 		f(fmt.Sprintf("[io_uring]\n%s = 'off'\n%s = 'require'", needed, need),
 			fmt.Sprintf(`3:%d: io_uring.%s is "require", but needs io_uring.%s, which is "off"`, len(need)+4, need, needed))
 	}
+}
+
+// TestTLSPaths proves that a path may be set while TLS is off, that both are asked for at once, and that one which cannot
+// be read is not called empty as well.
+func TestTLSPaths(t *testing.T) {
+	f := func(file, want string) {
+		t.Helper()
+		if _, err := Load("f", []byte(file)); err != nil && err.Error() != want || (err == nil) != (want == "") {
+			t.Errorf("in the file\n%s\ngot\n%v\nwant\n%s", file, err, want)
+		}
+	}
+	f("network.tls_certificate_path = 'c'", "")
+	f("network.tls_private_key_path = 'k'\nnetwork.enable_tls = false", "")
+	f("network = { enable_tls = true, tls_certificate_path = 'c', tls_private_key_path = 'k' }", "")
+	f("network.enable_tls = true",
+		"f:1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty\n"+
+			"f:1:22: network.enable_tls is true, but needs network.tls_private_key_path, which is empty")
+	f("[network]\nenable_tls = true\ntls_certificate_path = 1\ntls_private_key_path = 'k'",
+		"f:3:24: network.tls_certificate_path must be text in quotes, not 1")
+}
+
+// TestLimitsPerShard proves that a limit for all shards together is accepted up to what the shards that the file
+// promises can hold, and refused above: no table lowers it later.
+func TestLimitsPerShard(t *testing.T) {
+	f := func(file, want string) {
+		t.Helper()
+		if _, err := Load("f", []byte(file)); err != nil && err.Error() != want || (err == nil) != (want == "") {
+			t.Errorf("in the file\n%s\ngot\n%v\nwant\n%s", file, err, want)
+		}
+	}
+	f("limits.max_peers = 16_777_216", "")
+	f("limits.max_peers = 16_777_217", "f:1:20: limits.max_peers is 16777217, but must be at most 16777216, "+
+		"as much as one shard can hold: for more, set socket_workers")
+	f("socket_workers = 1\nlimits.max_peers = 16_777_216", "")
+	f("socket_workers = 3\nlimits.max_peers = 50_331_648", "")
+	f("socket_workers = 3\nlimits.max_peers = 50_331_649", "f:2:20: limits.max_peers is 50331649, "+
+		"but must be at most 50331648, 16777216 for each shard of socket_workers")
+	f("socket_workers = 256\nlimits.max_peers = 4_294_967_297",
+		"f:2:20: limits.max_peers is 4294967297, but must be from 1 to 4294967296")
+	f("socket_workers = 'x'\nlimits.max_peers = 50_331_649",
+		`f:1:18: socket_workers must be a whole number, not "x"`)
+
+	f("limits.max_pending_offers = 67_108_862", "")
+	f("limits.max_pending_offers = 67_108_863", "f:1:29: limits.max_pending_offers is 67108863, "+
+		"but must be at most 67108862, as much as one shard can hold: for more, set socket_workers")
+	f("socket_workers = 2\nlimits.max_pending_offers = 134_217_724", "")
+	f("socket_workers = 2\nlimits.max_pending_offers = 134_217_725", "f:2:29: limits.max_pending_offers is "+
+		"134217725, but must be at most 134217724, 67108862 for each shard of socket_workers")
+}
+
+// TestMemoryNeeds proves that memory which is set must suffice for what the other keys allow, to the byte, and that it
+// follows them where it is not set.
+func TestMemoryNeeds(t *testing.T) {
+	f := func(key, others string, least int, why string) {
+		t.Helper()
+		file := func(size int) []byte { return fmt.Appendf(nil, "%s = %d\n%s", key, size, others) }
+		mustLoad(t, file(least))
+		want := fmt.Sprintf("f:1:%d: %s is %d, but must be at least %d, %s", len(key)+4, key, least-1, least, why)
+		if _, err := Load("f", file(least-1)); fmt.Sprint(err) != want {
+			t.Errorf("with %s: got\n%v\nwant\n%s", others, err, want)
+		}
+		c := mustLoad(t, []byte(others))
+		if got, want := int(c.fields()[key].Int()), max(least, int(Default().fields()[key].Int())); got != want {
+			t.Errorf("with %s, %s is %d where it is not set, want %d", others, key, got, want)
+		}
+		mustLoad(t, c.AppendTOML(nil))
+	}
+	const message, head = "network.websocket_max_message_size", "network.max_request_head"
+	const assembly = "four buffers, each a power of two, for "
+	f("io_uring.assembly_memory", "", 4*262144, assembly+message)
+	f("io_uring.assembly_memory", message+" = 65_522", 4*65536, assembly+message) // 14 bytes less than 64 KiB
+	f("io_uring.assembly_memory", message+" = 65_523", 4*131072, assembly+message)
+	f("io_uring.assembly_memory", message+" = 16_777_216", 4*33554432, assembly+message)
+	f("io_uring.assembly_memory", message+" = 1024\n"+head+" = 100_000", 4*131072, assembly+head)
+	f("io_uring.assembly_memory", message+" = 1024\nio_uring.receive_buffer_size = 65_536", 4*65536,
+		assembly+"io_uring.receive_buffer_size")
+
+	const scrape = "protocol.max_scrape_torrents"
+	const send = "a frame for " + message + " or " + scrape + " and twelve times network.websocket_write_buffer_size"
+	f("io_uring.send_memory", "", 262144+12*8192, send)
+	f("io_uring.send_memory", message+" = 64_512", 65536+12*8192, send) // 1024 bytes less than 64 KiB
+	f("io_uring.send_memory", message+" = 64_513", 131072+12*8192, send)
+	f("io_uring.send_memory", "network.websocket_write_buffer_size = 4_194_304", 262144+12*4194304, send)
+	f("io_uring.send_memory", scrape+" = 4096", 1048576+12*8192, send)
+	const tls = "\nnetwork.enable_tls = true\nnetwork.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'"
+	f("io_uring.send_memory", message+" = 16_777_216"+tls, 2*33554432+12*8192, send)
+	f("io_uring.send_memory", message+" = 8_380_000", 8388608+12*8192, send)
+	f("io_uring.send_memory", message+" = 8_380_000"+tls, 2*16777216+12*8192, send) // the records are longer than 8 MiB
 }
 
 // TestLaterKeys proves that each key whose function is missing is refused, by name, at any value but its default, and

@@ -323,7 +323,7 @@ func (l *loader) check() {
 		l.blame(f)
 	}
 	l.config.fitDefaults(l.fields)
-	for _, f := range l.config.checkPairs() {
+	for _, f := range l.config.checkTogether(l.fields) {
 		l.blame(f)
 	}
 }

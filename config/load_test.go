@@ -97,15 +97,19 @@ func other(key string, field reflect.Value) string {
 // is printed, and is known to be set; and that the keys whose function is missing cannot.
 func TestEveryKey(t *testing.T) {
 	fields := Default().fields()
+	together := map[string]string{ // what else such a value calls for
+		"network.only_ipv6":         "network.address = '[::]:3000'",
+		"network.enable_tls":        "network.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'",
+		"limits.max_peers":          "socket_workers = 256",
+		"limits.max_pending_offers": "socket_workers = 256",
+	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if slices.ContainsFunc(later, func(row laterKey) bool { return row.key == key }) {
 			continue
 		}
 		value := other(key, fields[key])
 		file := key + " = " + value
-		if key == "network.only_ipv6" {
-			file += "\nnetwork.address = \"[::]:3000\""
-		}
+		file += "\n" + together[key]
 		c := mustLoad(t, []byte(file))
 		_, last, _ := strings.Cut("."+key, ".")
 		last = last[strings.LastIndexByte(last, '.')+1:]
@@ -157,6 +161,9 @@ protocol.max_offers = 100`))
 	}
 	mustLoad(t, c.AppendTOML(nil))
 
+	if c := mustLoad(t, []byte("limits.bad_messages_per_connection = 0")); c.Limits.BadMessagesPerConnection != 0 {
+		t.Errorf("bad_messages_per_connection is %d, want what the file says", c.Limits.BadMessagesPerConnection)
+	}
 	c = mustLoad(t, []byte("network.ping_interval = 30\ncleaning.max_connection_idle = 40"))
 	if c.Network.PingInterval != 30 {
 		t.Errorf("ping_interval is %d, want what the file says", c.Network.PingInterval)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math/bits"
 	"reflect"
 )
 
@@ -18,9 +17,18 @@ const (
 
 // Bounds of several keys. They are far from what is reasonable: a value beyond them is a slip of the keyboard.
 const (
-	maxSeconds   = 100_000_000   // about three years
-	maxTableSize = 2_000_000_000 // entries of a table that counts them in 32 bits
-	maxMemory    = 64 << 30      // bytes of one shard
+	maxSeconds      = 100_000_000   // about three years
+	maxSwarmWorkers = 2_000_000_000 // the key has no effect
+	maxMemory       = 64 << 30      // bytes of one shard
+)
+
+// Bounds of what a shard can count. The tables would lower a greater limit without a word.
+const (
+	maxShardPeers     = 1 << 24   // peers of one shard's table
+	maxShardOffers    = 1<<26 - 2 // pending offers of one shard's table
+	maxConnTorrents   = 1<<16 - 1 // torrents of one connection
+	maxBadMessages    = 1<<16 - 2 // a connection counts one more than are tolerated, in 16 bits
+	maxScrapeTorrents = 1 << 12   // so that a reply is less than 1 MiB
 )
 
 // rangeOf is the least and the greatest value of a key that is a number.
@@ -33,7 +41,7 @@ type rangeOf struct {
 // ranges has a row for every key that is a number.
 var ranges = []rangeOf{
 	{key: "socket_workers", min: 0, max: MaxShards},
-	{key: "swarm_workers", min: 0, max: maxTableSize},
+	{key: "swarm_workers", min: 0, max: maxSwarmWorkers},
 	{key: "network.tcp_backlog", min: 1, max: 1 << 20},
 	{key: "network.websocket_max_message_size", min: MinMessageSize, max: MaxMessageSize},
 	{key: "network.websocket_max_frame_size", min: MinMessageSize, max: MaxMessageSize},
@@ -45,7 +53,7 @@ var ranges = []rangeOf{
 	{key: "network.close_timeout", min: 1, max: 3600},
 	{key: "network.shutdown_timeout", min: 0, max: 3600},
 	{key: "network.max_request_head", min: 512, max: 1 << 20},
-	{key: "protocol.max_scrape_torrents", min: 0, max: 1 << 20},
+	{key: "protocol.max_scrape_torrents", min: 0, max: maxScrapeTorrents},
 	{key: "protocol.max_offers", min: 0, max: 1 << 10},
 	{key: "protocol.peer_announce_interval", min: 1, max: maxSeconds},
 	{key: "cleaning.torrent_cleaning_interval", min: 1, max: maxSeconds},
@@ -55,11 +63,11 @@ var ranges = []rangeOf{
 	{key: "cleaning.connection_cleaning_interval", min: 1, max: maxSeconds},
 	{key: "cleaning.max_connection_idle", min: 2, max: maxSeconds},
 	{key: "cleaning.close_after_tls_update_grace_period", min: 0, max: maxSeconds},
-	{key: "limits.torrents_per_connection", min: 1, max: 1 << 20},
-	{key: "limits.bad_messages_per_connection", min: 1, max: 1 << 20},
+	{key: "limits.torrents_per_connection", min: 1, max: maxConnTorrents},
+	{key: "limits.bad_messages_per_connection", min: 0, max: maxBadMessages},
 	{key: "limits.pending_offers_per_peer", min: 1, max: 1 << 16},
-	{key: "limits.max_peers", min: 1, max: maxTableSize},
-	{key: "limits.max_pending_offers", min: 1, max: maxTableSize},
+	{key: "limits.max_peers", min: 1, max: MaxShards * maxShardPeers},
+	{key: "limits.max_pending_offers", min: 1, max: MaxShards * maxShardOffers},
 	{key: "io_uring.entries", min: 64, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffers", min: 16, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffer_size", min: 1 << 10, max: 1 << 16, powerOfTwo: true},
@@ -77,7 +85,6 @@ type laterKey struct{ key, missing string }
 // later holds the keys that are accepted at their default and refused at any other value, since a key that is silently
 // ignored is worse than one that is not there.
 var later = []laterKey{
-	{"privileges.drop_privileges", "dropping of privileges"},
 	{"metrics.peer_clients", "metrics by client"},
 	{"metrics.peer_id_prefixes", "metrics by peer id"},
 }
@@ -99,17 +106,9 @@ func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 	fit("network.ping_interval", min(c.Network.PingInterval, max(1, c.Cleaning.MaxConnectionIdle/2)))
 	fit("cleaning.max_quiet_peer_age", max(c.Cleaning.MaxQuietPeerAge, c.Cleaning.MaxPeerAge))
 	fit("limits.pending_offers_per_peer", max(c.Limits.PendingOffersPerPeer, c.Protocol.MaxOffers))
-	fit("io_uring.mailbox_size", max(c.IOUring.MailboxSize, nextPowerOfTwo(c.mailboxNeed())))
-}
-
-// mailboxNeed returns the least number of bytes that a mailbox must have.
-func (c *Config) mailboxNeed() int {
-	return MailboxMessages * min(c.Network.WebsocketMaxMessageSize, MaxMessageSize)
-}
-
-// nextPowerOfTwo returns the least power of two that is not less than n.
-func nextPowerOfTwo(n int) int {
-	return 1 << bits.Len(uint(max(n, 1)-1))
+	for _, row := range c.needs() {
+		fit(row.key, max(int(fields[row.key].Int()), row.least))
+	}
 }
 
 // checkValues returns what is wrong with single values.
@@ -137,34 +136,24 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 	return found
 }
 
-// checkPairs returns the contradictions between keys.
-func (c *Config) checkPairs() []finding {
-	var found []finding
-	n, u := &c.Network, &c.IOUring
-	address := n.Address.Addr().Unmap()
-	if n.OnlyIPv6 && address.Is4() {
-		found = append(found, finding{[]string{"network.only_ipv6", "network.address"},
-			fmt.Sprintf("network.only_ipv6 is true, but network.address is the IPv4 address %s", address)})
-	}
-	atLeast := func(key string, value int, other string, least int, why string) {
-		if value < least {
-			found = append(found, finding{[]string{key, other},
-				fmt.Sprintf("%s is %d, but must be at least %d, %s %s", key, value, least, why, other)})
+// checkTogether returns the contradictions between keys.
+func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
+	found := append(c.checkNetwork(), c.checkTables()...)
+	atLeast := func(key string, least int, why string, from ...string) {
+		if value := int(fields[key].Int()); value < least {
+			found = append(found, finding{append([]string{key}, from...),
+				fmt.Sprintf("%s is %d, but must be at least %d, %s", key, value, least, why)})
 		}
 	}
-	atLeast("cleaning.max_connection_idle", c.Cleaning.MaxConnectionIdle, "network.ping_interval", n.PingInterval+1,
-		"one more than")
-	atLeast("cleaning.max_quiet_peer_age", c.Cleaning.MaxQuietPeerAge, "cleaning.max_peer_age", c.Cleaning.MaxPeerAge,
-		"as much as")
-	atLeast("limits.pending_offers_per_peer", c.Limits.PendingOffersPerPeer, "protocol.max_offers",
-		c.Protocol.MaxOffers, "as much as")
-	atLeast("io_uring.mailbox_size", u.MailboxSize, "network.websocket_max_message_size", c.mailboxNeed(),
-		"four times")
-	atLeast("io_uring.assembly_memory", u.AssemblyMemory, "network.websocket_max_message_size",
-		n.WebsocketMaxMessageSize, "as much as")
-	atLeast("io_uring.send_memory", u.SendMemory, "network.websocket_write_buffer_size", n.WebsocketWriteBufferSize,
-		"as much as")
+	follow := func(key string, least int, why, other string) { atLeast(key, least, why+" "+other, other) }
+	follow("cleaning.max_connection_idle", c.Network.PingInterval+1, "one more than", "network.ping_interval")
+	follow("cleaning.max_quiet_peer_age", c.Cleaning.MaxPeerAge, "as much as", "cleaning.max_peer_age")
+	follow("limits.pending_offers_per_peer", c.Protocol.MaxOffers, "as much as", "protocol.max_offers")
+	for _, row := range c.needs() {
+		atLeast(row.key, row.least, row.why, row.from...)
+	}
 
+	u := &c.IOUring
 	needs := func(key string, value Tri, other string, needed Tri) {
 		if value == Require && needed == Off {
 			found = append(found, finding{[]string{key, other},
@@ -175,5 +164,44 @@ func (c *Config) checkPairs() []finding {
 	needs("io_uring.defer_taskrun", u.DeferTaskrun, "io_uring.single_issuer", u.SingleIssuer)
 	needs("io_uring.fixed_send", u.FixedSend, "io_uring.registered_buffers", u.RegisteredBuffers)
 	needs("io_uring.min_wait", u.MinWait, "io_uring.timed_wait", u.TimedWait)
+	return found
+}
+
+// checkNetwork returns the contradictions between the keys of [network].
+func (c *Config) checkNetwork() (found []finding) {
+	n := &c.Network
+	address := n.Address.Addr().Unmap()
+	if n.OnlyIPv6 && address.Is4() {
+		found = append(found, finding{[]string{"network.only_ipv6", "network.address"},
+			fmt.Sprintf("network.only_ipv6 is true, but network.address is the IPv4 address %s", address)})
+	}
+	needsPath := func(key, path string) {
+		if n.EnableTLS && path == "" {
+			found = append(found, finding{[]string{"network.enable_tls", key},
+				fmt.Sprintf("network.enable_tls is true, but needs %s, which is empty", key)})
+		}
+	}
+	needsPath("network.tls_certificate_path", n.TLSCertificatePath)
+	needsPath("network.tls_private_key_path", n.TLSPrivateKeyPath)
+	return found
+}
+
+// checkTables returns which limits for all shards together are more than the tables of the shards can hold. How many
+// shards there will be is only known here when the file says so: otherwise it has to be possible with one.
+func (c *Config) checkTables() (found []finding) {
+	atMost := func(key string, value, perShard int) {
+		if value <= max(c.SocketWorkers, 1)*perShard {
+			return
+		}
+		sentence := fmt.Sprintf("%s is %d, but must be at most %d, %d for each shard of socket_workers",
+			key, value, c.SocketWorkers*perShard, perShard)
+		if c.SocketWorkers == 0 {
+			sentence = fmt.Sprintf("%s is %d, but must be at most %d, as much as one shard can hold: "+
+				"for more, set socket_workers", key, value, perShard)
+		}
+		found = append(found, finding{[]string{key, "socket_workers"}, sentence})
+	}
+	atMost("limits.max_peers", c.Limits.MaxPeers, maxShardPeers)
+	atMost("limits.max_pending_offers", c.Limits.MaxPendingOffers, maxShardOffers)
 	return found
 }

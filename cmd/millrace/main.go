@@ -72,11 +72,10 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "millrace:", err)
 		return cli.ExitError
 	}
-	log.Info("millrace", "version", versionName(), "go", runtime.Version(), "kernel", server.KernelRelease())
+	srv.LogStart(versionName())
 	if cfg.IsSet("swarm_workers") {
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}
-	srv.LogStart()
 	stopping := false
 	for {
 		select {

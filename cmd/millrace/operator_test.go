@@ -197,3 +197,61 @@ func eventually(t *testing.T, what string, ask func() bool) {
 		}
 	}
 }
+
+// With drop_privileges the tracker runs as somebody else in another root directory, serves clients, and reads its access
+// list again from there.
+func TestDropPrivileges(t *testing.T) {
+	if os.Getuid() != 0 {
+		s := settings{other: "[privileges]\ndrop_privileges = true"}
+		out, _ := command(&s, "-c", s.configFile(t)).CombinedOutput()
+		if !strings.Contains(string(out), "root") {
+			t.Errorf("%q does not say that root is needed", out)
+		}
+		return
+	}
+	root := t.TempDir()
+	os.Chmod(root, 0o755)
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(root, "list.txt"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf("%x\n", id("bad")))
+	tr := start(t, settings{
+		top: "socket_workers = 2",
+		other: "[privileges]\ndrop_privileges = true\nchroot_path = '" + root + "'\nuser = '65534'\ngroup = '65534'\n" +
+			"[access_list]\nmode = 'deny'\npath = 'list.txt'\n" +
+			"[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'",
+		shell: "cd " + root,
+	})
+	relay(t, tr)
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", tr.cmd.Process.Pid))
+	if err != nil || len(tasks) < 3 {
+		t.Fatal(tasks, err)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err == nil && !strings.Contains(string(b), "Uid:\t65534\t65534\t65534\t65534") {
+			t.Errorf("a thread has kept its user:\n%s", b)
+		}
+	}
+	p := tr.dial()
+	allowed := func() bool {
+		p.send(announce(id("good"), id("peer"), 0, nil))
+		return p.receive()["failure reason"] == nil
+	}
+	if !allowed() {
+		t.Error("refused")
+	}
+	write(fmt.Sprintf("%x\n", id("good")))
+	tr.signal(syscall.SIGUSR1)
+	tr.logged("msg=reloaded", 1)
+	eventually(t, "the list is in force", func() bool { return !allowed() })
+	url := regexp.MustCompile(`msg="serving metrics" url=(\S+)`).FindStringSubmatch(tr.log.String())
+	if status, page := get(t, url[1]); status != 200 || !strings.Contains(page, "millrace_peers") {
+		t.Errorf("metrics: %d", status)
+	}
+	if strings.Contains(tr.log.String(), "ERROR") {
+		t.Error("errors in the log")
+	}
+}

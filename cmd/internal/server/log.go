@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"millrace/cmd/internal/shard"
@@ -12,8 +14,8 @@ import (
 
 // This file says what operators read: what runs, once at the start and once at the end, and warnings at a bounded rate.
 
-// KernelRelease returns the running kernel's release, for the start log.
-func KernelRelease() string {
+// kernelRelease returns the running kernel's release, for the start log. A new root directory may not have the file.
+func kernelRelease() string {
 	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return "unknown"
@@ -21,9 +23,43 @@ func KernelRelease() string {
 	return strings.TrimSpace(string(b))
 }
 
-// LogStart says what was chosen.
-func (s *Server) LogStart() {
+// heldHandler keeps log records until the tracker has started.
+type heldHandler struct {
+	slog.Handler
+	mu       sync.Mutex
+	records  []slog.Record
+	released bool
+}
+
+// Handle keeps a record, or passes it on after release.
+func (h *heldHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released {
+		return h.Handler.Handle(ctx, r)
+	}
+	h.records = append(h.records, r.Clone())
+	return nil
+}
+
+// release passes on what was kept, and everything from now on.
+func (h *heldHandler) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.records {
+		_ = h.Handler.Handle(context.Background(), r)
+	}
+	h.records, h.released = nil, true
+}
+
+// LogStart says what runs and what was chosen for it.
+func (s *Server) LogStart(version string) {
 	set := &s.setup
+	s.held.release()
+	s.log.Info("millrace", "version", version, "go", runtime.Version(), "kernel", set.kernel)
+	if s.user.active {
+		s.log.Info("privileges dropped", "uid", s.user.uid, "gid", s.user.gid, "root", s.user.root)
+	}
 	for _, c := range set.plan.Choices {
 		s.log.Info("kernel feature", "name", c.Name, "used", c.On, "why", c.Why)
 	}

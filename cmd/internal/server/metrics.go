@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"strings"
@@ -42,6 +43,9 @@ func (s *Server) serveMetrics(address string) (*metricsServer, error) {
 		WriteTimeout:      4 * metricsTimeout,
 		MaxHeaderBytes:    1 << 14,
 	}}
+	// The library complains through package log at every scrape about files in /proc that it may not read any more, after
+	// the privileges are dropped. Nothing else uses that package.
+	stdlog.SetOutput(io.Discard)
 	go func() {
 		if err := m.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("the Prometheus endpoint has failed", "error", err)

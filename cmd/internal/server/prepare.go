@@ -14,6 +14,7 @@ type setup struct {
 	cpus          []int // by shard; nil: not pinned
 	connsPerShard int
 	plan          ring.Plan
+	kernel        string // its release
 	memlock       uint64 // soft limit in bytes
 	memlockFree   bool   // there is none
 }
@@ -25,6 +26,7 @@ func descriptorsKept(shards int) int { return 32 + 4*shards }
 // prepare finds out what this machine allows and decides how the tracker will run on it.
 func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	var s setup
+	s.kernel = kernelRelease()
 	features := ring.Probe()
 	if features.IOUring.Outcome != ring.Available {
 		return s, fmt.Errorf("io_uring is not available: %s", features.IOUring.Reason)

@@ -61,6 +61,11 @@ func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	w.taken = w.look()
 	w.seen = w.taken
 	s.files = append(s.files, w)
+	for _, path := range paths {
+		if err := s.user.checkReadable(key, path); err != nil {
+			s.log.Warn(err.Error())
+		}
+	}
 }
 
 // Reload reads all files again.

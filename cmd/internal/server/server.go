@@ -22,6 +22,8 @@ import (
 // Server is a running tracker.
 type Server struct {
 	log      *slog.Logger
+	held     *heldHandler // of log, until LogStart
+	user     privileges   // what the loops run with
 	setup    setup
 	addr     netip.AddrPort
 	start    time.Time
@@ -41,6 +43,12 @@ type Server struct {
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
 func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
+	held := &heldHandler{Handler: log.Handler()}
+	log = slog.New(held) // what keeps the tracker from starting is said first
+	user, err := lookUpPrivileges(cfg.Privileges)
+	if err != nil {
+		return nil, err
+	}
 	set, err := prepare(cfg, log)
 	if err != nil {
 		return nil, err
@@ -64,7 +72,9 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		log:   log,
+		held:  held,
 		setup: set,
+		user:  user,
 		addr:  listeners[0].Addr(),
 		start: time.Now(),
 		done:  make(chan struct{}),
@@ -184,6 +194,13 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) er
 		close(proceed)
 		s.threads.Wait()
 		return errs[0] // the others failed for the same reason
+	}
+	// The rings belong to root and so does what they have locked. Nothing has been submitted to them yet: a request
+	// carries the rights of the moment at which it was made.
+	if err := s.user.drop(); err != nil {
+		close(proceed)
+		s.threads.Wait()
+		return err
 	}
 	for range n {
 		proceed <- rings

@@ -13,6 +13,8 @@ type model struct {
 	swarms map[Key]*modelSwarm
 	offers []modelOffer // by time
 
+	orphans int // offers of peers that have left, of which the table knows no more than their number
+
 	access AccessMode
 	listed map[ID]bool
 
@@ -70,7 +72,16 @@ func (m *model) remove(k Key, id ID) {
 	if len(s.peers) == 0 {
 		delete(m.swarms, k)
 	}
+	before := len(m.offers)
 	m.offers = slices.DeleteFunc(m.offers, func(o modelOffer) bool { return o.key == k && o.sender == id })
+	m.orphans += before - len(m.offers)
+	m.dropOrphans(orphansAtOnce)
+}
+
+func (m *model) dropOrphans(budget int) int {
+	n := min(budget, m.orphans)
+	m.orphans -= n
+	return n
 }
 
 // change does what an announce does but for its offers.
@@ -129,7 +140,8 @@ func (m *model) room(now uint32, k Key, sender ID, already int) bool {
 	if n >= m.o.MaxPendingPerPeer {
 		m.giveUp(now, slices.IndexFunc(m.offers, own))
 	}
-	if len(m.offers) >= m.o.MaxPendingOffers {
+	m.dropOrphans(orphansAtOnce)
+	if len(m.offers)+m.orphans >= m.o.MaxPendingOffers {
 		if len(m.offers) <= already {
 			return false
 		}
@@ -333,9 +345,22 @@ func (p *pair) answer() {
 func (p *pair) gone() {
 	a, _ := p.addr()
 	p.what = func() string { return fmt.Sprintf("gone %+v", a) }
-	if got, want := p.table.Gone(a), p.model.gone(a); got != want {
+	orphans := p.model.orphans + len(p.model.offers)
+	want := p.model.gone(a)
+	if got := p.table.Gone(a); got != want {
 		p.fatalf("%d peers are removed, want %d", got, want)
 	}
+	p.settleOrphans(orphans-len(p.model.offers), want)
+}
+
+// settleOrphans checks how many of so many orphans are left after the table has removed several peers, and
+// tells the model, which does not know the order that the table has removed them in.
+func (p *pair) settleOrphans(most, removed int) {
+	left := p.table.offers.orphans
+	if left > most || left < most-orphansAtOnce*removed {
+		p.fatalf("%d orphans of %d are left after the removal of %d peers", left, most, removed)
+	}
+	p.model.orphans = left
 }
 
 // setAccess gives the table and the model a new rule. The table gets it as the file of an access list.
@@ -365,10 +390,11 @@ func (p *pair) setAccess() {
 func (p *pair) sweep(budget int) (work int) {
 	p.what = func() string { return fmt.Sprintf("sweep of %d at %d", budget, p.now) }
 	work = p.table.Sweep(p.now, budget)
-	if most := budget + p.model.o.MaxPendingPerPeer; work > most {
+	if most := budget + orphansAtOnce; work > most {
 		p.fatalf("touched %d entries", work)
 	}
-	p.model.expire(p.now, budget)
+	p.model.expire(p.now, budget-p.model.dropOrphans(budget))
+	orphans, removed := p.model.orphans+len(p.model.offers), 0
 	either := uint64(0) // peers that are both too old and forbidden
 	for k, s := range p.model.swarms {
 		for id, mp := range s.peers {
@@ -387,8 +413,10 @@ func (p *pair) sweep(budget int) (work int) {
 				p.fatalf("a peer is removed after %d s", p.now-mp.seen)
 			}
 			p.model.remove(k, id)
+			removed++
 		}
 	}
+	p.settleOrphans(orphans-len(p.model.offers), removed)
 	if forbidden := p.table.Counts().PeersForbidden; forbidden > p.model.forbidden {
 		n := min(either, forbidden-p.model.forbidden)
 		p.model.forbidden, either = p.model.forbidden+n, either-n
@@ -638,4 +666,5 @@ func checkTable(t *testing.T, table *Table) {
 	if used != len(blocks) {
 		t.Fatalf("%d blocks of the pool are in use, %d in lists", used, len(blocks))
 	}
+	checkOffers(t, table)
 }

@@ -31,11 +31,19 @@ func (s AnswerStatus) String() string {
 }
 
 // offers remembers relayed offers until they are answered or too old. What is remembered of an offer is
-// a fingerprint, and an offer belongs to the peer that sent it: it is forgotten with it.
+// a fingerprint, and an offer belongs to the peer that sent it: nobody can answer it after that has left.
+//
+// As a peer may leave with many offers, and a connection with many peers, the offers of a peer that leaves
+// are not looked for one by one. They become orphans: their sender's record is hidden, and as its slot is
+// part of their fingerprints and is not used again while there are any of them, no search finds them. They
+// are dropped some at a time, and before any other offer has to give way.
 type offers struct {
 	pending records[pending]
 	senders records[sender]
 	all     chain // all offers by time
+
+	orphaned uint32 // the first of the senders that have left, by slot, 0 if there is none
+	orphans  int    // offers of these senders
 
 	expired   uint64
 	pushedOut uint64
@@ -43,19 +51,25 @@ type offers struct {
 
 // pending is one relayed offer. It is a member of two chains by time: of all offers and of its sender's.
 type pending struct {
-	fingerprint uint64 // keyed hash of the sender's slot, the receiver's peer id and the offer id
+	fingerprint uint64 // keyed hash of the slot of its sender, the receiver's peer id and the offer id
 	at          uint32 // when it was relayed
 	sender      uint32 // slot of its record in offers.senders
 	inAll       neighbours
 	inOwn       neighbours
 }
 
-// sender is a peer that has pending offers.
+// sender is a peer that has pending offers, or had some when it left.
 type sender struct {
-	peer  uint32 // its slot in Table.peers
+	peer  uint32 // its slot in Table.peers, 0 if it has left
 	count uint32
 	own   chain
+	next  uint32 // the next of the senders that have left, by slot
 }
+
+// orphansAtOnce is how many orphans go with each peer that leaves and each offer that comes. As it is more
+// than one, orphans become fewer when offers become more, and a peer that comes, offers and leaves again and
+// again piles up nothing.
+const orphansAtOnce = 2
 
 // chain is a sequence of pending offers, by slot, 0 if it is empty.
 type chain struct{ oldest, newest uint32 }
@@ -74,10 +88,10 @@ func hashSender(seed [2]uint64, p uint32) uint64 {
 	return h.sum()
 }
 
-// fingerprint names the offer that the peer at slot p has sent to a receiver.
-func (t *Table) fingerprint(p uint32, receiver, offer *ID) uint64 {
+// fingerprint names the offer that a sender, by slot, has sent to a receiver.
+func (t *Table) fingerprint(own uint32, receiver, offer *ID) uint64 {
 	h := newHash(t.o.Seed, useOffer)
-	h.word(uint64(p))
+	h.word(uint64(own))
 	h.id(receiver)
 	h.id(offer)
 	return h.sum()
@@ -102,7 +116,11 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	if offerer == 0 {
 		return Addr{}, AnswerNoPeer
 	}
-	slot := t.offers.find(t.fingerprint(offerer, &a.Peer, &a.Offer))
+	own := t.offers.findSender(hashSender(t.o.Seed, offerer), offerer)
+	if own == 0 {
+		return Addr{}, AnswerNoOffer
+	}
+	slot := t.offers.find(t.fingerprint(own, &a.Peer, &a.Offer))
 	if slot == 0 {
 		return Addr{}, AnswerNoOffer
 	}
@@ -122,18 +140,22 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 // there are no others, and then the offer cannot be remembered.
 func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) bool {
 	o := &t.offers
-	f := t.fingerprint(p, receiver, offer)
-	if slot := o.find(f); slot != 0 {
-		own := o.pending.at(slot).sender
-		o.unchain(slot)
-		o.enchain(slot, own, now)
-		return true
-	}
 	h := hashSender(t.o.Seed, p)
 	own := o.findSender(h, p)
-	if own != 0 && int(o.senders.at(own).count) >= t.o.MaxPendingPerPeer {
-		o.giveUp(now, o.senders.at(own).own.oldest, t.o.MaxOfferAge)
+	f := uint64(0)
+	if own != 0 {
+		f = t.fingerprint(own, receiver, offer)
+		if slot := o.find(f); slot != 0 {
+			o.unchain(slot)
+			o.enchain(slot, own, now)
+			return true
+		}
+		if int(o.senders.at(own).count) >= t.o.MaxPendingPerPeer {
+			o.giveUp(now, o.senders.at(own).own.oldest, t.o.MaxOfferAge)
+		}
 	}
+	// If there are any orphans, this makes room: below, the table is full of offers that can be answered.
+	o.dropOrphans(orphansAtOnce)
 	if o.pending.len() >= t.o.MaxPendingOffers {
 		if o.pending.len() <= int(already) {
 			return false
@@ -143,6 +165,7 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 	// A sender that was known may have gone with its only offer.
 	if own == 0 || o.senders.at(own).peer != p {
 		own = o.senders.insert(h, sender{peer: p})
+		f = t.fingerprint(own, receiver, offer)
 	}
 	o.enchain(o.pending.insert(f, pending{fingerprint: f}), own, now)
 	return true
@@ -202,12 +225,18 @@ func (o *offers) unchain(slot uint32) {
 	*older, *newer = p.inOwn.newer, p.inOwn.older
 }
 
-// drop forgets the offer at a slot, and its sender if it was the last one.
+// drop forgets the offer at a slot, and its sender if it was the last one. Of orphans it must be one of the
+// first sender that has left.
 func (o *offers) drop(slot uint32) {
 	own := o.pending.at(slot).sender
 	o.unchain(slot)
 	o.pending.remove(slot)
-	if o.senders.at(own).count == 0 {
+	switch s := o.senders.at(own); {
+	case s.count > 0:
+	case s.peer == 0:
+		o.orphaned = s.next
+		o.senders.release(own)
+	default:
 		o.senders.remove(own)
 	}
 }
@@ -222,7 +251,8 @@ func (o *offers) giveUp(now, slot, maxAge uint32) {
 	o.drop(slot)
 }
 
-// expire forgets at most budget offers that are too old, the oldest first, and returns how many.
+// expire forgets at most budget offers that are too old, the oldest first, and returns how many. There
+// must be no orphans if the budget is not zero.
 func (o *offers) expire(now uint32, budget int, maxAge uint32) int {
 	n := 0
 	for ; n < budget && o.all.oldest != 0 && o.tooOld(now, o.all.oldest, maxAge); n++ {
@@ -232,15 +262,25 @@ func (o *offers) expire(now uint32, budget int, maxAge uint32) int {
 	return n
 }
 
-// forget drops all offers of the peer that was at slot p and returns how many there were.
-func (o *offers) forget(seed [2]uint64, p uint32) int {
+// orphan makes orphans of the offers of the peer that was at slot p.
+func (o *offers) orphan(seed [2]uint64, p uint32) {
 	own := o.findSender(hashSender(seed, p), p)
 	if own == 0 {
-		return 0
+		return
 	}
-	n := int(o.senders.at(own).count)
+	o.senders.hide(own)
+	s := o.senders.at(own)
+	s.peer, s.next = 0, o.orphaned
+	o.orphaned = own
+	o.orphans += int(s.count)
+}
+
+// dropOrphans drops at most budget orphans and returns how many.
+func (o *offers) dropOrphans(budget int) int {
+	n := min(budget, o.orphans)
 	for range n {
-		o.drop(o.senders.at(own).own.oldest)
+		o.drop(o.senders.at(o.orphaned).own.oldest)
 	}
+	o.orphans -= n
 	return n
 }

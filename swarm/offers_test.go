@@ -152,3 +152,113 @@ func TestOffersGoWithTheirSender(t *testing.T) {
 		t.Fatalf("counts after 120 s and one entry of work are %+v", c)
 	}
 }
+
+// pendingOf returns a table in which one connection has n peers with the same number of pending offers each,
+// all of them to a peer of another connection.
+func pendingOf(n, offers int) *Table {
+	o := testOptions()
+	o.MaxPeersPerConnection = n
+	table := New(o)
+	a := Announce{Key: Key{Hash: testID('h', 1)}, Peer: testID('p', 0), From: Addr{Index: 2}}
+	table.Announce(0, &a, nil)
+	a.From, a.Offers = Addr{Index: 1}, make([]ID, 1)
+	for i := range n {
+		for k := range offers {
+			a.Peer, a.Offers[0] = testID('p', 1+i), testID('o', k)
+			table.Announce(0, &a, nil)
+		}
+	}
+	return table
+}
+
+// A connection that closes costs a bounded number of entries for each of its peers, however many offers
+// they have pending. The offers are gone at once all the same: nobody can answer them, they are not counted,
+// they keep no others out, and the next sweeps or announces free what they took, without a word about it.
+func TestGoneLeavesOffersToLaterCalls(t *testing.T) {
+	const peers, offers = 50, 40
+	f := func(name string, free func(table *Table)) {
+		t.Helper()
+		table := pendingOf(peers, offers)
+		before := table.offers.pending.len()
+		if before < peers*offers/2 || table.Counts().PendingOffers != before {
+			t.Fatalf("%s: %d offers are pending, and the counts are %+v", name, before, table.Counts())
+		}
+		if n := table.Gone(Addr{Index: 1}); n != peers {
+			t.Fatalf("%s: %d peers are removed, want %d", name, n, peers)
+		}
+		if dropped := before - table.offers.pending.len(); dropped > orphansAtOnce*peers {
+			t.Fatalf("%s: %d offers are dropped for %d peers", name, dropped, peers)
+		}
+		checkTable(t, table)
+		if n := table.Counts().PendingOffers; n != 0 {
+			t.Fatalf("%s: %d offers are pending after their senders have gone", name, n)
+		}
+		free(table)
+		checkTable(t, table)
+		c := table.Counts()
+		if n := table.offers.pending.len(); n != c.PendingOffers || c.OffersExpired+c.OffersPushedOut != 0 {
+			t.Fatalf("%s: %d offers are left, and the counts are %+v", name, n, c)
+		}
+	}
+	f("sweeps", func(table *Table) {
+		for work := 1; work > 0; {
+			if work = table.Sweep(0, 7); work > 7 {
+				t.Fatalf("a sweep touched %d entries", work)
+			}
+		}
+	})
+	f("announces in a table that is full of them", func(table *Table) {
+		table.o.MaxPendingOffers = table.offers.pending.len()
+		a := Announce{Key: Key{Hash: testID('h', 1)}, From: Addr{Index: 3}, Offers: make([]ID, 1)}
+		for i := range table.o.MaxPendingOffers {
+			a.Peer, a.Offers[0] = testID('q', i/offers), testID('o', i%offers)
+			if _, targets := table.Announce(0, &a, nil); len(targets) != 1 {
+				t.Fatalf("offer %d is not relayed", i)
+			}
+		}
+	})
+}
+
+// checkOffers checks what must hold between the parts of the memory of offers at any time: each offer is in
+// the chain of all and in that of its sender, in the order of time, and each sender is either found by its
+// peer or among the orphans.
+func checkOffers(t *testing.T, table *Table) {
+	t.Helper()
+	o := &table.offers
+	own := make(map[uint32][]uint32)
+	n, last, at := 0, uint32(0), uint32(0)
+	for slot := o.all.oldest; slot != 0; slot = o.pending.at(slot).inAll.newer {
+		p := o.pending.at(slot)
+		if p.inAll.older != last || p.at < at || o.find(p.fingerprint) != slot {
+			t.Fatalf("offer %d is %+v after offer %d of %d", slot, p, last, at)
+		}
+		own[p.sender] = append(own[p.sender], slot)
+		n, last, at = n+1, slot, p.at
+	}
+	if n != o.pending.len() || last != o.all.newest {
+		t.Fatalf("%d offers up to %d in the chain of all, %d up to %d in the table", n, last, o.pending.len(), o.all.newest)
+	}
+	orphans, orphaned := 0, 0
+	for slot := o.orphaned; slot != 0; slot = o.senders.at(slot).next {
+		orphans += int(o.senders.at(slot).count)
+		orphaned++
+		if o.senders.at(slot).peer != 0 {
+			t.Fatalf("orphaned sender %d is %+v", slot, o.senders.at(slot))
+		}
+	}
+	if orphans != o.orphans || len(own) != orphaned+o.senders.len() {
+		t.Fatalf("%d orphans of %d senders, %d of %d in all", orphans, orphaned, o.orphans, len(own))
+	}
+	for slot, offers := range own {
+		s := o.senders.at(slot)
+		if int(s.count) != len(offers) || s.own.oldest != offers[0] || s.own.newest != offers[len(offers)-1] {
+			t.Fatalf("sender %d is %+v, its offers are %v", slot, s, offers)
+		}
+		if s.peer == 0 {
+			continue
+		}
+		if o.findSender(hashSender(table.o.Seed, s.peer), s.peer) != slot || table.peers.at(s.peer).conn == 0 {
+			t.Fatalf("sender %d is %+v and not found", slot, s)
+		}
+	}
+}

@@ -135,21 +135,30 @@ func (r *records[T]) split() {
 
 // remove takes the record at a slot out of the table and clears it.
 func (r *records[T]) remove(slot uint32) {
-	record := r.at(slot)
-	link := r.head(r.hash(record))
+	r.hide(slot)
+	r.release(slot)
+}
+
+// hide makes the record at a slot one that find does not find and len does not count. It keeps its slot,
+// and may be changed in any way, until release.
+func (r *records[T]) hide(slot uint32) {
+	link := r.head(r.hash(r.at(slot)))
 	for *link&slotMask != slot {
 		if *link == 0 {
 			panic("BUG: swarm: a record is not in the chain of its hash")
 		}
 		link = r.link(*link & slotMask)
 	}
-	own := r.link(slot)
-	*link = *own
-	*own = r.free
-	r.free = slot
+	*link = *r.link(slot)
 	r.count--
+}
+
+// release clears a hidden record and frees its slot.
+func (r *records[T]) release(slot uint32) {
 	var none T
-	*record = none
+	*r.at(slot) = none
+	*r.link(slot) = r.free
+	r.free = slot
 }
 
 // bytes returns the memory of all pages.

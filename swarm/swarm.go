@@ -336,8 +336,8 @@ func (t *Table) swap(sw *swarm, i, j uint32) {
 	t.peers.at(*a).place, t.peers.at(*b).place = i, j
 }
 
-// leave removes the peer at slot p, its pending offers, and its swarm and connection if it was their
-// last. It returns how many pending offers there were.
+// leave removes the peer at slot p, and its swarm and connection if it was their last. Its pending offers
+// become orphans. It returns how many orphans it has dropped, at most orphansAtOnce.
 func (t *Table) leave(p uint32) int {
 	t.setSeeder(p, false)
 	t.setFresh(p, false) // a quiet member can be exchanged with the last one
@@ -355,12 +355,13 @@ func (t *Table) leave(p uint32) int {
 	}
 	t.detach(p)
 	t.peers.remove(p)
-	return t.offers.forget(t.o.Seed, p)
+	t.offers.orphan(t.o.Seed, p)
+	return t.offers.dropOrphans(orphansAtOnce)
 }
 
 // Gone says that a connection is closed: all peers that still belong to it are removed. It returns how
-// many there were. Connections of another generation in the same place are not touched. The work is
-// bounded by Options.MaxPeersPerConnection peers and their pending offers.
+// many there were. Connections of another generation in the same place are not touched. The work is bounded
+// by Options.MaxPeersPerConnection peers; what their pending offers have taken is freed by later calls.
 func (t *Table) Gone(a Addr) int {
 	c := t.findConn(a)
 	if c == 0 {

@@ -249,7 +249,7 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	f(reflect.TypeFor[conn](), 20)
 	f(reflect.TypeFor[swarm](), 44)
 	f(reflect.TypeFor[pending](), 32)
-	f(reflect.TypeFor[sender](), 16)
+	f(reflect.TypeFor[sender](), 20)
 	f(reflect.TypeFor[pageInfo](), 16)
 }
 

@@ -103,6 +103,45 @@ func BenchmarkJoinAndGone(b *testing.B) {
 	}
 }
 
+// BenchmarkGone measures the closing of a connection that has 1,024 peers, each with as many pending offers
+// as a peer may have by default, in a table of a million peers: in one swarm, and each in a swarm of its own.
+func BenchmarkGone(b *testing.B) {
+	const peers, offers = 1024, 64
+	for _, swarms := range []uint32{1, peers} {
+		b.Run(fmt.Sprintf("swarms=%d", swarms), func(b *testing.B) {
+			o := testOptions()
+			o.MaxPeersPerConnection, o.MaxPendingPerPeer = peers, offers
+			table := New(o)
+			fill(table, 1_000_000, 100_000, 1)
+			ids := make([]ID, 4)
+			targets := make([]Target, 0, 16)
+			now := uint32(0)
+			for b.Loop() {
+				b.StopTimer()
+				for table.Sweep(now, 1000) > 0 {
+				}
+				now++
+				a := Announce{From: Addr{Index: 1 << 30, Gen: now}, Offers: ids}
+				for i := range uint32(peers * offers / 4) {
+					binary.LittleEndian.PutUint32(a.Key.Hash[:], i%swarms)
+					binary.LittleEndian.PutUint32(a.Peer[:], 1<<30+i%peers)
+					for k := range ids {
+						binary.LittleEndian.PutUint32(ids[k][:], i*4+uint32(k))
+					}
+					_, targets = table.Announce(now, &a, targets[:0])
+				}
+				if n := table.Counts().PendingOffers; n != peers*offers {
+					b.Fatalf("%d offers are pending", n)
+				}
+				b.StartTimer()
+				if table.Gone(a.From) != peers {
+					b.Fatal("the peers are not removed")
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkSweep measures one entry of a sweep that finds nothing to do, in a table of a million peers.
 func BenchmarkSweep(b *testing.B) {
 	table := New(testOptions())

@@ -1,14 +1,16 @@
 package swarm
 
-// Sweep does a slice of housekeeping: it forgets offers that are too old to be answered, removes the
-// peers of torrents that have been forbidden, marks peers that have become quiet, and removes those that
-// have been quiet for too long. It goes on where the last call stopped, touches at most about budget
-// entries (a removed peer's pending offers may come on top) and returns how many it has touched. It returns
-// 0 when a whole pass is done at this now.
+// Sweep does a slice of housekeeping: it forgets offers whose sender has left or that are too old, removes
+// the peers of torrents that have been forbidden, marks peers that have become quiet, and removes those
+// that have been quiet for too long. It goes on where the last call stopped, touches at most about budget
+// entries (two offers may come on top) and returns how many it has touched. It returns 0 when a whole pass
+// is done at this now.
 //
 // A caller that wants a whole pass in n calls gives each a budget of at least Len()/n.
 func (t *Table) Sweep(now uint32, budget int) int {
-	work := t.offers.expire(now, budget, t.o.MaxOfferAge)
+	// Nobody can keep this from the ages of peers: orphans never come faster than they go (see orphansAtOnce).
+	work := t.offers.dropOrphans(budget)
+	work += t.offers.expire(now, budget-work, t.o.MaxOfferAge)
 	if now != t.sweptAt {
 		t.sweptAt, t.swept = now, 0
 	}
@@ -37,7 +39,7 @@ func (t *Table) Len() int {
 	return n
 }
 
-// age does what time asks for at one slot, and returns the pending offers it has dropped.
+// age does what time asks for at one slot, and returns how many offers it has dropped.
 func (t *Table) age(now, p uint32) int {
 	pr := t.peers.at(p)
 	if pr.conn == 0 {

@@ -111,7 +111,7 @@ func (t *Table) Counts() Counts {
 		Seeders:         t.seeders,
 		Quiet:           t.quiet,
 		Connections:     t.conns.len(),
-		PendingOffers:   t.offers.pending.len(),
+		PendingOffers:   t.offers.pending.len() - t.offers.orphans,
 		OffersExpired:   t.offers.expired,
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,

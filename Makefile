@@ -13,7 +13,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
 PACKAGES := ./...
 
-.PHONY: help build run test check race simulate fuzz bench e2e clean
+.PHONY: help build run test check fuzz bench e2e kernels clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 
 e2e: build ## move real files between real clients (installs npm packages and Chromium where they are missing)
 	bench/e2e/run.sh
+
+kernels: build ## run the tracker on the kernels of older Debian releases, in qemu
+	bench/kernels/run.sh
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

@@ -59,6 +59,9 @@ type Network struct {
 	CloseTimeout     int `toml:"close_timeout"`     // seconds to wait for the answer to a close frame
 	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients to leave; 0: none
 	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
+
+	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // from these, what they say of the client's address is believed
+	ProxyProtocol  bool           `toml:"proxy_protocol"`  // and each of their connections begins with a PROXY header
 }
 
 // Protocol is the section [protocol]: what clients are told and how much of what they say is used.

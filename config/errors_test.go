@@ -52,6 +52,12 @@ func TestMistakes(t *testing.T) {
 	f("socket_workers = 99999999999999999999",
 		"1:18: socket_workers must be a whole number, but 99999999999999999999 is too large")
 	f("cpu_pinning.active = 'yes'", `1:22: cpu_pinning.active must be true or false, not "yes"`)
+	f("network.trusted_proxies = ['10.0.0.0/8', 'proxy']",
+		`1:27: network.trusted_proxies must be a list of networks, such as ["127.0.0.1", "10.0.0.0/8", "fd00::/8"], `+
+			`but "proxy" is not one`)
+	f("network.trusted_proxies = '10.0.0.0/8'",
+		`1:27: network.trusted_proxies must be a list of networks, such as ["127.0.0.1", "10.0.0.0/8", "fd00::/8"], `+
+			`not "10.0.0.0/8"`)
 	f("access_list.path = 1", "1:20: access_list.path must be text in quotes, not 1")
 	f("io_uring.min_wait = 'on'", `1:21: io_uring.min_wait must be one of "auto", "off", "require", not "on"`)
 	f("io_uring.min_wait = true", `1:21: io_uring.min_wait must be one of "auto", "off", "require", not true`)

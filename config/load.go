@@ -241,6 +241,8 @@ func setValue(field reflect.Value, value *unstable.Node) (problem string) {
 		*p = string(value.Data)
 	case *netip.AddrPort:
 		return setAddress(p, value)
+	case *[]netip.Prefix:
+		return setPrefixes(p, value)
 	case *Tri:
 		return setWord(p, triWords, value)
 	case *LogLevel:
@@ -278,6 +280,32 @@ func setAddress(p *netip.AddrPort, value *unstable.Node) (problem string) {
 		return want + "but " + describe(value) + " is not one"
 	}
 	*p = address
+	return ""
+}
+
+// setPrefixes sets p to a list of networks. An address alone stands for the network that holds nothing else.
+func setPrefixes(p *[]netip.Prefix, value *unstable.Node) (problem string) {
+	const want = `must be a list of networks, such as ["127.0.0.1", "10.0.0.0/8", "fd00::/8"], `
+	if value.Kind != unstable.Array {
+		return want + "not " + describe(value)
+	}
+	var list []netip.Prefix
+	for it := value.Children(); it.Next(); {
+		item := it.Node()
+		if item.Kind == unstable.Comment {
+			continue
+		}
+		text := string(item.Data)
+		prefix, err := netip.ParsePrefix(text)
+		if address, isAddress := netip.ParseAddr(text); isAddress == nil && address.Zone() == "" {
+			prefix, err = address.Prefix(address.BitLen())
+		}
+		if item.Kind != unstable.String || err != nil {
+			return want + "but " + describe(item) + " is not one"
+		}
+		list = append(list, prefix.Masked())
+	}
+	*p = list
 	return ""
 }
 

@@ -84,6 +84,8 @@ func other(key string, field reflect.Value) string {
 		return `"require"`
 	case AccessListMode:
 		return `"deny"`
+	case []netip.Prefix:
+		return `["10.0.0.0/8", "::1/128"]`
 	}
 	i := slices.IndexFunc(ranges, func(r rangeOf) bool { return r.key == key })
 	value := ranges[i].max

@@ -54,6 +54,15 @@ func appendValue(dst []byte, field reflect.Value) []byte {
 		return appendString(dst, v)
 	case netip.AddrPort:
 		return appendString(dst, v.String())
+	case []netip.Prefix:
+		dst = append(dst, '[')
+		for i, prefix := range v {
+			if i > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendString(dst, prefix.String())
+		}
+		return append(dst, ']')
 	case fmt.Stringer: // the enumerations
 		return appendString(dst, v.String())
 	default:

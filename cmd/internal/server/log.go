@@ -145,7 +145,9 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 	f(now.Refused-before.Refused, slog.LevelWarn, "connections were closed at once because network.max_connections is reached")
 	f(now.AssemblyFull-before.AssemblyFull, slog.LevelWarn,
 		"connections were closed because io_uring.assembly_memory is used up by partial messages")
-	f(sum(now.DroppedMemory[:])-sum(before.DroppedMemory[:]), slog.LevelWarn,
+	f(now.BadProxyHeaders-before.BadProxyHeaders, slog.LevelWarn,
+		"connections from network.trusted_proxies were closed because they did not begin with a PROXY protocol header")
+	f(now.SealFailed-before.SealFailed+sum(now.DroppedMemory[:])-sum(before.DroppedMemory[:]), slog.LevelWarn,
 		"frames were dropped because io_uring.send_memory is used up")
 	f(sum(now.DroppedMail[:])-sum(before.DroppedMail[:]), slog.LevelWarn,
 		"frames were dropped because a mailbox between two shards was full (io_uring.mailbox_size)")

@@ -153,6 +153,7 @@ func (p *metricsPage) connections(st *shard.Stats) {
 	p.counter(st.TLSFailed, "tls_handshakes_total", "result", "failed")
 	p.gauge(st.TLSMemory, "tls_record_buffer_bytes")
 	p.counter(st.AcceptFailed, "accept_failures_total")
+	p.counter(st.BadProxyHeaders, "bad_proxy_headers_total")
 	for k, status := range shard.RefusalStatuses() {
 		name := fmt.Sprint(status)
 		if status == 0 {
@@ -233,6 +234,7 @@ func (p *metricsPage) loop(last *shard.Published) {
 	p.gauge(st.SendMemory, "send_memory_bytes")
 	p.gauge(st.AssemblyMemory, "assembly_memory_bytes")
 	p.counter(st.AssemblyFull, "assembly_memory_full_total")
+	p.counter(st.SealFailed, "tls_send_memory_full_total")
 	p.counter(st.MailIn, "mail_received_total")
 	p.counter(st.MailOut, "mail_sent_total")
 	p.counter(st.Wakes, "mail_wakes_total")

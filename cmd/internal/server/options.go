@@ -94,6 +94,9 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		ShareFamilies:  c.Protocol.ShareSwarmsAcrossIPVersions,
 		MaxBadMessages: c.Limits.BadMessagesPerConnection,
 
+		TrustedProxies: c.Network.TrustedProxies,
+		ProxyProtocol:  c.Network.ProxyProtocol,
+
 		HandshakeTimeout: uint32(c.Network.HandshakeTimeout),
 		PingInterval:     uint32(c.Network.PingInterval),
 		IdleTimeout:      uint32(c.Cleaning.MaxConnectionIdle),

@@ -62,6 +62,7 @@ type flags uint8
 const (
 	flagDirty       flags = 1 << iota // is in Shard.dirty
 	flagPinged                        // was pinged and has sent nothing since
+	flagProxy                         // the header of the PROXY protocol is still to come
 	flagHungUp                        // the client's side has ended
 	flagEstablished                   // its TLS handshake is complete
 	flagNotified                      // was sent its close_notify
@@ -76,17 +77,15 @@ func (s *Shard) accepted(e *ring.Event) {
 	if c.state != stateFree {
 		panic("BUG: the ring accepted a connection into a slot that is in use")
 	}
-	ip := e.Peer.Addr().Unmap()
 	*c = conn{
 		gen:      e.Slot.Gen,
 		state:    stateHandshake,
 		lastSeen: s.now,
 		deadline: s.now + s.opt.HandshakeTimeout,
-		addr:     ip.As16(),
-		port:     e.Peer.Port(),
-		source:   s.source(ip),
-		family:   s.family(ip),
-		version:  version(ip),
+	}
+	s.setClient(c, e.Peer)
+	if s.opt.ProxyProtocol && s.trusted(e.Peer.Addr()) {
+		c.flags |= flagProxy
 	}
 	if s.secure != nil {
 		s.secure.conns[i] = s.secure.engine.Start(handleOf(e.Slot))

@@ -186,7 +186,6 @@ func (s *Shard) commit(frame []byte) {
 
 // flush issues one send for each connection that has something waiting and no send in flight.
 func (s *Shard) flush() {
-	late := s.dirty[:0]
 	for _, i := range s.dirty {
 		c := &s.conns[i]
 		c.flags &^= flagDirty
@@ -197,13 +196,12 @@ func (s *Shard) flush() {
 			c.flight, c.flightOff, c.flightLen = c.out, 0, c.outLen
 			c.out, c.outLen = 0, 0
 		case !s.seal(i, c):
-			c.flags |= flagDirty // its turn comes again when others have given memory back
-			late = append(late, i)
+			s.unsealable(i, c)
 			continue
 		}
 		s.issueSend(i, c)
 	}
-	s.dirty = late
+	s.dirty = s.dirty[:0]
 }
 
 // issueSend hands what is left of the flight to the ring.

@@ -18,11 +18,17 @@ func (s *Shard) received(e *ring.Event) {
 	s.stats.BytesIn += uint64(len(e.Data))
 	c.lastSeen = s.now
 	c.flags &^= flagPinged
+	data := e.Data
+	if c.flags.has(flagProxy) && c.state == stateHandshake {
+		if data = s.readProxyHeader(e.Slot.Index, c, data); len(data) == 0 {
+			return
+		}
+	}
 	if s.secure != nil {
-		s.receivedTLS(e.Slot.Index, c, e.Data)
+		s.receivedTLS(e.Slot.Index, c, data)
 		return
 	}
-	s.readPlain(e.Slot.Index, c, e.Data)
+	s.readPlain(e.Slot.Index, c, data)
 }
 
 // readPlain handles bytes as the client wrote them.
@@ -130,6 +136,7 @@ func (s *Shard) readHead(i uint32, c *conn, data []byte) {
 	case n == 0:
 		s.keep(i, c, buf, 0)
 	default:
+		s.believeProxy(c, &req)
 		s.upgrade(i, c, &req)
 		rest := buf[:copy(buf, buf[n:])]
 		c.asmLen, c.asmSince = uint32(len(rest)), 0

@@ -185,6 +185,19 @@ func (s *Shard) seal(i uint32, c *conn) bool {
 	return true
 }
 
+// unsealable gives up what waits for a connection and cannot be encrypted, because there is no memory for it beside the
+// plain bytes. They are whole frames, so the connection can go on without them; without what TLS itself has to say it
+// cannot.
+func (s *Shard) unsealable(i uint32, c *conn) {
+	s.stats.SealFailed++
+	if c.outLen == 0 || s.sealed(i) {
+		s.drop(i, c, ReasonNoMemory, true)
+		return
+	}
+	s.freeOut(c)
+	s.advanceClosing(i, c)
+}
+
 // sayGoodbye sends close_notify as the last thing of a TLS connection. It reports whether there is something to wait for.
 func (s *Shard) sayGoodbye(i uint32, c *conn) bool {
 	if s.secure == nil || c.flags.has(flagNotified) || !s.canSpeak(i) {

@@ -9,6 +9,7 @@ package shard
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"time"
 
 	"millrace/cmd/internal/mailbox"
@@ -44,6 +45,9 @@ type Options struct {
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
+	TrustedProxies []netip.Prefix // from these, what they say of the client's address is believed
+	ProxyProtocol  bool           // and their connections begin with a PROXY header
+
 	TLS *TLSOptions // nil: none
 
 	Healthy func() bool // answers health checks on the listener, quickly and from any thread; nil: there are none
@@ -54,17 +58,18 @@ type Options struct {
 
 // Shard holds the state of one event loop. All of it belongs to the loop's thread.
 type Shard struct {
-	opt      Options
-	conns    []conn // by Slot.Index
-	used     uint32 // indices below it have been used at some time
-	live     int    // connections not yet closed, in whatever state
-	table    *swarm.Table
-	sendPool *ring.Pool // frames on their way out: the ring's locked memory
-	asmPool  *ring.Pool // partial heads, messages and frames: ordinary memory
-	in, out  []*mailbox.Box
-	bells    []mailbox.Bell
-	secure   *secure        // nil without TLS
-	backlog  [][]swarm.Addr // by shard: ends of connections for which its box had no room
+	opt       Options
+	conns     []conn // by Slot.Index
+	used      uint32 // indices below it have been used at some time
+	live      int    // connections not yet closed, in whatever state
+	table     *swarm.Table
+	sendPool  *ring.Pool // frames on their way out: the ring's locked memory
+	asmPool   *ring.Pool // partial heads, messages and frames: ordinary memory
+	in, out   []*mailbox.Box
+	bells     []mailbox.Bell
+	secure    *secure               // nil without TLS
+	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
+	backlog   [][]swarm.Addr        // by shard: ends of connections for which its box had no room
 
 	ops   []ring.Op // of the Step under way
 	dirty []uint32  // connections with frames that wait for the end of the Step
@@ -72,6 +77,7 @@ type Shard struct {
 
 	dec      wsproto.Decoder
 	msg      wsproto.Message
+	rest     []byte // what follows a PROXY header that came in pieces
 	targets  []swarm.Target
 	offerIDs []swarm.ID
 	offers   []wsproto.Offer
@@ -99,7 +105,7 @@ type Wiring struct {
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
-	return &Shard{
+	s := &Shard{
 		opt:      o,
 		conns:    make([]conn, o.MaxConnections),
 		table:    swarm.New(o.Swarm),
@@ -112,6 +118,8 @@ func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
 		backlog:  make([][]swarm.Addr, o.Shards),
 		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
 	}
+	s.isTrusted = s.trusted
+	return s
 }
 
 // Step advances the shard to the time now, a monotonic clock that only has to be the same for all of its Steps. It

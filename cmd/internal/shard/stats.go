@@ -30,7 +30,8 @@ type Stats struct {
 	DroppedGone                           [frameKinds]uint64 // the receiver has left
 	DroppedMail                           [frameKinds]uint64 // the mailbox to another shard was full
 	Sends, ShortSends                     uint64
-	AssemblyFull                          uint64
+	AssemblyFull, BadProxyHeaders         uint64
+	SealFailed                            uint64 // times that what waited for a TLS connection was dropped for lack of memory
 	MailIn, MailOut, Wakes                uint64
 	Backlog                               int    // gauge: ends of connections not yet mailed
 	Backlogged                            uint64 // how many there ever were
@@ -131,6 +132,7 @@ func (s *Stats) Add(o *Stats) {
 		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
 		{&s.ScrapesForbidden, &o.ScrapesForbidden}, {&s.Swarm.PeersForbidden, &o.Swarm.PeersForbidden},
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
+		{&s.BadProxyHeaders, &o.BadProxyHeaders}, {&s.SealFailed, &o.SealFailed},
 		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
 		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},
 		{&s.Swarm.PeersAgedOut, &o.Swarm.PeersAgedOut},

@@ -149,6 +149,29 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
+// Buffers in reserve make way for one of another size, and the count of bytes stays right.
+func TestBuffersOfOtherSizes(t *testing.T) {
+	e, _ := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
+	for round := range 10 {
+		for _, size := range bufferSizes {
+			var taken [][]byte
+			for b := e.get(size); b != nil; b = e.get(size) {
+				if len(b) != 0 || cap(b) != size {
+					t.Fatalf("a buffer of %d bytes with room for %d", len(b), cap(b))
+				}
+				taken = append(taken, b)
+			}
+			if want := (1 << 16) / size; len(taken) != want || e.Buffered() != want*size {
+				t.Fatalf("round %d: %d buffers of %d bytes, want %d; %d bytes in all", round, len(taken), size, want,
+					e.Buffered())
+			}
+			for _, b := range taken {
+				e.put(b)
+			}
+		}
+	}
+}
+
 // Connections that share few places for expanded keys work like those that have one each, whatever the order in which they
 // are used, opened and closed; no more than these places are ever taken.
 func TestExpandedKeys(t *testing.T) {

@@ -149,7 +149,6 @@ func (c *Conn) alerted(content []byte) {
 		// of the AlertLevel in the message.» This one is listed in 6.1: «This alert SHOULD be followed by a "close_notify".»
 	default:
 		c.phase, c.err = Failed, &AlertError{Alert: tls.AlertError(what)}
-		c.sentEnd = true // RFC 8446 §6.2: both sides «MUST NOT send or receive any additional data»
 	}
 }
 

@@ -282,3 +282,57 @@ func TestKeyUpdateAnswer(t *testing.T) {
 		t.Errorf("after the updates: %q, %v", data, err)
 	}
 }
+
+// A client may change its key as often as it likes as long as it sends data as well.
+func TestManyKeyUpdates(t *testing.T) {
+	r := newRig(t, tls.VersionTLS13, 0, nil)
+	for i := range 5 * maxIdle {
+		b := r.record(typeHandshake, keyUpdate)
+		r.updateOut()
+		if data, err := r.read(append(b, r.record(typeData, []byte("x"))...), 100); string(data) != "x" || err != nil {
+			t.Fatalf("after %d updates: %q, %v", i, data, err)
+		}
+	}
+}
+
+// Behind our close_notify nothing is sent: neither an answer to a request for a key update nor an alert.
+func TestSilenceAfterCloseNotify(t *testing.T) {
+	r := newRig(t, tls.VersionTLS13, 0, nil)
+	r.open(r.conn.CloseNotify(nil))
+	b := r.record(typeHandshake, keyUpdateAsk)
+	r.updateOut()
+	if data, err := r.read(append(b, r.record(typeData, []byte("late"))...), 100); string(data) != "late" || err != nil {
+		t.Errorf("after close_notify: %q, %v", data, err)
+	}
+	if _, err := r.read([]byte("not a record"), 100); err == nil {
+		t.Error("bytes that are no record were read")
+	}
+	if got := r.drained(); len(got) != 0 {
+		t.Errorf("sent behind close_notify: %q", got)
+	}
+}
+
+// What is fed before Next has returned everything comes after it, and a record that arrives whole takes no buffer.
+func TestFeedTwice(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		r := newRig(t, version, 0, nil)
+		r.conn.Feed(r.record(typeData, []byte("one,")))
+		r.conn.Feed(r.record(typeData, []byte("two,")))
+		data, err := r.read(r.record(typeData, []byte("three")), 1<<20)
+		if string(data) != "one,two,three" || err != nil {
+			t.Errorf("read %q, %v", data, err)
+		}
+		if n := r.engine.Buffered(); n != 0 {
+			t.Errorf("%d bytes of buffers were taken for whole records", n)
+		}
+		b := r.record(typeData, []byte("in two"))
+		r.conn.Feed(b[:10])
+		if data, err := r.conn.Next(); data != nil || err != nil || !r.conn.Partial() {
+			t.Errorf("a part of a record: %q, %v, Partial is %v", data, err, r.conn.Partial())
+		}
+		r.conn.Feed(b[10:])
+		if data, err := r.conn.Next(); string(data) != "in two" || err != nil || r.conn.Partial() {
+			t.Errorf("the rest of a record: %q, %v, Partial is %v", data, err, r.conn.Partial())
+		}
+	})
+}

@@ -102,8 +102,11 @@ func (m *model) change(now uint32, a *Announce) Status {
 		return StatusRemoved
 	case p == nil:
 		all := m.count(func(Key, *modelPeer) bool { return true })
-		if all >= m.o.MaxPeers || ofConn >= m.o.MaxPeersPerConnection {
-			return StatusFull
+		if all >= m.o.MaxPeers {
+			return StatusTableFull
+		}
+		if ofConn >= m.o.MaxPeersPerConnection {
+			return StatusConnectionFull
 		}
 		if m.swarms[a.Key] == nil {
 			m.swarms[a.Key] = &modelSwarm{peers: make(map[ID]*modelPeer)}
@@ -116,7 +119,7 @@ func (m *model) change(now uint32, a *Announce) Status {
 			return StatusNotOwner
 		}
 		if ofConn >= m.o.MaxPeersPerConnection {
-			return StatusFull
+			return StatusConnectionFull
 		}
 		status = StatusTakenOver
 	}

@@ -36,18 +36,19 @@ type Status uint8
 
 // The values of Status.
 const (
-	StatusUpdated   Status = iota // the peer was there and belongs to From
-	StatusAdded                   // the peer is new
-	StatusRemoved                 // the peer has stopped and is gone
-	StatusAbsent                  // the peer has stopped but was not there
-	StatusNotOwner                // the peer belongs to another connection: nothing changed, nothing is relayed
-	StatusTakenOver               // the peer belonged to another connection and belongs to From now
-	StatusForbidden               // the torrent is not served (see SetAccess): nothing changed, nothing is told
-	StatusFull                    // the table or the connection has as many peers as it may: nothing changed
+	StatusUpdated        Status = iota // the peer was there and belongs to From
+	StatusAdded                        // the peer is new
+	StatusRemoved                      // the peer has stopped and is gone
+	StatusAbsent                       // the peer has stopped but was not there
+	StatusNotOwner                     // the peer belongs to another connection: nothing changed, nothing is relayed
+	StatusTakenOver                    // the peer belonged to another connection and belongs to From now
+	StatusForbidden                    // the torrent is not served (see SetAccess): nothing changed, nothing is told
+	StatusTableFull                    // the table has as many peers as it may: nothing changed
+	StatusConnectionFull               // the connection has as many peers as it may: nothing changed
 )
 
 var statusNames = [...]string{"updated", "added", "removed", "absent", "not owner", "taken over", "forbidden",
-	"full"}
+	"table full", "connection full"}
 
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
@@ -85,9 +86,6 @@ type swarm struct {
 }
 
 func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
-
-// maxListInConn is how many peers a connection can have: conn counts them in 16 bits.
-const maxListInConn = 1<<16 - 1
 
 // conn is a connection that has at least one peer.
 type conn struct {
@@ -190,11 +188,11 @@ func (t *Table) stop(a *Announce, p uint32) Status {
 // join adds a new peer to the swarm at slot s, or to a new swarm if s is 0.
 func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uint32, status Status) {
 	if t.peers.len() >= t.o.MaxPeers {
-		return s, 0, StatusFull
+		return s, 0, StatusTableFull
 	}
 	c := t.connWithRoom(a)
 	if c == 0 {
-		return s, 0, StatusFull
+		return s, 0, StatusConnectionFull
 	}
 	family := &t.families[familyIndex(a.Key.Family)]
 	if s == 0 {
@@ -229,7 +227,7 @@ func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 		}
 		c := t.connWithRoom(a)
 		if c == 0 {
-			return StatusFull
+			return StatusConnectionFull
 		}
 		t.detach(p)
 		t.attach(p, c)

@@ -118,18 +118,38 @@ func TestLimitRules(t *testing.T) {
 	f("a full connection gets no more, by joining or by taking over", func(o *Options) { o.MaxPeersPerConnection = 1 },
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
 		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 2, StatusAdded}, 0},
-		ruleStep{0, announceOf(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusFull}, 0},
+		ruleStep{0, announceOf(3, 1, LeftZero, EventUpdate), Result{0, 2, StatusConnectionFull}, 0},
 		ruleStep{0, announceOf(2, 12, LeftMore, EventUpdate), Result{0, 2, StatusTakenOver}, 0},
 		ruleStep{0, announceOf(3, 2, LeftMore, EventUpdate), Result{0, 3, StatusAdded}, 0},
-		ruleStep{0, announceOf(2, 2, LeftZero, EventUpdate), Result{0, 3, StatusFull}, 0},
+		ruleStep{0, announceOf(2, 2, LeftZero, EventUpdate), Result{0, 3, StatusConnectionFull}, 0},
 		ruleStep{0, announceOf(3, 2, LeftMore, EventStopped), Result{0, 2, StatusRemoved}, 0},
 		ruleStep{0, announceOf(2, 2, LeftZero, EventUpdate), Result{1, 1, StatusTakenOver}, 0})
 	f("a full table takes none in but lets one take over", func(o *Options) { o.MaxPeers = 1 },
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
-		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusFull}, 0},
+		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusTableFull}, 0},
 		ruleStep{0, announceOf(1, 11, LeftMore, EventUpdate), Result{0, 1, StatusTakenOver}, 0})
 	f("nothing fits where nothing may", func(o *Options) { o.MaxPeersPerConnection = 0 },
-		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusFull}, 0})
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusConnectionFull}, 0})
+}
+
+// A limit above what a table can hold is lowered to the exported one, and one at or below it is kept.
+func TestLimitsOfLimits(t *testing.T) {
+	f := func(o, want Options) {
+		t.Helper()
+		if got := New(o).o; got != want {
+			t.Errorf("the options are %+v, want %+v", got, want)
+		}
+	}
+	most := Options{
+		MaxPeersPerConnection: MaxPeersPerConnectionLimit, MaxPeers: MaxPeersLimit,
+		MaxPendingOffers: MaxPendingOffersLimit, MaxPendingPerPeer: MaxPendingPerPeerLimit,
+	}
+	f(most, most)
+	f(Options{
+		MaxPeersPerConnection: MaxPeersPerConnectionLimit + 1, MaxPeers: MaxPeersLimit + 1,
+		MaxPendingOffers: MaxPendingOffersLimit + 1, MaxPendingPerPeer: MaxPendingPerPeerLimit + 1,
+	}, most)
+	f(testOptions(), testOptions())
 }
 
 // A connection that closes takes only what it still owns with it: not what another has taken over,
@@ -256,13 +276,13 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 // Every status has a name, and a value that is none says so.
 func TestStatusNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for s := StatusUpdated; s <= StatusFull; s++ {
+	for s := StatusUpdated; s <= StatusConnectionFull; s++ {
 		seen[s.String()] = true
 	}
 	for s := AnswerRelay; s <= AnswerNoOffer; s++ {
 		seen[s.String()] = true
 	}
-	if len(seen) != 12 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
+	if len(seen) != 13 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
 		t.Fatalf("names are %v", seen)
 	}
 }

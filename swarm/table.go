@@ -21,15 +21,24 @@ type Addr struct {
 	Shard      uint16
 }
 
+// The most that the limits in Options can be. Each is about one table: the limits of all tables together
+// can be as many times as high as there are tables.
+const (
+	MaxPeersPerConnectionLimit = 1<<16 - 1  // a connection counts its peers in 16 bits
+	MaxPeersLimit              = maxList    // all peers may be in one swarm, so in one list
+	MaxPendingOffersLimit      = maxRecords // what a link can name
+	MaxPendingPerPeerLimit     = maxRecords // a peer may have all
+)
+
 // Options bound what a Table remembers. The zero value of a limit allows nothing.
 type Options struct {
 	Seed                  [2]uint64 // key of the hash tables and of the random sample: secret, one per process
 	MaxPeerAge            uint32    // seconds without an announce after which a peer is quiet
 	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
 	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
-	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table, at most 65,535
-	MaxPeers              int       // peers in this table, at most 16,777,216
-	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table, at most 67,108,862
+	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table
+	MaxPeers              int       // peers in this table
+	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 }
 
@@ -62,18 +71,18 @@ type Table struct {
 // familyCounts counts the swarms of one IP version and their peers.
 type familyCounts struct{ torrents, peers int }
 
-// New returns an empty Table. It panics if a limit is negative; limits above what a table can hold
-// are lowered to that.
+// New returns an empty Table. It panics if a limit is negative. A limit above what a table can hold (see
+// MaxPeersLimit and the others) is lowered to that: who lets others choose limits should check first.
 func New(o Options) *Table {
 	limits := []struct {
 		name  string
 		value *int
 		most  int
 	}{
-		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, maxListInConn},
-		{"MaxPeers", &o.MaxPeers, maxList},
-		{"MaxPendingOffers", &o.MaxPendingOffers, maxRecords},
-		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, maxRecords},
+		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, MaxPeersPerConnectionLimit},
+		{"MaxPeers", &o.MaxPeers, MaxPeersLimit},
+		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
+		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},
 	}
 	for _, l := range limits {
 		if *l.value < 0 {

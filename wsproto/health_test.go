@@ -10,9 +10,11 @@ import (
 
 // A health check is told apart from other requests by its path, and net/http reads the response as a whole.
 func TestHealth(t *testing.T) {
-	req, n, status := ParseUpgrade([]byte("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1000)
-	if n != 0 || status != 426 || string(req.Path) != HealthPath {
-		t.Errorf("path %q, n %d, status %d", req.Path, n, status)
+	for _, head := range []string{"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.0\r\n\r\n"} {
+		req, n, status := ParseUpgrade([]byte(head), 0, 1000)
+		if n != 0 || status != 426 || string(req.Path) != HealthPath {
+			t.Errorf("%q: path %q, n %d, status %d", head, req.Path, n, status)
+		}
 	}
 	b := AppendHealthOK(nil)
 	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)

@@ -143,10 +143,13 @@ func parseRequestLine(line []byte) (path []byte, status int) {
 	if path = targetPath(target); path == nil {
 		return nil, httpBadRequest
 	}
+	if version[len(version)-1] == '0' {
+		return path, httpUpgradeRequired
+	}
 	return path, 0
 }
 
-// checkVersion accepts HTTP/1.1 and later versions of HTTP/1.
+// checkVersion accepts every version of HTTP/1. One of HTTP/1.0 is no upgrade, but it may be a health check.
 //
 // RFC 6455, section 4.1: "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1."
 func checkVersion(v []byte) int {
@@ -154,7 +157,7 @@ func checkVersion(v []byte) int {
 	if len(v) != len(form) || string(v[:5]) != form[:5] || v[6] != '.' || !isDigit(v[5]) || !isDigit(v[7]) {
 		return httpBadRequest
 	}
-	if v[5] != '1' || v[7] == '0' {
+	if v[5] != '1' {
 		return httpBadVersion
 	}
 	return 0
@@ -365,7 +368,7 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 	431: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
 	500: {"Internal Server Error", "", "The server failed.\n"},
 	503: {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
-	505: {"HTTP Version Not Supported", "", "Only HTTP/1.1 is supported.\n"},
+	505: {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
 }
 
 // AppendHTTPError appends a whole response that refuses a request, after which the connection is to be closed. The

@@ -139,6 +139,12 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 			s.log.Log(ctx, level, text, append([]any{"count", grown}, args...)...)
 		}
 	}
+	for why := shard.Reason(0); why < shard.Reasons; why++ {
+		if why.Abusive() {
+			f(now.Closed[why]-before.Closed[why], slog.LevelInfo, "clients were closed", "reason", why.String(),
+				"last_client", now.LastClient[why].String())
+		}
+	}
 	f(now.AcceptFailed-before.AcceptFailed, slog.LevelError,
 		"accepting connections failed; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
 		"error", now.LastAcceptError.Error())

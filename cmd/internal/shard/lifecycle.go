@@ -46,6 +46,16 @@ var reasonNames = [Reasons]string{
 	"health_check", "tls_error", "certificate",
 }
 
+// Abusive reports whether a client that ends for this reason may mean harm, so that logs should tell its address.
+func (r Reason) Abusive() bool {
+	switch r {
+	case ReasonBadRequest, ReasonHandshakeTimeout, ReasonSlowConsumer, ReasonSlowMessage, ReasonProtocol, ReasonTooBig,
+		ReasonBadMessages, ReasonTLS:
+		return true
+	}
+	return false
+}
+
 // String returns the reason's name as it stands in logs and metrics.
 func (r Reason) String() string { return reasonNames[r] }
 
@@ -176,6 +186,9 @@ func (s *Shard) closed(e *ring.Event) {
 		panic("BUG: the ring closed a connection that still holds buffers: " + stateNames[c.state])
 	}
 	s.stats.Closed[c.reason]++
+	if c.reason.Abusive() {
+		s.stats.LastClient[c.reason] = c.client()
+	}
 	s.stats.Conns[stateClosed]--
 	s.live--
 	s.conns[i] = conn{gen: e.Slot.Gen}

@@ -146,8 +146,11 @@ func (s *Shard) serveAnnounce(a *announceAsk) {
 	res, s.targets = s.table.Announce(s.now, &a.Announce, s.targets[:0])
 	s.stats.Announces[res.Status]++
 	switch res.Status {
-	case swarm.StatusFull:
-		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, "too many torrents")
+	case swarm.StatusConnectionFull:
+		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, "too many torrents on one connection")
+		return
+	case swarm.StatusTableFull:
+		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, "tracker is full, try again later")
 		return
 	case swarm.StatusForbidden:
 		s.fail(a.From, wsproto.ActionAnnounce, &a.Key.Hash, forbiddenReason)

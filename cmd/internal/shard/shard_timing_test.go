@@ -49,22 +49,26 @@ func announceStep(tb testing.TB) func() {
 	return stepOf(w, c, clientText(tb, m))
 }
 
-// stepOf returns a function that makes one Step in which c receives data, and another that completes the sends.
+// stepOf returns a function that makes one Step of each shard in which c receives data, and then as many as it takes to
+// complete the sends and read the mail.
 func stepOf(w *world, c *client, data []byte) func() {
-	s := w.shards[0]
 	buf := make([]byte, len(data))
-	var events []ring.Event
+	events := make([][]ring.Event, len(w.shards))
 	var ops []ring.Op
 	return func() {
 		copy(buf, data) // a Step unmasks in place
-		events = append(events[:0], ring.Event{Kind: ring.EventRecv, Slot: c.slot, Data: buf})
-		ops = s.Step(w.now, events, ops[:0])
-		events = events[:0]
-		for i := range ops {
-			if ops[i].Kind == ring.OpSend {
-				events = append(events, ring.Event{Kind: ring.EventSent, Slot: ops[i].Slot, N: uint32(len(ops[i].Data))})
+		events[c.shard] = append(events[c.shard][:0], ring.Event{Kind: ring.EventRecv, Slot: c.slot, Data: buf})
+		for turn := 0; turn < 4; turn++ {
+			for k, s := range w.shards {
+				ops = s.Step(w.now, events[k], ops[:0])
+				events[k] = events[k][:0]
+				for i := range ops {
+					if ops[i].Kind == ring.OpSend {
+						events[k] = append(events[k],
+							ring.Event{Kind: ring.EventSent, Slot: ops[i].Slot, N: uint32(len(ops[i].Data))})
+					}
+				}
 			}
 		}
-		ops = s.Step(w.now, events, ops[:0])
 	}
 }

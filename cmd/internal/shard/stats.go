@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"net/netip"
+
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -11,6 +13,8 @@ import (
 type Stats struct {
 	Conns  [states]int // gauge, by state
 	Closed [Reasons]uint64
+
+	LastClient [Reasons]netip.AddrPort // whose connection ended last for a reason that is Abusive
 
 	Accepted, Refused, AcceptFailed, Upgraded uint64
 	LastAcceptError                           ring.Errno
@@ -23,7 +27,7 @@ type Stats struct {
 	Overloaded                            [wsproto.ActionScrape + 1]uint64 // requests for which a mailbox had no room
 	Rejected                              [wsproto.RejectFullScrape + 1]uint64
 	BadOffers, ScrapesForbidden           uint64
-	Announces                             [swarm.StatusFull + 1]uint64 // at the owner, by outcome
+	Announces                             [swarm.StatusConnectionFull + 1]uint64 // at the owner, by outcome
 	Answers                               [swarm.AnswerNoOffer + 1]uint64
 	DroppedFull                           [frameKinds]uint64 // the receiver is over its limit of waiting bytes
 	DroppedMemory                         [frameKinds]uint64 // no send memory left
@@ -147,6 +151,11 @@ func (s *Stats) Add(o *Stats) {
 		{&s.Swarm.Bytes, &o.Swarm.Bytes},
 	} {
 		*p[0] += *p[1]
+	}
+	for why, client := range o.LastClient {
+		if client.IsValid() {
+			s.LastClient[why] = client
+		}
 	}
 	if o.LastAcceptError != 0 {
 		s.LastAcceptError = o.LastAcceptError

@@ -1,6 +1,8 @@
-// Drives headless Chromium for the Go tests. The path of the Chromium
-// program is the only argument. Each line on standard input is a command, each
-// line on standard output its reply, one at a time and in order:
+// Drives headless Chromium for the Go tests. The arguments are the path of the
+// Chromium program and the SHA-256, in base64, of a public key whose
+// certificates Chromium is to accept whoever signed them. Each line on standard
+// input is a command, each line on standard output its reply, one at a time and
+// in order:
 //
 //   {"do":"open","page":"a","url":U}                 opens U as page a, in a browser profile of its own
 //   {"do":"call","page":"a","name":N,"argument":A}   calls the function N of page a, waits for its result
@@ -13,11 +15,13 @@
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
+const [program, acceptedKey] = process.argv.slice(2)
 const browser = await chromium.launch({
-  executablePath: process.argv[2],
+  executablePath: program,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    '--ignore-certificate-errors-spki-list=' + acceptedKey,
     // Candidates carry plain addresses of this machine, not mDNS names that nobody would resolve,
     // and the loopback address counts, should the machine have no other.
     '--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection'

@@ -55,7 +55,7 @@ func startBrowser(t *testing.T) *browser {
 	b.web = httptest.NewServer(b.handler())
 	t.Cleanup(b.web.Close)
 
-	cmd := exec.Command("node", "browser.js", chromium(t))
+	cmd := exec.Command("node", "browser.js", chromium(t), certificate.keyHash)
 	cmd.Stderr = t.Output()
 	commands, err := cmd.StdinPipe()
 	if err != nil {

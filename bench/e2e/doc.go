@@ -5,7 +5,8 @@
 // headless Chromium (browser_peer_test.go, driven through browser.js, with the
 // page in page/) and the npm bittorrent-tracker client in Node
 // (node-client.js). transfer_test.go has the tests: each pair of clients, by
-// .torrent file and by magnet link, over each of the tracker's settings.
+// .torrent file and by magnet link, over each of the tracker's settings, and
+// over TLS with a certificate that certificate_test.go makes and the clients verify.
 //
 // "make e2e" installs what is missing and runs them; see run.sh. Once
 // installed, "go test" in this folder does. Node 18 with npm 9 is enough. The environment may say

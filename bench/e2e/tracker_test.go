@@ -2,13 +2,10 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,9 +14,11 @@ import (
 
 // setting is one way to configure the tracker.
 type setting struct {
-	name   string
-	shards int
-	tables string // TOML tables that follow [network]
+	name    string
+	shards  int
+	tls     bool
+	network string // more keys of the table [network], as TOML
+	tables  string // TOML tables that follow [network]
 }
 
 var (
@@ -41,11 +40,8 @@ fixed_send = "off"
 timed_wait = "off"
 min_wait = "off"
 `}
-)
-
-const (
-	startTimeout = 10 * time.Second
-	stopTimeout  = 20 * time.Second
+	tlsOneShard  = setting{name: "TLS, 1 shard", shards: 1, tls: true}
+	tlsTwoShards = setting{name: "TLS, 2 shards", shards: 2, tls: true}
 )
 
 // eachTracker runs test as a subtest with the URL of a tracker for each
@@ -66,32 +62,24 @@ func eachTracker(t *testing.T, settings []setting, test func(t *testing.T, track
 func startTracker(t *testing.T, s setting) string {
 	t.Helper()
 	address := freeAddress(t)
+	url, network := "ws://"+address, s.network
+	if s.tls {
+		url = "wss://" + address
+		network += fmt.Sprintf("enable_tls = true\ntls_certificate_path = %q\ntls_private_key_path = %q\n",
+			certificate.chainPath, certificate.keyPath)
+	}
 	config := filepath.Join(t.TempDir(), "millrace.toml")
-	text := fmt.Sprintf("socket_workers = %d\n\n[network]\naddress = %q\n%s", s.shards, address, s.tables)
+	text := fmt.Sprintf("socket_workers = %d\n\n[network]\naddress = %q\n%s%s", s.shards, address, network, s.tables)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-
-	cmd := exec.Command(trackerProgram(t), "-c", config)
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("cannot start the tracker: %v", err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		cmd.Wait() // its error is the exit code, which stopTracker reads
-		close(exited)
-	}()
-	t.Cleanup(func() { stopTracker(t, cmd, exited) })
-
-	url := "ws://" + address
-	waitForTracker(t, url, exited)
+	waitForTracker(t, url, startServer(t, trackerProgram(t), "-c", config))
 	return url
 }
 
 // waitForTracker dials until the tracker answers, since no event tells a
-// stranger that a port is open.
-func waitForTracker(t *testing.T, url string, exited <-chan struct{}) {
+// stranger that a port is open. The server is the tracker or a proxy before it.
+func waitForTracker(t *testing.T, url string, through *server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
@@ -104,28 +92,12 @@ func waitForTracker(t *testing.T, url string, exited <-chan struct{}) {
 			return
 		}
 		select {
-		case <-exited:
-			t.Fatal("the tracker ended instead of listening; its log says why")
+		case <-through.exited:
+			t.Fatalf("%s ended instead of listening; its log says why", through.name)
 		case <-ctx.Done():
-			t.Fatalf("the tracker does not accept WebSocket connections after %v: %v", startTimeout, err)
+			t.Fatalf("%s does not accept WebSocket connections after %v: %v", through.name, startTimeout, err)
 		case <-retry.C:
 		}
-	}
-}
-
-func stopTracker(t *testing.T, cmd *exec.Cmd, exited <-chan struct{}) {
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Errorf("cannot send SIGTERM to the tracker: %v", err)
-	}
-	select {
-	case <-exited:
-	case <-time.After(stopTimeout):
-		t.Errorf("the tracker still runs %v after SIGTERM; it is killed", stopTimeout)
-		cmd.Process.Kill()
-		<-exited
-	}
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("the tracker ended with %v, want exit code 0", cmd.ProcessState)
 	}
 }
 

@@ -55,12 +55,18 @@ func TestGoToGo(t *testing.T) {
 	eachTracker(t, []setting{oneShard, twoShards, oldKernel}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, goKind, goKind)
 	})
+	eachTracker(t, []setting{tlsOneShard, tlsTwoShards}, func(t *testing.T, trackerURL string) {
+		testTransfer(t, trackerURL, goKind, goKind, byTorrentFile)
+	})
 }
 
 func TestBrowserToBrowser(t *testing.T) {
 	b := startBrowser(t)
 	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, b.kind(), b.kind())
+	})
+	eachTracker(t, []setting{tlsTwoShards}, func(t *testing.T, trackerURL string) {
+		testTransfer(t, trackerURL, b.kind(), b.kind(), byMagnet)
 	})
 }
 
@@ -69,6 +75,9 @@ func TestBrowserToGo(t *testing.T) {
 	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, b.kind(), goKind)
 	})
+	eachTracker(t, []setting{tlsTwoShards}, func(t *testing.T, trackerURL string) {
+		testTransfer(t, trackerURL, b.kind(), goKind, byMagnet)
+	})
 }
 
 func TestGoToBrowser(t *testing.T) {
@@ -76,54 +85,64 @@ func TestGoToBrowser(t *testing.T) {
 	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, goKind, b.kind())
 	})
+	eachTracker(t, []setting{tlsOneShard}, func(t *testing.T, trackerURL string) {
+		testTransfer(t, trackerURL, goKind, b.kind(), byTorrentFile)
+	})
 }
 
 // TestNodeClient shows that the npm bittorrent-tracker client gets the
 // replies that it understands; node-client.js has the details.
 func TestNodeClient(t *testing.T) {
-	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
-		ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)
-		defer cancel()
-		output, err := exec.CommandContext(ctx, "node", "node-client.js", trackerURL).CombinedOutput()
-		if err != nil {
-			t.Fatalf("node-client.js: %v\n%s", err, output)
-		}
-	})
+	eachTracker(t, []setting{oneShard, twoShards, tlsOneShard, tlsTwoShards}, testNodeClient)
 }
 
-// testTransfers shows that a file which a new seeder offers reaches a new
-// leecher unchanged, by .torrent file and by magnet link, and that the tracker
-// counts who is there, and nobody when both are gone.
-func testTransfers(t *testing.T, trackerURL string, from, to kind) {
-	f := func(name string, link func(share) share) {
-		t.Helper()
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)
-			defer cancel()
-			sent := randomFile(t.Name())
-			want := sha256.Sum256(sent.content)
-
-			seeder := from.newPeer(t)
-			shared := seeder.seed(ctx, t, sent, trackerURL)
-			o := newObserver(ctx, t, trackerURL, infoHash(t, shared))
-			o.waitFor(ctx, t, swarmSize{Complete: 1}, "with the seeder alone")
-
-			leecher := to.newPeer(t)
-			if got := leecher.leech(ctx, t, link(shared)); got != hex.EncodeToString(want[:]) {
-				t.Errorf("the file arrived with SHA-256 %s, want %x", got, want)
-			}
-			if to.saysCompleted {
-				o.waitFor(ctx, t, swarmSize{Complete: 2}, "after the download")
-			}
-
-			leecher.close(t)
-			o.waitFor(ctx, t, swarmSize{Complete: 1}, "after the leecher left")
-			seeder.close(t)
-			o.waitFor(ctx, t, swarmSize{}, "after all peers left")
-		})
+func testNodeClient(t *testing.T, trackerURL string) {
+	ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "node", "node-client.js", trackerURL).CombinedOutput()
+	if err != nil {
+		t.Fatalf("node-client.js: %v\n%s", err, output)
 	}
-	f("torrent file", func(s share) share { return share{torrentFile: s.torrentFile} })
-	f("magnet link", func(s share) share { return share{magnet: s.magnet} })
+}
+
+// link picks how the leecher finds the torrent from what the seeder shares.
+type link func(share) share
+
+func byTorrentFile(s share) share { return share{torrentFile: s.torrentFile} }
+func byMagnet(s share) share      { return share{magnet: s.magnet} }
+
+// testTransfers runs testTransfer by .torrent file and by magnet link.
+func testTransfers(t *testing.T, trackerURL string, from, to kind) {
+	t.Run("torrent file", func(t *testing.T) { testTransfer(t, trackerURL, from, to, byTorrentFile) })
+	t.Run("magnet link", func(t *testing.T) { testTransfer(t, trackerURL, from, to, byMagnet) })
+}
+
+// testTransfer shows that a file which a new seeder offers reaches a new
+// leecher unchanged, and that the tracker counts who is there, and nobody when
+// both are gone.
+func testTransfer(t *testing.T, trackerURL string, from, to kind, by link) {
+	ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)
+	defer cancel()
+	sent := randomFile(t.Name())
+	want := sha256.Sum256(sent.content)
+
+	seeder := from.newPeer(t)
+	shared := seeder.seed(ctx, t, sent, trackerURL)
+	o := newObserver(ctx, t, trackerURL, infoHash(t, shared))
+	o.waitFor(ctx, t, swarmSize{Complete: 1}, "with the seeder alone")
+
+	leecher := to.newPeer(t)
+	if got := leecher.leech(ctx, t, by(shared)); got != hex.EncodeToString(want[:]) {
+		t.Errorf("the file arrived with SHA-256 %s, want %x", got, want)
+	}
+	if to.saysCompleted {
+		o.waitFor(ctx, t, swarmSize{Complete: 2}, "after the download")
+	}
+
+	leecher.close(t)
+	o.waitFor(ctx, t, swarmSize{Complete: 1}, "after the leecher left")
+	seeder.close(t)
+	o.waitFor(ctx, t, swarmSize{}, "after all peers left")
 }
 
 // randomFile returns a file that is always the same for one seed.

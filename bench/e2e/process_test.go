@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	startTimeout = 10 * time.Second
+	stopTimeout  = 20 * time.Second
+)
+
+// server is a program that serves until it is told to stop: the tracker, or a
+// proxy in front of it.
+type server struct {
+	name   string
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the program has ended
+}
+
+// startServer starts a program whose output goes to the test's log. At the end
+// of the test it is asked to stop, and exit code 0 is required.
+func startServer(t *testing.T, program string, args ...string) *server {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	// A test that runs into the time limit of "go test" cleans nothing up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	s := &server{name: filepath.Base(program), cmd: cmd, exited: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("cannot start %s: %v", s.name, err)
+	}
+	go func() {
+		cmd.Wait() // its error is the exit code, which stop reads
+		close(s.exited)
+	}()
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("cannot send SIGTERM to %s: %v", s.name, err)
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		t.Errorf("%s still runs %v after SIGTERM; it is killed", s.name, stopTimeout)
+		s.cmd.Process.Kill()
+		<-s.exited
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("%s ended with %v, want exit code 0", s.name, s.cmd.ProcessState)
+	}
+}

@@ -6,7 +6,8 @@
 // page in page/) and the npm bittorrent-tracker client in Node
 // (node-client.js). transfer_test.go has the tests: each pair of clients, by
 // .torrent file and by magnet link, over each of the tracker's settings, and
-// over TLS with a certificate that certificate_test.go makes and the clients verify.
+// over TLS with a certificate that certificate_test.go makes and the clients verify. proxy_test.go puts nginx and HAProxy
+// in front of the tracker.
 //
 // "make e2e" installs what is missing and runs them; see run.sh. Once
 // installed, "go test" in this folder does. Node 18 with npm 9 is enough. The environment may say

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+PATH=$PATH:/usr/sbin # where Debian has nginx and HAProxy
 have() { command -v "$1" >/dev/null; }
 
 # Programs, from Debian's packages.
@@ -14,6 +15,8 @@ if [[ -z ${CHROMIUM:-} ]] && ! have chromium && ! have chromium-browser &&
 	! have google-chrome-stable && ! have google-chrome; then
 	packages+=(chromium)
 fi
+have nginx || packages+=(nginx)
+have haproxy || packages+=(haproxy)
 if ((${#packages[@]} > 0)); then
 	if ! have apt-get || [[ $(id -u) != 0 ]]; then
 		echo "The end-to-end tests need these programs: ${packages[*]}. Install them, or run this as root on Debian." >&2

@@ -73,7 +73,12 @@ func startTracker(t *testing.T, s setting) string {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	waitForTracker(t, url, startServer(t, trackerProgram(t), "-c", config))
+	atEnd := func(state *os.ProcessState) {
+		if state.ExitCode() != 0 {
+			t.Errorf("the tracker ended with %v, want exit code 0", state)
+		}
+	}
+	waitForTracker(t, url, startServer(t, atEnd, trackerProgram(t), "-c", config))
 	return url
 }
 

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// proxy starts a reverse proxy in front of a tracker and returns the URL that
+// clients use from then on.
+type proxy func(t *testing.T, trackerURL string) string
+
+// TestThroughProxy shows that the tracker serves clients through nginx and
+// HAProxy as their packages configure them: what a handbook says for WebSocket
+// is added, and no timeout is changed.
+func TestThroughProxy(t *testing.T) {
+	f := func(name string, s setting, front proxy) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			eachTracker(t, []setting{s}, func(t *testing.T, trackerURL string) {
+				proxyURL := front(t, trackerURL)
+				t.Run("Node client", func(t *testing.T) { testNodeClient(t, proxyURL) })
+				t.Run("Go to Go", func(t *testing.T) { testTransfer(t, proxyURL, goKind, goKind, byMagnet) })
+			})
+		})
+	}
+	f("nginx, ws", twoShards, nginxHTTP("ws"))
+	f("nginx, wss ends there", twoShards, nginxHTTP("wss"))
+	f("HAProxy, ws", twoShards, haproxyHTTP)
+	f("HAProxy, wss passes through", tlsTwoShards, haproxyTCP)
+}
+
+// nginxHTTP is nginx for ws or for wss, which then ends there: what reaches
+// the tracker is ws.
+func nginxHTTP(scheme string) proxy {
+	return func(t *testing.T, trackerURL string) string {
+		t.Helper()
+		address := freeAddress(t)
+		listen := fmt.Sprintf("listen %s;", address)
+		if scheme == "wss" {
+			listen = fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;",
+				address, certificate.chainPath, certificate.keyPath)
+		}
+		return startNginx(t, scheme+"://"+address, fmt.Sprintf(`
+http {
+	access_log off;
+	client_body_temp_path body;
+	proxy_temp_path proxy;
+	fastcgi_temp_path fastcgi;
+	uwsgi_temp_path uwsgi;
+	scgi_temp_path scgi;
+	server {
+		%s
+		location / {
+			proxy_pass http://%s;
+			proxy_http_version 1.1;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection "upgrade";
+			proxy_set_header Host $host;
+			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+		}
+	}
+}
+`, listen, parseURL(t, trackerURL).Host))
+	}
+}
+
+// startNginx starts nginx on a configuration without its main part, waits
+// until it serves clients of proxyURL and returns that.
+func startNginx(t *testing.T, proxyURL, config string) string {
+	t.Helper()
+	dir := t.TempDir()
+	path := writeConfig(t, dir, "nginx.conf", `
+daemon off;
+pid nginx.pid;
+error_log stderr;
+events {}
+`+config)
+	s := startServer(t, anyEnd, proxyProgram(t, "nginx"), "-p", dir, "-c", path, "-e", "stderr")
+	waitForTracker(t, proxyURL, s)
+	return proxyURL
+}
+
+// anyEnd is for proxies: HAProxy dies of the signal that tells it to stop.
+func anyEnd(*os.ProcessState) {}
+
+// haproxyDefaults are the timeouts that Debian's package sets. There is none
+// for tunnels, which is what a WebSocket connection becomes: those of the
+// client and of the server hold for it.
+const haproxyDefaults = `
+defaults
+	timeout connect 5000
+	timeout client  50000
+	timeout server  50000
+`
+
+// haproxyHTTP is HAProxy that understands the upgrade request.
+func haproxyHTTP(t *testing.T, trackerURL string) string {
+	t.Helper()
+	address := freeAddress(t)
+	return startHAProxy(t, "ws://"+address, fmt.Sprintf(`
+listen tracker
+	mode http
+	bind %s
+	option forwardfor
+	server tracker %s
+`, address, parseURL(t, trackerURL).Host))
+}
+
+// haproxyTCP is HAProxy that passes the bytes through, of ws and of wss alike.
+func haproxyTCP(t *testing.T, trackerURL string) string {
+	t.Helper()
+	address := freeAddress(t)
+	return startHAProxy(t, parseURL(t, trackerURL).Scheme+"://"+address, fmt.Sprintf(`
+listen tracker
+	mode tcp
+	bind %s
+	server tracker %s
+`, address, parseURL(t, trackerURL).Host))
+}
+
+// startHAProxy starts HAProxy on a configuration without its defaults, waits
+// until it serves clients of proxyURL and returns that.
+func startHAProxy(t *testing.T, proxyURL, config string) string {
+	t.Helper()
+	path := writeConfig(t, t.TempDir(), "haproxy.cfg", haproxyDefaults+config)
+	s := startServer(t, anyEnd, proxyProgram(t, "haproxy"), "-db", "-f", path) // -db: stay in the foreground
+	waitForTracker(t, proxyURL, s)
+	return proxyURL
+}
+
+func writeConfig(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// proxyProgram finds a program that Debian installs where only root looks.
+func proxyProgram(t *testing.T, name string) string {
+	t.Helper()
+	for _, candidate := range []string{name, filepath.Join("/usr/sbin", name)} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("no %s on PATH or in /usr/sbin: install it (\"make e2e\" does)", name)
+	return ""
+}
+
+func parseURL(t *testing.T, rawURL string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}

@@ -76,7 +76,7 @@ func (hs *handshake) run() {
 	hs.pool.inFlight.Add(-1) // before the end is told, so that whoever is told finds the place free
 	hs.done.Store(true)
 	hs.pipe.notify()
-	hs.pool.helpers.Done()
+	hs.pool.leave()
 }
 
 // compute makes the handshake and takes the keys over.

@@ -41,7 +41,8 @@ type Pool struct {
 	closing  chan struct{} // is closed by Close
 	once     sync.Once
 	inFlight atomic.Int64
-	helpers  sync.WaitGroup
+	running  atomic.Int64  // goroutines, and calls of begin that may start one
+	left     chan struct{} // holds a token when running has come down to 0
 }
 
 // NewPool returns a pool. It starts nothing until there is a handshake.
@@ -49,21 +50,51 @@ func NewPool(o PoolOptions) *Pool {
 	if o.Certificates == nil || o.Workers < 1 || o.MaxInFlight < 1 || o.Timeout <= 0 {
 		panic(fmt.Sprintf("BUG: bad PoolOptions: %+v", o))
 	}
-	return &Pool{opt: o, workers: make(chan struct{}, o.Workers), closing: make(chan struct{})}
+	return &Pool{opt: o, workers: make(chan struct{}, o.Workers), closing: make(chan struct{}),
+		left: make(chan struct{}, 1)}
 }
 
 // InFlight returns how many handshakes have begun and not ended, those of closed connections included.
 func (p *Pool) InFlight() int { return int(p.inFlight.Load()) }
 
-// Close ends all handshakes and waits until their goroutines are gone. It is called when no event loop is feeding
-// connections at the same time; handshakes begun afterwards fail with [ErrClosed].
+// Close ends all handshakes and waits until their goroutines are gone. Handshakes begun afterwards fail with [ErrClosed].
 func (p *Pool) Close() {
 	p.once.Do(func() { close(p.closing) })
-	p.helpers.Wait()
+	for p.running.Load() > 0 {
+		<-p.left
+	}
+	p.signalLeft() // for another caller of Close
+}
+
+// leave is called by each goroutine at its end.
+func (p *Pool) leave() {
+	if p.running.Add(-1) == 0 {
+		p.signalLeft()
+	}
+}
+
+func (p *Pool) signalLeft() {
+	select {
+	case p.left <- struct{}{}:
+	default:
+	}
 }
 
 // begin starts a handshake, of which first are the first bytes.
 func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, error) {
+	p.running.Add(1) // before closing is looked at, so that Close sees it or it sees Close
+	hs, err := p.prepare(h, notify, first)
+	if err != nil {
+		p.leave()
+		return nil, err
+	}
+	hs.timer = time.AfterFunc(p.opt.Timeout, func() { hs.pipe.fail(ErrTimeout) })
+	go hs.run()
+	return hs, nil
+}
+
+// prepare returns a handshake that has a place in the pool.
+func (p *Pool) prepare(h Handle, notify func(Handle), first []byte) (*handshake, error) {
 	select {
 	case <-p.closing:
 		return nil, ErrClosed
@@ -77,9 +108,6 @@ func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, e
 		p.inFlight.Add(-1)
 		return nil, err
 	}
-	hs.timer = time.AfterFunc(p.opt.Timeout, func() { hs.pipe.fail(ErrTimeout) })
-	p.helpers.Add(1)
-	go hs.run()
 	return hs, nil
 }
 

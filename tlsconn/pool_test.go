@@ -147,3 +147,31 @@ func TestManyClients(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// A pool that is closed while event loops begin handshakes leaves no goroutine of its own: whoever comes too late is told
+// so, and all calls of Close return.
+func TestCloseMeanwhile(t *testing.T) {
+	hello := clientHello(t)
+	for range 20 {
+		pool := testPool(t, "ecdsa", nil)
+		var all sync.WaitGroup
+		for range 2 {
+			e, notes := testEngine(t, pool, nil)
+			all.Go(func() {
+				var err error
+				for !errors.Is(err, ErrClosed) {
+					c := e.Start(1)
+					if err = c.Feed(hello); err == nil {
+						<-notes
+					}
+					c.Close()
+				}
+			})
+			all.Go(pool.Close)
+		}
+		all.Wait()
+		if pool.running.Load() != 0 || pool.InFlight() != 0 {
+			t.Fatalf("%d goroutines and %d handshakes are left", pool.running.Load(), pool.InFlight())
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ type swarmSize struct {
 	Incomplete int `json:"incomplete"`
 }
 
-// observer watches one torrent from outside: it scrapes, and never joins.
+// observer watches one torrent from outside: it scrapes, and joins only
+// when it is told to announce.
 type observer struct {
 	conn     *websocket.Conn
 	infoHash string // 20 code points U+0000 to U+00FF, as in the protocol
@@ -24,16 +26,29 @@ type observer struct {
 
 func newObserver(ctx context.Context, t *testing.T, trackerURL string, infoHash [20]byte) *observer {
 	t.Helper()
-	conn, _, err := websocket.DefaultDialer.DialContext(ctx, trackerURL, nil)
+	return newObserverAs(ctx, t, nil, trackerURL, infoHash)
+}
+
+// newObserverAs is newObserver with header fields in the upgrade request.
+func newObserverAs(
+	ctx context.Context, t *testing.T, header http.Header, trackerURL string, infoHash [20]byte,
+) *observer {
+	t.Helper()
+	conn, _, err := websocket.DefaultDialer.DialContext(ctx, trackerURL, header)
 	if err != nil {
 		t.Fatalf("cannot connect an observer: %v", err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	runes := make([]rune, 0, len(infoHash))
-	for _, b := range infoHash {
+	return &observer{conn: conn, infoHash: idText(infoHash)}
+}
+
+// idText writes an id as the protocol does.
+func idText(id [20]byte) string {
+	runes := make([]rune, 0, len(id))
+	for _, b := range id {
 		runes = append(runes, rune(b))
 	}
-	return &observer{conn: conn, infoHash: string(runes)}
+	return string(runes)
 }
 
 // waitFor scrapes until the swarm has the size that is wanted, and fails the
@@ -62,28 +77,56 @@ func (o *observer) waitFor(ctx context.Context, t *testing.T, want swarmSize, wh
 }
 
 func (o *observer) scrape(ctx context.Context) (swarmSize, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		o.conn.SetReadDeadline(deadline)
-		o.conn.SetWriteDeadline(deadline)
-	}
-	request := map[string]any{"action": "scrape", "info_hash": o.infoHash}
-	if err := o.conn.WriteJSON(request); err != nil {
-		return swarmSize{}, fmt.Errorf("cannot send: %w", err)
-	}
-	_, message, err := o.conn.ReadMessage()
-	if err != nil {
-		return swarmSize{}, fmt.Errorf("cannot receive: %w", err)
-	}
 	var reply struct {
 		Action string               `json:"action"`
 		Files  map[string]swarmSize `json:"files"`
 	}
-	if err := json.Unmarshal(message, &reply); err != nil {
-		return swarmSize{}, fmt.Errorf("cannot read %q: %w", message, err)
+	request := map[string]any{"action": "scrape", "info_hash": o.infoHash}
+	if err := o.ask(ctx, request, &reply); err != nil {
+		return swarmSize{}, err
 	}
 	size, ok := reply.Files[o.infoHash]
 	if reply.Action != "scrape" || !ok {
-		return swarmSize{}, fmt.Errorf("the reply %q does not have the torrent that was asked for", message)
+		return swarmSize{}, fmt.Errorf("the reply %+v does not have the torrent that was asked for", reply)
 	}
 	return size, nil
+}
+
+// announce makes a peer of the observer after all, without offers, and returns
+// the counts in the reply.
+func (o *observer) announce(ctx context.Context, peerID [20]byte, left int) (swarmSize, error) {
+	var reply struct {
+		Action   string `json:"action"`
+		InfoHash string `json:"info_hash"`
+		swarmSize
+	}
+	request := map[string]any{
+		"action": "announce", "event": "started", "info_hash": o.infoHash, "peer_id": idText(peerID), "left": left,
+	}
+	if err := o.ask(ctx, request, &reply); err != nil {
+		return swarmSize{}, err
+	}
+	if reply.Action != "announce" || reply.InfoHash != o.infoHash {
+		return swarmSize{}, fmt.Errorf("the reply %+v is not one to the announce", reply)
+	}
+	return reply.swarmSize, nil
+}
+
+// ask sends a request and decodes the next message, its reply.
+func (o *observer) ask(ctx context.Context, request, reply any) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		o.conn.SetReadDeadline(deadline)
+		o.conn.SetWriteDeadline(deadline)
+	}
+	if err := o.conn.WriteJSON(request); err != nil {
+		return fmt.Errorf("cannot send: %w", err)
+	}
+	_, message, err := o.conn.ReadMessage()
+	if err != nil {
+		return fmt.Errorf("cannot receive: %w", err)
+	}
+	if err := json.Unmarshal(message, reply); err != nil {
+		return fmt.Errorf("cannot read %q: %w", message, err)
+	}
+	return nil
 }

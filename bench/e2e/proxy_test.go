@@ -29,8 +29,24 @@ func TestThroughProxy(t *testing.T) {
 	}
 	f("nginx, ws", twoShards, nginxHTTP("ws"))
 	f("nginx, wss ends there", twoShards, nginxHTTP("wss"))
-	f("HAProxy, ws", twoShards, haproxyHTTP)
-	f("HAProxy, wss passes through", tlsTwoShards, haproxyTCP)
+	f("HAProxy, ws", twoShards, haproxyHTTP("option forwardfor", ""))
+	f("HAProxy, wss passes through", tlsTwoShards, haproxyTCP(""))
+	f("nginx, wss passes through after a PROXY header", proxyProtocol(tlsTwoShards), nginxTCP)
+	f("HAProxy, wss passes through after a PROXY header", proxyProtocol(tlsTwoShards), haproxyTCP("send-proxy-v2"))
+}
+
+// proxyProtocol adds to s that the proxies of this machine tell the client's
+// address in a PROXY header.
+func proxyProtocol(s setting) setting {
+	s.proxied = true
+	s.network += "proxy_protocol = true\n"
+	return trustProxies(s)
+}
+
+// trustProxies adds to s that the proxies of this machine are believed.
+func trustProxies(s setting) setting {
+	s.network += "trusted_proxies = [\"127.0.0.1/32\"]\n"
+	return s
 }
 
 // nginxHTTP is nginx for ws or for wss, which then ends there: what reaches
@@ -68,12 +84,36 @@ http {
 	}
 }
 
+// nginxStream is where Debian has the module for TCP. Other builds of nginx
+// include it.
+const nginxStream = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+// nginxTCP is nginx that passes the bytes through, of ws and of wss alike,
+// after a PROXY header; it writes version 1.
+func nginxTCP(t *testing.T, trackerURL string) string {
+	t.Helper()
+	address := freeAddress(t)
+	return startNginx(t, parseURL(t, trackerURL).Scheme+"://"+address, fmt.Sprintf(`
+stream {
+	server {
+		listen %s;
+		proxy_pass %s;
+		proxy_protocol on;
+	}
+}
+`, address, parseURL(t, trackerURL).Host))
+}
+
 // startNginx starts nginx on a configuration without its main part, waits
 // until it serves clients of proxyURL and returns that.
 func startNginx(t *testing.T, proxyURL, config string) string {
 	t.Helper()
 	dir := t.TempDir()
-	path := writeConfig(t, dir, "nginx.conf", `
+	modules := ""
+	if _, err := os.Stat(nginxStream); err == nil {
+		modules = "load_module " + nginxStream + ";"
+	}
+	path := writeConfig(t, dir, "nginx.conf", modules+`
 daemon off;
 pid nginx.pid;
 error_log stderr;
@@ -97,29 +137,34 @@ defaults
 	timeout server  50000
 `
 
-// haproxyHTTP is HAProxy that understands the upgrade request.
-func haproxyHTTP(t *testing.T, trackerURL string) string {
-	t.Helper()
-	address := freeAddress(t)
-	return startHAProxy(t, "ws://"+address, fmt.Sprintf(`
+// haproxyHTTP is HAProxy that understands the upgrade request. The options are
+// lines for the proxy and words for its server.
+func haproxyHTTP(proxyOptions, serverOptions string) proxy {
+	return func(t *testing.T, trackerURL string) string {
+		t.Helper()
+		address := freeAddress(t)
+		return startHAProxy(t, "ws://"+address, fmt.Sprintf(`
 listen tracker
 	mode http
 	bind %s
-	option forwardfor
-	server tracker %s
-`, address, parseURL(t, trackerURL).Host))
+	%s
+	server tracker %s %s
+`, address, proxyOptions, parseURL(t, trackerURL).Host, serverOptions))
+	}
 }
 
 // haproxyTCP is HAProxy that passes the bytes through, of ws and of wss alike.
-func haproxyTCP(t *testing.T, trackerURL string) string {
-	t.Helper()
-	address := freeAddress(t)
-	return startHAProxy(t, parseURL(t, trackerURL).Scheme+"://"+address, fmt.Sprintf(`
+func haproxyTCP(serverOptions string) proxy {
+	return func(t *testing.T, trackerURL string) string {
+		t.Helper()
+		address := freeAddress(t)
+		return startHAProxy(t, parseURL(t, trackerURL).Scheme+"://"+address, fmt.Sprintf(`
 listen tracker
 	mode tcp
 	bind %s
-	server tracker %s
-`, address, parseURL(t, trackerURL).Host))
+	server tracker %s %s
+`, address, parseURL(t, trackerURL).Host, serverOptions))
+	}
 }
 
 // startHAProxy starts HAProxy on a configuration without its defaults, waits

@@ -16,6 +16,7 @@ if [[ -z ${CHROMIUM:-} ]] && ! have chromium && ! have chromium-browser &&
 	packages+=(chromium)
 fi
 have nginx || packages+=(nginx)
+[[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || packages+=(libnginx-mod-stream)
 have haproxy || packages+=(haproxy)
 if ((${#packages[@]} > 0)); then
 	if ! have apt-get || [[ $(id -u) != 0 ]]; then

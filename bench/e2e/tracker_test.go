@@ -17,6 +17,7 @@ type setting struct {
 	name    string
 	shards  int
 	tls     bool
+	proxied bool   // answers only what begins with a PROXY header: the proxy's start waits for both
 	network string // more keys of the table [network], as TOML
 	tables  string // TOML tables that follow [network]
 }
@@ -78,7 +79,10 @@ func startTracker(t *testing.T, s setting) string {
 			t.Errorf("the tracker ended with %v, want exit code 0", state)
 		}
 	}
-	waitForTracker(t, url, startServer(t, atEnd, trackerProgram(t), "-c", config))
+	tracker := startServer(t, atEnd, trackerProgram(t), "-c", config)
+	if !s.proxied {
+		waitForTracker(t, url, tracker)
+	}
 	return url
 }
 

@@ -34,6 +34,7 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	$(TEST) -race $(PACKAGES)
 
 e2e: build ## move real files between real clients (installs npm packages and Chromium where they are missing)
+	$(TEST) -tags interop ./tlsconn
 	bench/e2e/run.sh
 
 kernels: build ## run the tracker on the kernels of older Debian releases, in qemu

@@ -272,7 +272,7 @@ func TestHandshakeFlood(t *testing.T) {
 	tr := start(t, settings{network: p.settings() + "handshake_timeout = 2\n"})
 	tr.client = p.client(tls.VersionTLS13, nil)
 	var peers []*peer
-	for k := range 100 {
+	for k := range 1000 {
 		c := tr.dial()
 		c.send(announce(id("hash %d", k), id("peer %d", k), 0, nil))
 		c.receive()

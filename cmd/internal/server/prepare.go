@@ -107,6 +107,6 @@ func connections(wanted, shards int, fileLimit uint64, log *slog.Logger) int {
 	return share(total, shards)
 }
 
-// maxConnections bounds the connection tables where the descriptor limit does not: their address space is reserved at
-// the start, their memory is used when connections come.
+// maxConnections bounds the connection tables where the descriptor limit does not. The ring's table is written at the
+// start; the shard's, which is larger, takes memory only when connections come.
 const maxConnections = 2 << 20

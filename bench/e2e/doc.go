@@ -5,9 +5,10 @@
 // headless Chromium (browser_peer_test.go, driven through browser.js, with the
 // page in page/) and the npm bittorrent-tracker client in Node
 // (node-client.js). transfer_test.go has the tests: each pair of clients, by
-// .torrent file and by magnet link, over each of the tracker's settings, and
-// over TLS with a certificate that certificate_test.go makes and the clients verify. proxy_test.go puts nginx and HAProxy
-// in front of the tracker.
+// .torrent file and by magnet link, over each of the tracker's settings and
+// over TLS, with a certificate that certificate_test.go makes. proxy_test.go
+// puts nginx and HAProxy in front of the tracker, address_test.go shows whose
+// address counts then.
 //
 // "make e2e" installs what is missing and runs them; see run.sh. Once
 // installed, "go test" in this folder does. Node 18 with npm 9 is enough. The environment may say
@@ -15,6 +16,8 @@
 //	MILLRACE_BIN           the tracker's program; without it, ../../bin/millrace
 //	MILLRACE_E2E_TRACKER   the URL of a tracker that runs already, used instead of MILLRACE_BIN:
 //	                       the reference, "npx bittorrent-tracker --ws --port 8000", passes as ws://127.0.0.1:8000
+//	                       (ThroughProxyProtocol, IdleThroughProxy and ClientAddress are of what it has not:
+//	                       they run MILLRACE_BIN all the same)
 //	CHROMIUM               the Chromium program; without it, the first one on PATH
 //
 // This folder is a module of its own, so that the clients' many dependencies

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -77,12 +78,33 @@ func (o *observer) waitFor(ctx context.Context, t *testing.T, want swarmSize, wh
 }
 
 func (o *observer) scrape(ctx context.Context) (swarmSize, error) {
+	o.setDeadlines(ctx)
+	if err := o.sendScrape(); err != nil {
+		return swarmSize{}, err
+	}
+	return o.receiveScrape()
+}
+
+// scrapeOnPing says nothing until the tracker pings, answers that and scrapes.
+func (o *observer) scrapeOnPing(ctx context.Context) (swarmSize, error) {
+	o.setDeadlines(ctx)
+	pong := o.conn.PingHandler()
+	o.conn.SetPingHandler(func(data string) error {
+		return errors.Join(pong(data), o.sendScrape())
+	})
+	return o.receiveScrape()
+}
+
+func (o *observer) sendScrape() error {
+	return o.send(map[string]any{"action": "scrape", "info_hash": o.infoHash})
+}
+
+func (o *observer) receiveScrape() (swarmSize, error) {
 	var reply struct {
 		Action string               `json:"action"`
 		Files  map[string]swarmSize `json:"files"`
 	}
-	request := map[string]any{"action": "scrape", "info_hash": o.infoHash}
-	if err := o.ask(ctx, request, &reply); err != nil {
+	if err := o.receive(&reply); err != nil {
 		return swarmSize{}, err
 	}
 	size, ok := reply.Files[o.infoHash]
@@ -103,7 +125,11 @@ func (o *observer) announce(ctx context.Context, peerID [20]byte, left int) (swa
 	request := map[string]any{
 		"action": "announce", "event": "started", "info_hash": o.infoHash, "peer_id": idText(peerID), "left": left,
 	}
-	if err := o.ask(ctx, request, &reply); err != nil {
+	o.setDeadlines(ctx)
+	if err := o.send(request); err != nil {
+		return swarmSize{}, err
+	}
+	if err := o.receive(&reply); err != nil {
 		return swarmSize{}, err
 	}
 	if reply.Action != "announce" || reply.InfoHash != o.infoHash {
@@ -112,15 +138,22 @@ func (o *observer) announce(ctx context.Context, peerID [20]byte, left int) (swa
 	return reply.swarmSize, nil
 }
 
-// ask sends a request and decodes the next message, its reply.
-func (o *observer) ask(ctx context.Context, request, reply any) error {
+func (o *observer) setDeadlines(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		o.conn.SetReadDeadline(deadline)
 		o.conn.SetWriteDeadline(deadline)
 	}
+}
+
+func (o *observer) send(request any) error {
 	if err := o.conn.WriteJSON(request); err != nil {
 		return fmt.Errorf("cannot send: %w", err)
 	}
+	return nil
+}
+
+// receive decodes the next message.
+func (o *observer) receive(reply any) error {
 	_, message, err := o.conn.ReadMessage()
 	if err != nil {
 		return fmt.Errorf("cannot receive: %w", err)

@@ -1,17 +1,22 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // proxy starts a reverse proxy in front of a tracker and returns the URL that
 // clients use from then on.
 type proxy func(t *testing.T, trackerURL string) string
+
+// idleTimeout is for the tracker's first ping to arrive: it is due after 45 seconds.
+const idleTimeout = 75 * time.Second
 
 // TestThroughProxy shows that the tracker serves clients through nginx and
 // HAProxy as their packages configure them: what a handbook says for WebSocket
@@ -21,9 +26,7 @@ func TestThroughProxy(t *testing.T) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			eachTracker(t, []setting{s}, func(t *testing.T, trackerURL string) {
-				proxyURL := front(t, trackerURL)
-				t.Run("Node client", func(t *testing.T) { testNodeClient(t, proxyURL) })
-				t.Run("Go to Go", func(t *testing.T) { testTransfer(t, proxyURL, goKind, goKind, byMagnet) })
+				testProxy(t, front(t, trackerURL))
 			})
 		})
 	}
@@ -31,8 +34,46 @@ func TestThroughProxy(t *testing.T) {
 	f("nginx, wss ends there", twoShards, nginxHTTP("wss"))
 	f("HAProxy, ws", twoShards, haproxyHTTP("option forwardfor", ""))
 	f("HAProxy, wss passes through", tlsTwoShards, haproxyTCP(""))
-	f("nginx, wss passes through after a PROXY header", proxyProtocol(tlsTwoShards), nginxTCP)
-	f("HAProxy, wss passes through after a PROXY header", proxyProtocol(tlsTwoShards), haproxyTCP("send-proxy-v2"))
+}
+
+// TestThroughProxyProtocol shows the same for proxies that tell the client's
+// address in a PROXY header, which comes before everything else, TLS included.
+func TestThroughProxyProtocol(t *testing.T) {
+	f := func(name string, front proxy) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			testProxy(t, front(t, startTracker(t, proxyProtocol(tlsTwoShards))))
+		})
+	}
+	f("nginx, wss passes through", nginxTCP)
+	f("HAProxy, wss passes through", haproxyTCP("send-proxy-v2"))
+}
+
+func testProxy(t *testing.T, proxyURL string) {
+	t.Run("Node client", func(t *testing.T) { testNodeClient(t, proxyURL) })
+	t.Run("Go to Go", func(t *testing.T) { testTransfer(t, proxyURL, goKind, goKind, byMagnet) })
+}
+
+// TestIdleThroughProxy shows that a client which says nothing keeps its
+// connection through proxies that end silent ones, after 60 seconds (nginx) and
+// 50 seconds (Debian's HAProxy): the tracker's ping comes before that.
+func TestIdleThroughProxy(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), idleTimeout)
+	defer cancel()
+	trackerURL := startTracker(t, twoShards)
+	idle := make(map[string]*observer)
+	for name, front := range map[string]proxy{
+		"nginx":            nginxHTTP("wss"),
+		"HAProxy for HTTP": haproxyHTTP("option forwardfor", ""),
+		"HAProxy for TCP":  haproxyTCP(""),
+	} {
+		idle[name] = newObserver(ctx, t, front(t, trackerURL), randomID())
+	}
+	for name, o := range idle {
+		if _, err := o.scrapeOnPing(ctx); err != nil {
+			t.Errorf("an idle connection through %s: %v", name, err)
+		}
+	}
 }
 
 // proxyProtocol adds to s that the proxies of this machine tell the client's

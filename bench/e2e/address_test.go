@@ -24,18 +24,18 @@ func TestClientAddress(t *testing.T) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) { test(t, front(t, startTracker(t, s)), as) })
 	}
-	trusting := trustProxies(twoShards)
+	trusting, proxied, others := trustProxies(twoShards), proxyProtocol(twoShards), twoShards
+	others.network = "trusted_proxies = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n"
+
 	f("nginx, X-Forwarded-For", trusting, nginxHTTP("ws"), xForwardedFor, testApart)
 	f("HAProxy, X-Forwarded-For", trusting, haproxyHTTP("option forwardfor", ""), xForwardedFor, testApart)
-	f("HAProxy, Forwarded", trusting, haproxyHTTP("http-request add-header Forwarded for=%[src]", ""), forwarded, testApart)
-	f("HAProxy, PROXY version 1", proxyProtocol(twoShards), haproxyHTTP(sourceFromTest, "send-proxy"), toHAProxy, testApart)
-	f("HAProxy, PROXY version 2", proxyProtocol(twoShards), haproxyHTTP(sourceFromTest, "send-proxy-v2"), toHAProxy, testApart)
+	f("HAProxy, Forwarded", trusting, haproxyHTTP(addForwarded, ""), forwarded, testApart)
+	f("HAProxy, PROXY version 1", proxied, haproxyHTTP(sourceFromTest, "send-proxy"), toHAProxy, testApart)
+	f("HAProxy, PROXY version 2", proxied, haproxyHTTP(sourceFromTest, "send-proxy-v2"), toHAProxy, testApart)
 
-	others := twoShards
-	others.network = "trusted_proxies = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n"
 	f("nginx, X-Forwarded-For, not trusted", others, nginxHTTP("ws"), xForwardedFor, testTogether)
 	f("HAProxy, Forwarded, not trusted", others, haproxyHTTP("", ""), forwarded, testTogether)
-	f("HAProxy, X-Forwarded-For beside PROXY", proxyProtocol(twoShards), haproxyHTTP("", "send-proxy-v2"), xForwardedFor, testTogether)
+	f("HAProxy, X-Forwarded-For beside PROXY", proxied, haproxyHTTP("", "send-proxy-v2"), xForwardedFor, testTogether)
 }
 
 func xForwardedFor(ip netip.Addr) http.Header {
@@ -48,6 +48,9 @@ func forwarded(ip netip.Addr) http.Header {
 	}
 	return http.Header{"Forwarded": {"for=" + ip.String()}}
 }
+
+// addForwarded is to Forwarded what "option forwardfor" is to X-Forwarded-For.
+const addForwarded = "http-request add-header Forwarded for=%[src]"
 
 // sourceFromTest makes HAProxy take a connection for one from the address that
 // toHAProxy tells. A PROXY header has two addresses of one IP version.

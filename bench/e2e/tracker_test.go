@@ -94,17 +94,21 @@ func waitForTracker(t *testing.T, url string, through *server) {
 	defer cancel()
 	retry := time.NewTicker(20 * time.Millisecond)
 	defer retry.Stop()
+	var last error // the last one that is not merely that the time is up
 	for {
 		conn, _, err := websocket.DefaultDialer.DialContext(ctx, url, nil)
 		if err == nil {
 			conn.Close()
 			return
 		}
+		if ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-through.exited:
 			t.Fatalf("%s ended instead of listening; its log says why", through.name)
 		case <-ctx.Done():
-			t.Fatalf("%s does not accept WebSocket connections after %v: %v", through.name, startTimeout, err)
+			t.Fatalf("%s does not accept WebSocket connections after %v: %v", through.name, startTimeout, last)
 		case <-retry.C:
 		}
 	}

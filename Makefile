@@ -8,6 +8,7 @@ LINKFLAGS := -checklinkname=0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.version=$(VERSION)'
+# The packages are tested one after the other: what a user may lock is counted over all of its processes.
 TEST := go test -ldflags=$(LINKFLAGS)
 
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
@@ -25,13 +26,13 @@ run: build ## build the tracker and run it with its defaults on port 3000
 	./bin/millrace
 
 test: ## run all tests that need nothing but Go
-	$(TEST) $(PACKAGES)
+	$(TEST) -p 1 $(PACKAGES)
 
 check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on these files' >&2; exit 1; }
 	go vet $(PACKAGES)
 	go run $(STATICCHECK) $(PACKAGES)
-	$(TEST) -race $(PACKAGES)
+	$(TEST) -race -p 1 $(PACKAGES)
 
 e2e: build ## move real files between real clients (installs npm packages and Chromium where they are missing)
 	$(TEST) -tags interop ./tlsconn

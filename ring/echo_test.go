@@ -205,7 +205,7 @@ func testPlans(t testing.TB, f func(name string, p Plan)) {
 		{"6.1", Want{MinWait: Off}}, {"fixed send", fixed}, {"newest", Want{}},
 	} {
 		p, err := Choose(Probe(), Options{
-			Entries: 256, ReceiveBuffers: 64, ReceiveBufferSize: 2048, SendMemory: 4 << 20, MaxConnections: 300,
+			Entries: 256, ReceiveBuffers: 64, ReceiveBufferSize: 2048, SendMemory: 1 << 20, MaxConnections: 300,
 			Tick: 20 * time.Millisecond, MaxBatchDelay: 2 * time.Millisecond, Want: c.want,
 		})
 		if err != nil {

@@ -255,6 +255,7 @@ func TestSmallMemlock(t *testing.T) {
 			top:   "socket_workers = 2",
 			other: "[cpu_pinning]\nactive = false",
 			uid:   stranger(),
+			large: true,
 			shell: fmt.Sprintf("ulimit -l %d", kib),
 		})
 		if !strings.Contains(tr.log.String(), "limit of locked memory") {

@@ -94,7 +94,11 @@ type settings struct {
 	env                 []string // more environment
 	uid                 uint32   // not 0: run as this user
 	shell               string   // shell words to run before, in the same process
+	large               bool     // buffers of the default sizes
 }
+
+// smallBuffers keep a tracker of two shards, and another one beside it, within the 8 MiB that an ordinary user may lock.
+const smallBuffers = "entries = 256\nreceive_buffers = 32\nsend_memory = 1048576\n"
 
 // file returns the configuration.
 func (s *settings) file() string {
@@ -102,7 +106,11 @@ func (s *settings) file() string {
 	if !strings.Contains(network, "address") {
 		network = "address = '127.0.0.1:0'\n" + network
 	}
-	return fmt.Sprintf("%s\n[network]\n%s\n%s\n[io_uring]\n%s", s.top, network, s.other, plans[s.plan])
+	buffers := smallBuffers
+	if s.large {
+		buffers = ""
+	}
+	return fmt.Sprintf("%s\n[network]\n%s\n%s\n[io_uring]\n%s%s", s.top, network, s.other, buffers, plans[s.plan])
 }
 
 // command returns the process that runs the tracker with these arguments.

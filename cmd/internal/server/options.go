@@ -22,9 +22,6 @@ const tick = 500 * time.Millisecond
 // maxScanPeriod bounds how late a connection's deadline may be noticed, whatever the configuration says.
 const maxScanPeriod = 2 * time.Second
 
-// pendingFactor is how many write buffers may wait for one connection: as in aquatic_ws, three.
-const pendingFactor = 3
-
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // ringOptions returns the sizes and wishes for each shard's ring.
@@ -85,7 +82,7 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 
 		MaxHead:    c.Network.MaxRequestHead,
 		Limits:     wsproto.Limits{Message: c.Network.WebsocketMaxMessageSize, Frame: c.Network.WebsocketMaxFrameSize},
-		MaxPending: pendingFactor * c.Network.WebsocketWriteBufferSize,
+		MaxPending: config.WriteBuffers * c.Network.WebsocketWriteBufferSize,
 
 		MaxOffers:      c.Protocol.MaxOffers,
 		MaxScrape:      c.Protocol.MaxScrapeTorrents,

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"millrace/cmd/internal/mailbox"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
@@ -169,7 +168,7 @@ type openResult struct {
 // startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
 func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) error {
 	n := s.setup.shards
-	wirings := wire(n, cfg.IOUring.MailboxSize)
+	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
 	key := newSecrets()
@@ -206,24 +205,6 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) er
 		proceed <- rings
 	}
 	return nil
-}
-
-// wire makes the mailboxes between n shards.
-func wire(n, size int) []shard.Wiring {
-	bells := make([]mailbox.Bell, n)
-	w := make([]shard.Wiring, n)
-	for k := range w {
-		w[k] = shard.Wiring{In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells}
-	}
-	for from := range n {
-		for to := range n {
-			if from != to {
-				box := mailbox.New(size)
-				w[from].Out[to], w[to].In[from] = box, box
-			}
-		}
-	}
-	return w
 }
 
 // run is the life of a shard's thread.

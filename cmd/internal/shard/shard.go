@@ -103,6 +103,24 @@ type Wiring struct {
 	Bells   []mailbox.Bell
 }
 
+// Wire makes the mailboxes between n shards, of size bytes each, and their bells.
+func Wire(n, size int) []Wiring {
+	bells := make([]mailbox.Bell, n)
+	w := make([]Wiring, n)
+	for k := range w {
+		w[k] = Wiring{In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells}
+	}
+	for from := range n {
+		for to := range n {
+			if from != to {
+				box := mailbox.New(size)
+				w[from].Out[to], w[to].In[from] = box, box
+			}
+		}
+	}
+	return w
+}
+
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
 	s := &Shard{

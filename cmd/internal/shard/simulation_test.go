@@ -181,7 +181,7 @@ func (w *sim) open(n int) {
 		w.t.Fatal(err)
 	}
 	rings := make([]*ring.Ring, n)
-	for id, wiring := range testWiring(n, mailbox) {
+	for id, wiring := range Wire(n, mailbox) {
 		o := testOptions(id, n)
 		o.MaxConnections = 24
 		o.MaxPending = 6000

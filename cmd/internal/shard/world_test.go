@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"millrace/cmd/internal/mailbox"
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -68,7 +67,7 @@ var testSeed = maphash.MakeSeed()
 // newWorld returns n shards; change may alter their options.
 func newWorld(t testing.TB, n int, change func(*Options)) *world {
 	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n)}
-	for id, wiring := range testWiring(n, 1<<18) {
+	for id, wiring := range Wire(n, 1<<18) {
 		o := testOptions(id, n)
 		if change != nil {
 			change(&o)
@@ -80,24 +79,6 @@ func newWorld(t testing.TB, n int, change func(*Options)) *world {
 	}
 	w.run()
 	return w
-}
-
-// testWiring returns the mailboxes between n shards.
-func testWiring(n, size int) []Wiring {
-	bells := make([]mailbox.Bell, n)
-	wirings := make([]Wiring, n)
-	for k := range wirings {
-		wirings[k] = Wiring{In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells}
-	}
-	for from := range n {
-		for to := range n {
-			if from != to {
-				box := mailbox.New(size)
-				wirings[from].Out[to], wirings[to].In[from] = box, box
-			}
-		}
-	}
-	return wirings
 }
 
 // run steps all shards until nothing happens any more.

@@ -34,7 +34,7 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	go run $(STATICCHECK) $(PACKAGES)
 	$(TEST) -race -p 1 $(PACKAGES)
 
-e2e: build ## move real files between real clients (installs npm packages and Chromium where they are missing)
+e2e: build ## move real files between real clients (installs npm packages, Chromium, nginx and HAProxy where they are missing)
 	$(TEST) -tags interop ./tlsconn
 	bench/e2e/run.sh
 

@@ -136,7 +136,7 @@ func TestLimitRules(t *testing.T) {
 func TestLimitsOfLimits(t *testing.T) {
 	f := func(o, want Options) {
 		t.Helper()
-		if got := New(o).o; got != want {
+		if got := New(o).o; !reflect.DeepEqual(got, want) {
 			t.Errorf("the options are %+v, want %+v", got, want)
 		}
 	}

@@ -21,9 +21,13 @@ func (t *Table) Sweep(now uint32, budget int) int {
 	}
 	work += t.enforce(share - work)
 	for work < budget && t.swept < t.peers.high {
-		t.cursor = t.cursor%t.peers.high + 1
+		t.cursor++
 		t.swept++
 		work += 1 + t.age(now, t.cursor)
+		t.observe(t.cursor)
+		if t.cursor == t.peers.high {
+			t.cursor = 0
+		}
 	}
 	return work
 }
@@ -53,4 +57,17 @@ func (t *Table) age(now, p uint32) int {
 		t.setFresh(p, false)
 	}
 	return 0
+}
+
+// observe shows the peer at slot p, if there is one, to whoever looks, and the end of the table.
+func (t *Table) observe(p uint32) {
+	if t.o.Observe == nil {
+		return
+	}
+	if pr := t.peers.at(p); pr.conn != 0 {
+		t.o.Observe(&pr.id)
+	}
+	if p == t.peers.high {
+		t.o.Observe(nil)
+	}
 }

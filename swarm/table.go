@@ -40,6 +40,11 @@ type Options struct {
 	MaxPeers              int       // peers in this table
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
+
+	// Observe is called by Sweep with the id of each peer that it visits and leaves, and with nil when it has come to the
+	// end of the table. From one nil to the next every peer that is there all the time is seen once. The id is the
+	// table's, good during the call, and the table must not be used in it. Nil: nobody looks.
+	Observe func(peer *ID)
 }
 
 // Table holds the swarms that one shard owns. It is not safe for concurrent use.
@@ -63,7 +68,7 @@ type Table struct {
 	agedOut   uint64
 	forbidden uint64
 
-	cursor  uint32 // slot of the last peer that Sweep visited
+	cursor  uint32 // slot of the last peer that Sweep visited, 0 after the last of all
 	swept   uint32 // slots visited in a row at sweptAt
 	sweptAt uint32
 }

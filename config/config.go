@@ -145,8 +145,8 @@ type Metrics struct {
 	RunPrometheusEndpoint      bool           `toml:"run_prometheus_endpoint"`       // the figures are served to Prometheus
 	PrometheusEndpointAddress  netip.AddrPort `toml:"prometheus_endpoint_address"`   // no effect without the endpoint
 	TorrentCountUpdateInterval int            `toml:"torrent_count_update_interval"` // no effect: torrents are counted exactly at each scrape
-	PeerClients                bool           `toml:"peer_clients"`                  // refused until it is there
-	PeerIDPrefixes             bool           `toml:"peer_id_prefixes"`              // refused until it is there
+	PeerClients                bool           `toml:"peer_clients"`                  // peers are counted by client; no effect without the endpoint
+	PeerIDPrefixes             bool           `toml:"peer_id_prefixes"`              // and by the first 8 bytes of their id; no effect without the endpoint
 }
 
 // Default returns the configuration of an empty file.

@@ -81,8 +81,8 @@ func TestMistakes(t *testing.T) {
 	f("a = \"\xff\"", "1:6: the line is not TOML: invalid UTF-8 character in basic string")
 }
 
-// TestWrongValues proves that values which are well written but cannot be are refused: out of range, of a function that
-// is not there, or against another key.
+// TestWrongValues proves that values which are well written but cannot be are refused: out of range, or against
+// another key.
 func TestWrongValues(t *testing.T) {
 	f := func(file, want string) {
 		t.Helper()
@@ -104,9 +104,6 @@ func TestWrongValues(t *testing.T) {
 		"1:34: limits.torrents_per_connection is 65536, but must be from 1 to 65535")
 	f("limits.bad_messages_per_connection = 65535",
 		"1:38: limits.bad_messages_per_connection is 65535, but must be from 0 to 65534")
-
-	f("metrics.peer_clients = true", "1:24: metrics.peer_clients is true, but this version has no metrics by client: "+
-		"only the default, false, is accepted")
 
 	f("network.ping_interval = 180", "1:25: cleaning.max_connection_idle is 180, but must be at least 181, "+
 		"one more than network.ping_interval")
@@ -218,28 +215,6 @@ func TestMemoryNeeds(t *testing.T) {
 	f("io_uring.send_memory", message+" = 16_777_216"+tls, 2*33554432+12*8192, send)
 	f("io_uring.send_memory", message+" = 8_380_000", 8388608+12*8192, send)
 	f("io_uring.send_memory", message+" = 8_380_000"+tls, 2*16777216+12*8192, send) // the records are longer than 8 MiB
-}
-
-// TestLaterKeys proves that each key whose function is missing is refused, by name, at any value but its default, and
-// that the keys which only matter together with them are free.
-func TestLaterKeys(t *testing.T) {
-	for _, row := range later {
-		value := `"else"`
-		switch field := Default().fields()[row.key]; field.Interface().(type) {
-		case bool:
-			value = "true"
-		case int:
-			value = "1"
-		case AccessListMode:
-			value = `"allow"`
-		}
-		_, err := Load("f", []byte(row.key+" = "+value))
-		if err == nil || !strings.Contains(err.Error(), row.key+" is "+value+", but this version has no ") {
-			t.Errorf("%s = %s: got %v", row.key, value, err)
-		}
-	}
-	mustLoad(t, []byte("privileges = { chroot_path = '/', group = 'g', user = 'u' }\naccess_list.path = '/list'\n"+
-		"metrics = { prometheus_endpoint_address = '[::1]:1', torrent_count_update_interval = 1 }"))
 }
 
 // TestAllMistakesAtOnce proves that a file with many mistakes gives all of them, in the order of the file, and that a

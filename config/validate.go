@@ -79,16 +79,6 @@ var ranges = []rangeOf{
 	{key: "metrics.torrent_count_update_interval", min: 1, max: maxSeconds},
 }
 
-// laterKey is a key whose function is not there yet, and the name of that function.
-type laterKey struct{ key, missing string }
-
-// later holds the keys that are accepted at their default and refused at any other value, since a key that is silently
-// ignored is worse than one that is not there.
-var later = []laterKey{
-	{"metrics.peer_clients", "metrics by client"},
-	{"metrics.peer_id_prefixes", "metrics by peer id"},
-}
-
 // finding is something wrong with the values of one key, or with two keys together.
 type finding struct {
 	keys     []string
@@ -116,13 +106,6 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 	var found []finding
 	blame := func(key, format string, args ...any) {
 		found = append(found, finding{[]string{key}, key + " " + fmt.Sprintf(format, args...)})
-	}
-	defaults := Default().fields()
-	for _, row := range later {
-		value, only := appendValue(nil, fields[row.key]), appendValue(nil, defaults[row.key])
-		if string(value) != string(only) {
-			blame(row.key, "is %s, but this version has no %s: only the default, %s, is accepted", value, row.missing, only)
-		}
 	}
 	for _, row := range ranges {
 		v := int(fields[row.key].Int())

@@ -109,6 +109,50 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Peers are counted by client and by the first bytes of their ids where that is switched on, each by itself, over all
+// shards together; the counts follow who comes and goes.
+func TestPeerClients(t *testing.T) {
+	f := func(keys string, clients, prefixes bool) {
+		t.Helper()
+		tr := start(t, settings{
+			top: "socket_workers = 2",
+			other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'\n" + keys +
+				"[cleaning]\ntorrent_cleaning_interval = 1",
+		})
+		url := regexp.MustCompile(`msg="serving metrics" url=(\S+)`).FindStringSubmatch(tr.log.String())
+		counted := func(what, series string, on bool, want float64) {
+			t.Helper()
+			if !on {
+				want = 0
+			}
+			eventually(t, what, func() bool {
+				_, page := get(t, url[1])
+				return total(t, page, series) == want
+			})
+		}
+		p := tr.dial()
+		for k := range 12 { // torrents of both shards
+			for _, peer := range []string{id("-WW0205-%d", k), id("-UT3550-%d", k), id("-UT355W-%d", k)} {
+				p.send(announce(id("hash %d", k), peer, 0, nil))
+				p.receive()
+			}
+		}
+		webTorrent, prefix := `millrace_peer_clients\{client="WebTorrent 2.5"\}`, `millrace_peer_id_prefixes\{prefix_hex="2d5757303230352d"\}`
+		counted("clients", webTorrent, clients, 12)
+		counted("clients", `millrace_peer_clients\{client="µTorrent 3.5.5"\}`, clients, 24)
+		counted("prefixes", prefix, prefixes, 12)
+		counted("clients", `millrace_peer_clients\{`, clients, 36)
+		counted("prefixes", `millrace_peer_id_prefixes\{`, prefixes, 36)
+		p.send(announce(id("hash 0"), id("-WW0205-0"), 0, map[string]any{"event": "stopped"}))
+		counted("a client less", webTorrent, clients, 11)
+		counted("a prefix less", prefix, prefixes, 11)
+	}
+	f("peer_clients = true\npeer_id_prefixes = true\n", true, true)
+	f("peer_clients = true\n", true, false)
+	f("peer_id_prefixes = true\n", false, true)
+	f("", false, false)
+}
+
 // total adds up the series whose lines begin with a pattern.
 func total(t *testing.T, page, pattern string) float64 {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"millrace/cmd/internal/shard"
+	"millrace/config"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -32,13 +33,13 @@ type metricsServer struct {
 }
 
 // serveMetrics listens on the address of the configuration.
-func (s *Server) serveMetrics(address string) (*metricsServer, error) {
-	l, err := net.Listen("tcp", address)
+func (s *Server) serveMetrics(c *config.Metrics) (*metricsServer, error) {
+	l, err := net.Listen("tcp", c.PrometheusEndpointAddress.String())
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on metrics.prometheus_endpoint_address: %w", err)
 	}
 	m := &metricsServer{addr: l.Addr(), http: &http.Server{
-		Handler:           http.HandlerFunc(s.scrape),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) }),
 		ReadHeaderTimeout: metricsTimeout,
 		WriteTimeout:      4 * metricsTimeout,
 		MaxHeaderBytes:    1 << 14,
@@ -55,7 +56,7 @@ func (s *Server) serveMetrics(address string) (*metricsServer, error) {
 }
 
 // scrape answers one request.
-func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
+func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metrics) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 		return
@@ -75,6 +76,12 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 		page.messages(&all[k].Shard)
 		page.swarm(&all[k].Shard)
 		page.loop(&all[k])
+	}
+	if c.PeerClients {
+		peerSeries(&b, "peer_clients", "client", all, clientOf)
+	}
+	if c.PeerIDPrefixes {
+		peerSeries(&b, "peer_id_prefixes", "prefix_hex", all, func(p shard.Prefix) string { return fmt.Sprintf("%x", p) })
 	}
 	metrics.WriteGaugeUint64(&b, "millrace_shards", uint64(len(all)))
 	metrics.WriteGaugeUint64(&b, "millrace_locked_bytes", s.setup.plan.LockedBytes()*uint64(len(all)))

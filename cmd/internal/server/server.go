@@ -99,7 +99,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 // startAll starts what answers anybody: the metrics first, since the shards are harder to take back.
 func (s *Server) startAll(cfg *config.Config, listeners []*ring.Listener) (err error) {
 	if cfg.Metrics.RunPrometheusEndpoint {
-		if s.metrics, err = s.serveMetrics(cfg.Metrics.PrometheusEndpointAddress.String()); err != nil {
+		if s.metrics, err = s.serveMetrics(&cfg.Metrics); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,8 @@ type Published struct {
 	Loop  LoopStats
 	At    time.Duration // on the clock of the loop
 	Ended bool          // the loop has returned; these are its last figures
+
+	Census *Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
 }
 
 // LoopStats are counters of the loop itself.
@@ -240,6 +242,7 @@ func (l *loop) wait(clock func() time.Duration) error {
 func (l *loop) publish(now time.Duration, ended bool) {
 	l.control.publish(Published{
 		Shard: l.shard.Snapshot(), Ring: l.ring.Stats(), Loop: l.stats, At: now, Ended: ended,
+		Census: l.shard.Census(),
 	})
 	l.stats.Longest = 0
 	l.nextPub = now + publishPeriod

@@ -54,6 +54,8 @@ type Options struct {
 
 	ScanPeriod  time.Duration // one pass over all connections, looking for deadlines
 	SweepPeriod time.Duration // one pass over all peers, looking for old ones
+
+	Census bool // that pass also counts the peers by the first bytes of their ids (see Census)
 }
 
 // Shard holds the state of one event loop. All of it belongs to the loop's thread.
@@ -63,8 +65,9 @@ type Shard struct {
 	used      uint32 // indices below it have been used at some time
 	live      int    // connections not yet closed, in whatever state
 	table     *swarm.Table
-	sendPool  *ring.Pool // frames on their way out: the ring's locked memory
-	asmPool   *ring.Pool // partial heads, messages and frames: ordinary memory
+	census    *censusTaker // nil: none is taken
+	sendPool  *ring.Pool   // frames on their way out: the ring's locked memory
+	asmPool   *ring.Pool   // partial heads, messages and frames: ordinary memory
 	in, out   []*mailbox.Box
 	bells     []mailbox.Bell
 	secure    *secure               // nil without TLS
@@ -123,10 +126,12 @@ func Wire(n, size int) []Wiring {
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
+	taker := newCensusTaker(&o)
 	s := &Shard{
 		opt:      o,
 		conns:    make([]conn, o.MaxConnections),
 		table:    swarm.New(o.Swarm),
+		census:   taker,
 		sendPool: sendPool,
 		asmPool:  asmPool,
 		in:       w.In,

@@ -299,3 +299,32 @@ func TestDropPrivileges(t *testing.T) {
 		t.Error("errors in the log")
 	}
 }
+
+// The thread of a shard runs on the one CPU that it is given, out of those that the process may use.
+func TestPinning(t *testing.T) {
+	pinned := func(other string) (cpus []string) {
+		tr := start(t, settings{top: "socket_workers = 1", other: other})
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", tr.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := regexp.MustCompile(`Cpus_allowed_list:\s*(\S+)`)
+		for _, task := range tasks {
+			b, err := os.ReadFile(task)
+			if m := list.FindSubmatch(b); err == nil && string(m[1]) != string(list.FindSubmatch(all)[1]) {
+				cpus = append(cpus, string(m[1]))
+			}
+		}
+		return cpus
+	}
+	if got := pinned(""); len(got) != 1 && runtime.NumCPU() > 1 {
+		t.Errorf("pinned threads: %v, want one", got)
+	}
+	if got := pinned("[cpu_pinning]\nactive = false"); len(got) != 0 {
+		t.Errorf("pinned threads: %v, want none", got)
+	}
+}

@@ -35,8 +35,8 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	$(TEST) -race -p 1 $(PACKAGES)
 
 e2e: build ## move real files between real clients (installs npm packages, Chromium, nginx and HAProxy where they are missing)
-	$(TEST) -tags interop ./tlsconn
 	bench/e2e/run.sh
+	$(TEST) -tags interop ./tlsconn
 
 kernels: build ## run the tracker on the kernels of older Debian releases, in qemu
 	bench/kernels/run.sh

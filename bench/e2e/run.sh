@@ -11,6 +11,7 @@ have() { command -v "$1" >/dev/null; }
 packages=()
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
+have openssl || packages+=(openssl) # for the interop tests of tlsconn
 if [[ -z ${CHROMIUM:-} ]] && ! have chromium && ! have chromium-browser &&
 	! have google-chrome-stable && ! have google-chrome; then
 	packages+=(chromium)

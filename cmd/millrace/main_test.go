@@ -20,14 +20,7 @@ func TestRelay(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", plan, shards), func(t *testing.T) {
 				tr := start(t, settings{top: fmt.Sprintf("socket_workers = %d", shards), plan: plan})
 				relay(t, tr)
-				last := tr.dial()
-				tr.signal(syscall.SIGTERM)
-				if code := last.closeCode(); code != 1001 {
-					t.Errorf("closed with %d at the stop, want 1001", code)
-				}
-				if code := tr.wait(); code != 0 {
-					t.Errorf("exit code %d after a stop", code)
-				}
+				tr.stop()
 			})
 		}
 	}

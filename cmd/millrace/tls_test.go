@@ -111,14 +111,7 @@ func TestRelayOverTLS(t *testing.T) {
 			tr := start(t, settings{top: fmt.Sprintf("socket_workers = %d", shards), network: p.settings(), plan: plan})
 			tr.client = p.client(version, nil)
 			relay(t, tr)
-			last := tr.dial()
-			tr.signal(syscall.SIGTERM)
-			if code := last.closeCode(); code != 1001 {
-				t.Errorf("closed with %d at the stop, want 1001", code)
-			}
-			if code := tr.wait(); code != 0 {
-				t.Errorf("exit code %d after a stop", code)
-			}
+			tr.stop()
 		})
 	}
 	f("ecdsa", "newest", 2, tls.VersionTLS13)
@@ -348,4 +341,29 @@ func TestForeignTLSClients(t *testing.T) {
 	}
 	f("status 200", "", "node", "-e", `require('https').get({host:'127.0.0.1',port:`+tr.addr[strings.LastIndex(tr.addr, ":")+1:]+
 		`,path:'/health',ca:require('fs').readFileSync('`+p.cert+`')},r=>console.log('status',r.statusCode))`)
+}
+
+// A client that ends its side of TLS right after its requests still gets the replies, also those that another shard makes.
+func TestHalfCloseOverTLS(t *testing.T) {
+	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
+	tr := start(t, settings{top: "socket_workers = 2", network: p.settings()})
+	for range 10 { // connections fall on both shards
+		c, err := tls.Dial("tcp", tr.addr, &tls.Config{RootCAs: p.pool, ServerName: "127.0.0.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(patience))
+		all := head("GET / HTTP/1.1", "\r\n")
+		for k := range 20 {
+			text := fmt.Sprintf(`{"action":"announce","info_hash":"%s","peer_id":"%s"}`, id("torrent %d", k), id("peer"))
+			all += string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text
+		}
+		io.WriteString(c, all)
+		c.CloseWrite()
+		got, err := io.ReadAll(c)
+		if n := bytes.Count(got, []byte(`"interval"`)); n != 20 {
+			t.Errorf("%d replies to 20 requests, %v", n, err)
+		}
+		c.Close()
+	}
 }

@@ -199,6 +199,19 @@ func (tr *tracker) wait() int {
 	return tr.code
 }
 
+// stop stops the tracker with a client connected, which must be told 1001, and requires exit code 0.
+func (tr *tracker) stop() {
+	tr.t.Helper()
+	last := tr.dial()
+	tr.signal(syscall.SIGTERM)
+	if code := last.closeCode(); code != 1001 {
+		tr.t.Errorf("closed with %d at the stop, want 1001", code)
+	}
+	if code := tr.wait(); code != 0 {
+		tr.t.Errorf("exit code %d after a stop", code)
+	}
+}
+
 // syncBuffer is a buffer for two goroutines.
 type syncBuffer struct {
 	mu  sync.Mutex

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -36,7 +37,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 		return s, fmt.Errorf("cannot find out which CPUs may be used: %w", err)
 	}
 	if len(allowed) == 0 {
-		return s, errNoCPU
+		return s, errors.New("the process may run on no CPU: allow it one, for example with taskset")
 	}
 	s.shards = cfg.SocketWorkers
 	if s.shards == 0 {

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -301,5 +300,3 @@ func (s *Server) join() {
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)
 }
-
-var errNoCPU = errors.New("the process may run on no CPU")

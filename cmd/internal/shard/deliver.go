@@ -32,7 +32,7 @@ func (k frameKind) droppable() bool { return k == frameOffer || k == frameAnswer
 
 // room is a reservation for one frame: between a call of roomFor or roomAt and the commit that ends it.
 type room struct {
-	box  *mailbox.Box // not nil: a record of this box, which starts with header
+	box  *mailbox.Box // not nil: the frame ends a record of this box
 	conn *conn
 	at   uint32
 	kind frameKind

@@ -160,23 +160,29 @@ func (s *Shard) leave(i uint32, c *conn) {
 // hungUp handles the end of what the client sends.
 func (s *Shard) hungUp(e *ring.Event) {
 	i, c := e.Slot.Index, s.conn(e.Slot)
-	c.flags |= flagHungUp
 	if e.Errno != 0 {
+		c.flags |= flagHungUp
 		s.drop(i, c, ReasonReset, false)
 		return
 	}
-	switch c.state {
-	case stateOpen:
-		if c.asks > 0 { // it may have shut only its sending side: the replies that are under way still reach it
-			c.deadline = s.now + s.opt.CloseTimeout
-			return
-		}
-		s.finish(i, c, ReasonEOF)
-	case stateHandshake:
-		s.finish(i, c, ReasonEOF)
-	case stateDraining:
+	s.clientEnded(i, c)
+	if c.state == stateDraining {
 		s.issueClose(i, c, false)
-	} // closing goes on when its last bytes have left
+	}
+}
+
+// clientEnded handles an orderly end of what the client sends: a FIN, or close_notify. It may have ended only its own
+// side, so what is queued for it and the replies that are under way still reach it.
+func (s *Shard) clientEnded(i uint32, c *conn) {
+	first := !c.flags.has(flagHungUp)
+	c.flags |= flagHungUp
+	if c.state == stateOpen && c.asks > 0 {
+		if first {
+			c.deadline = s.now + s.opt.CloseTimeout
+		}
+		return
+	}
+	s.finish(i, c, ReasonEOF)
 }
 
 // closed frees the slot of a connection that the ring has closed.

@@ -95,6 +95,7 @@ func (s *Shard) receivedTLS(i uint32, c *conn, data []byte) {
 func (s *Shard) decrypt(i uint32, c *conn, t *tlsconn.Conn) {
 	for c.state == stateHandshake || c.state == stateOpen {
 		data, err := t.Next()
+		s.countHandshake(c, t)
 		if err != nil {
 			s.failedTLS(i, c, err)
 			return
@@ -110,14 +111,6 @@ func (s *Shard) decrypt(i uint32, c *conn, t *tlsconn.Conn) {
 	if t.Pending() > 0 {
 		s.markDirty(i, c)
 	}
-	if !c.flags.has(flagEstablished) && t.Phase() == tlsconn.Established {
-		c.flags |= flagEstablished
-		if t.Info().Resumed {
-			s.stats.TLSResumed++
-		} else {
-			s.stats.TLSFull++
-		}
-	}
 	switch { // a record that does not end is a message that does not end
 	case c.asm != 0:
 	case !t.Partial():
@@ -127,11 +120,23 @@ func (s *Shard) decrypt(i uint32, c *conn, t *tlsconn.Conn) {
 	}
 }
 
+// countHandshake counts a handshake when it is complete, whatever comes of the connection.
+func (s *Shard) countHandshake(c *conn, t *tlsconn.Conn) {
+	if c.flags.has(flagEstablished) || t.Info().Version == 0 {
+		return
+	}
+	c.flags |= flagEstablished
+	if t.Info().Resumed {
+		s.stats.TLSResumed++
+	} else {
+		s.stats.TLSFull++
+	}
+}
+
 // failedTLS ends a connection that TLS cannot go on with. An alert for the client still leaves.
 func (s *Shard) failedTLS(i uint32, c *conn, err error) {
 	if errors.Is(err, io.EOF) { // close_notify: nothing more will come, as after a FIN
-		c.flags |= flagHungUp
-		s.finish(i, c, ReasonEOF)
+		s.clientEnded(i, c)
 		return
 	}
 	why := ReasonTLS

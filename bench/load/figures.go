@@ -1,0 +1,62 @@
+package load
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// The range of a recorder. What is shorter or longer counts as the nearest end of it.
+const (
+	shortestLatency = time.Microsecond
+	longestLatency  = 60 * time.Second
+	latencyDigits   = 3 // significant decimal digits that a value keeps
+)
+
+// recorder gathers latencies in an HdrHistogram of microseconds from 1 µs to 60 s: 190 KB of memory, and the figures are
+// exact to 0.1 %. It belongs to one goroutine at a time; every worker has its own, and they are merged at the end.
+type recorder struct {
+	histogram *hdrhistogram.Histogram
+}
+
+// newRecorder returns an empty recorder.
+func newRecorder() *recorder {
+	return &recorder{hdrhistogram.New(shortestLatency.Microseconds(), longestLatency.Microseconds(), latencyDigits)}
+}
+
+// record adds one latency. It does not allocate.
+func (r *recorder) record(d time.Duration) {
+	if r.histogram.RecordValue(min(max(d, shortestLatency), longestLatency).Microseconds()) != nil {
+		panic("BUG: a latency is outside of the histogram's range")
+	}
+}
+
+// merge adds what another recorder has gathered.
+func (r *recorder) merge(o *recorder) {
+	if r.histogram.Merge(o.histogram) > 0 {
+		panic("BUG: two histograms of latencies differ in range")
+	}
+}
+
+// distribution returns the figures of all that was recorded: zeros and an empty Encoded where that is nothing.
+func (r *recorder) distribution() Distribution {
+	h := r.histogram
+	if h.TotalCount() == 0 {
+		return Distribution{}
+	}
+	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		panic("BUG: a histogram of latencies cannot be encoded: " + err.Error())
+	}
+	q := h.ValueAtPercentilesSlice([]float64{50, 90, 99, 99.9})
+	return Distribution{
+		Count:   uint64(h.TotalCount()),
+		Mean:    h.Mean(),
+		P50:     float64(q[0]),
+		P90:     float64(q[1]),
+		P99:     float64(q[2]),
+		P999:    float64(q[3]),
+		Max:     float64(h.Max()),
+		Encoded: string(encoded),
+	}
+}

@@ -12,18 +12,19 @@ type conn struct {
 	gen     uint32 // 24 bits, never 0; what the present user of the place is told apart by
 	next    uint32 // in the free list or the parking list
 	prev    uint32 // in the parking list
-	asked   uint32 // bytes of the send in flight
+	asked   uint32 // bytes of the send in flight; the tag of a connect
 	flags   uint8
 	pending uint8 // requests whose last completion has not been walked
 }
 
 const (
-	connOpen    = 1 << iota // the place is taken
-	connSending             // a send is in flight
-	connHungUp              // EventHangup was reported: nothing more is received
-	connParked              // waits for a receive buffer
-	connClosing             // OpClose was given
-	connShut                // OpShutdown was given
+	connOpen       = 1 << iota // the place is taken
+	connSending                // a send is in flight
+	connHungUp                 // EventHangup was reported: nothing more is received
+	connParked                 // waits for a receive buffer
+	connClosing                // OpClose was given
+	connShut                   // OpShutdown was given
+	connConnecting             // a connect is in flight; the slot is not handed out yet
 )
 
 func (r *Ring) initConns(n int) {
@@ -232,6 +233,10 @@ func (r *Ring) settle(i uint32, c *conn) {
 
 // cancelConn cancels what may be in flight on a connection, by name. A cancel that finds nothing does no harm.
 func (r *Ring) cancelConn(i uint32, c *conn) {
+	if c.flags&connConnecting != 0 {
+		r.cancel(userData(kindConnect, c.gen, i))
+		return
+	}
 	r.cancel(userData(kindReceive, c.gen, i))
 	if !r.plan.Use.BufferRing {
 		r.cancel(userData(kindPoll, c.gen, i))

@@ -24,6 +24,9 @@ type Kernel interface {
 	// completions are there. A kernel that cannot block answers ETIME instead.
 	Enter(submit, wait uint32, h Hold) (submitted uint32, e Errno)
 
+	// Socket makes a TCP socket for a connection to remote, bound to local where that is valid.
+	Socket(local, remote netip.AddrPort) (fd int32, e Errno)
+
 	// PeerName is getpeername(2).
 	PeerName(fd int32) (netip.AddrPort, Errno)
 
@@ -76,6 +79,7 @@ type Layout struct {
 	Receive    int // ReceiveBuffers x ReceiveBufferSize
 	Send       int // SendMemory
 	BufferRing int // ReceiveBuffers x 16 bytes, page aligned; only with Use.BufferRing
+	Names      int // Entries x nameSize bytes, the addresses that CONNECT requests name; only with Outgoing
 	Size       int
 }
 
@@ -87,6 +91,10 @@ func (p Plan) Layout() Layout {
 	l.Size = l.BufferRing
 	if p.Use.BufferRing {
 		l.Size += int(pages(uint64(p.ReceiveBuffers * bufRingEntry)))
+	}
+	l.Names = l.Size
+	if p.Outgoing {
+		l.Size += int(pages(uint64(int(p.Entries) * nameSize)))
 	}
 	return l
 }

@@ -3,7 +3,7 @@ package ring
 import "net/netip"
 
 // Slot names a connection of one ring: Index is its place in the connection table, Gen tells the successive users of
-// that place apart. The ring hands a Slot out with [EventAccept] and takes it back with [EventClosed]; in between it is
+// that place apart. The ring hands a Slot out with [EventAccept] or [EventConnect] and takes it back with [EventClosed]; in between it is
 // the only name by which the connection is addressed.
 type Slot struct {
 	Index uint32
@@ -33,13 +33,20 @@ const (
 
 	// OpStopAccept closes the listening sockets. Connections that are already accepted stay.
 	OpStopAccept
+
+	// OpConnect opens a connection to Remote, from Local where that is valid (its port may be 0). EventConnect answers
+	// it. It needs a plan made with Options.Outgoing.
+	OpConnect
 )
 
 // Op is a request of the event loop to its ring: plain data, without any call into the kernel.
 type Op struct {
-	Data   []byte // OpSend
-	Slot   Slot   // OpSend, OpShutdown, OpClose
-	Target uint16 // OpWake
+	Data   []byte         // OpSend
+	Local  netip.AddrPort // OpConnect
+	Remote netip.AddrPort // OpConnect
+	Slot   Slot           // OpSend, OpShutdown, OpClose
+	Tag    uint32         // OpConnect: any number, given back in its event
+	Target uint16         // OpWake
 	Kind   OpKind
 	Abort  bool // OpClose
 }
@@ -76,6 +83,10 @@ const (
 	// EventRefused reports N connections that were closed at once because the connection table was full.
 	EventRefused
 
+	// EventConnect answers an OpConnect and gives its Tag back. With Errno 0, Slot is the name of the new connection and
+	// the ring has begun to receive on it; else there is none.
+	EventConnect
+
 	// EventAcceptFailed reports that accepting failed with Errno (for example EMFILE). The ring tries again at the next
 	// tick.
 	EventAcceptFailed
@@ -87,6 +98,7 @@ type Event struct {
 	Peer  netip.AddrPort // EventAccept
 	Slot  Slot
 	N     uint32
+	Tag   uint32 // EventConnect
 	Errno Errno
 	Kind  EventKind
 }

@@ -58,6 +58,7 @@ type Options struct {
 	MaxConnections    int           // size of the connection table; default 4096
 	Tick              time.Duration // period of EventTick; default 100 ms
 	MaxBatchDelay     time.Duration // longest Window.Max that will be asked for; 0: batching windows are never used
+	Outgoing          bool          // the ring also opens connections (OpConnect)
 	Want              Want
 }
 
@@ -83,6 +84,7 @@ type Plan struct {
 	MaxConnections    int
 	Tick              time.Duration
 	MaxBatchDelay     time.Duration
+	Outgoing          bool
 }
 
 // The sizes that Choose accepts and takes by default. A receive buffer ring has at most 32768 entries
@@ -206,6 +208,7 @@ func sizes(o Options) (Plan, error) {
 		MaxConnections: pick("max connections", o.MaxConnections, defaultMaxConnections, 1, maxConnections),
 		Tick:           o.Tick,
 		MaxBatchDelay:  o.MaxBatchDelay,
+		Outgoing:       o.Outgoing,
 	}
 	if p.Tick == 0 {
 		p.Tick = defaultTick

@@ -32,6 +32,7 @@ type Ring struct {
 	freeHead           uint32 // free slots, last used first
 	parkHead, parkTail uint32 // connections whose receive found no buffer, longest waiting first
 	done               []uint32
+	unconnected        []Event  // connects that failed before a request was made
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
 
@@ -161,6 +162,8 @@ func (r *Ring) Submit(ops []Op) {
 			r.wakePeer(op.Target)
 		case OpStopAccept:
 			r.stopAccept()
+		case OpConnect:
+			r.connect(op)
 		default:
 			panic(fmt.Sprintf("BUG: ring: op of unknown kind %d", op.Kind))
 		}
@@ -195,6 +198,8 @@ func (r *Ring) finish(events []Event) []Event {
 		r.release(i)
 	}
 	r.done = r.done[:0]
+	events = append(events, r.unconnected...)
+	r.unconnected = r.unconnected[:0]
 	if r.refused > 0 {
 		events = append(events, Event{Kind: EventRefused, N: r.refused})
 		r.refused = 0

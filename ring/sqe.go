@@ -19,6 +19,7 @@ const (
 	kindMessage  // arrived from another ring; not a request of ours
 	kindNotify   // result of our MSG_RING; low bits: its target
 	kindProvide  // result of PROVIDE_BUFFERS; low bits: first buffer | count << 16
+	kindConnect  // connection
 
 	kindShift = 56
 	genShift  = 32
@@ -74,6 +75,14 @@ func fillSend(e *SQE, fd int32, addr uint64, n int, fixed bool) {
 	}
 	e.OpCode = giouring.OpSend
 	e.OpcodeFlags = unix.MSG_NOSIGNAL
+}
+
+// fillConnect: the kernel reads the name, of n bytes, when the entry is submitted.
+func fillConnect(e *SQE, fd int32, name uint64, n int) {
+	e.OpCode = giouring.OpConnect
+	e.Fd = fd
+	e.Addr = name
+	e.Off = uint64(n)
 }
 
 // fillTimeout: count completions of other requests end it early; 0 makes it a pure timer.

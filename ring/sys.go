@@ -214,6 +214,30 @@ func (k *sysKernel) Enter(submit, wait uint32, h Hold) (submitted uint32, e Errn
 	return uint32(n), 0
 }
 
+// Socket implements Kernel. It is a blocking socket, as accepted ones are.
+func (k *sysKernel) Socket(local, remote netip.AddrPort) (int32, Errno) {
+	family := unix.AF_INET
+	if remote.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, errnoIn(err)
+	}
+	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if err == nil && local.IsValid() {
+		// The port is chosen when connecting, so that it may serve several remote addresses (4.2).
+		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
+			err = unix.Bind(fd, sockaddr(local))
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, errnoIn(err)
+	}
+	return int32(fd), 0
+}
+
 // PeerName implements Kernel.
 func (k *sysKernel) PeerName(fd int32) (netip.AddrPort, Errno) {
 	name := &k.args.name

@@ -75,6 +75,9 @@ func (f *file) unlisten() {
 	f.queue = nil
 }
 
+// Socket implements ring.Kernel. Rings of memory open no connections.
+func (p *port) Socket(_, _ netip.AddrPort) (int32, ring.Errno) { return -1, ring.Errno(unix.ENETUNREACH) }
+
 // PeerName implements ring.Kernel.
 func (p *port) PeerName(fd int32) (netip.AddrPort, ring.Errno) {
 	f := p.k.lookup(fd, fileSocket, "getpeername")

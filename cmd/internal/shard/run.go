@@ -156,7 +156,7 @@ type loop struct {
 	ring    *ring.Ring
 	shard   *Shard
 	control *Control
-	pace    pacer
+	pace    ring.Pacer
 	stats   LoopStats
 	nextPub time.Duration
 	ready   []tlsconn.Handle
@@ -166,9 +166,9 @@ type loop struct {
 
 // Run drives a shard on its ring until a stop is complete or an abort is asked for. The caller has locked its goroutine
 // to the thread that opened the ring, and closes the ring afterwards, when no other loop can wake it any more. clock is
-// monotonic. maxDelay bounds how long a busy loop waits for events to gather (see pacer); 0 never waits for more.
+// monotonic. maxDelay bounds how long a busy loop waits for events to gather (see ring.Pacer); 0 never waits for more.
 func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDelay time.Duration) error {
-	l := &loop{ring: r, shard: s, control: c, pace: pacer{window: maxDelay}}
+	l := &loop{ring: r, shard: s, control: c, pace: ring.Pacer{Window: maxDelay}}
 	c.Attach(r.Waker())
 	defer func() { l.publish(clock(), true) }()
 	for {
@@ -223,7 +223,7 @@ func (l *loop) turn(now time.Duration, clock func() time.Duration) {
 func (l *loop) wait(clock func() time.Duration) error {
 	w := ring.Window{}
 	if !l.shard.Busy() && l.shard.PrepareToSleep() {
-		w = l.pace.next()
+		w = l.pace.Next()
 		if w.Min > 1 {
 			l.stats.Batched++
 		}
@@ -234,7 +234,7 @@ func (l *loop) wait(clock func() time.Duration) error {
 	var err error
 	l.events, err = l.ring.Wait(l.events[:0], w)
 	l.shard.AwakeAgain()
-	l.pace.saw(len(l.events), clock())
+	l.pace.Saw(len(l.events), clock())
 	return err
 }
 
@@ -246,47 +246,4 @@ func (l *loop) publish(now time.Duration, ended bool) {
 	})
 	l.stats.Longest = 0
 	l.nextPub = now + publishPeriod
-}
-
-// pacer decides how long a wait lasts. Waking up is what costs most when events come one by one, so a busy loop lets
-// them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop that
-// would gather next to nothing waits for a single event and adds no delay.
-type pacer struct {
-	window   time.Duration // at most so long; 0: never
-	last     time.Duration
-	expected float64 // events that come in one window, a moving average
-	batching bool
-}
-
-// A window is worth its timer when it gathers some events. Between the two thresholds the pacer stays what it is.
-const (
-	batchFrom   = 8.0
-	batchUntil  = 4.0
-	batchEvents = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
-	paceWeight  = 1.0 / 8
-)
-
-// saw tells the pacer that a wait ended with n events.
-func (p *pacer) saw(n int, now time.Duration) {
-	elapsed := now - p.last
-	p.last = now
-	if elapsed <= 0 || p.window == 0 {
-		return
-	}
-	rate := float64(n) * float64(p.window) / float64(elapsed)
-	p.expected += (rate - p.expected) * paceWeight
-	switch {
-	case p.expected >= batchFrom:
-		p.batching = true
-	case p.expected < batchUntil:
-		p.batching = false
-	}
-}
-
-// next returns the window of the next wait.
-func (p *pacer) next() ring.Window {
-	if p.batching {
-		return ring.Window{Min: batchEvents, Max: p.window}
-	}
-	return ring.Window{Min: 1}
 }

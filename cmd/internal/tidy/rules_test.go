@@ -78,18 +78,20 @@ func topOf(dir string) string {
 	return first
 }
 
-// homes lists packages of others and the only directory that may import them. The tests of all may use gobwas/ws, as
+// homes lists packages of others and the only directories that may import them. The tests of all may use gobwas/ws, as
 // a client.
 var homes = []struct {
-	prefix, home string
-	alsoTests    bool
+	prefix    string
+	dirs      []string
+	alsoTests bool
 }{
-	{"github.com/pawelgaczynski/giouring", "ring", false},
-	{"golang.org/x/sys/unix", "ring", false},
-	{"unsafe", "ring", false},
-	{"github.com/gobwas/ws", "wsproto", true},
-	{"github.com/pelletier/go-toml", "config", false},
-	{"github.com/VictoriaMetrics/metrics", "cmd/internal/server", false},
+	{"github.com/pawelgaczynski/giouring", []string{"ring"}, false},
+	{"golang.org/x/sys/unix", []string{"ring"}, false},
+	{"unsafe", []string{"ring"}, false},
+	{"github.com/gobwas/ws", []string{"wsproto"}, true},
+	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
+	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
+	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},
 }
 
 func checkOtherImports(sources []*source) (problems []string) {
@@ -97,10 +99,12 @@ func checkOtherImports(sources []*source) (problems []string) {
 		for _, imported := range s.imports() {
 			for _, h := range homes {
 				isIt := imported == h.prefix || strings.HasPrefix(imported, h.prefix+"/")
-				atHome := s.dir() == h.home || strings.HasPrefix(s.dir(), h.home+"/")
+				atHome := slices.ContainsFunc(h.dirs, func(dir string) bool {
+					return s.dir() == dir || strings.HasPrefix(s.dir(), dir+"/")
+				})
 				if isIt && !atHome && !(h.alsoTests && s.isTest()) {
 					problems = append(problems, fmt.Sprintf("%s imports %s: only %s may, use what that offers",
-						s.name, imported, h.home))
+						s.name, imported, strings.Join(h.dirs, " and ")))
 				}
 			}
 		}

@@ -1,0 +1,47 @@
+package ring
+
+import "time"
+
+// Pacer decides how long a loop's wait lasts. Waking up is what costs most when events come one by one, so a busy loop
+// lets them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop
+// that would gather next to nothing waits for a single event and adds no delay.
+type Pacer struct {
+	Window time.Duration // at most so long; 0: never
+
+	last     time.Duration
+	expected float64 // events that come in one window, a moving average
+	batching bool
+}
+
+// A window is worth its timer when it gathers some events. Between the two thresholds the pacer stays what it is.
+const (
+	batchFrom   = 8.0
+	batchUntil  = 4.0
+	batchEvents = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
+	paceWeight  = 1.0 / 8
+)
+
+// Saw tells the pacer that a wait ended with n events at the time now, of a monotonic clock.
+func (p *Pacer) Saw(n int, now time.Duration) {
+	elapsed := now - p.last
+	p.last = now
+	if elapsed <= 0 || p.Window == 0 {
+		return
+	}
+	rate := float64(n) * float64(p.Window) / float64(elapsed)
+	p.expected += (rate - p.expected) * paceWeight
+	switch {
+	case p.expected >= batchFrom:
+		p.batching = true
+	case p.expected < batchUntil:
+		p.batching = false
+	}
+}
+
+// Next returns the window of the next wait.
+func (p *Pacer) Next() Window {
+	if p.batching {
+		return Window{Min: batchEvents, Max: p.Window}
+	}
+	return Window{Min: 1}
+}

@@ -3,44 +3,127 @@ package wsproto
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
 )
 
-// benchDecode times a message of each shape.
-func benchDecode(b *testing.B, text []byte) {
-	d, m := &Decoder{MaxOffers: 10, MaxScrape: 255}, new(Message)
-	b.SetBytes(int64(len(text)))
+// turns is how many messages of each kind a benchmark takes turns with: 200 kB of announces.
+const turns = 16
+
+// eachKind runs a benchmark with ids of letters and with ids of random bytes.
+func eachKind(b *testing.B, run func(b *testing.B, c *corpus)) {
+	for _, binary := range []bool{false, true} {
+		name := "ids=text"
+		if binary {
+			name = "ids=binary"
+		}
+		b.Run(name, func(b *testing.B) { run(b, newCorpus(binary)) })
+	}
+}
+
+// someOf makes as many messages as a benchmark takes turns with, and tells it how long they are on average.
+func someOf(b *testing.B, message func() []byte) (texts [turns][]byte) {
+	total := 0
+	for i := range texts {
+		texts[i] = message()
+		total += len(texts[i])
+	}
+	b.SetBytes(int64(total / turns))
 	b.ReportAllocs()
-	for b.Loop() {
-		if r := d.Decode(text, m); r != RejectNone {
+	return texts
+}
+
+// benchDecode measures the decoding of messages.
+func benchDecode(b *testing.B, message func() []byte) {
+	texts := someOf(b, message)
+	d, m := &Decoder{MaxOffers: 10, MaxScrape: 255}, new(Message)
+	for i := 0; b.Loop(); i++ {
+		if r := d.Decode(texts[i%turns], m); r != RejectNone {
 			b.Fatal(r)
 		}
 	}
 }
 
-func BenchmarkDecodeAnnounce10Offers(b *testing.B) { benchDecode(b, announceWithOffers(10)) }
-func BenchmarkDecodeAnnounceNoOffers(b *testing.B) { benchDecode(b, announceWithOffers(0)) }
-func BenchmarkDecodeAnswer(b *testing.B)           { benchDecode(b, answerMessage()) }
+// BenchmarkDecode measures the decoding of the messages that a tracker gets most.
+func BenchmarkDecode(b *testing.B) {
+	eachKind(b, func(b *testing.B, c *corpus) {
+		b.Run("announce=10", func(b *testing.B) { benchDecode(b, func() []byte { return c.announce(10) }) })
+		b.Run("announce=0", func(b *testing.B) { benchDecode(b, func() []byte { return c.announce(0) }) })
+		b.Run("answer", func(b *testing.B) { benchDecode(b, c.answer) })
+	})
+}
 
-func BenchmarkAppendOffer(b *testing.B) {
-	hash, sdp := id(testHash), []byte(testSDP)
-	dst := make([]byte, 0, OfferSize(len(sdp)))
-	b.ReportAllocs()
-	for b.Loop() {
-		AppendOffer(dst, &hash, &hash, &hash, sdp)
+// BenchmarkDecodeUnlike measures texts that the fast paths are not made for: an sdp that is all escapes, one that is
+// all two-byte characters, and numbers in place of strings.
+func BenchmarkDecodeUnlike(b *testing.B) {
+	c := newCorpus(false)
+	for name, sdp := range map[string]string{
+		"quotes":   `"` + strings.Repeat(`\"`, 700) + `"`,
+		"unicode":  `"` + strings.Repeat(`\u00e9`, 230) + `"`,
+		"two-byte": `"` + strings.Repeat("é", 700) + `"`,
+		"numbers":  "[" + strings.Repeat("1234,", 280) + "1]",
+	} {
+		text := []byte(`{"extra":` + sdp + `,` + string(c.announce(0)[1:]))
+		b.Run(name, func(b *testing.B) { benchDecode(b, func() []byte { return text }) })
 	}
 }
 
+// BenchmarkRelay measures all that this package does for an announce with 10 offers, each of which finds a peer: the
+// frame is copied (it is unmasked in place), read and decoded, and the reply and the offers are composed.
+func BenchmarkRelay(b *testing.B) {
+	eachKind(b, func(b *testing.B, c *corpus) {
+		streams := someOf(b, func() []byte { return frames(c.announce(10), 1<<20) })
+		d, m := &Decoder{MaxOffers: 10}, new(Message)
+		buf, dst := make([]byte, 32<<10), make([]byte, 0, 32<<10)
+		for i := 0; b.Loop(); i++ {
+			var r Reader
+			stream := buf[:copy(buf, streams[i%turns])]
+			_, text, _ := r.Next(stream, testLimits)
+			if d.Decode(text, m) != RejectNone {
+				b.Fatal("rejected")
+			}
+			out := AppendAnnounceReply(dst, &m.InfoHash, 1, 2, 120)
+			for k := range m.Offers {
+				o := &m.Offers[k]
+				out = AppendOffer(out, &m.InfoHash, &m.PeerID, &o.ID, o.SDP)
+			}
+		}
+	})
+}
+
+func BenchmarkAppendOffer(b *testing.B) {
+	eachKind(b, func(b *testing.B, c *corpus) {
+		var ids [turns]ID
+		for i := range ids {
+			ids[i] = c.id()
+		}
+		sdp := []byte(c.sdp())
+		dst := make([]byte, 0, OfferSize(len(sdp)))
+		b.ReportAllocs()
+		b.SetBytes(int64(len(sdp)))
+		for i := 0; b.Loop(); i++ {
+			AppendOffer(dst, &ids[i%turns], &ids[(i+1)%turns], &ids[(i+2)%turns], sdp)
+		}
+	})
+}
+
 func BenchmarkAppendAnnounceReply(b *testing.B) {
-	hash := id(testHash)
-	dst := make([]byte, 0, AnnounceReplySize)
-	b.ReportAllocs()
-	for b.Loop() {
-		AppendAnnounceReply(dst, &hash, 10, 20, 120)
-	}
+	eachKind(b, func(b *testing.B, c *corpus) {
+		var ids [turns]ID
+		for i := range ids {
+			ids[i] = c.id()
+		}
+		dst := make([]byte, 0, AnnounceReplySize)
+		b.ReportAllocs()
+		b.SetBytes(int64(len(AppendAnnounceReply(dst, &ids[0], 10, 20, 120))))
+		for i := 0; b.Loop(); i++ {
+			AppendAnnounceReply(dst, &ids[i%turns], 10, 20, 120)
+		}
+	})
 }
 
 func BenchmarkAppendScrapeReply255(b *testing.B) {
@@ -65,16 +148,31 @@ func BenchmarkParseUpgrade(b *testing.B) {
 	}
 }
 
-// benchReader times a stream of frames that comes in one piece; copying it anew, since it is unmasked in place, counts.
-func benchReader(b *testing.B, stream []byte) {
-	buf := make([]byte, len(stream))
-	b.SetBytes(int64(len(stream)))
-	b.ReportAllocs()
-	for b.Loop() {
-		var r Reader
-		copy(buf, stream)
+// BenchmarkFrameHeader measures the header of a frame with a length of each size.
+func BenchmarkFrameHeader(b *testing.B) {
+	for _, n := range []int{100, 14000, 70000} {
+		frame := clientFrame(nil, ws.OpText, true, strings.Repeat("x", n))
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(headerSize(frame[1])))
+			for b.Loop() {
+				if _, size, _ := parseHeader(frame, ws.StateServerSide); size == 0 {
+					b.Fatal("no header")
+				}
+			}
+		})
+	}
+}
+
+// readStream reads a stream that comes in receives of at most the size, each of which is written behind what is kept,
+// as a server does that has one buffer for each connection. Writing counts: what is unmasked in place has to be new.
+func readStream(b *testing.B, buf, stream []byte, size int) {
+	var r Reader
+	for kept := 0; len(stream) > 0; {
+		n := copy(buf[kept:kept+min(size, len(stream))], stream)
+		stream = stream[n:]
 		for {
-			kind, _, err := r.Next(buf, testLimits)
+			kind, _, err := r.Next(buf[:kept+n], testLimits)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -82,16 +180,33 @@ func benchReader(b *testing.B, stream []byte) {
 				break
 			}
 		}
-		r.Keep(buf)
+		kept, _ = r.Keep(buf[:kept+n])
 	}
 }
 
-func BenchmarkReader14kB(b *testing.B) {
-	benchReader(b, clientFrame(nil, ws.OpText, true, string(announceWithOffers(10))))
+// benchReader measures streams in receives of at most the size.
+func benchReader(b *testing.B, size int, stream func() []byte) {
+	streams := someOf(b, stream)
+	buf := make([]byte, 1<<20)
+	for i := 0; b.Loop(); i++ {
+		readStream(b, buf, streams[i%turns], size)
+	}
 }
 
-func BenchmarkReaderSmall(b *testing.B) {
-	benchReader(b, clientFrame(nil, ws.OpText, true, string(announceWithOffers(0))))
+// BenchmarkReader measures an announce with 10 offers in one receive and in receives of 4,096 bytes, as one frame and
+// in the fragments of 4,096 bytes that some clients send; and an announce without offers.
+func BenchmarkReader(b *testing.B) {
+	c := newCorpus(true)
+	for _, frame := range []int{1 << 20, 4096} {
+		for _, receive := range []int{1 << 20, 4096} {
+			b.Run(fmt.Sprintf("announce=10/frame=%d/receive=%d", frame, receive), func(b *testing.B) {
+				benchReader(b, receive, func() []byte { return frames(c.announce(10), frame) })
+			})
+		}
+	}
+	b.Run("announce=0", func(b *testing.B) {
+		benchReader(b, 1<<20, func() []byte { return frames(c.announce(0), 1<<20) })
+	})
 }
 
 // The cost for each byte must not grow with the size of the message, however small the fragments.
@@ -103,7 +218,7 @@ func BenchmarkReaderOneByteFragments(b *testing.B) {
 			stream = clientFrame(stream, ws.OpPing, true, "")
 		}
 		stream = clientFrame(stream, ws.OpContinuation, true, "")
-		b.Run(name, func(b *testing.B) { benchReader(b, stream) })
+		b.Run(name, func(b *testing.B) { benchReader(b, 1<<20, func() []byte { return stream }) })
 	}
 }
 

@@ -2,13 +2,14 @@ package load
 
 import "time"
 
-// Result is what a run saw. Counters cover the measurement (from the end of the warm-up to the end of the drain for what
-// was sent within it); latencies that of messages whose intended time lies in it.
+// Result is what a run saw. Latencies are those of messages whose intended time lies in the measurement.
 type Result struct {
 	Config   Config        `json:"config"`
 	Started  time.Time     `json:"started"`
 	Measured float64       `json:"measured_seconds"`
-	Counts   Counts        `json:"counts"`
+	Counts   Counts        `json:"counts"`          // of the whole run, from the first connection to the end of the drain: only so can they add up
+	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
+	Errors   []ErrorCount  `json:"errors"`          // what went wrong, by kind, most frequent first
 	Latency  Latencies     `json:"latency"`
 	Client   ClientFigures `json:"client"`
 	Server   ServerFigures `json:"server"`
@@ -16,8 +17,17 @@ type Result struct {
 	Remarks  []string      `json:"remarks"`  // sentences that a reader must know: the client was the bottleneck, …
 }
 
-// Counts are messages as the clients saw them, over the whole run from the first connection on: only so can they add up.
-// The Measured copy holds those of the measurement alone, for rates.
+// maxErrorKinds bounds Result.Errors; kinds beyond it are counted together as "other".
+const maxErrorKinds = 32
+
+// ErrorCount is how often something went wrong that is counted and not the end of the run: connections that could not be
+// opened, by error; connections that the tracker closed, by close code; failure messages, by their text.
+type ErrorCount struct {
+	Kind  string `json:"kind"`
+	Count uint64 `json:"count"`
+}
+
+// Counts are messages as the clients saw them.
 type Counts struct {
 	Connected, ConnectFailed, HandshakesFull, HandshakesResumed, Disconnected uint64
 

@@ -1,0 +1,91 @@
+package load
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Phase is where a run is.
+type Phase uint8
+
+// The phases of a run, in their order.
+const (
+	PhaseRamp    Phase = iota // connections are opened, each announces for the first time
+	PhaseWarmup               // full load, not measured
+	PhaseMeasure              // full load, measured
+	PhaseDrain                // what is under way arrives
+	phases
+)
+
+var phaseNames = [phases]string{"ramp", "warm-up", "measuring", "draining"}
+
+func (p Phase) String() string {
+	if p < phases {
+		return phaseNames[p]
+	}
+	return "unknown phase"
+}
+
+// Progress is how far a run is. It is delivered about once a second.
+type Progress struct {
+	Phase   Phase
+	Elapsed time.Duration // since the start of the run
+	Left    time.Duration // of the phase, as planned
+	Open    int           // connections that are open now
+	Counts  Counts        // since the start of the run
+}
+
+// Messages returns the WebSocket messages of both directions.
+func (c *Counts) Messages() uint64 {
+	return c.Announces + c.Replies + c.AnswerReplies + c.Scrapes + c.ScrapeReplies + c.OffersReceived +
+		c.AnswersSent + c.AnswersReceived + c.Failures + c.wrong()
+}
+
+// wrong returns the relayed messages that fail the run. What is wrong is not counted as received.
+func (c *Counts) wrong() uint64 {
+	return c.WrongTorrent + c.WrongSender + c.WrongReceiver + c.Altered + c.Own + c.Duplicate + c.Unknown + c.Unreadable
+}
+
+// Line returns the progress as one line of text without a line feed, with rates since an earlier Progress of the run:
+// the zero value for the first one.
+func (p *Progress) Line(before *Progress) string {
+	seconds := (p.Elapsed - before.Elapsed).Seconds()
+	rate := func(now, then uint64) string {
+		if seconds <= 0 {
+			return "0"
+		}
+		return count(float64(now-then) / seconds)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-9s %4.0f s left  %s open  %s messages/s  %s cycles/s", p.Phase, max(p.Left, 0).Seconds(),
+		count(float64(p.Open)), rate(p.Counts.Messages(), before.Counts.Messages()),
+		rate(p.Counts.AnswersReceived, before.Counts.AnswersReceived))
+	for _, trouble := range []struct {
+		n    uint64
+		what string
+	}{
+		{p.Counts.wrong(), "wrong"},
+		{p.Counts.Failures, "failures"},
+		{p.Counts.ConnectFailed, "not connected"},
+		{p.Counts.Disconnected, "disconnected"},
+	} {
+		if trouble.n > 0 {
+			fmt.Fprintf(&b, "  %s %s", count(float64(trouble.n)), trouble.what)
+		}
+	}
+	return b.String()
+}
+
+// count writes a number with commas between thousands, so that rates of very different size can be read at a glance.
+func count(v float64) string {
+	digits := fmt.Sprintf("%.0f", v)
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	for k := len(digits) - 3; k > 0; k -= 3 {
+		digits = digits[:k] + "," + digits[k:]
+	}
+	return sign + digits
+}

@@ -7,6 +7,7 @@ LINKFLAGS := -checklinkname=0
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.version=$(VERSION)'
 # The packages are tested one after the other: what a user may lock is counted over all of its processes.
 TEST := go test -ldflags=$(LINKFLAGS)
@@ -14,7 +15,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
 PACKAGES := ./...
 
-.PHONY: help build run test check fuzz bench e2e kernels clean
+.PHONY: help build run test check fuzz bench benchcmp e2e kernels clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +51,14 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 bench: ## run the benchmarks of every package
 	$(TEST) -run '^$$' -bench . -benchmem $(PACKAGES)
+
+BASE ?= HEAD
+PKG ?= $(PACKAGES)
+BENCH ?= .
+COUNT ?= 10
+BENCHTIME ?= 0.3s
+benchcmp: ## compare the benchmarks of revision BASE with the working tree's (PKG=, BENCH=, COUNT= and BENCHTIME= choose)
+	LINKFLAGS='$(LINKFLAGS)' BENCHSTAT='$(BENCHSTAT)' bench/benchcmp.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(COUNT)' '$(BENCHTIME)'
 
 clean: ## remove what was built
 	rm -rf bin

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Compares the Go benchmarks of a revision with those of the working tree. Both are built first, and then run in turns,
+# so that whatever else the machine does falls on both alike. Read the result with that in mind all the same: believe
+# what benchstat calls significant, and run it again.
+#
+#	bench/benchcmp.sh BASE [PKG [BENCH [COUNT [TIME]]]]
+#
+# BASE is a revision, PKG packages as `go list` takes them, BENCH the expression for -test.bench, COUNT how many times
+# each side runs, TIME how long a benchmark runs each time (-test.benchtime). LINKFLAGS and BENCHSTAT come from the
+# Makefile.
+set -eu
+
+base=${1:?'usage: bench/benchcmp.sh BASE [PKG [BENCH [COUNT [TIME]]]]'}
+packages=${2:-./...} bench=${3:-.} count=${4:-10} time=${5:-0.3s}
+cd "$(dirname "$0")/.."
+: "${LINKFLAGS:?run it by make benchcmp}" "${BENCHSTAT:?run it by make benchcmp}"
+
+git rev-parse --quiet --verify "$base^{commit}" >/dev/null || {
+	echo "benchcmp: '$base' is no revision of this repository: give one by BASE=" >&2
+	exit 1
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+mkdir "$work/base" "$work/bin"
+git archive "$base" | tar -x -C "$work/base"
+
+# build SIDE DIR puts the test binary of $package, as it is in DIR, where run finds it. BASE may not have the package.
+build() {
+	[ -d "$2/$package" ] || return 0
+	(cd "$2" && go test -ldflags="$LINKFLAGS" -c -o "$work/bin/$1" "./$package")
+}
+
+# run SIDE DIR runs its benchmarks once, in the folder of the package, as `go test` does.
+run() {
+	[ -x "$work/bin/$1" ] || return 0
+	(cd "$2/$package" && "$work/bin/$1" -test.run '^$' -test.bench "$bench" -test.benchmem -test.benchtime "$time") \
+		>>"$work/$1.txt"
+}
+
+: >"$work/base.txt"
+: >"$work/tree.txt"
+module=$(go list -m)
+list=$(go list $packages) # unquoted, since there may be several
+for package in $list; do
+	package=.${package#"$module"}
+	grep -lqs '^func Benchmark' "$package"/*_timing_test.go || continue
+	rm -f "$work/bin/base" "$work/bin/tree"
+	build base "$work/base"
+	build tree .
+	round=0
+	while [ $((round += 1)) -le "$count" ]; do
+		echo "$package: round $round of $count" >&2
+		run base "$work/base"
+		run tree .
+	done
+done
+cd "$work"
+go run "$BENCHSTAT" "$base=base.txt" "working tree=tree.txt"

@@ -2,7 +2,8 @@ package load
 
 import "time"
 
-// Result is what a run saw. Latencies are those of messages whose intended time lies in the measurement.
+// Result is what a run saw. Latencies are those of messages whose intended time lies in the measurement. Its JSON is what
+// millrace-load prints with -json.
 type Result struct {
 	Config   Config        `json:"config"`
 	Started  time.Time     `json:"started"`
@@ -10,7 +11,7 @@ type Result struct {
 	Counts   Counts        `json:"counts"`          // of the whole run, from the first connection to the end of the drain: only so can they add up
 	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
 	Errors   []ErrorCount  `json:"errors"`          // what went wrong, by kind, most frequent first
-	Latency  Latencies     `json:"latency"`
+	Latency  Latencies     `json:"latency_us"`
 	Client   ClientFigures `json:"client"`
 	Server   ServerFigures `json:"server"`
 	Problems []string      `json:"problems"` // sentences, each of which fails the run
@@ -29,25 +30,43 @@ type ErrorCount struct {
 
 // Counts are messages as the clients saw them.
 type Counts struct {
-	Connected, ConnectFailed, HandshakesFull, HandshakesResumed, Disconnected uint64
+	Connected         uint64 `json:"connected"`
+	ConnectFailed     uint64 `json:"connect_failed"`
+	HandshakesFull    uint64 `json:"tls_handshakes_full"`
+	HandshakesResumed uint64 `json:"tls_handshakes_resumed"`
+	Disconnected      uint64 `json:"disconnected"` // by the tracker
 
-	Announces, Replies, AnswerReplies, Scrapes, ScrapeReplies uint64
-	OffersSent                                                uint64 // in announces
-	OffersExpected                                            uint64 // what replies said of the size of the swarm tells how many of them had a receiver
-	OffersReceived                                            uint64
-	AnswersSent                                               uint64
-	AnswersReceived                                           uint64 // each is one signalling cycle: announce, offer, answer
-	OffersDropped                                             uint64 // as the tracker reports
-	AnswersDropped                                            uint64 // as the tracker reports
-	OffersGone                                                uint64 // sent or due to connections that closed meanwhile: they may be missing
-	AnswersGone                                               uint64
-	Failures                                                  uint64 // failure messages of the tracker
+	Announces     uint64 `json:"announces"`
+	Replies       uint64 `json:"announce_replies"`
+	AnswerReplies uint64 `json:"answer_replies"`
+	Scrapes       uint64 `json:"scrapes"`
+	ScrapeReplies uint64 `json:"scrape_replies"`
+	Failures      uint64 `json:"failures"` // failure messages of the tracker
 
-	Late uint64 // open loop: announces that were not sent because too many of the connection were unanswered
+	OffersSent      uint64 `json:"offers_sent"`     // in announces
+	OffersExpected  uint64 `json:"offers_expected"` // those that had a receiver, as replies told by the size of the swarm
+	OffersReceived  uint64 `json:"offers_received"` // and right in all respects
+	OffersDropped   uint64 `json:"offers_dropped"`  // as the tracker reports
+	OffersGone      uint64 `json:"offers_gone"`     // sent or due to connections that closed meanwhile: they may be missing
+	AnswersSent     uint64 `json:"answers_sent"`
+	AnswersReceived uint64 `json:"answers_received"` // each is one signalling cycle: announce, offer, answer
+	AnswersDropped  uint64 `json:"answers_dropped"`  // as the tracker reports
+	AnswersGone     uint64 `json:"answers_gone"`
 
-	WrongTorrent, WrongSender, WrongReceiver, Altered, Own, Duplicate, Unknown, Unreadable uint64 // relayed messages that fail the run
+	Late uint64 `json:"late"` // open loop: announces that were not sent because too many of the connection were unanswered
 
-	BytesSent, BytesReceived uint64
+	// Relayed messages that fail the run. None of them is counted as received.
+	WrongTorrent  uint64 `json:"wrong_torrent"`
+	WrongSender   uint64 `json:"wrong_sender"`
+	WrongReceiver uint64 `json:"wrong_receiver"`
+	Altered       uint64 `json:"altered"`
+	Own           uint64 `json:"own"`
+	Duplicate     uint64 `json:"duplicate"`
+	Unknown       uint64 `json:"unknown"`
+	Unreadable    uint64 `json:"unreadable"`
+
+	BytesSent     uint64 `json:"bytes_sent"`
+	BytesReceived uint64 `json:"bytes_received"`
 }
 
 // Latencies are in microseconds.
@@ -59,28 +78,37 @@ type Latencies struct {
 
 // Distribution is one latency's figures.
 type Distribution struct {
-	Count                          uint64
-	Mean, P50, P90, P99, P999, Max float64
-	Encoded                        string // the whole histogram, HdrHistogram's compressed format in base64
+	Count   uint64  `json:"count"`
+	Mean    float64 `json:"mean"`
+	P50     float64 `json:"p50"`
+	P90     float64 `json:"p90"`
+	P99     float64 `json:"p99"`
+	P999    float64 `json:"p99_9"`
+	Max     float64 `json:"max"`
+	Encoded string  `json:"hdr_histogram"` // the whole histogram, HdrHistogram's V2 compressed format in base64
 }
 
 // ClientFigures say how much of its threads the load tester itself used.
 type ClientFigures struct {
-	Workers   int
-	BusyShare []float64 // of each worker's thread: CPU time over measured time
-	CPU       float64   // seconds of the whole process
-	LateSends uint64    // announces that left more than 1 ms after they were due because the client had no time
+	Workers   int       `json:"workers"`
+	BusyShare []float64 `json:"busy_share"`  // of each worker's thread: CPU time over measured time
+	CPU       float64   `json:"cpu_seconds"` // of the whole process
+	LateSends uint64    `json:"late_sends"`  // announces that left more than 1 ms after they were due because the client had no time
 }
 
 // ServerFigures are those of the tracker's process over the measurement.
 type ServerFigures struct {
-	PID                       int
-	CPU, User, System         float64 // seconds
-	CPUPerMessage             float64 // µs, of all messages in both directions
-	CPUPerCycle               float64 // µs, per answer received
-	RSSEmpty, RSSPeak, RSSEnd uint64  // bytes: before the first connection, highest, at the end of the measurement
-	RSSPerConnection          float64 // (RSSEnd - RSSEmpty) / connections
-	SocketMemory              uint64  // bytes: kernel memory of all TCP sockets at the end of the measurement (/proc/net/sockstat), of clients too
-	SlabGrowth                int64   // bytes: growth of the kernel's unreclaimable slab since before the first connection, of clients too
-	Threads                   int
+	PID              int     `json:"pid"`
+	CPU              float64 `json:"cpu_seconds"`
+	User             float64 `json:"user_seconds"`
+	System           float64 `json:"system_seconds"`
+	CPUPerMessage    float64 `json:"cpu_us_per_message"`       // of all messages in both directions
+	CPUPerCycle      float64 `json:"cpu_us_per_cycle"`         // per answer received
+	RSSEmpty         uint64  `json:"rss_empty_bytes"`          // before the first connection
+	RSSPeak          uint64  `json:"rss_peak_bytes"`           // highest
+	RSSEnd           uint64  `json:"rss_end_bytes"`            // at the end of the measurement
+	RSSPerConnection float64 `json:"rss_per_connection_bytes"` // (RSSEnd - RSSEmpty) / connections
+	SocketMemory     uint64  `json:"socket_memory_bytes"`      // kernel memory of all TCP sockets at the end of the measurement (/proc/net/sockstat), of clients too
+	SlabGrowth       int64   `json:"slab_growth_bytes"`        // of the kernel's unreclaimable slab since before the first connection, of clients too
+	Threads          int     `json:"threads"`
 }

@@ -1,0 +1,150 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// minSDPBytes is the least length of an sdp text: what names its origin, and something that is unique to it.
+const minSDPBytes = 64
+
+// sdpTemplate makes session descriptions such as a browser makes for a data channel, as the text inside a JSON string
+// literal. All of one template have the same length. Each names its origin, an id, and holds pieces all over that
+// derive from one number, so that a description can be made again and compared wherever it arrives.
+type sdpTemplate struct {
+	text   []byte
+	nameAt int // of the id that it names
+	pieces []sdpPiece
+}
+
+// sdpPiece is a part of the text that differs from one description to the next.
+type sdpPiece struct {
+	at, n    int
+	alphabet *[64]byte
+}
+
+// The letters that pieces are made of, by six bits.
+var (
+	pieceLetters = alphabetOf(letters[:62])
+	pieceHex     = alphabetOf("0123456789ABCDEF")
+	pieceDigits  = alphabetOf("0123456789")
+)
+
+func alphabetOf(s string) *[64]byte {
+	var a [64]byte
+	for i := range a {
+		a[i] = s[i%len(s)]
+	}
+	return &a
+}
+
+// The marks in sdpLines: a run of one stands for a piece of that length; the name is 20 bytes.
+const (
+	markName    = '\x01'
+	markLetters = '\x02'
+	markHex     = '\x03'
+	markDigits  = '\x04'
+)
+
+// sdpLines is the form of a description. Lines end in CRLF, written as JSON does.
+func sdpLines(setup string) string {
+	m := func(mark byte, n int) string { return strings.Repeat(string(mark), n) }
+	fingerprint := strings.TrimSuffix(strings.Repeat(m(markHex, 2)+":", 32), ":")
+	return strings.ReplaceAll("v=0\n"+
+		"o="+m(markName, 20)+" "+m(markDigits, 18)+" 2 IN IP4 127.0.0.1\n"+
+		"s=-\nt=0 0\n"+
+		"a=ice-ufrag:"+m(markLetters, 4)+"\na=ice-pwd:"+m(markLetters, 24)+"\n"+
+		"a=fingerprint:sha-256 "+fingerprint+"\n"+
+		"a=group:BUNDLE 0\na=extmap-allow-mixed\na=msid-semantic: WMS\n"+
+		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\nc=IN IP4 0.0.0.0\n"+
+		"a=candidate:"+m(markDigits, 9)+" 1 udp 2113937151 192.168."+m(markDigits, 1)+".17 5"+m(markDigits, 4)+
+		" typ host generation 0 network-cost 999\n"+
+		"a=ice-options:trickle\na=setup:"+setup+"\na=mid:0\na=sctp-port:5000\na=max-message-size:262144\n",
+		"\n", `\r\n`)
+}
+
+// newSDPTemplate returns a template for texts of n bytes, at least minSDPBytes. Short ones are cut, longer ones have
+// more candidates.
+func newSDPTemplate(setup string, n int) *sdpTemplate {
+	t := &sdpTemplate{}
+	lines := sdpLines(setup)
+	for k := 0; len(lines) < n; k++ {
+		lines += fmt.Sprintf(`a=candidate:%s 1 tcp 1518214911 10.0.%d.%d %s typ host tcptype active generation 0\r\n`,
+			strings.Repeat(string(markDigits), 9), k/200, k%200, "9")
+	}
+	lines = lines[:n]
+	// A cut must not part an escape: what is left of one becomes letters, and so does the last piece.
+	if at := strings.LastIndexByte(lines, '\\'); at >= n-4 {
+		lines = lines[:at] + strings.Repeat(string(markLetters), n-at)
+	} else {
+		lines = lines[:n-1] + string(markLetters)
+	}
+	t.text = []byte(lines)
+	for at := 0; at < n; {
+		end := at + 1
+		for end < n && lines[end] == lines[at] {
+			end++
+		}
+		t.mark(lines[at], at, end)
+		at = end
+	}
+	return t
+}
+
+// mark notes what a run of one byte stands for.
+func (t *sdpTemplate) mark(c byte, at, end int) {
+	switch c {
+	case markName:
+		t.nameAt = at
+	case markLetters:
+		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceLetters})
+	case markHex:
+		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceHex})
+	case markDigits:
+		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceDigits})
+	}
+}
+
+// size returns the length of every text.
+func (t *sdpTemplate) size() int { return len(t.text) }
+
+// fill writes the text that names an origin and derives from a number into dst, which has the template's size.
+func (t *sdpTemplate) fill(dst []byte, name *id, number uint64) {
+	copy(dst, t.text)
+	copy(dst[t.nameAt:], name[:])
+	state, word, left := number, uint64(0), 0
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		piece := dst[p.at : p.at+p.n]
+		for k := range piece {
+			if left == 0 {
+				state += 0x9e3779b97f4a7c15
+				word = (state ^ state>>31) * 0xbf58476d1ce4e5b9
+				word ^= word >> 29
+				left = 10
+			}
+			piece[k] = p.alphabet[word&63]
+			word >>= 6
+			left--
+		}
+	}
+}
+
+// name returns the id that a text names; nil where the text has another length.
+func (t *sdpTemplate) name(text []byte) []byte {
+	if len(text) != len(t.text) {
+		return nil
+	}
+	return text[t.nameAt : t.nameAt+len(id{})]
+}
+
+// matches reports whether text is what fill writes. scratch has room for the template's size.
+func (t *sdpTemplate) matches(text, scratch []byte, name *id, number uint64) bool {
+	if len(text) != len(t.text) {
+		return false
+	}
+	scratch = scratch[:len(t.text)]
+	t.fill(scratch, name, number)
+	return bytes.Equal(text, scratch)
+}

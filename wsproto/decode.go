@@ -309,7 +309,7 @@ func (s *decoding) sdp() ([]byte, presence) {
 		s.skip()
 		return nil, bad
 	}
-	text := s.str()
+	text := s.long(maxSDP)
 	if text.marks&hasLone != 0 || text.size > maxSDP {
 		return nil, bad
 	}

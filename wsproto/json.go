@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
@@ -230,11 +231,54 @@ func (j *jsonReader) str() jsonString {
 	}
 }
 
+// long consumes a string as str does, and is faster with session descriptions. The size that it tells is never too
+// small, and exact if it is over the limit.
+func (j *jsonReader) long(limit int) jsonString {
+	text := j.text[j.pos:]
+	end := bytes.IndexByte(text[1:], '"') + 2
+	if end-2 > limit || !areLines(text[1:max(end, 1)]) {
+		return j.str()
+	}
+	j.pos += end
+	return jsonString{text[:end:end], uint32(end - 2), hasEscape}
+}
+
+// areLines reports whether b is the rest of a string up to the first quote, quote included, that is ASCII text in which
+// the only escapes are \r and \n, as session descriptions are. It returns false for some that are, too, when they are
+// short. There are no branches that depend on where lines end: they would be guessed wrong once for every line.
+func areLines(b []byte) bool {
+	if len(b) < 9 {
+		return false
+	}
+	bad := unlikeLines(b[len(b)-9:])
+	for ; len(b) > 32; b = b[32:] {
+		bad |= unlikeLines(b) | unlikeLines(b[8:]) | unlikeLines(b[16:]) | unlikeLines(b[24:])
+	}
+	for ; len(b) > 8; b = b[8:] {
+		bad |= unlikeLines(b)
+	}
+	return bad&tops == 0
+}
+
+// unlikeLines sets the top bit of a byte if one of the first eight bytes of b is a control character, not ASCII, or a
+// backslash that neither r nor n follows, and of none otherwise. The ninth byte is only looked at as what follows.
+func unlikeLines(b []byte) uint64 {
+	x, next := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[1:])
+	// The top bit of a byte is set in slash if it is a backslash, and in notR and notN if it is not that letter: as long
+	// as all bytes are ASCII nothing is carried from one to another.
+	slash := tops - (x ^ ones*'\\')
+	notR := (next ^ ones*'r') + ones*0x7f
+	notN := (next ^ ones*'n') + ones*0x7f
+	return x | (x - ones*0x20) | slash&notR&notN
+}
+
+// ones and tops have the lowest and the highest bit of every byte.
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
 // plainEnd returns the offset of the first byte at or after i that is a quote, a backslash, a control character or not
 // ASCII. It looks at eight bytes at a time: in each of the terms below the top bit of a byte that meets the condition
 // is set. A borrow can only put false bits above the first true one, so the lowest bit is right.
 func plainEnd(text []byte, i int) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(text); i += 8 {
 		x := binary.LittleEndian.Uint64(text[i:])
 		quote := x ^ ones*'"'

@@ -22,6 +22,7 @@ help: ## list the targets
 
 build: ## build the tracker to bin/millrace
 	$(BUILD) -o bin/millrace ./cmd/millrace
+	$(BUILD) -o bin/millrace-floor ./bench/floor/millrace-floor
 
 run: build ## build the tracker and run it with its defaults on port 3000
 	./bin/millrace

@@ -1,0 +1,184 @@
+package floor
+
+import "time"
+
+// This file spoils relayed messages on purpose.
+
+// FaultKind is what a faulty server does to some of its messages.
+type FaultKind uint8
+
+// What can be wrong with a message. Every one leaves a valid frame with valid JSON.
+const (
+	NoFault         FaultKind = iota
+	Drop                      // it is not sent
+	Duplicate                 // its receiver gets it twice
+	SecondReceiver            // another peer of the torrent gets it too
+	Alter                     // one byte of its sdp is another
+	OtherText                 // it has the sdp of the message before it
+	OtherID                   // it has the offer id of the message before it
+	OtherTorrent              // it has the info hash of the message before it, where that is another one
+	MisrouteTorrent           // it goes to a peer of another torrent
+	MisrouteSwarm             // an answer goes to another peer of the torrent than the one that made the offer
+	MisrouteSelf              // it goes back to its sender
+	WrongSender               // it carries the peer id of another peer of the torrent
+	LoseReply                 // the reply to an announce is not sent
+	DoubleReply               // the reply to an announce is sent twice
+	faultKinds
+)
+
+var faultNames = [faultKinds]string{"no fault", "drop", "duplicate", "second receiver", "alter", "other text", "other id",
+	"other torrent", "misroute to another torrent", "misroute within the swarm", "misroute to the sender", "wrong sender",
+	"lost reply", "doubled reply"}
+
+func (k FaultKind) String() string { return faultNames[k] }
+
+// Subject is the kind of message that a fault is about.
+type Subject uint8
+
+// What a fault may be about. Faults of replies are about no relayed message.
+const (
+	Offers Subject = iota
+	Answers
+)
+
+// Fault says what a server does wrong: one in Every messages of the subject, or one stall.
+type Fault struct {
+	Kind  FaultKind
+	Of    Subject
+	Every uint64
+
+	Stall      time.Duration // how long the server sleeps, once
+	StallAfter uint64        // announces received before that
+}
+
+// faultState is what spoiling has to remember.
+type faultState struct {
+	seen uint64 // messages of the subject
+	last struct {
+		hash, offerID, sdp []byte // copies of those of the message of the subject before this one
+	}
+}
+
+// due reports whether this message is one of those to be spoiled.
+func (f *Floor) due(answer bool) bool {
+	if answer != (f.fault.Of == Answers) || f.fault.Kind >= LoseReply {
+		return false
+	}
+	f.faults.seen++
+	return f.faults.seen%f.fault.Every == 0
+}
+
+// dueReply is due for replies.
+func (f *Floor) dueReply(kind FaultKind) bool {
+	if f.fault.Kind != kind {
+		return false
+	}
+	f.faults.seen++
+	if f.faults.seen%f.fault.Every != 0 {
+		return false
+	}
+	f.stats.SpoiledReplies++
+	return true
+}
+
+// remember keeps a copy of a message whose parts the next one may be given.
+func (s *faultState) remember(r *relayed) {
+	s.last.hash = append(s.last.hash[:0], r.hash...)
+	s.last.offerID = append(s.last.offerID[:0], r.offerID...)
+	s.last.sdp = append(s.last.sdp[:0], r.sdp...)
+}
+
+// spoil does to a message what the fault says. Where that cannot be done, because nobody else is there, the message is
+// relayed as it is.
+func (f *Floor) spoil(r *relayed) {
+	wrong := *r
+	last := &f.faults.last
+	other := none
+	switch f.fault.Kind {
+	case Drop:
+		f.spoiled(r)
+		return
+	case Duplicate:
+		other = r.to
+		f.write(r)
+	case SecondReceiver:
+		if other = f.inTorrent(r); other != none {
+			f.write(r)
+		}
+	case Alter:
+		other = r.to
+		wrong.sdp = altered(r.sdp, f.faults.seen)
+	case OtherText:
+		if len(last.sdp) == len(r.sdp) {
+			other, wrong.sdp = r.to, last.sdp
+		}
+	case OtherID:
+		if last.offerID != nil {
+			other, wrong.offerID = r.to, last.offerID
+		}
+	case OtherTorrent:
+		if last.hash != nil && string(last.hash) != string(r.hash) {
+			other, wrong.hash = r.to, last.hash
+		}
+	case MisrouteTorrent:
+		other = f.outsideTorrent(r)
+	case MisrouteSwarm:
+		other = f.inTorrent(r)
+	case MisrouteSelf:
+		other = r.from
+	case WrongSender:
+		if f.inTorrent(r) != none {
+			other, wrong.peer = r.to, f.conns[f.inTorrent(r)].peer[:]
+		}
+	}
+	if other == none {
+		f.write(r)
+		return
+	}
+	wrong.to = other
+	f.write(&wrong)
+	f.spoiled(r)
+}
+
+func (f *Floor) spoiled(r *relayed) {
+	if r.answer {
+		f.stats.SpoiledAnswers++
+	} else {
+		f.stats.SpoiledOffers++
+	}
+}
+
+// inTorrent returns another peer of the torrent than sender and receiver, or none.
+func (f *Floor) inTorrent(r *relayed) uint32 {
+	for _, m := range f.torrents[r.torrent].list {
+		if i := f.slab[m].conn; i != r.from && i != r.to {
+			return i
+		}
+	}
+	return none
+}
+
+// outsideTorrent returns a peer of another torrent, or none.
+func (f *Floor) outsideTorrent(r *relayed) uint32 {
+	for number := range f.torrents {
+		if t := &f.torrents[number]; uint32(number) != r.torrent && len(t.list) > 0 {
+			return f.slab[t.list[0]].conn
+		}
+	}
+	return none
+}
+
+// altered returns a copy of a JSON text in which one letter or digit is another one. seed says where.
+func altered(text []byte, seed uint64) []byte {
+	text = append([]byte(nil), text...)
+	for n := range len(text) {
+		i := (int(seed%(1<<31))*7919 + n) % len(text)
+		c := text[i]
+		plain := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		if plain && (i == 0 || text[i-1] != '\\') {
+			text[i] = c ^ 1
+			return text
+		}
+	}
+	return text
+}

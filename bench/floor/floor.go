@@ -1,0 +1,76 @@
+// Package floor is a server that moves the bytes that a WebTorrent tracker has to move, and does nothing else: what is
+// measured of it is what the kernel costs, and a tracker's cost is shown as a multiple of it.
+//
+// It runs on the same ring as the tracker, with the same plan, the same batching window, and one send a turn for all
+// that waits for a connection. It receives what millrace-load sends, takes the masks off, keeps the incomplete, and
+// writes the same replies, offers and answers that the tracker would, byte for byte as long. What it leaves out is what
+// a tracker has to think about: it parses no JSON but finds the fields by their offsets (layout.go), looks nothing up
+// but uses the numbers that millrace-load writes into its ids as indexes (members.go), makes no random choice, remembers
+// no offer, checks nothing, and guards against no client.
+//
+// It has one thread. A tracker with more shards moves bytes between them too, for which there is no floor.
+//
+// With a [Fault] it relays some messages wrongly, which proves that the load tester notices.
+package floor
+
+import (
+	"sync/atomic"
+
+	"millrace/ring"
+)
+
+// Floor is the server without its ring: events go in, operations come out.
+type Floor struct {
+	pool     *ring.Pool // for sends
+	partials *ring.Pool // for incomplete messages
+	conns    []conn
+	members
+	layouts layouts
+	dirty   []uint32 // connections that may have something to send
+	ops     []ring.Op
+	fault   Fault
+	faults  faultState
+	stats   Stats
+	dropped struct{ offers, answers atomic.Uint64 }
+}
+
+// Stats are what a floor server counted.
+type Stats struct {
+	Announces      uint64
+	Offers         uint64 // relayed
+	Answers        uint64 // relayed
+	OffersDropped  uint64 // because too much waited for the receiver, or memory was short
+	AnswersDropped uint64 // the same, and because the receiver has left
+	Unknown        uint64 // messages that millrace-load does not send
+	NoMemory       uint64 // frames for which the pool had no memory
+
+	SpoiledOffers, SpoiledAnswers, SpoiledReplies uint64 // by the Fault
+}
+
+// drop counts an offer or answer that is not relayed.
+func (f *Floor) drop(answer bool) {
+	if answer {
+		f.dropped.answers.Add(1)
+	} else {
+		f.dropped.offers.Add(1)
+	}
+}
+
+// Dropped returns how many offers and answers were not relayed so far. It may be called by any goroutine.
+func (f *Floor) Dropped() (offers, answers uint64) {
+	return f.dropped.offers.Load(), f.dropped.answers.Load()
+}
+
+// New returns a server with room for so many connections. pool is that of its ring, partials holds incomplete messages;
+// both stay the caller's.
+func New(pool, partials *ring.Pool, connections int, fault Fault) *Floor {
+	return &Floor{pool: pool, partials: partials, conns: make([]conn, connections), fault: fault,
+		members: members{free: none}, layouts: newLayouts()}
+}
+
+// Stats returns what was counted so far.
+func (f *Floor) Stats() Stats {
+	s := f.stats
+	s.OffersDropped, s.AnswersDropped = f.Dropped()
+	return s
+}

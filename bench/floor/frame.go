@@ -1,0 +1,77 @@
+package floor
+
+import "encoding/binary"
+
+// This file reads the frames of a client (RFC 6455, section 5.2) with the least that has to be done: the length, the
+// mask, and nothing that guards against clients other than millrace-load.
+
+const (
+	opText  = 1
+	opClose = 8
+	opPing  = 9
+	opPong  = 10
+
+	finBit  = 0x80
+	maskBit = 0x80
+	maxSize = 128 << 10 // bytes of a frame: what the tracker allows by default
+)
+
+// frame is the header of a client's frame.
+type frame struct {
+	op     byte
+	header int // bytes before the payload
+	size   int // bytes of header and payload
+	mask   uint32
+}
+
+// parseFrame reads the header at the front of b. size is 0 where the header is not complete. ok is false for what
+// millrace-load does not send: fragments, frames without a mask, frames over maxSize.
+func parseFrame(b []byte) (f frame, ok bool) {
+	if len(b) < 2 {
+		return f, true
+	}
+	f.op = b[0] & 0xf
+	payload := int(b[1] &^ maskBit)
+	f.header = 2
+	switch payload {
+	case 126:
+		if len(b) < 4 {
+			return frame{}, true
+		}
+		f.header, payload = 4, int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		if len(b) < 10 {
+			return frame{}, true
+		}
+		f.header, payload = 10, int(min(binary.BigEndian.Uint64(b[2:]), maxSize+1))
+	}
+	f.header += 4
+	if b[0]&finBit == 0 || b[1]&maskBit == 0 || payload > maxSize {
+		return f, false
+	}
+	if len(b) < f.header {
+		return frame{}, true
+	}
+	f.mask = binary.LittleEndian.Uint32(b[f.header-4:])
+	f.size = f.header + payload
+	return f, true
+}
+
+// unmask takes the mask off a payload, in place, eight bytes at a time.
+func unmask(b []byte, mask uint32) {
+	wide := uint64(mask)<<32 | uint64(mask)
+	for len(b) >= 32 {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
+		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^wide)
+		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^wide)
+		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^wide)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
+		b = b[8:]
+	}
+	for i := range b {
+		b[i] ^= byte(wide >> (8 * i))
+	}
+}

@@ -166,6 +166,10 @@ func (s *decoding) id(id *ID) presence {
 		s.skip()
 		return bad
 	}
+	if n := readID(s.text[s.pos:], id); n > 0 {
+		s.pos += n
+		return good
+	}
 	if !s.str().id(id) {
 		return bad
 	}

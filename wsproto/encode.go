@@ -163,8 +163,8 @@ func appendText(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := range len(s) {
 		if c := s[i]; c < 0x80 {
-			l := &charLiterals[c]
-			dst = append(dst, l.b[:l.n]...)
+			l := charLiterals[c]
+			dst = binary.LittleEndian.AppendUint64(dst, l)[:len(dst)+int(l>>56)]
 		} else {
 			dst = append(dst, c)
 		}

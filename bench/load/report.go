@@ -25,7 +25,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 	p.sentences("Remarks", r.Remarks)
 	p.sentences("Problems", r.Problems)
 	if r.OK() {
-		p.line("The counts add up.")
+		p.line("\nThe counts add up.")
 	}
 	_, err := io.WriteString(w, p.text.String())
 	return err
@@ -42,14 +42,15 @@ func (p *printer) line(format string, args ...any) {
 
 // section begins a part of the report.
 func (p *printer) section(title, columns string) {
-	p.line("\n%-24s%s", title, columns)
+	p.line("\n%s", strings.TrimRight(fmt.Sprintf("%-24s%s", title, columns), " "))
 }
 
 func (p *printer) head(r *Result) {
 	c := &r.Config
 	p.line("%s on %s", c.Profile, c.URL)
-	p.line("%s connections, %s torrents, %d offers of %d bytes, seed %d; measured for %.1f s", count(float64(c.Connections)),
-		count(float64(c.Torrents)), c.Offers, c.SDPBytes, c.Seed, r.Measured)
+	p.line("%s connections, %s torrents, %d offers of %d bytes, seed %d", count(float64(c.Connections)),
+		count(float64(c.Torrents)), c.Offers, c.SDPBytes, c.Seed)
+	p.line("measured for %.1f s after %.1f s", r.Measured, c.Ramp+c.Warmup)
 }
 
 // rates writes what was done in a second of the measurement.
@@ -129,12 +130,12 @@ func (p *printer) server(r *Result) {
 	part("in all", "s", s.CPU)
 	part("per message", "µs", s.CPUPerMessage)
 	part("per signalling cycle", "µs", s.CPUPerCycle)
-	p.line("  %-22s%14s empty%14s at most%14s at the end", "resident memory", mebibytes(s.RSSEmpty),
-		mebibytes(s.RSSPeak), mebibytes(s.RSSEnd))
-	p.line("  %-22s%14s above empty", "  per connection", fmt.Sprintf("%.2f KiB", s.RSSPerConnection/(1<<10)))
-	p.line("  %-22s%14s for TCP%12s more slab (with the clients')", "the kernel's memory", mebibytes(s.SocketMemory),
-		fmt.Sprintf("%.1f MiB", float64(s.SlabGrowth)/(1<<20)))
 	p.line("  %-22s%14d", "threads", s.Threads)
+	p.section("Memory in MiB", fmt.Sprintf("%14s%14s%14s", "empty", "peak", "end"))
+	p.line("  %-22s%14.1f%14.1f%14.1f", "of the tracker", mebibytes(s.RSSEmpty), mebibytes(s.RSSPeak), mebibytes(s.RSSEnd))
+	p.line("  %-22s%42.2f KiB", "  per connection", s.RSSPerConnection/(1<<10))
+	p.line("  %-22s%42.1f with clients", "of the kernel for TCP", mebibytes(s.SocketMemory))
+	p.line("  %-22s%42.1f with clients", "growth of its slab", float64(s.SlabGrowth)/(1<<20))
 }
 
 func (p *printer) client(c *ClientFigures) {
@@ -205,5 +206,5 @@ func (p *printer) sentences(title string, list []string) {
 	}
 }
 
-// mebibytes writes bytes in MiB.
-func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+// mebibytes converts bytes to MiB.
+func mebibytes(n uint64) float64 { return float64(n) / (1 << 20) }

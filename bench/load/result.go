@@ -1,6 +1,9 @@
 package load
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Result is what a run saw. Latencies are those of messages whose intended time lies in the measurement. Its JSON is what
 // millrace-load prints with -json.
@@ -111,4 +114,21 @@ type ServerFigures struct {
 	SocketMemory     uint64  `json:"socket_memory_bytes"`      // kernel memory of all TCP sockets at the end of the measurement (/proc/net/sockstat), of clients too
 	SlabGrowth       int64   `json:"slab_growth_bytes"`        // of the kernel's unreclaimable slab since before the first connection, of clients too
 	Threads          int     `json:"threads"`
+}
+
+// MarshalJSON writes lists that are empty as lists.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type plain Result // without this method
+	r.Config.CPUs, r.Config.Storms = listed(r.Config.CPUs), listed(r.Config.Storms)
+	r.Errors, r.Problems, r.Remarks = listed(r.Errors), listed(r.Problems), listed(r.Remarks)
+	r.Client.BusyShare = listed(r.Client.BusyShare)
+	return json.Marshal(plain(r))
+}
+
+// listed returns the list, empty instead of nil.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

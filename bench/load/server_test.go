@@ -1,0 +1,172 @@
+package load
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestParseStat proves that the fields of /proc/PID/stat are found behind any name of a program, and that a zombie is
+// told from a process that runs.
+func TestParseStat(t *testing.T) {
+	const rest = " 17407 17407 13176 0 -1 4194304 119 0 0 0 250 75 0 0 20 0 3 0 1145327 3133440 360"
+	f := func(text string, want processSample, wantErr string) {
+		t.Helper()
+		var got processSample
+		err := got.parseStat(text)
+		if got != want || (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	running := processSample{user: 2500 * time.Millisecond, system: 750 * time.Millisecond, threads: 3}
+	f("17418 (cat) R"+rest, running, "")
+	f("17418 (a ) R 1 (b) S"+rest, running, "")
+	f("17418 (cat) Z"+rest, processSample{}, "zombie")
+	f("17418 (cat) R 1 2", processSample{}, "is not the text of a stat file")
+	f("", processSample{}, "is not the text")
+}
+
+// TestParseProc proves that single figures are found in the kernel's texts, and that their lack is an error.
+func TestParseProc(t *testing.T) {
+	f := func(got any, err error, want string) {
+		t.Helper()
+		if fmt.Sprint(got, err) != want {
+			t.Errorf("got %v, %v, want %s", got, err, want)
+		}
+	}
+	status := "VmHWM:\t    1700 kB\nVmRSS:\t    1616 kB\nRssAnon:\t     112 kB\n"
+	rss, err := kilobytes(status, "VmRSS:")
+	f(rss, err, "1654784 <nil>")
+	rss, err = kilobytes("Threads:\t1\n", "VmRSS:")
+	f(rss, err, "0 there is no line VmRSS: in it")
+	ran, err := parseSchedstat("1144928 72076 2\n")
+	f(ran, err, "1.144928ms <nil>")
+	ran, err = parseSchedstat("\n")
+	f(ran, err, `0s "\n" is not the text of a schedstat file`)
+	memory, err := tcpMemory("sockets: used 16\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 7\nUDP: inuse 0 mem 0\n")
+	f(memory, err, fmt.Sprint(7*os.Getpagesize(), " <nil>"))
+	memory, err = tcpMemory("sockets: used 16\nUDP: inuse 0 mem 3\n")
+	f(memory, err, "0 there is no mem of TCP in the socket statistics")
+}
+
+// fakeProc writes a /proc with one process of two threads, and returns it with a function that writes the times anew.
+func fakeProc(t *testing.T) (proc string, set func(sched []string, user, system int, rss, slab int)) {
+	proc = t.TempDir()
+	write := func(name, text string) {
+		name = filepath.Join(proc, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return proc, func(sched []string, user, system, rss, slab int) {
+		if err := os.RemoveAll(filepath.Join(proc, "7/task")); err != nil {
+			t.Fatal(err)
+		}
+		for k, text := range sched {
+			write(fmt.Sprintf("7/task/%d/schedstat", 7+k), text)
+		}
+		write("7/stat", fmt.Sprintf("7 (tracker) S 1 1 1 0 -1 0 1 0 0 0 %d %d 0 0 20 0 %d 0 1 1 1", user, system, len(sched)))
+		write("7/status", fmt.Sprintf("VmRSS:\t %d kB\n", rss))
+		write("net/sockstat", "TCP: inuse 1 mem 2\n")
+		write("meminfo", fmt.Sprintf("SUnreclaim: %d kB\n", slab))
+	}
+}
+
+// TestSampleProcess proves that the time of all threads is added up, that the time of threads that have ended is not
+// lost, and that a process that is not there is said to have ended.
+func TestSampleProcess(t *testing.T) {
+	proc, set := fakeProc(t)
+	set([]string{"1000000000 1 1\n", "500000000 1 1\n"}, 100, 40, 10, 20)
+	want := processSample{
+		cpu: 1500 * time.Millisecond, user: time.Second, system: 400 * time.Millisecond, rss: 10 << 10, threads: 2,
+		sockets: 2 * uint64(os.Getpagesize()), slab: 20 << 10,
+	}
+	if got, err := sampleProc(proc, 7); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	set([]string{"1000000000 1 1\n"}, 120, 40, 10, 20) // the other thread has ended: only stat knows of its time
+	if got, err := sampleProc(proc, 7); err != nil || got.cpu != 1600*time.Millisecond {
+		t.Errorf("after a thread has ended: %v, %v", got.cpu, err)
+	}
+	if _, err := sampleProc(proc, 8); err == nil || !strings.Contains(err.Error(), "process 8 of the tracker has ended") {
+		t.Errorf("a process that is not there: %v", err)
+	}
+}
+
+// TestServerFigures proves how the figures of a measurement follow from the samples around it.
+func TestServerFigures(t *testing.T) {
+	p := &processSampler{
+		pid:     7,
+		empty:   processSample{rss: 10 << 20, slab: 50 << 20},
+		atBegin: processSample{cpu: 2 * time.Second, user: time.Second, system: time.Second},
+		atEnd: processSample{
+			cpu: 5 * time.Second, user: 3 * time.Second, system: 2 * time.Second, rss: 14 << 20, threads: 4,
+			sockets: 8 << 20, slab: 40 << 20,
+		},
+		worst: processSample{rss: 16 << 20},
+	}
+	want := ServerFigures{
+		PID: 7, CPU: 3, User: 2, System: 1, CPUPerMessage: 3, CPUPerCycle: 30,
+		RSSEmpty: 10 << 20, RSSPeak: 16 << 20, RSSEnd: 14 << 20, RSSPerConnection: 4096,
+		SocketMemory: 8 << 20, SlabGrowth: -10 << 20, Threads: 4,
+	}
+	if got := p.figures(1e6, 1e5, 1024); got != want {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if got := p.figures(0, 0, 0); got.CPUPerMessage != 0 || got.CPUPerCycle != 0 || got.RSSPerConnection != 0 {
+		t.Errorf("figures per nothing: %+v", got)
+	}
+	var none *processSampler
+	if err := none.begin(); err != nil || none.end() != nil || none.figures(1, 1, 1) != (ServerFigures{}) {
+		t.Error("the sampler of no process has figures")
+	}
+}
+
+// TestSampleRealProcess proves that this kernel's /proc is understood: the time and memory of a process of our own grow
+// when it works, and its end is noticed.
+func TestSampleRealProcess(t *testing.T) {
+	if p, err := newProcessSampler(0); p != nil || err != nil {
+		t.Fatalf("no process: %v, %v", p, err)
+	}
+	p, err := newProcessSampler(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.begin(); err != nil {
+		t.Fatal(err)
+	}
+	memory := make([]byte, 32<<20)
+	for sum := 0; p.atEnd.cpu < p.atBegin.cpu+20*time.Millisecond; {
+		for k := range memory {
+			memory[k] += byte(sum + k)
+		}
+		if err := p.end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := p.figures(10, 1, 1); f.CPU < 0.02 || f.CPUPerMessage < 2000 || f.RSSEnd < 32<<20 || f.Threads < 1 ||
+		f.SocketMemory%uint64(os.Getpagesize()) != 0 || p.atEnd.slab == 0 {
+		t.Errorf("figures of this process: %+v", f)
+	}
+	child := exec.Command("sleep", "100")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sampleProcess(child.Process.Pid); err != nil {
+		t.Error(err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.Wait()
+	if s, err := sampleProcess(child.Process.Pid); err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("a process that has ended: %+v, %v", s, err)
+	}
+}

@@ -25,6 +25,7 @@ const (
 	connClosing                // OpClose was given
 	connShut                   // OpShutdown was given
 	connConnecting             // a connect is in flight; the slot is not handed out yet
+	connPausing                // OpPause was given: no receive is started
 )
 
 func (r *Ring) initConns(n int) {
@@ -105,6 +106,7 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 	}
 	if c.flags&(connClosing|connHungUp) != 0 {
 		r.settle(i, c)
+		r.notePaused(i, c)
 		return events
 	}
 	ended := cqe.Flags&cqeMore == 0
@@ -114,21 +116,22 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 		events = append(events, Event{Kind: EventRecv, Slot: Slot{Index: i, Gen: c.gen}, Data: data})
 	case errno == unix.ENOBUFS:
 		r.stats.NoBuffers++
-		if ended {
+		if ended && c.flags&connPausing == 0 {
 			r.park(i, c)
+			return events
 		}
-		return events
-	case errno == unix.EINTR || errno == unix.EAGAIN:
+	case errno == unix.EINTR || errno == unix.EAGAIN || errno == unix.ECANCELED: // cancelled by a pause
 	default:
-		return r.hangup(events, i, c, Errno(errno))
+		events = r.hangup(events, i, c, Errno(errno))
 	}
-	if ended {
+	if ended && c.flags&(connPausing|connHungUp) == 0 {
 		// A multishot receive may end with a positive result, for instance when the completion queue overflows.
 		if r.plan.Use.MultishotReceive {
 			r.stats.Rearms++
 		}
 		r.armReceive(i, c)
 	}
+	r.notePaused(i, c)
 	return events
 }
 
@@ -140,11 +143,13 @@ func (r *Ring) onPoll(events []Event, cqe CQE) []Event {
 	}
 	if c.flags&(connClosing|connHungUp) != 0 {
 		r.settle(i, c)
+		r.notePaused(i, c)
 		return events
 	}
-	if cqe.Res < 0 {
-		return r.hangup(events, i, c, Errno(-cqe.Res))
+	if cqe.Res < 0 && unix.Errno(-cqe.Res) != unix.ECANCELED { // that is a pause
+		events = r.hangup(events, i, c, Errno(-cqe.Res))
 	}
+	r.notePaused(i, c)
 	return events
 }
 

@@ -16,7 +16,7 @@ type echoServer struct {
 	addr    string
 	window  Window
 	conns   map[Slot]*echoConn
-	counts  [EventAcceptFailed + 1]int
+	counts  [EventAdopted + 1]int
 	refused int
 	ops     []Op
 	fail    func(format string, args ...any)
@@ -24,6 +24,10 @@ type echoServer struct {
 	ended   chan struct{}
 	ask     chan func(*echoServer)
 	perOp   int // bytes a send takes at most
+
+	next   *echoServer // to which each connection goes after some receives (move_test.go); nil: they stay
+	moving map[uint32]*echoConn
+	inbox  inbox
 }
 
 type echoConn struct {
@@ -35,6 +39,10 @@ type echoConn struct {
 	ended   bool
 	closing bool
 	failed  bool // a send failed; what still arrives is of no use
+
+	received int // events since it came to this server
+	leaving  bool
+	fd       int32 // since EventPaused, else 0
 }
 
 // startEcho runs an echo server on a thread of its own. stop it with s.close, which also proves that the ring joins.
@@ -85,6 +93,7 @@ func (s *echoServer) run(p Plan, l *Listener, opened chan<- error) {
 			return
 		}
 		s.step(events)
+		s.takeIn()
 		r.Submit(s.ops)
 		s.ops = s.ops[:0]
 		select {
@@ -119,6 +128,7 @@ func (s *echoServer) step(events []Event) {
 				continue
 			}
 			c.pending = append(c.pending, e.Data...)
+			s.maybeMove(c, e.Slot)
 			touched = append(touched, e.Slot)
 		case EventHangup:
 			if c == nil || c.ended || c.closing {
@@ -135,6 +145,18 @@ func (s *echoServer) step(events []Event) {
 				s.fail("unexpected close of %v", e.Slot)
 			}
 			delete(s.conns, e.Slot)
+		case EventPaused:
+			if c == nil || c.closing {
+				s.fail("unexpected pause of %v", e.Slot)
+				continue
+			}
+			if c.leaving {
+				c.fd = e.FD
+			}
+			touched = append(touched, e.Slot)
+		case EventAdopted:
+			s.adopted(e)
+			touched = append(touched, e.Slot)
 		case EventRefused:
 			s.refused += int(e.N)
 		}
@@ -162,6 +184,10 @@ func (s *echoServer) sent(c *echoConn, e Event) {
 
 func (s *echoServer) push(slot Slot, c *echoConn) {
 	if c.sending || c.closing {
+		return
+	}
+	if c.fd != 0 && c.buf == 0 {
+		s.moveOn(c, slot)
 		return
 	}
 	if c.buf == 0 && len(c.pending) > 0 && !c.failed {

@@ -3,8 +3,8 @@ package ring
 import "net/netip"
 
 // Slot names a connection of one ring: Index is its place in the connection table, Gen tells the successive users of
-// that place apart. The ring hands a Slot out with [EventAccept] or [EventConnect] and takes it back with [EventClosed]; in between it is
-// the only name by which the connection is addressed.
+// that place apart. The ring hands a Slot out with [EventAccept], [EventConnect] or [EventAdopted] and takes it back
+// with [EventClosed] or [OpRelease]; in between it is the only name by which the connection is addressed.
 type Slot struct {
 	Index uint32
 	Gen   uint32
@@ -37,6 +37,23 @@ const (
 	// OpConnect opens a connection to Remote, from Local where that is valid (its port may be 0). EventConnect answers
 	// it. It needs a plan made with Options.Outgoing.
 	OpConnect
+
+	// OpPause stops receiving on the connection without a sign to its client. What the kernel has received by then is
+	// still reported; when nothing more can come, EventPaused follows. Sending goes on. OpClose and OpResume may follow
+	// at any time, before EventPaused too, which then does not come any more (unless it is already on its way).
+	OpPause
+
+	// OpResume starts to receive again after OpPause.
+	OpResume
+
+	// OpRelease takes a connection for which EventPaused has been reported, and on which no send is outstanding, out of
+	// the table. Its descriptor stays open and is the caller's, who hands it to OpAdopt of some ring. This is the last
+	// op that may name the slot; no event answers it.
+	OpRelease
+
+	// OpAdopt takes the connected socket FD, which no other ring has a request on, into the table. EventAdopted answers
+	// it.
+	OpAdopt
 )
 
 // Op is a request of the event loop to its ring: plain data, without any call into the kernel.
@@ -44,8 +61,9 @@ type Op struct {
 	Data   []byte         // OpSend
 	Local  netip.AddrPort // OpConnect
 	Remote netip.AddrPort // OpConnect
-	Slot   Slot           // OpSend, OpShutdown, OpClose
-	Tag    uint32         // OpConnect: any number, given back in its event
+	Slot   Slot           // OpSend, OpShutdown, OpClose, OpPause, OpResume, OpRelease
+	Tag    uint32         // OpConnect, OpAdopt: any number, given back in its event
+	FD     int32          // OpAdopt
 	Target uint16         // OpWake
 	Kind   OpKind
 	Abort  bool // OpClose
@@ -90,6 +108,14 @@ const (
 	// EventAcceptFailed reports that accepting failed with Errno (for example EMFILE). The ring tries again at the next
 	// tick.
 	EventAcceptFailed
+
+	// EventPaused answers an OpPause: nothing more is received, and FD is the connection's descriptor, which belongs to
+	// the ring until OpRelease. A connection on which EventHangup was reported can be paused too.
+	EventPaused
+
+	// EventAdopted answers an OpAdopt and gives its Tag back. With Errno 0, Slot is the name of the connection and the
+	// ring has begun to receive on it; with ENFILE the connection table was full and the ring has closed the descriptor.
+	EventAdopted
 )
 
 // Event is what a ring reports to its event loop: plain data.
@@ -98,7 +124,8 @@ type Event struct {
 	Peer  netip.AddrPort // EventAccept
 	Slot  Slot
 	N     uint32
-	Tag   uint32 // EventConnect
+	Tag   uint32 // EventConnect, EventAdopted
+	FD    int32  // EventPaused
 	Errno Errno
 	Kind  EventKind
 }

@@ -106,7 +106,7 @@ func (r *Ring) enter(w Window) {
 // hold translates a window into what the plan's kernel offers. Before 5.11 a wait has no timeout argument: a TIMEOUT
 // request ends it, since any completion of a timer does (cq_timeouts in io_should_wake).
 func (r *Ring) hold(w Window) (wait uint32, h Hold) {
-	if len(r.done)+len(r.unconnected) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
+	if len(r.done)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
 		return 0, h
 	}
 	provides := uint32(r.provides)

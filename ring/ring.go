@@ -33,6 +33,8 @@ type Ring struct {
 	parkHead, parkTail uint32 // connections whose receive found no buffer, longest waiting first
 	done               []uint32
 	unconnected        []Event  // connects that failed before a request was made
+	paused             []uint32 // connections whose EventPaused is due
+	adopted            []Event  // what the next Wait says of descriptors given to OpAdopt
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
 
@@ -164,6 +166,14 @@ func (r *Ring) Submit(ops []Op) {
 			r.stopAccept()
 		case OpConnect:
 			r.connect(op)
+		case OpPause:
+			r.pause(op.Slot)
+		case OpResume:
+			r.resume(op.Slot)
+		case OpRelease:
+			r.giveAway(op.Slot)
+		case OpAdopt:
+			r.adopt(op)
 		default:
 			panic(fmt.Sprintf("BUG: ring: op of unknown kind %d", op.Kind))
 		}
@@ -180,6 +190,8 @@ func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	if r.broken == nil {
 		r.enter(w)
 	}
+	events = append(events, r.adopted...)
+	r.adopted = r.adopted[:0]
 	events = r.walk(events)
 	events = r.finish(events)
 	r.stats.Events += uint64(len(events) - before)
@@ -191,6 +203,12 @@ func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 
 // finish reports what a round gathered: connections that are gone, and the events of which one stands for many.
 func (r *Ring) finish(events []Event) []Event {
+	for _, i := range r.paused {
+		if c := &r.conns[i]; c.flags&(connPausing|connClosing) == connPausing {
+			events = append(events, Event{Kind: EventPaused, Slot: Slot{Index: i, Gen: c.gen}, FD: c.fd})
+		}
+	}
+	r.paused = r.paused[:0]
 	for _, i := range r.done {
 		c := &r.conns[i]
 		r.k.CloseFD(c.fd)

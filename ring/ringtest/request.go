@@ -106,6 +106,12 @@ func (p *port) prepareSocket(r *request) unix.Errno {
 		return unix.EBADF
 	}
 	r.fd, r.socket = e.Fd, f.socket
+	if f.port != p { // the first request of a ring that has adopted the connection
+		if s := f.socket; s.receives+s.sends+s.polls > 0 {
+			p.k.violate("a request on descriptor %d while another ring has one in flight on it", e.Fd)
+		}
+		f.port = p
+	}
 	switch e.OpCode {
 	case giouring.OpPollAdd:
 		r.socket.polls++

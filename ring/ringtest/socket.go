@@ -76,7 +76,9 @@ func (f *file) unlisten() {
 }
 
 // Socket implements ring.Kernel. Rings of memory open no connections.
-func (p *port) Socket(_, _ netip.AddrPort) (int32, ring.Errno) { return -1, ring.Errno(unix.ENETUNREACH) }
+func (p *port) Socket(_, _ netip.AddrPort) (int32, ring.Errno) {
+	return -1, ring.Errno(unix.ENETUNREACH)
+}
 
 // PeerName implements ring.Kernel.
 func (p *port) PeerName(fd int32) (netip.AddrPort, ring.Errno) {
@@ -125,9 +127,11 @@ func (p *port) CloseFD(fd int32) {
 		p.k.violate("close of descriptor %d, which is closed", fd)
 		return
 	}
-	for _, r := range p.pending {
-		if r.fd == fd {
-			p.k.violate("close of descriptor %d while a request of kind %d is in flight on it", fd, r.sqe.OpCode)
+	for _, other := range p.k.ports {
+		for _, r := range other.pending {
+			if r.fd == fd {
+				p.k.violate("close of descriptor %d while a request of kind %d is in flight on it", fd, r.sqe.OpCode)
+			}
 		}
 	}
 	delete(p.k.fds, fd)

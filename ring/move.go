@@ -1,0 +1,87 @@
+package ring
+
+import "golang.org/x/sys/unix"
+
+// This file takes a connection from one ring to another one of the same process: OpPause, EventPaused, OpRelease here,
+// and OpAdopt, EventAdopted there. Until OpRelease the connection stays in this ring's table, so that whoever changes
+// his mind gives OpResume or OpClose, which cannot fail.
+
+// pause ends the receive by cancelling it. What has arrived by then is still reported; what comes later stays in the
+// socket. A receive that a poll is linked before may start while its own cancel is under way: it finds the data that
+// the poll has seen and ends by itself.
+func (r *Ring) pause(s Slot) {
+	c := r.named(s)
+	if c.flags&(connPausing|connShut) != 0 {
+		panic("BUG: ring: a connection is paused twice, or after shutdown")
+	}
+	c.flags |= connPausing
+	if c.flags&connParked != 0 {
+		r.leavePark(s.Index, c)
+	}
+	if c.receives() == 0 {
+		r.paused = append(r.paused, s.Index)
+		return
+	}
+	r.cancel(userData(kindReceive, c.gen, s.Index))
+	if !r.plan.Use.BufferRing {
+		r.cancel(userData(kindPoll, c.gen, s.Index))
+	}
+}
+
+// receives returns how many requests in flight are not a send.
+func (c *conn) receives() int {
+	if c.flags&connSending != 0 {
+		return int(c.pending) - 1
+	}
+	return int(c.pending)
+}
+
+// notePaused notes that a connection which is to be paused receives no more. It is called after each completion of a
+// receive or a poll.
+func (r *Ring) notePaused(i uint32, c *conn) {
+	if c.flags&connPausing != 0 && c.receives() == 0 {
+		r.paused = append(r.paused, i)
+	}
+}
+
+// resume starts to receive again. A cancel that is still under way does no harm: a receive that ends by it is started
+// again like one that was interrupted.
+func (r *Ring) resume(s Slot) {
+	c := r.named(s)
+	if c.flags&connPausing == 0 {
+		panic("BUG: ring: a connection is resumed that was not paused")
+	}
+	c.flags &^= connPausing
+	kept := r.paused[:0]
+	for _, i := range r.paused {
+		if i != s.Index {
+			kept = append(kept, i)
+		}
+	}
+	r.paused = kept
+	if c.flags&connHungUp == 0 && c.receives() == 0 {
+		r.armReceive(s.Index, c)
+	}
+}
+
+// giveAway takes a paused connection out of the table and leaves its descriptor open.
+func (r *Ring) giveAway(s Slot) {
+	if c := r.named(s); c.flags&connPausing == 0 || c.pending > 0 {
+		panic("BUG: ring: a connection is released that is not paused or has a send in flight")
+	}
+	r.release(s.Index)
+}
+
+// adopt takes a connected descriptor into the table. The event that tells the slot comes before those of its data.
+func (r *Ring) adopt(op *Op) {
+	e := Event{Kind: EventAdopted, Tag: op.Tag}
+	if r.freeHead == noSlot {
+		r.k.CloseFD(op.FD)
+		e.Errno = Errno(unix.ENFILE)
+	} else {
+		i, c := r.take(op.FD)
+		e.Slot = Slot{Index: i, Gen: c.gen}
+		r.armReceive(i, c)
+	}
+	r.adopted = append(r.adopted, e)
+}

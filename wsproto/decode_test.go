@@ -481,6 +481,11 @@ func FuzzDecode(f *testing.F) {
 		strings.Repeat("[", 33) + strings.Repeat("]", 33)} {
 		f.Add([]byte(s))
 	}
+	for _, binary := range []bool{false, true} {
+		c := newCorpus(binary)
+		f.Add(c.announce(2))
+		f.Add(c.answer())
+	}
 	f.Fuzz(func(t *testing.T, text []byte) { sameAsReference(t, text) })
 }
 

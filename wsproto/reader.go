@@ -95,6 +95,32 @@ func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
 	}
 }
 
+// Unread makes the message that Next has just returned, and after which it was not called again, the next one to be
+// returned: its frame stands in buf again, with a mask that changes nothing, so that what [Reader.Keep] keeps is a
+// stream of frames for a new Reader too. It reports false, and does nothing, for a message that came in fragments.
+func (r *Reader) Unread(buf []byte) bool {
+	begin := int(r.start)
+	if r.op != 0 || r.pos == 0 || r.pos != r.start+r.size { // a header lies behind the fragment that was first
+		return false
+	}
+	size := frameHeaderSize(int(r.size))
+	clear(buf[begin-4 : begin])
+	
+	r.pos = uint32(begin - size)
+	return true
+}
+
+// frameHeaderSize returns the length of the header of a client's frame with n bytes of payload.
+func frameHeaderSize(n int) int {
+	switch {
+	case n < len16:
+		return headerSize(maskBit)
+	case n <= 0xffff:
+		return headerSize(maskBit | len16)
+	}
+	return headerSize(maskBit | len64)
+}
+
 func (r *Reader) state() ws.State {
 	if r.op != 0 {
 		return ws.StateServerSide | ws.StateFragmented

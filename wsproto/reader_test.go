@@ -369,3 +369,46 @@ func TestReaderRandomFragments(t *testing.T) {
 		}
 	}
 }
+
+// A message that is unread comes again, to the same Reader and, after Keep, to a new one together with all that follows
+// it; one in fragments cannot be unread, and trying it changes nothing. Sizes cross the three forms of the length.
+func TestReaderUnread(t *testing.T) {
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		var stream []byte
+		whole := map[string]bool{} // messages that are one frame
+		for k := range 1 + rnd.IntN(5) {
+			message := strings.Repeat(string(rune('a'+k)), 1+[]int{rnd.IntN(130), rnd.IntN(400), 65530 + rnd.IntN(10)}[rnd.IntN(3)])
+			switch cut := rnd.IntN(len(message) + 1); rnd.IntN(3) {
+			case 0:
+				stream = clientFrame(stream, ws.OpText, false, message[:cut])
+				stream = clientFrame(stream, ws.OpPing, true, "ping")
+				stream = clientFrame(stream, ws.OpContinuation, true, message[cut:])
+			default:
+				stream = clientFrame(stream, []ws.OpCode{ws.OpText, ws.OpBinary}[cut%2], true, message)
+				whole[message] = true
+			}
+		}
+		want, _ := feed(t, bytes.Clone(stream), testLimits, func() int { return len(stream) })
+		var r Reader
+		buf := stream
+		for k := 0; k < len(want); k++ {
+			kind, payload, err := r.Next(buf, testLimits)
+			if err != nil || (received{kind, string(payload)}) != want[k] {
+				t.Fatalf("seed %d: result %d is %v %.20q, %v", seed, k, kind, payload, err)
+			}
+			if kind == Ping || rnd.IntN(2) == 0 {
+				continue
+			}
+			if ok := r.Unread(buf); ok != whole[want[k].payload] {
+				t.Fatalf("seed %d: unread %v of a message that is one frame: %v", seed, ok, whole[want[k].payload])
+			} else if ok && rnd.IntN(2) == 0 {
+				kept, _ := r.Keep(buf)
+				r, buf = Reader{}, buf[:kept]
+			}
+			if whole[want[k].payload] {
+				k--
+			}
+		}
+	}
+}

@@ -317,6 +317,10 @@ func (s *server) step() {
 		return
 	}
 	s.pauseSome()
+	s.wakeSome()
+}
+
+func (s *server) wakeSome() {
 	switch s.w.rng.IntN(6) {
 	case 0:
 		target := s.w.rng.IntN(len(s.w.servers))

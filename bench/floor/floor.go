@@ -8,7 +8,7 @@
 // but uses the numbers that millrace-load writes into its ids as indexes (members.go), makes no random choice, remembers
 // no offer, checks nothing, and guards against no client.
 //
-// It has one thread. A tracker with more shards moves bytes between them too, for which there is no floor.
+// Clients and torrents may have numbers up to 1<<18. It has one thread. A tracker with more shards moves bytes between them too, for which there is no floor.
 //
 // With a [Fault] it relays some messages wrongly, which proves that the load tester notices.
 package floor

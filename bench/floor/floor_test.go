@@ -22,7 +22,7 @@ type world struct {
 
 func newWorld(t testing.TB, connections int, fault Fault) *world {
 	return &world{t: t, got: map[uint32][]byte{},
-		f: New(ring.NewPool(make([]byte, 8<<20)), ring.NewPool(make([]byte, 4<<20)), connections, fault)}
+		f: New(ring.NewPool(make([]byte, 1<<20)), ring.NewPool(make([]byte, 1<<20)), connections, fault)}
 }
 
 // turn reports events and completes every send, until nothing more is sent.

@@ -88,8 +88,8 @@ func stops(m []byte) bool { return bytes.Contains(m, []byte(`"stopped"`)) }
 
 // The numbers that clients and torrents may have. They bound the arrays that are indexed by them.
 const (
-	maxClients  = 1 << 22
-	maxTorrents = 1 << 22
+	maxClients  = mostConnections
+	maxTorrents = 1 << 18
 )
 
 // clientNumber returns the number of the client that a peer id names, or none.

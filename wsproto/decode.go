@@ -277,9 +277,7 @@ func (s *decoding) usualOffer(o *Offer) bool {
 	if sdp == good && id == good && s.literally("}") {
 		return true
 	}
-	if !s.bad {
-		s.pos = start
-	}
+	s.pos = start
 	return false
 }
 

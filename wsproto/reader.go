@@ -105,7 +105,7 @@ func (r *Reader) Unread(buf []byte) bool {
 	}
 	size := frameHeaderSize(int(r.size))
 	clear(buf[begin-4 : begin])
-	
+
 	r.pos = uint32(begin - size)
 	return true
 }

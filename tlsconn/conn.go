@@ -246,6 +246,10 @@ func (c *Conn) Close() {
 	}
 	c.phase = Failed
 	c.fed, c.pend = nil, nil
+	if c.engine == nil { // detached
+		c.held = nil
+		return
+	}
 	c.release()
 	c.engine.dismiss(c)
 }

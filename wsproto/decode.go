@@ -61,7 +61,7 @@ func (d *Decoder) Decode(text []byte, m *Message) Reject {
 func (s *decoding) message() {
 	m := s.m
 	for more := s.enter('}'); more; more = s.more('}') {
-		switch string(s.key().word(s.scratch[:])) {
+		switch string(s.name()) {
 		case "action":
 			s.action()
 		case "info_hash":
@@ -149,6 +149,19 @@ func (s *decoding) event() {
 	default:
 		s.m.Event = EventUpdate
 	}
+}
+
+// name consumes an object's key and the colon after it, and returns the key when it may be one that has a meaning.
+func (s *decoding) name() []byte {
+	if s.peek() == '"' {
+		begin := s.pos + 1
+		end := plainEnd(s.text, begin)
+		if end+1 < len(s.text) && s.text[end] == '"' && s.text[end+1] == ':' {
+			s.pos = end + 2
+			return s.text[begin:end]
+		}
+	}
+	return s.key().word(s.scratch[:])
 }
 
 // word consumes any value and returns it when it is a short string, else nil.
@@ -299,7 +312,7 @@ func (s *decoding) offer(o *Offer) bool {
 	}
 	sdp, id := missing, missing
 	for more := s.enter('}'); more; more = s.more('}') {
-		switch string(s.key().word(s.scratch[:])) {
+		switch string(s.name()) {
 		case "offer":
 			o.SDP, sdp = s.description()
 		case "offer_id":
@@ -325,7 +338,7 @@ func (s *decoding) description() (sdp []byte, p presence) {
 	}
 	p = bad
 	for more := s.enter('}'); more; more = s.more('}') {
-		if string(s.key().word(s.scratch[:])) == "sdp" {
+		if string(s.name()) == "sdp" {
 			sdp, p = s.sdp()
 		} else {
 			s.skip()

@@ -67,7 +67,7 @@ func (c *Config) Set(assignment string) error {
 // apply reads keys over those that c has.
 func (c *Config) apply(name string, data []byte) error {
 	fresh := *c
-	fresh.Storms, fresh.CPUs = nil, nil // a list replaces the one before, it is not added to it
+	fresh.Storms, fresh.CPUs = nil, nil // so that a file with a mistake writes nothing into those of c
 	decoder := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := decoder.Decode(&fresh); err != nil {
 		return explain(name, err)

@@ -31,6 +31,24 @@ func TestProfilesAreValid(t *testing.T) {
 	}
 }
 
+// TestScale proves that scaling keeps the size of the swarms and never leaves nothing.
+func TestScale(t *testing.T) {
+	f := func(factor float64, wantConnections, wantTorrents int) {
+		t.Helper()
+		c, err := Default("heavy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Scale(factor); c.Connections != wantConnections || c.Torrents != wantTorrents {
+			t.Errorf("scaled by %v: %d connections, %d torrents", factor, c.Connections, c.Torrents)
+		}
+	}
+	f(1, 4000, 100)
+	f(0.1, 400, 10)
+	f(2.5, 10_000, 250)
+	f(0.000_01, 1, 1)
+}
+
 // TestRealIsAsMeasured proves that the profile of a public tracker has the figures it is named for.
 func TestRealIsAsMeasured(t *testing.T) {
 	c, err := Default("real")
@@ -181,6 +199,9 @@ func TestReadOrder(t *testing.T) {
 	f("profile = \"max\"", "light", func(c Config) bool { return c.Profile == "light" && c.Loop == "open" })
 	f("", "storm", func(c Config) bool { return len(c.Storms) == 2 })
 	f("[[storm]]\nat = 3", "storm", func(c Config) bool { return len(c.Storms) == 1 && c.Storms[0].At == 3 })
+	f("[[storm]]\nat = 1\n[[storm]]\nat = 2", "storm", func(c Config) bool {
+		return len(c.Storms) == 2 && !c.Storms[1].Resume // and nothing of the profile's storms
+	})
 	f("storm = []", "storm", func(c Config) bool { return len(c.Storms) == 0 })
 	f("cpus = [1]", "", func(c Config) bool { return len(c.CPUs) == 1 })
 }

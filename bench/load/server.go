@@ -163,6 +163,7 @@ func tcpMemory(sockstat string) (uint64, error) {
 // processSampler follows the process of a tracker through a run: empty before the first connection, then begin and end
 // around the measurement with observe in between. The nil sampler follows none.
 type processSampler struct {
+	proc                         string // where /proc is
 	pid                          int
 	empty, atBegin, atEnd, worst processSample
 }
@@ -172,11 +173,16 @@ func newProcessSampler(pid int) (*processSampler, error) {
 	if pid == 0 {
 		return nil, nil
 	}
-	empty, err := sampleProcess(pid)
+	return newSamplerIn("/proc", pid)
+}
+
+// newSamplerIn is newProcessSampler with the place of /proc as an argument.
+func newSamplerIn(proc string, pid int) (*processSampler, error) {
+	empty, err := sampleProc(proc, pid)
 	if err != nil {
 		return nil, err
 	}
-	return &processSampler{pid: pid, empty: empty, atBegin: empty, atEnd: empty, worst: empty}, nil
+	return &processSampler{proc: proc, pid: pid, empty: empty, atBegin: empty, atEnd: empty, worst: empty}, nil
 }
 
 // begin marks the start of the measurement.
@@ -193,7 +199,7 @@ func (p *processSampler) take(to func(processSample)) error {
 	if p == nil {
 		return nil
 	}
-	s, err := sampleProcess(p.pid)
+	s, err := sampleProc(p.proc, p.pid)
 	if err != nil {
 		return err
 	}

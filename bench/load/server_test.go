@@ -100,6 +100,36 @@ func TestSampleProcess(t *testing.T) {
 	}
 }
 
+// TestSampler proves which sample counts for what: the empty tracker's is the first one, the peak of memory is the highest
+// of all, and a tracker that ends is noticed in between.
+func TestSampler(t *testing.T) {
+	proc, set := fakeProc(t)
+	at := func(ms, rss int) { set([]string{fmt.Sprintf("%d000000 1 1\n", ms)}, 0, 0, rss<<10, 1) }
+	at(100, 10)
+	p, err := newSamplerIn(proc, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		ms, rss int
+		take    func() error
+	}{{200, 20, p.observe}, {500, 30, p.begin}, {600, 90, p.observe}, {1500, 40, p.end}, {2000, 35, p.observe}} {
+		at(step.ms, step.rss)
+		if err := step.take(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := p.figures(1, 1, 1); f.CPU != 1 || f.RSSEmpty != 10<<20 || f.RSSPeak != 90<<20 || f.RSSEnd != 40<<20 {
+		t.Errorf("figures: %+v", f)
+	}
+	if err := os.RemoveAll(filepath.Join(proc, "7")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.observe(); err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("the process has ended: %v", err)
+	}
+}
+
 // TestServerFigures proves how the figures of a measurement follow from the samples around it.
 func TestServerFigures(t *testing.T) {
 	p := &processSampler{

@@ -4,7 +4,7 @@ import "time"
 
 // This file spoils relayed messages on purpose.
 
-// FaultKind is what a faulty server does to some of its messages.
+// FaultKind is what a faulty server does to single messages.
 type FaultKind uint8
 
 // What can be wrong with a message. Every one leaves a valid frame with valid JSON.
@@ -18,7 +18,7 @@ const (
 	OtherID                   // it has the offer id of the message before it
 	OtherTorrent              // it has the info hash of the message before it, where that is another one
 	MisrouteTorrent           // it goes to a peer of another torrent
-	MisrouteSwarm             // an answer goes to another peer of the torrent than the one that made the offer
+	MisrouteSwarm             // it goes to another peer of the torrent; of an offer that is nothing wrong
 	MisrouteSelf              // it goes back to its sender
 	WrongSender               // it carries the peer id of another peer of the torrent
 	LoseReply                 // the reply to an announce is not sent
@@ -54,18 +54,22 @@ type Fault struct {
 // faultState is what spoiling has to remember.
 type faultState struct {
 	seen uint64 // messages of the subject
+	owed bool   // one is to be spoiled, and the next that can be will
 	last struct {
 		hash, offerID, sdp []byte // copies of those of the message of the subject before this one
 	}
 }
 
-// due reports whether this message is one of those to be spoiled.
+// due reports whether this message is to be spoiled.
 func (f *Floor) due(answer bool) bool {
 	if answer != (f.fault.Of == Answers) || f.fault.Kind >= LoseReply {
 		return false
 	}
 	f.faults.seen++
-	return f.faults.seen%f.fault.Every == 0
+	if f.faults.seen%f.fault.Every == 0 {
+		f.faults.owed = true
+	}
+	return f.faults.owed
 }
 
 // dueReply is due for replies.
@@ -88,8 +92,8 @@ func (s *faultState) remember(r *relayed) {
 	s.last.sdp = append(s.last.sdp[:0], r.sdp...)
 }
 
-// spoil does to a message what the fault says. Where that cannot be done, because nobody else is there, the message is
-// relayed as it is.
+// spoil does to a message what the fault says. Where that cannot be done, for example because nobody else is there, the
+// message is relayed as it is, and the next one is tried.
 func (f *Floor) spoil(r *relayed) {
 	wrong := *r
 	last := &f.faults.last
@@ -141,6 +145,7 @@ func (f *Floor) spoil(r *relayed) {
 }
 
 func (f *Floor) spoiled(r *relayed) {
+	f.faults.owed = false
 	if r.answer {
 		f.stats.SpoiledAnswers++
 	} else {

@@ -362,24 +362,29 @@ func unicodeEscape(b []byte) (r rune, n int) {
 	return loneSurrogate, 6
 }
 
-// hex4 returns the number in the \uXXXX at the front of b, or -1.
+// hex4 returns the number in the \uXXXX at the front of b, or a negative one.
 func hex4(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
 	}
-	r := rune(0)
-	for _, c := range b[2:6] {
-		switch {
-		case c-'0' <= 9:
-			c -= '0'
-		case (c|0x20)-'a' <= 5:
-			c = (c | 0x20) - 'a' + 10
-		default:
-			return -1
-		}
-		r = r<<4 | rune(c)
+	// What is no digit sets the sign.
+	return rune(hexDigits[b[2]])<<12 | rune(hexDigits[b[3]])<<8 | rune(hexDigits[b[4]])<<4 | rune(hexDigits[b[5]])
+}
+
+// hexDigits is the value of each hexadecimal digit, and -1 for all other bytes.
+var hexDigits = makeHexDigits()
+
+func makeHexDigits() (t [256]int8) {
+	for c := range t {
+		t[c] = -1
 	}
-	return r
+	for i, c := range "0123456789abcdef" {
+		t[c] = int8(i)
+	}
+	for i, c := range "ABCDEF" {
+		t[c] = int8(10 + i)
+	}
+	return t
 }
 
 // runeSize is utf8.RuneLen, and 3 for a lone surrogate, which decoders replace by U+FFFD.

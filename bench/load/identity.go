@@ -32,6 +32,10 @@ const (
 	forOffer
 	forContent
 	forAnswer
+	forSeeder
+	forReply
+	forKey
+	forSlow
 )
 
 // mix is a keyed hash of two words.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// minSDPBytes is the least length of an sdp text: what names its origin, and something that is unique to it.
-const minSDPBytes = 64
+// minSDPBytes is the least length of an sdp text: what names its origin, and some letters that are unique to it.
+const minSDPBytes = 40
 
 // sdpTemplate makes session descriptions such as a browser makes for a data channel, as the text inside a JSON string
 // literal. All of one template have the same length. Each names its origin, an id, and holds pieces all over that

@@ -1,0 +1,395 @@
+package load
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"millrace/ring"
+)
+
+// This file opens the clients' connections and ends them.
+
+// target is where the tracker is, as a client writes it into its request.
+type target struct {
+	host   string // with port, for the Host field
+	name   string // without port, for TLS
+	path   string
+	secure bool
+}
+
+// rampTime returns when the i-th client of the worker is opened for the first time.
+func (w *worker) rampTime(i int) time.Duration {
+	return time.Duration(float64(seconds(w.config.Ramp)) * float64(w.global(uint32(i))) / float64(w.config.Connections))
+}
+
+// openDue opens what is to be opened now, no more than maxOpening at once.
+func (w *worker) openDue() {
+	for w.ramped < len(w.clients) && w.opening < maxOpening && w.rampTime(w.ramped) <= w.now {
+		i := uint32(w.ramped)
+		w.ramped++
+		if !w.isSlow(w.global(i)) {
+			w.connect(i)
+		}
+	}
+	w.reopen = w.openFrom(w.reopen)
+	w.retry = w.openFrom(w.retry)
+	w.abandon()
+}
+
+// openFrom opens what is due of a queue and returns the rest of it.
+func (w *worker) openFrom(queue []timer) []timer {
+	n := 0
+	for n < len(queue) && w.opening < maxOpening && queue[n].at <= w.now {
+		w.connect(queue[n].client)
+		n++
+	}
+	if n == len(queue) {
+		return queue[:0]
+	}
+	return queue[n:]
+}
+
+// connect begins to open a connection.
+func (w *worker) connect(i uint32) {
+	c := &w.clients[i]
+	c.state, c.since = stateConnecting, w.now
+	w.opening++
+	w.awaited = append(w.awaited, timer{at: w.now + openTimeout, client: i})
+	op := ring.Op{Kind: ring.OpConnect, Remote: w.remote, Tag: i}
+	if len(w.locals) > 0 {
+		op.Local = w.locals[int(w.global(i))%len(w.locals)]
+	}
+	w.ops = append(w.ops, op)
+}
+
+// abandon resets connections that have taken too long to open, or to be closed by the tracker.
+func (w *worker) abandon() {
+	for len(w.awaited) > 0 && w.awaited[0].at <= w.now {
+		i := w.awaited[0].client
+		w.awaited = w.awaited[1:]
+		c := &w.clients[i]
+		if (c.state == stateSecuring || c.state == stateUpgrading) && w.now-c.since >= openTimeout {
+			w.failed(i, "no answer to the handshake in time")
+		}
+	}
+	for len(w.patience) > 0 && w.patience[0].at <= w.now {
+		i := w.patience[0].client
+		w.patience = w.patience[1:]
+		if c := &w.clients[i]; c.state == stateLeaving && c.since <= w.now {
+			w.close(i, true)
+		}
+	}
+}
+
+func (w *worker) onConnect(e *ring.Event) {
+	i := e.Tag
+	c := &w.clients[i]
+	if e.Errno != 0 {
+		w.opening--
+		c.state = stateAbsent
+		w.counts.ConnectFailed++
+		w.trouble("connect: " + e.Errno.Error())
+		w.tryAgain(i)
+		return
+	}
+	c.slot = e.Slot
+	w.bySlot[e.Slot.Index] = i
+	if w.target.secure {
+		w.beginTLS(i)
+		return
+	}
+	w.requestUpgrade(i)
+}
+
+// tryAgain opens a client later once more, unless it has failed too often.
+func (w *worker) tryAgain(i uint32) {
+	c := &w.clients[i]
+	if c.tries++; c.tries >= maxTries {
+		w.lost.abandoned++
+		return
+	}
+	w.retry = append(w.retry, timer{at: w.now + retryPause, client: i})
+}
+
+// failed ends a connection that could not be opened.
+func (w *worker) failed(i uint32, why string) {
+	w.counts.ConnectFailed++
+	w.trouble(why)
+	w.close(i, true)
+}
+
+// upgradeKey returns the Sec-WebSocket-Key of a client's connection: 16 bytes in base64 (RFC 6455, section 4.1).
+func upgradeKey(who identity, connection uint32, incarnation uint16, since time.Duration) (key [24]byte) {
+	var nonce [16]byte
+	number := uint64(connection)<<16 | uint64(incarnation)
+	binary.LittleEndian.PutUint64(nonce[:], who.mix(forKey, number, uint64(since)))
+	binary.LittleEndian.PutUint64(nonce[8:], who.mix(forKey, uint64(since), number))
+	base64.StdEncoding.Encode(key[:], nonce[:])
+	return key
+}
+
+// key24 returns that of a client as it is now.
+func (w *worker) key24(i uint32) [24]byte {
+	c := &w.clients[i]
+	return upgradeKey(w.books.who, w.global(i), c.incarnation, c.since)
+}
+
+// upgradeRequest returns the request that opens a WebSocket connection.
+func upgradeRequest(t *target, key [24]byte) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nUser-Agent: millrace-load\r\n\r\n",
+		t.path, t.host, key[:])
+}
+
+func (w *worker) requestUpgrade(i uint32) {
+	w.clients[i].state = stateUpgrading
+	request := upgradeRequest(&w.target, w.key24(i))
+	if w.target.secure {
+		request = w.sealRequest(i, request)
+	}
+	dst := w.room(i, len(request))
+	if dst == nil {
+		w.failed(i, "no memory to send a request")
+		return
+	}
+	w.wrote(i, append(dst, request...))
+}
+
+// maxHead bounds the head of the response to an upgrade, in bytes.
+const maxHead = 8 << 10
+
+// onHead takes bytes of the response to the upgrade and returns those that follow it, or none.
+func (w *worker) onHead(i uint32, data []byte) (rest []byte) {
+	c := &w.clients[i]
+	kept := int(c.partLen)
+	if !w.keep(i, data[:min(len(data), maxHead-kept)], maxHead) {
+		return nil
+	}
+	head := w.parts.Bytes(c.part)[:c.partLen]
+	end := bytes.Index(head, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(head) == maxHead {
+			w.failed(i, "the response to the upgrade is too long")
+		}
+		return nil
+	}
+	key := w.key24(i)
+	why := checkHead(string(head[:end]), string(key[:]))
+	rest = data[end+4-kept:]
+	w.dropPart(c)
+	if why != "" {
+		w.failed(i, why)
+		return nil
+	}
+	w.opened(i)
+	return rest
+}
+
+// acceptGUID is the constant of RFC 6455, section 1.3.
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// checkHead says what is wrong with the response to an upgrade; "" when nothing is.
+//
+// RFC 6455, section 4.1: "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept|
+// contains a value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...] with the
+// string [...] the client MUST _Fail the WebSocket Connection_."
+func checkHead(head, key string) string {
+	lines := strings.Split(head, "\r\n")
+	if status := lines[0]; !strings.HasPrefix(status, "HTTP/1.1 101") {
+		return "the tracker answers " + status
+	}
+	sum := sha1.Sum([]byte(key + acceptGUID))
+	want := base64.StdEncoding.EncodeToString(sum[:])
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ":")
+		switch {
+		case strings.EqualFold(name, "Sec-WebSocket-Accept") && strings.TrimSpace(value) == want:
+			return ""
+		case strings.EqualFold(name, "Sec-WebSocket-Extensions"):
+			return "the tracker uses an extension that it was not asked for"
+		}
+	}
+	return "the Sec-WebSocket-Accept of the tracker is missing or wrong"
+}
+
+// opened makes a client take part, and announces for the first time.
+func (w *worker) opened(i uint32) {
+	c := &w.clients[i]
+	g := w.global(i)
+	w.opening--
+	w.open++
+	w.counts.Connected++
+	w.lastHeard = w.now
+	if w.timeline == nil || w.measured(c.since) {
+		w.opens.record(w.now - c.since)
+	}
+	c.state, c.tries = stateOpen, 0
+	c.first, c.oldest = c.seq, c.seq
+	w.books.life[g].Store(uint32(c.incarnation) | liveBit)
+	if w.config.Life > 0 {
+		life := time.Duration(w.random.ExpFloat64() * float64(seconds(w.config.Life)))
+		w.leaves.push(timer{at: w.now + life, client: i, token: uint32(c.incarnation)})
+	}
+	if !w.announcing() {
+		return
+	}
+	n := 1
+	switch {
+	case w.config.OnlyOnce:
+		n = w.books.places.perConnection
+	case w.config.Loop == "closed":
+		n = w.config.InFlight
+	}
+	for range n {
+		w.announce(i, w.now)
+	}
+}
+
+// leaveDue ends the lives that are over.
+func (w *worker) leaveDue() {
+	for len(w.leaves) > 0 && !w.ended && w.leaves[0].at <= w.now {
+		t := w.leaves.pop()
+		if c := &w.clients[t.client]; c.state == stateOpen && uint32(c.incarnation) == t.token {
+			w.leave(t.client)
+		}
+	}
+}
+
+// leave says that the client stops, in all torrents that it has announced, and goodbye.
+func (w *worker) leave(i uint32) {
+	c := &w.clients[i]
+	g := w.global(i)
+	w.outOfSwarms(i)
+	peer := w.books.who.peerID(g, c.incarnation)
+	for k := range min(c.seq-c.first, uint32(w.books.places.perConnection)) {
+		dst := w.room(i, frameSize(w.books.stop.Size))
+		if dst == nil {
+			break
+		}
+		hash := &w.books.hashes[w.books.places.torrent(g, c.seq-1-k)]
+		a := announce{hash: hash, peer: &peer, event: stopEvent}
+		w.wrote(i, w.books.appendAnnounce(dst, &a, w.key()))
+	}
+	if dst := w.room(i, frameSize(2)); dst != nil {
+		const normal = "\x03\xe8" // 1000, RFC 6455, section 7.4.1
+		w.wrote(i, appendControl(dst, opClose, []byte(normal), w.key()))
+	}
+	c.state, c.since = stateLeaving, w.now+leavePause
+	w.patience = append(w.patience, timer{at: c.since, client: i})
+}
+
+// outOfSwarms notes that an open client takes part no longer.
+func (w *worker) outOfSwarms(i uint32) {
+	g := w.global(i)
+	w.open--
+	w.books.life[g].Store(uint32(w.clients[i].incarnation))
+	w.books.gone(g, w.now)
+}
+
+// storm resets every connection. Those that are being opened stay.
+func (w *worker) storm() {
+	for i := range w.clients {
+		if w.clients[i].state == stateOpen || w.clients[i].state == stateLeaving {
+			w.close(uint32(i), true)
+		}
+	}
+}
+
+func (w *worker) onHangup(i uint32, errno ring.Errno) {
+	c := &w.clients[i]
+	why := "closed by the tracker without a close frame"
+	switch {
+	case errno != 0:
+		why = errno.Error()
+	case c.closeCode != 0:
+		why = fmt.Sprintf("closed by the tracker with code %d", c.closeCode)
+	}
+	switch {
+	case c.isOpening():
+		w.failed(i, "handshake: "+why)
+	case c.state == stateOpen:
+		w.counts.Disconnected++
+		w.trouble(why)
+		w.close(i, true)
+	case c.state == stateLeaving:
+		w.close(i, false)
+	}
+}
+
+// close ends a connection, in whatever state it is. The client comes back when the ring has let go of it.
+func (w *worker) close(i uint32, abort bool) {
+	c := &w.clients[i]
+	if c.state == stateAbsent || c.state == stateClosing || c.state == stateConnecting {
+		return
+	}
+	switch {
+	case c.state == stateOpen:
+		w.outOfSwarms(i)
+	case c.isOpening():
+		w.opening--
+		c.tries++
+	}
+	w.forget(i)
+	c.state = stateClosing
+	w.ops = append(w.ops, ring.Op{Kind: ring.OpClose, Slot: c.slot, Abort: abort})
+}
+
+// forget drops what is under way on a connection, but for a send that the ring has.
+func (w *worker) forget(i uint32) {
+	c := &w.clients[i]
+	for ; c.oldest != c.seq; c.oldest++ {
+		if r := w.books.known(w.global(i), c.oldest); r != nil && r.state == recordOpen {
+			r.state = recordFailed
+			w.lost.replies++
+		}
+	}
+	clear(w.owedBy(i))
+	delete(w.fragments, i)
+	if c.pending != 0 {
+		w.pool.Put(c.pending)
+		c.pending, c.pendingLen = 0, 0
+	}
+	c.sealed = false
+	w.dropPart(c)
+	w.endTLS(i)
+}
+
+func (w *worker) onClosed(i uint32) {
+	c := &w.clients[i]
+	c.state, c.closeCode = stateAbsent, 0
+	c.incarnation++
+	switch {
+	case c.tries >= maxTries:
+		w.lost.abandoned++
+	case c.tries > 0:
+		w.retry = append(w.retry, timer{at: w.now + retryPause, client: i})
+	case !w.ended:
+		w.reopen = append(w.reopen, timer{at: w.now, client: i})
+	}
+}
+
+// sources returns the local addresses from which a tracker on loopback is reached: each has its own ports.
+func sources(remote netip.AddrPort, wanted, connections int) []netip.AddrPort {
+	const portsOfOne = 25_000 // of the 28,232 in the default net.ipv4.ip_local_port_range
+	if !remote.Addr().Is4() || !remote.Addr().IsLoopback() {
+		return nil
+	}
+	n := wanted
+	if n == 0 {
+		n = connections/portsOfOne + 1
+	}
+	if n == 1 {
+		return nil
+	}
+	list := make([]netip.AddrPort, n)
+	for i := range list {
+		list[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)}), 0)
+	}
+	return list
+}

@@ -1,0 +1,230 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// This file makes the result of a run out of what its workers saw.
+
+// add adds other counts, all of which are numbers.
+func (c *Counts) add(o *Counts) { eachField(c, o, func(a, b uint64) uint64 { return a + b }) }
+
+// subtract takes earlier counts away.
+func (c *Counts) subtract(o *Counts) { eachField(c, o, func(a, b uint64) uint64 { return a - b }) }
+
+func eachField(c, o *Counts, f func(a, b uint64) uint64) {
+	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o).Elem()
+	for i := range to.NumField() {
+		to.Field(i).SetUint(f(to.Field(i).Uint(), from.Field(i).Uint()))
+	}
+}
+
+func (l *losses) add(o *losses) {
+	l.replies += o.replies
+	l.failed += o.failed
+	l.unsent += o.unsent
+	l.unasked += o.unasked
+	l.late += o.late
+	l.abandoned += o.abandoned
+}
+
+// threadRan returns the CPU time of the calling thread; 0 where the kernel does not count it.
+func threadRan() time.Duration {
+	text, err := os.ReadFile("/proc/thread-self/schedstat")
+	if err != nil {
+		return 0
+	}
+	ran, _ := parseSchedstat(string(text))
+	return ran
+}
+
+// result gathers everything. The workers have ended.
+func (r *run) result(ctx context.Context) Result {
+	out := Result{Config: *r.config, Started: r.started, Measured: (r.measured[1] - r.measured[0]).Seconds()}
+	replies, cycles, opens := newRecorder(), newRecorder(), newRecorder()
+	kinds := make(map[string]uint64)
+	var lost losses
+	for _, w := range r.workers {
+		during := w.during()
+		out.During.add(&during)
+		r.settle(w)
+		out.Counts.add(&w.counts)
+		lost.add(&w.lost)
+		replies.merge(w.replies)
+		cycles.merge(w.cycles)
+		opens.merge(w.opens)
+		mergeKinds(kinds, w.errors)
+		out.Client.BusyShare = append(out.Client.BusyShare, w.busy(out.Measured))
+	}
+	out.Counts.add(&r.slow.counts)
+	mergeKinds(kinds, r.slow.errors)
+	lost.replies += r.slow.counts.Announces // nobody reads their replies
+	r.readDrops(ctx, &out)
+	out.Errors = topKinds(kinds)
+	out.Latency = Latencies{replies.distribution(), cycles.distribution(), opens.distribution()}
+	out.Client.Workers, out.Client.LateSends = len(r.workers), lost.late
+	out.Client.CPU = max(r.self[1]-r.self[0], 0).Seconds()
+	out.Server = r.server.figures(out.During.Messages(), out.During.AnswersReceived, uint64(max(r.openAtEnd, 0)))
+	out.Problems = append(out.Problems, r.serverTroubles...)
+	out.Problems = append(out.Problems, problems(&out.Counts, &lost, r.config)...)
+	if !r.settledInTime && ctx.Err() == nil {
+		out.Problems = append(out.Problems, "not all connections could be opened in time")
+	}
+	if ctx.Err() != nil {
+		out.Remarks = append(out.Remarks, "the run was ended early: what was under way then is missing")
+	}
+	out.Remarks = append(out.Remarks, remarks(&out, &lost)...)
+	return out
+}
+
+// during returns what the worker counted in the measurement.
+func (w *worker) during() (n Counts) {
+	if !w.measuring {
+		return n
+	}
+	if n = w.counts; w.ended {
+		n = w.atEnd
+	}
+	n.subtract(&w.atMeasure)
+	return n
+}
+
+// busy returns the share of the measurement in which the worker's thread ran.
+func (w *worker) busy(measured float64) float64 {
+	if !w.ended || measured <= 0 {
+		return 0
+	}
+	return w.ranMeasured.Seconds() / measured
+}
+
+// settle closes the worker's books: every announce that is still in them is judged.
+func (r *run) settle(w *worker) {
+	for i := range w.clients {
+		g := w.global(uint32(i))
+		for k := range r.site.books.history {
+			r.site.books.settle(g, &r.site.books.records[g*r.site.books.history+k], &w.counts)
+		}
+	}
+}
+
+// dropsSettle is how long a tracker may take to show on its page what it has counted.
+const dropsSettle = 1500 * time.Millisecond
+
+// readDrops asks the tracker what it has dropped in the run.
+func (r *run) readDrops(ctx context.Context, out *Result) {
+	if r.config.MetricsURL == "" || ctx.Err() != nil {
+		return
+	}
+	n := &out.Counts
+	if n.OffersReceived < n.OffersExpected || n.AnswersReceived < n.AnswersSent {
+		sleep(ctx, dropsSettle)
+	}
+	offers, answers, err := readDrops(ctx, r.config.MetricsURL)
+	if err != nil {
+		out.Problems = append(out.Problems, err.Error())
+		return
+	}
+	n.OffersDropped, n.AnswersDropped = offers-r.dropsBefore[0], answers-r.dropsBefore[1]
+}
+
+func mergeKinds(to, from map[string]uint64) {
+	for kind, n := range from {
+		to[kind] += n
+	}
+}
+
+// topKinds lists kinds of errors, most frequent first.
+func topKinds(kinds map[string]uint64) []ErrorCount {
+	list := make([]ErrorCount, 0, len(kinds))
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		list = append(list, ErrorCount{kind, kinds[kind]})
+	}
+	slices.SortStableFunc(list, func(a, b ErrorCount) int { return int(int64(b.Count) - int64(a.Count)) })
+	if len(list) > maxErrorKinds {
+		other := ErrorCount{Kind: "other"}
+		for _, e := range list[maxErrorKinds-1:] {
+			other.Count += e.Count
+		}
+		list = append(list[:maxErrorKinds-1], other)
+	}
+	return list
+}
+
+// problems says what fails the run: messages that are wrong, and counts that do not add up.
+func problems(n *Counts, lost *losses, c *Config) (list []string) {
+	report := func(count uint64, format string, args ...any) {
+		if count > 0 {
+			list = append(list, fmt.Sprintf(format, append([]any{count}, args...)...))
+		}
+	}
+	report(n.WrongTorrent, "%d relayed messages named another torrent than they were sent for")
+	report(n.WrongSender, "%d relayed messages named another sender than their own")
+	report(n.WrongReceiver, "%d relayed messages came to a client that they do not concern")
+	report(n.Altered, "%d relayed messages had another sdp than was sent")
+	report(n.Own, "%d relayed messages came back to their sender")
+	report(n.Duplicate, "%d relayed messages came more than once")
+	report(n.Unknown-min(lost.unasked, n.Unknown), "%d messages were none that anybody sent or asked for")
+	report(lost.unasked, "%d replies came that nothing asked for: if the tracker replies to answers too, "+
+		"set answer_replies = true")
+	report(n.Unreadable, "%d messages or frames could not be read")
+	report(n.Failures, "%d announces or other requests were refused by the tracker")
+	report(n.Disconnected, "%d connections were closed by the tracker")
+	report(lost.abandoned, "%d connections could not be opened")
+
+	offersMissing := less(n.OffersExpected, n.OffersReceived)
+	answersMissing := less(n.AnswersSent, n.AnswersReceived)
+	report(less(offersMissing, n.OffersDropped+n.OffersGone),
+		"%d of %d offers were neither received nor reported as dropped", n.OffersExpected)
+	report(less(answersMissing, n.AnswersDropped+n.AnswersGone),
+		"%d of %d answers were neither received nor reported as dropped", n.AnswersSent)
+	report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply", n.Announces)
+	report(less(n.Scrapes, n.ScrapeReplies+scrapesForgiven(n, c)), "%d of %d scrapes had no reply", n.Scrapes)
+	report(less(n.OffersReceived, n.OffersExpected), "%d more offers were received than there were receivers for, "+
+		"as the replies told the size of the swarms")
+	report(less(n.AnswersReceived, n.AnswersSent), "%d more answers were received than were sent")
+	return list
+}
+
+// scrapesForgiven returns how many scrapes may have no reply: all, where connections come and go or scrapes failed.
+func scrapesForgiven(n *Counts, c *Config) uint64 {
+	if c.Life > 0 || len(c.Storms) > 0 || n.Failures+n.Disconnected > 0 {
+		return n.Scrapes
+	}
+	return 0
+}
+
+// less returns a - b, and 0 where that is below it.
+func less(a, b uint64) uint64 { return max(a, b) - b }
+
+// busyShare is the share of a thread from which on the clients may be what is measured.
+const busyShare = 0.9
+
+// remarks says what a reader of the figures must know.
+func remarks(out *Result, lost *losses) (list []string) {
+	for i, share := range out.Client.BusyShare {
+		if share > busyShare {
+			list = append(list, fmt.Sprintf("worker %d of the load tester was busy for %.0f %% of the time: the clients "+
+				"may be the bottleneck; use more workers", i, 100*share))
+		}
+	}
+	report := func(count uint64, format string) {
+		if count > 0 {
+			list = append(list, fmt.Sprintf(format, count))
+		}
+	}
+	report(out.Counts.Late, "%d announces were left out because the tracker was too far behind")
+	report(lost.unsent, "%d answers were not sent because the tracker did not take what was sent before")
+	if late := lost.late; out.Counts.Announces > 0 && late*100 > out.Counts.Announces {
+		list = append(list, fmt.Sprintf("%d of %d announces left more than 1 ms after they were due, because the clients "+
+			"had no time: latencies include that", late, out.Counts.Announces))
+	}
+	report(out.Counts.OffersGone, "%d offers may have been lost because a peer of their swarm left or hardly reads")
+	report(out.Counts.AnswersGone, "%d answers may have been lost for the same reason")
+	return list
+}

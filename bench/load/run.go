@@ -1,0 +1,324 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+
+	"millrace/ring"
+)
+
+// Run puts a load on a tracker and returns what was seen. progress, which may be nil, is called about once a second by
+// one goroutine. When ctx ends, the run does, and the result is what there is until then. An error means that the load
+// could not be put on at all; what the tracker did wrong is in [Result.Problems].
+//
+// Each worker is a thread that waits in the kernel without giving its P back (see package ring), so that Run raises
+// GOMAXPROCS to the number of workers and one more. Who runs other rings in the same process must raise it further.
+func Run(ctx context.Context, cfg Config, progress func(Progress)) (Result, error) {
+	if err := cfg.Validate(); err != nil {
+		return Result{}, err
+	}
+	r, err := prepare(ctx, &cfg)
+	if err != nil {
+		return Result{}, err
+	}
+	if least := r.site.workers + 1; runtime.GOMAXPROCS(0) < least {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(least))
+	}
+	r.progress = progress
+	r.start()
+	err = r.follow(ctx)
+	if e := r.finish(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return r.result(ctx), nil
+}
+
+// run is one run: the workers and what watches them.
+type run struct {
+	config   *Config
+	site     *site
+	workers  []*worker
+	slow     slowClients
+	started  time.Time
+	progress func(Progress)
+	reported time.Duration
+	failed   chan error // of a worker, when it ends
+	endSlow  context.CancelFunc
+
+	server         *processSampler
+	self           [2]time.Duration // CPU time of this process at the begin and end of the measurement
+	dropsBefore    [2]uint64        // offers, answers
+	measured       [2]time.Duration // begin and end of the measurement, as they were
+	openAtEnd      int
+	remarks        []string
+	settledInTime  bool
+	drainedInTime  bool
+	serverTroubles []string
+}
+
+// prepare finds out what this machine allows and takes the figures of the empty tracker.
+func prepare(ctx context.Context, cfg *Config) (*run, error) {
+	s := &site{config: cfg, workers: max(cfg.Workers, 1)}
+	if err := s.locate(ctx); err != nil {
+		return nil, err
+	}
+	const descriptorsKept = 64 // standard streams, rings, what reads /proc
+	if limit := ring.RaiseFileLimit(); limit > 0 && limit < uint64(cfg.Connections)+descriptorsKept {
+		return nil, fmt.Errorf("%d connections need %d file descriptors, but the limit is %d: raise it with "+
+			"ulimit -n, or the line \"* - nofile %d\" in /etc/security/limits.conf and a new login",
+			cfg.Connections, cfg.Connections+descriptorsKept, limit, cfg.Connections+descriptorsKept)
+	}
+	var err error
+	if s.plan, err = choosePlan(cfg, s.workers); err != nil {
+		return nil, err
+	}
+	r := &run{config: cfg, site: s, slow: slowClients{site: s}, failed: make(chan error, s.workers)}
+	if r.server, err = newProcessSampler(cfg.ServerPID); err != nil {
+		return nil, err
+	}
+	if cfg.MetricsURL != "" {
+		if r.dropsBefore[0], r.dropsBefore[1], err = readDrops(ctx, cfg.MetricsURL); err != nil {
+			return nil, err
+		}
+	}
+	s.books = newLedger(cfg)
+	if s.slow, err = chooseSlow(cfg, s.books.who); err != nil {
+		return nil, err
+	}
+	for number := range s.workers {
+		r.workers = append(r.workers, newWorker(s, number))
+	}
+	return r, nil
+}
+
+// locate finds the tracker's address.
+func (s *site) locate(ctx context.Context) error {
+	u, err := url.Parse(s.config.URL)
+	if err != nil {
+		return fmt.Errorf("cannot read the url: %w", err)
+	}
+	s.target = target{name: u.Hostname(), host: u.Host, path: u.RequestURI(), secure: u.Scheme == "wss"}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if s.target.secure {
+			port = "443"
+		}
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return fmt.Errorf("cannot read the port of %s: %w", s.config.URL, err)
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return fmt.Errorf("cannot find the tracker of %s: %w", s.config.URL, err)
+	}
+	s.remote = netip.AddrPortFrom(addresses[0].Unmap(), uint16(number))
+	s.locals = sources(s.remote, s.config.Sources, s.config.Connections)
+	return nil
+}
+
+// choosePlan decides the sizes of the workers' rings. They wait with a timeout for what is due next, for which min_wait
+// is of no use: it waits on when nothing has come.
+func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
+	features := ring.Probe()
+	if features.IOUring.Outcome != ring.Available {
+		return ring.Plan{}, fmt.Errorf("io_uring is not available: %s", features.IOUring.Reason)
+	}
+	const least, most = 8 << 20, 256 << 20
+	clients := (cfg.Connections + workers - 1) / workers
+	burst := 2 * clients * frameSize(AnnounceLayout(cfg.Offers, cfg.SDPBytes).Size)
+	plan, err := ring.Choose(features, ring.Options{
+		Entries:           4096,
+		ReceiveBuffers:    2048,
+		ReceiveBufferSize: 8192,
+		SendMemory:        min(max(burst, least), most),
+		MaxConnections:    clients + maxOpening,
+		Tick:              publishEvery,
+		MaxBatchDelay:     idleWindow,
+		Outgoing:          true,
+		Want:              ring.Want{MinWait: ring.Off},
+	})
+	if err != nil {
+		return plan, err
+	}
+	if soft, unlimited := ring.MemlockLimit(); !unlimited {
+		plan, _, err = ring.Fit(plan, soft/uint64(workers))
+	}
+	return plan, err
+}
+
+// start starts the workers and the clients that hardly read.
+func (r *run) start() {
+	r.started = time.Now()
+	started := r.started
+	r.site.clock = func() time.Duration { return time.Since(started) }
+	for _, w := range r.workers {
+		go func() { r.failed <- w.run() }()
+	}
+	var ctx context.Context
+	ctx, r.endSlow = context.WithCancel(context.Background())
+	r.slow.start(ctx)
+}
+
+// followEvery is how often the run looks at its workers.
+const followEvery = 20 * time.Millisecond
+
+// errWorkerEnded says that a worker has ended although nobody told it to.
+var errWorkerEnded = errors.New("a worker of the load tester has ended before the run")
+
+// follow takes the run through its phases.
+func (r *run) follow(ctx context.Context) error {
+	settled := func() bool { return r.all(func(p *report) bool { return p.settled }) }
+	opening := seconds(r.config.Ramp) + openTimeout
+	ok, err := r.until(ctx, PhaseRamp, opening, func(now time.Duration) bool {
+		return now >= seconds(r.config.Ramp) && settled()
+	})
+	r.settledInTime = ok
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	now := r.site.clock()
+	plan := &timeline{steady: now, measure: now + seconds(r.config.Warmup)}
+	plan.end = plan.measure + seconds(r.config.Duration)
+	r.site.plans.Store(plan)
+	if _, err = r.until(ctx, PhaseWarmup, plan.measure-now, nil); err != nil || ctx.Err() != nil {
+		return err
+	}
+	r.note(r.server.begin())
+	r.self[0] = ownTime()
+	r.measured[0] = r.site.clock()
+	r.measured[1] = r.measured[0]
+	_, err = r.until(ctx, PhaseMeasure, plan.end-r.measured[0], nil)
+	r.measured[1] = r.site.clock()
+	r.self[1] = ownTime()
+	r.note(r.server.end())
+	r.openAtEnd = r.sum().open
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	quietSince := r.site.clock()
+	r.drainedInTime, err = r.until(ctx, PhaseDrain, seconds(r.config.Drain), func(now time.Duration) bool {
+		return r.drained(now, max(quietSince, plan.end))
+	})
+	return err
+}
+
+// note keeps what went wrong with the tracker's figures.
+func (r *run) note(err error) {
+	if err != nil {
+		r.serverTroubles = append(r.serverTroubles, err.Error())
+	}
+}
+
+// ownTime is the CPU time of this process.
+func ownTime() time.Duration {
+	s, err := sampleProcess(os.Getpid())
+	if err != nil {
+		return 0
+	}
+	return s.cpu
+}
+
+// until watches the run until done says so, which it does not for nil, or the time is over; then it is false.
+func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done func(now time.Duration) bool) (bool, error) {
+	end := r.site.clock() + atMost
+	for {
+		now := r.site.clock()
+		if now-r.reported >= time.Second {
+			r.reported = now
+			r.note(r.server.observe())
+			if r.progress != nil {
+				s := r.sum()
+				r.progress(Progress{Phase: p, Elapsed: now, Left: end - now, Open: s.open, Counts: s.counts})
+			}
+		}
+		if done != nil && done(now) {
+			return true, nil
+		}
+		if now >= end {
+			return false, nil
+		}
+		timer := time.NewTimer(min(followEvery, end-now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false, nil
+		case err := <-r.failed:
+			timer.Stop()
+			r.failed <- err
+			if err == nil {
+				err = errWorkerEnded
+			}
+			return false, err
+		case <-timer.C:
+		}
+	}
+}
+
+// all reports whether something holds of what every worker published last.
+func (r *run) all(is func(*report) bool) bool {
+	for _, w := range r.workers {
+		if p := w.last(); !is(&p) {
+			return false
+		}
+	}
+	return true
+}
+
+// sum adds up what the workers published last.
+func (r *run) sum() (s report) {
+	for _, w := range r.workers {
+		p := w.last()
+		s.counts.add(&p.counts)
+		s.lost.add(&p.lost)
+		s.open += p.open
+		s.heard = max(s.heard, p.heard)
+	}
+	return s
+}
+
+// silence is how long nothing must have come before what is missing is taken for lost.
+const silence = 2 * time.Second
+
+// drained reports whether everything that is expected has come, or nothing comes any more. What workers published may
+// be publishEvery old.
+func (r *run) drained(now, since time.Duration) bool {
+	if now < since+2*publishEvery {
+		return false
+	}
+	s := r.sum()
+	n := &s.counts
+	if n.OffersReceived >= n.OffersExpected && n.AnswersReceived >= n.AnswersSent &&
+		n.Replies+s.lost.replies+s.lost.failed >= n.Announces {
+		return true
+	}
+	return now-max(s.heard, since) >= silence
+}
+
+// finish stops the workers and waits for them.
+func (r *run) finish() error {
+	r.endSlow()
+	r.site.stop.Store(true)
+	for _, w := range r.workers {
+		w.wake()
+	}
+	var first error
+	for range r.workers {
+		if err := <-r.failed; first == nil {
+			first = err
+		}
+	}
+	r.slow.wg.Wait()
+	return first
+}

@@ -1,0 +1,193 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// This file is the clients that hardly read. A ring always receives, so each of these has a goroutine and a socket of
+// its own with a small receive buffer, from which it takes a few bytes now and then. They announce like the others and
+// never answer; what they are sent and do not read is not missed.
+
+const (
+	slowBuffer    = 4096                   // bytes of the receive buffer that is asked for
+	slowPause     = 100 * time.Millisecond // between two reads
+	slowHandshake = 30 * time.Second
+	maxSlow       = 20_000 // goroutines
+)
+
+// chooseSlow says which connections hardly read; nil when none do.
+func chooseSlow(c *Config, who identity) (slow []bool, err error) {
+	if c.SlowShare <= 0 {
+		return nil, nil
+	}
+	slow = make([]bool, c.Connections)
+	n := 0
+	for i := range slow {
+		slow[i] = inShare(who.mix(forSlow, uint64(i), 0), c.SlowShare)
+		if slow[i] {
+			n++
+		}
+	}
+	if n > maxSlow {
+		return nil, fmt.Errorf("%d connections that hardly read are too many: lower slow_share so that they are at most %d",
+			n, maxSlow)
+	}
+	return slow, nil
+}
+
+// slowClients drives all of them.
+type slowClients struct {
+	*site
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	counts Counts
+	errors map[string]uint64
+}
+
+// start begins all of them; they end with ctx.
+func (s *slowClients) start(ctx context.Context) {
+	s.errors = make(map[string]uint64)
+	for g := range s.slow {
+		if !s.slow[g] {
+			continue
+		}
+		for _, t := range s.books.places.of(uint32(g)) {
+			s.books.left[t].Store(neverBack)
+		}
+		s.wg.Go(func() {
+			var n Counts
+			err := s.drive(ctx, uint32(g), &n)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.counts.add(&n)
+			if err != nil && ctx.Err() == nil {
+				s.errors["slow client: "+firstLine(err)]++
+			}
+		})
+	}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	var op *net.OpError
+	if errors.As(err, &op) {
+		line = op.Op + ": " + op.Err.Error() // without addresses, which are different every time
+	}
+	return line
+}
+
+// drive is the life of one of them.
+func (s *slowClients) drive(ctx context.Context, g uint32, n *Counts) error {
+	ramp := time.Duration(float64(seconds(s.config.Ramp)) * float64(g) / float64(s.config.Connections))
+	if !sleep(ctx, ramp-s.clock()) {
+		return nil
+	}
+	conn, err := s.dial(ctx, g)
+	if err != nil {
+		n.ConnectFailed++
+		return err
+	}
+	defer conn.Close()
+	n.Connected++
+	peer := s.books.who.peerID(g, 0)
+	buffer := make([]byte, max(s.config.SlowBytes/int(time.Second/slowPause), 1))
+	interval := seconds(s.config.Interval)
+	next := s.clock()
+	var frame []byte
+	for seq := uint32(0); sleep(ctx, slowPause); {
+		conn.SetDeadline(time.Now().Add(slowPause))
+		k, err := conn.Read(buffer)
+		n.BytesReceived += uint64(k)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			n.Disconnected++
+			return err
+		}
+		if plan := s.plans.Load(); s.clock() < next || plan != nil && s.clock() >= plan.end || s.config.OnlyOnce && seq > 0 {
+			continue
+		}
+		s.books.settle(g, s.books.record(g, seq), n)
+		s.books.begin(g, seq, 0, next)
+		a := announce{&s.books.hashes[s.books.places.torrent(g, seq)], &peer, g, seq, 0, updateEvent, false}
+		frame = s.books.appendAnnounce(frame[:0], &a, uint32(s.books.who.mix(forKey, uint64(g), uint64(seq))))
+		next += interval
+		seq++
+		conn.SetDeadline(time.Now().Add(slowHandshake))
+		k, err = conn.Write(frame)
+		n.BytesSent += uint64(k)
+		if err != nil {
+			n.Disconnected++
+			return err
+		}
+		n.Announces++
+		n.OffersSent += uint64(s.books.offers)
+	}
+	return nil
+}
+
+// sleep pauses, and is false when ctx ends before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// dial opens a connection with a small receive buffer, up to the end of the WebSocket handshake.
+func (s *slowClients) dial(ctx context.Context, g uint32) (net.Conn, error) {
+	var d net.Dialer
+	if len(s.locals) > 0 {
+		d.LocalAddr = net.TCPAddrFromAddrPort(s.locals[int(g)%len(s.locals)])
+	}
+	conn, err := d.DialContext(ctx, "tcp", s.remote.String())
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.(*net.TCPConn).SetReadBuffer(slowBuffer)
+	_ = conn.SetDeadline(time.Now().Add(slowHandshake))
+	if s.target.secure {
+		conn = tls.Client(conn, s.target.tlsConfig(nil))
+	}
+	key := upgradeKey(s.books.who, g, 0, 0)
+	if _, err = conn.Write(upgradeRequest(&s.target, key)); err == nil {
+		err = readHead(conn, string(key[:]))
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	s.books.life[g].Store(math.MaxUint16 | liveBit) // no incarnation is the live one: its answers are not missed
+	return conn, nil
+}
+
+// readHead reads the response to an upgrade, byte by byte so as not to take what follows it.
+func readHead(conn net.Conn, key string) error {
+	var head []byte
+	one := bufio.NewReaderSize(conn, 16)
+	for len(head) < maxHead {
+		c, err := one.ReadByte()
+		if err != nil {
+			return err
+		}
+		if head = append(head, c); strings.HasSuffix(string(head[max(len(head)-4, 0):]), "\r\n\r\n") {
+			if why := checkHead(string(head[:len(head)-4]), key); why != "" {
+				return errors.New(why)
+			}
+			return nil
+		}
+	}
+	return errors.New("the response to the upgrade is too long")
+}

@@ -125,7 +125,7 @@ func (c *Conn) adopt() {
 		return
 	}
 	hs := c.hs
-	c.pend = append(c.pend, hs.pipe.out.take()...)
+	c.gather()
 	c.hs = nil
 	if c.phase == Failed {
 		return // by the event loop's side
@@ -136,6 +136,9 @@ func (c *Conn) adopt() {
 	}
 	c.phase, c.suite, c.info = Established, hs.result.suite, hs.result.info
 	c.in, c.out = hs.result.in, hs.result.out
+	if c.out.aead != nil {
+		c.engine.admit(c)
+	}
 	c.fed = append(hs.pipe.leftover(), hs.pipe.in.take()...)
 }
 
@@ -217,9 +220,19 @@ func (c *Conn) Drain(dst []byte) []byte {
 func (c *Conn) collect() []byte {
 	c.adopt()
 	if c.hs != nil {
-		c.pend = append(c.pend, c.hs.pipe.out.take()...)
+		c.gather()
 	}
 	return c.pend
+}
+
+// gather fetches the helper's output. The memory in which it comes is the taker's.
+func (c *Conn) gather() {
+	out := c.hs.pipe.out.take()
+	if len(c.pend) == 0 {
+		c.pend = out
+		return
+	}
+	c.pend = append(c.pend, out...)
 }
 
 // CloseNotify appends the alert that says that we send no more, and what is pending before it: at most RecordOverhead(2)

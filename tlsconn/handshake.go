@@ -167,11 +167,12 @@ func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
 	return s, nil
 }
 
-// nextSeq returns the number of our next record, and whether rec, the last one written, has the keys of s.out.
+// nextSeq returns the number of our next record, and whether rec, the last one written, has the keys of s.out. It leaves
+// them expanded, since the reply to the client's first request is about to need them.
 func nextSeq(s *session, version uint16, rec []byte) (uint64, bool) {
 	var mem scratch
+	s.out.aead = s.suite.aead(s.out.key[:s.suite.keyLen])
 	h := s.out
-	h.aead = s.suite.aead(h.key[:s.suite.keyLen])
 	for seq := range uint64(maxTakenOver) {
 		h.seq = seq
 		if _, _, bad := open(&mem, &h, s.suite, version, bytes.Clone(rec)); bad == 0 {

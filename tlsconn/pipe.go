@@ -3,6 +3,7 @@ package tlsconn
 import (
 	"bytes"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -28,6 +29,7 @@ type pipe struct {
 	header []byte // what has been read of the current record's header
 	body   int    // bytes of the current record that have not been read
 	hello  []byte // the first bytes of the client's first message, as far as its random
+	unsaid bool   // out has got bytes of which the event loop has not been told
 	sent   flight
 }
 
@@ -45,11 +47,11 @@ type box struct {
 func (b *box) put(data []byte) {
 	for {
 		old := b.p.Load()
-		var all []byte
+		var before []byte
 		if old != nil {
-			all = append(all, *old...)
+			before = *old
 		}
-		all = append(all, data...)
+		all := slices.Concat(before, data)
 		if b.p.CompareAndSwap(old, &all) {
 			return
 		}
@@ -135,6 +137,10 @@ func (p *pipe) more() error {
 		if p.rest = p.in.take(); len(p.rest) > 0 {
 			break
 		}
+		if p.unsaid {
+			p.unsaid = false
+			p.notify()
+		}
 		<-p.workers
 		select {
 		case <-p.wake:
@@ -154,11 +160,13 @@ func (p *pipe) clientRandom() []byte { return p.hello[helloLen-32:] }
 // leftover returns the bytes behind the handshake that the helper has taken. What has come since is still in the box.
 func (p *pipe) leftover() []byte { return p.rest }
 
-// Write takes whole records, as crypto/tls writes them.
+// Write takes whole records, as crypto/tls writes them. The event loop is told of them when the handshake waits for the
+// client or ends, and so once of a session ticket and of the end that follows it: to wake the loop costs more than most
+// of what it then does.
 func (p *pipe) Write(b []byte) (int, error) {
 	p.sent.note(b)
 	p.out.put(b)
-	p.notify()
+	p.unsaid = true
 	return len(b), nil
 }
 

@@ -123,8 +123,12 @@ func (c *Control) Last() Published {
 	return c.published
 }
 
+// request sets a bit and wakes the loop, unless the bit is set already: who set it wakes the loop, and that has not looked
+// yet. In a storm of handshakes this saves most of the wakes, each of which is a system call.
 func (c *Control) request(bit uint32) {
-	c.bits.Or(bit)
+	if c.bits.Or(bit)&bit != 0 {
+		return
+	}
 	if w := c.waker.Load(); w != nil {
 		w.Wake()
 	}

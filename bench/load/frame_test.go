@@ -1,0 +1,69 @@
+package load
+
+import (
+	"bytes"
+	"testing"
+)
+
+// TestReadFrameHead proves that headers of all lengths are read, that cut ones ask for more, and that what no server
+// may send is refused.
+func TestReadFrameHead(t *testing.T) {
+	f := func(b []byte, want frameHead, ok bool) {
+		t.Helper()
+		h, n, gotOK := readFrameHead(b)
+		if gotOK != ok || ok && (h != want || n != want.size) {
+			t.Errorf("% x: %+v, %d, %v", b, h, n, gotOK)
+		}
+		for cut := 0; ok && cut < want.size; cut++ {
+			if _, n, ok := readFrameHead(b[:cut]); n != 0 || !ok {
+				t.Errorf("% x: %d, %v", b[:cut], n, ok)
+			}
+		}
+	}
+	f([]byte{0x81, 5}, frameHead{true, opText, 2, 5}, true)
+	f([]byte{0x01, 125}, frameHead{false, opText, 2, 125}, true)
+	f([]byte{0x80, 0}, frameHead{true, opContinuation, 2, 0}, true)
+	f([]byte{0x82, 126, 1, 2}, frameHead{true, opBinary, 4, 258}, true)
+	f([]byte{0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0}, frameHead{true, opText, 10, 65536}, true)
+	f([]byte{0x88, 2}, frameHead{true, opClose, 2, 2}, true)
+	f([]byte{0x89, 0}, frameHead{true, opPing, 2, 0}, true)
+	f([]byte{0x8a, 0}, frameHead{true, opPong, 2, 0}, true)
+	f([]byte{0x81, 0x85}, frameHead{}, false)                          // masked
+	f([]byte{0xc1, 5}, frameHead{}, false)                             // reserved bit
+	f([]byte{0x83, 5}, frameHead{}, false)                             // reserved opcode
+	f([]byte{0x8b, 5}, frameHead{}, false)                             // reserved opcode
+	f([]byte{0x09, 0}, frameHead{}, false)                             // control frame in pieces
+	f([]byte{0x89, 126, 0, 200}, frameHead{}, false)                   // long control frame
+	f([]byte{0x81, 127, 0, 0, 0, 0, 1, 0, 0, 0}, frameHead{}, false)   // 16 MB
+	f([]byte{0x81, 127, 255, 0, 0, 0, 0, 0, 0, 0}, frameHead{}, false) // 2^63
+}
+
+// FuzzFrames proves that any bytes in any pieces give the same frames as in one piece, and that nothing is read beyond
+// them.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte("\x81\x02{}\x89\x01x\x01\x01{\x80\x01}"), uint8(1))
+	f.Add([]byte("\x81\x7e\x00\x03abc\x88\x02\x03\xe8"), uint8(3))
+	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
+		whole, inPieces := collectFrames(b, len(b)), collectFrames(b, int(step)+1)
+		if !bytes.Equal(whole, inPieces) {
+			t.Fatalf("% x: % x in one piece, % x in pieces of %d", b, whole, inPieces, step+1)
+		}
+	})
+}
+
+// collectFrames hands bytes to a worker in pieces and returns a log of its counts and of what it says.
+func collectFrames(b []byte, step int) []byte {
+	w := testWorker()
+	w.clients[0].state = stateOpen
+	for len(b) > 0 && w.clients[0].state == stateOpen {
+		n := min(step, len(b))
+		w.consume(0, bytes.Clone(b[:n]))
+		b = b[n:]
+	}
+	var log []byte
+	if c := &w.clients[0]; c.pending != 0 {
+		log = append(log, w.pool.Bytes(c.pending)[:c.pendingLen]...)
+	}
+	return append(log, byte(w.counts.Unknown), byte(w.counts.Unreadable), byte(w.clients[0].state),
+		byte(w.clients[0].closeCode), byte(w.clients[0].closeCode>>8))
+}

@@ -446,6 +446,9 @@ func sameAsReference(t *testing.T, text []byte) {
 	var m Message
 	got := testDecoder().Decode(text, &m)
 	want, reject := refDecode(text, 3, 4)
+	if got != RejectNotJSON && CheckText(text) != nil {
+		t.Fatalf("%q: is not UTF-8, but not refused", text)
+	}
 	if got != reject {
 		t.Fatalf("%q: rejected with %q, want %q", text, got, reject)
 	}

@@ -63,7 +63,8 @@ var (
 //
 // buf is what Keep has kept followed by all bytes received since. Payloads are unmasked, and fragments joined, in place;
 // the result is a view of buf. A message stays valid until Keep. A control frame's payload stays valid only until the
-// next call of Next, because the fragments that follow it may be joined over it.
+// next call of Next, because the fragments that follow it may be joined over it. Whether a Text is UTF-8 has not been
+// looked at: see [CheckText].
 //
 // Every byte is unmasked once and moved at most twice, however small the fragments and however they arrive.
 func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
@@ -90,7 +91,8 @@ func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
 			return controlKind(h.OpCode), payload, nil
 		}
 		if op := r.join(buf, payload, begin, &h); op != 0 {
-			return r.finish(buf, op)
+			kind, message := r.finish(buf, op)
+			return kind, message, nil
 		}
 	}
 }
@@ -166,18 +168,25 @@ func (r *Reader) join(buf, payload []byte, begin int, h *ws.Header) ws.OpCode {
 }
 
 // finish returns the message that join has completed.
-func (r *Reader) finish(buf []byte, op ws.OpCode) (Kind, []byte, *CloseError) {
+func (r *Reader) finish(buf []byte, op ws.OpCode) (Kind, []byte) {
 	end := r.start + r.size
 	message := buf[r.start:end:end]
 	if op == ws.OpBinary {
-		return Binary, message, nil
+		return Binary, message
 	}
-	// RFC 6455, section 8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream
-	// is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
-	if !utf8.Valid(message) {
-		return None, nil, errNotUTF8
+	return Text, message
+}
+
+// CheckText returns the error that a Text deserves which is not UTF-8. It is for those that [Decoder.Decode] finds not to
+// be JSON: what it accepts is UTF-8, so that to look at every message would be to look at it twice.
+//
+// RFC 6455, section 8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not,
+// in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
+func CheckText(text []byte) *CloseError {
+	if utf8.Valid(text) {
+		return nil
 	}
-	return Text, message, nil
+	return errNotUTF8
 }
 
 // Keep moves what the following calls of Next need, the message so far and the incomplete frame, to the front of buf.

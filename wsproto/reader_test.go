@@ -52,6 +52,11 @@ func feed(t *testing.T, stream []byte, lim *Limits, chop func() int) (got []rece
 			if kind == None {
 				break
 			}
+			if kind == Text {
+				if err := CheckText(payload); err != nil {
+					return got, err
+				}
+			}
 			got = append(got, received{kind, string(payload)})
 		}
 		if len(got) > first && len(buf) < need {

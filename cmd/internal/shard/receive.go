@@ -202,7 +202,7 @@ func (s *Shard) readFrames(i uint32, c *conn, buf []byte) {
 func (s *Shard) frame(i uint32, c *conn, kind wsproto.Kind, payload []byte) {
 	switch kind {
 	case wsproto.Text, wsproto.Binary:
-		s.message(i, c, payload)
+		s.message(i, c, kind, payload)
 	case wsproto.Ping:
 		s.stats.PingsIn++
 		if dst := s.roomFor(i, c, wsproto.MaxControlFrame, frameControl); dst != nil {

@@ -32,8 +32,14 @@ func (s *Shard) source(ip netip.Addr) uint64 {
 }
 
 // message handles one text or binary message of an open connection.
-func (s *Shard) message(i uint32, c *conn, text []byte) {
+func (s *Shard) message(i uint32, c *conn, kind wsproto.Kind, text []byte) {
 	bad := s.dec.Decode(text, &s.msg)
+	if bad == wsproto.RejectNotJSON && kind == wsproto.Text {
+		if broken := wsproto.CheckText(text); broken != nil {
+			s.protocolError(i, c, broken)
+			return
+		}
+	}
 	s.stats.BadOffers += uint64(s.msg.BadOffers)
 	if bad != wsproto.RejectNone {
 		s.reject(i, c, bad)

@@ -72,11 +72,13 @@ func (r *run) result(ctx context.Context) Result {
 	out.Client.CPU = max(r.self[1]-r.self[0], 0).Seconds()
 	out.Server = r.server.figures(out.During.Messages(), out.During.AnswersReceived, uint64(max(r.openAtEnd, 0)))
 	out.Problems = append(out.Problems, r.serverTroubles...)
-	out.Problems = append(out.Problems, problems(&out.Counts, &lost, r.config)...)
-	if !r.settledInTime && ctx.Err() == nil {
-		out.Problems = append(out.Problems, "not all connections could be opened in time")
-	}
-	if ctx.Err() != nil {
+	out.Problems = append(out.Problems, faults(&out.Counts, &lost)...)
+	if ctx.Err() == nil {
+		out.Problems = append(out.Problems, imbalances(&out.Counts, &lost, r.config)...)
+		if !r.settledInTime {
+			out.Problems = append(out.Problems, "not all connections could be opened in time")
+		}
+	} else {
 		out.Remarks = append(out.Remarks, "the run was ended early: what was under way then is missing")
 	}
 	out.Remarks = append(out.Remarks, remarks(&out, &lost)...)
@@ -156,38 +158,51 @@ func topKinds(kinds map[string]uint64) []ErrorCount {
 	return list
 }
 
-// problems says what fails the run: messages that are wrong, and counts that do not add up.
-func problems(n *Counts, lost *losses, c *Config) (list []string) {
-	report := func(count uint64, format string, args ...any) {
-		if count > 0 {
-			list = append(list, fmt.Sprintf(format, append([]any{count}, args...)...))
-		}
-	}
-	report(n.WrongTorrent, "%d relayed messages named another torrent than they were sent for")
-	report(n.WrongSender, "%d relayed messages named another sender than their own")
-	report(n.WrongReceiver, "%d relayed messages came to a client that they do not concern")
-	report(n.Altered, "%d relayed messages had another sdp than was sent")
-	report(n.Own, "%d relayed messages came back to their sender")
-	report(n.Duplicate, "%d relayed messages came more than once")
-	report(n.Unknown-min(lost.unasked, n.Unknown), "%d messages were none that anybody sent or asked for")
-	report(lost.unasked, "%d replies came that nothing asked for: if the tracker replies to answers too, "+
-		"set answer_replies = true")
-	report(n.Unreadable, "%d messages or frames could not be read")
-	report(n.Failures, "%d announces or other requests were refused by the tracker")
-	report(n.Disconnected, "%d connections were closed by the tracker")
-	report(lost.abandoned, "%d connections could not be opened")
+// sentences is a list of what there is to say.
+type sentences []string
 
+// report adds a sentence that begins with a count, unless that is zero.
+func (s *sentences) report(count uint64, format string, args ...any) {
+	if count > 0 {
+		*s = append(*s, fmt.Sprintf(format, append([]any{count}, args...)...))
+	}
+}
+
+// faults says what fails the run by itself: messages that are wrong, and requests and connections that failed.
+func faults(n *Counts, lost *losses) (list sentences) {
+	list.report(n.WrongTorrent, "%d relayed messages named another torrent than they were sent for")
+	list.report(n.WrongSender, "%d relayed messages named another sender than their own")
+	list.report(n.WrongReceiver, "%d relayed messages came to a client that they do not concern")
+	list.report(n.Altered, "%d relayed messages had another sdp than was sent")
+	list.report(n.Own, "%d relayed messages came back to their sender")
+	list.report(n.Duplicate, "%d relayed messages came more than once")
+	list.report(n.Unknown-min(lost.unasked, n.Unknown), "%d messages were none that anybody sent or asked for")
+	list.report(lost.unasked, "%d replies came that nothing asked for: if the tracker replies to answers too, "+
+		"set answer_replies = true")
+	list.report(n.Unreadable, "%d messages or frames could not be read")
+	list.report(n.Failures, "%d announces or other requests were refused by the tracker")
+	list.report(n.Disconnected, "%d connections were closed by the tracker")
+	list.report(lost.abandoned, "%d connections could not be opened")
+	return list
+}
+
+// imbalances says where counts do not add up, which fails a run that was not ended early.
+func imbalances(n *Counts, lost *losses, c *Config) (list sentences) {
 	offersMissing := less(n.OffersExpected, n.OffersReceived)
 	answersMissing := less(n.AnswersSent, n.AnswersReceived)
-	report(less(offersMissing, n.OffersDropped+n.OffersGone),
+	list.report(less(offersMissing, n.OffersDropped+n.OffersGone),
 		"%d of %d offers were neither received nor reported as dropped", n.OffersExpected)
-	report(less(answersMissing, n.AnswersDropped+n.AnswersGone),
+	list.report(less(answersMissing, n.AnswersDropped+n.AnswersGone),
 		"%d of %d answers were neither received nor reported as dropped", n.AnswersSent)
-	report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply", n.Announces)
-	report(less(n.Scrapes, n.ScrapeReplies+scrapesForgiven(n, c)), "%d of %d scrapes had no reply", n.Scrapes)
-	report(less(n.OffersReceived, n.OffersExpected), "%d more offers were received than there were receivers for, "+
+	hint := ""
+	if c.AnswerReplies && n.AnswerReplies < n.AnswersSent {
+		hint = ": if the tracker replies to announces only, set answer_replies = false"
+	}
+	list.report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply%s", n.Announces, hint)
+	list.report(less(n.Scrapes, n.ScrapeReplies+scrapesForgiven(n, c)), "%d of %d scrapes had no reply", n.Scrapes)
+	list.report(less(n.OffersReceived, n.OffersExpected), "%d more offers were received than there were receivers for, "+
 		"as the replies told the size of the swarms")
-	report(less(n.AnswersReceived, n.AnswersSent), "%d more answers were received than were sent")
+	list.report(less(n.AnswersReceived, n.AnswersSent), "%d more answers were received than were sent")
 	return list
 }
 
@@ -206,25 +221,20 @@ func less(a, b uint64) uint64 { return max(a, b) - b }
 const busyShare = 0.9
 
 // remarks says what a reader of the figures must know.
-func remarks(out *Result, lost *losses) (list []string) {
+func remarks(out *Result, lost *losses) (list sentences) {
 	for i, share := range out.Client.BusyShare {
 		if share > busyShare {
 			list = append(list, fmt.Sprintf("worker %d of the load tester was busy for %.0f %% of the time: the clients "+
 				"may be the bottleneck; use more workers", i, 100*share))
 		}
 	}
-	report := func(count uint64, format string) {
-		if count > 0 {
-			list = append(list, fmt.Sprintf(format, count))
-		}
-	}
-	report(out.Counts.Late, "%d announces were left out because the tracker was too far behind")
-	report(lost.unsent, "%d answers were not sent because the tracker did not take what was sent before")
+	list.report(out.Counts.Late, "%d announces were left out because the tracker was too far behind")
+	list.report(lost.unsent, "%d answers were not sent because the tracker did not take what was sent before")
 	if late := lost.late; out.Counts.Announces > 0 && late*100 > out.Counts.Announces {
 		list = append(list, fmt.Sprintf("%d of %d announces left more than 1 ms after they were due, because the clients "+
 			"had no time: latencies include that", late, out.Counts.Announces))
 	}
-	report(out.Counts.OffersGone, "%d offers may have been lost because a peer of their swarm left or hardly reads")
-	report(out.Counts.AnswersGone, "%d answers may have been lost for the same reason")
+	list.report(out.Counts.OffersGone, "%d offers may have been lost because a peer of their swarm left or hardly reads")
+	list.report(out.Counts.AnswersGone, "%d answers may have been lost for the same reason")
 	return list
 }

@@ -20,8 +20,9 @@ PACKAGES := ./...
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## build the tracker to bin/millrace
+build: ## build the tracker to bin/millrace, and the load tester to bin/millrace-load
 	$(BUILD) -o bin/millrace ./cmd/millrace
+	$(BUILD) -o bin/millrace-load ./cmd/millrace-load
 	$(BUILD) -o bin/millrace-floor ./bench/floor/millrace-floor
 
 run: build ## build the tracker and run it with its defaults on port 3000

@@ -73,11 +73,11 @@ var profiles = []profile{
 	{"aquatic", "What aquatic_ws_load_test 0.9 does by default: 16 connections in a closed loop, over TLS, 10 offers of 64 " +
 		"bytes (it has 47), a quarter seeders, torrents drawn for each announce from 10,000 with a gamma distribution that gives " +
 		"almost half of the announces to one of them. It differs from the original in two ways: every offer is answered " +
-		"at once instead of the last one read, and a connection uses 64 torrents by turns, not a new one each time.",
+		"at once instead of the last one read, and a connection uses 64 torrents by turns, not a new one each time. " +
+		"The original cannot work without replies to answers; this one can (see answer_replies).",
 		func(c *Config) {
 			c.URL, c.Loop, c.Connections, c.Ramp = "wss://127.0.0.1:3000/", "closed", 16, 0.2
 			c.Torrents, c.Placement, c.PerConnection, c.SDPBytes = 10000, "gamma", 64, 64
-			c.AnswerReplies = true
 		}},
 	{"max", "As fast as it goes: 1,000 connections in 25 swarms, each of which announces as soon as its last announce " +
 		"has its reply. The messages are those of heavy. The figure is the rate; latencies of a closed loop say little.",

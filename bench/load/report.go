@@ -124,8 +124,7 @@ func (p *printer) server(r *Result) {
 		if all <= 0 || s.CPU <= 0 {
 			return
 		}
-		user := all * s.User / s.CPU
-		p.line("  %-22s%14.2f%14.2f%14.2f %s", name, all, user, all-user, unit)
+		p.line("  %-22s%14.2f%14.2f%14.2f %s", name, all, all*s.User/s.CPU, all*s.System/s.CPU, unit)
 	}
 	part("in all", "s", s.CPU)
 	part("per message", "µs", s.CPUPerMessage)

@@ -229,7 +229,7 @@ func (p *processSampler) figures(messages, cycles, connections uint64) ServerFig
 	user, system := p.atEnd.user-p.atBegin.user, p.atEnd.system-p.atBegin.system
 	if user+system > 0 {
 		f.User = f.CPU * float64(user) / float64(user+system)
-		f.System = f.CPU - f.User
+		f.System = f.CPU * float64(system) / float64(user+system)
 	}
 	f.CPUPerMessage = per(f.CPU*1e6, messages)
 	f.CPUPerCycle = per(f.CPU*1e6, cycles)

@@ -1,0 +1,106 @@
+// Command millrace-load drives a WebTorrent tracker with many clients, checks what it relays, and tells what that cost.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"millrace/bench/load"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0 // the run is done and all was right
+	exitError = 1 // the run failed, or what was relayed was wrong or does not add up
+	exitUsage = 2 // the command line or the description of the load is wrong
+)
+
+// version is set by the Makefile; a build without it takes the module's.
+var version = ""
+
+func main() {
+	// The first signal ends the run early, with its report. Another one ends the program, unless it comes at once: there
+	// are senders that signal a process and then its group.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, load.Run))
+}
+
+// runner is the signature of [load.Run].
+type runner func(ctx context.Context, c load.Config, progress func(load.Progress)) (load.Result, error)
+
+// run does what the command line asks for and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, drive runner) int {
+	cmd, err := parse(args)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace-load:", err)
+		return exitUsage
+	}
+	switch {
+	case cmd.help:
+		fmt.Fprint(stdout, usage())
+		return exitOK
+	case cmd.version:
+		fmt.Fprintf(stdout, "millrace-load %s (%s)\n", versionName(), runtime.Version())
+		return exitOK
+	}
+	c, err := cmd.config(os.ReadFile)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace-load:", err)
+		return exitUsage
+	}
+	if cmd.printDefault || cmd.printParsed {
+		stdout.Write(c.AppendTOML(nil))
+		return exitOK
+	}
+	if err := c.Validate(); err != nil {
+		fmt.Fprintf(stderr, "millrace-load: this load cannot be run:\n%v\n", err)
+		return exitUsage
+	}
+	return measure(ctx, c, cmd.json, stdout, stderr, drive)
+}
+
+// measure runs the load and reports on it.
+func measure(ctx context.Context, c load.Config, asJSON bool, stdout, stderr io.Writer, drive runner) int {
+	meter := newMeter(stderr)
+	result, err := drive(ctx, c, meter.show)
+	meter.end()
+	interrupted := ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()))
+	if err != nil && !interrupted {
+		fmt.Fprintln(stderr, "millrace-load:", err)
+		return exitError
+	}
+	if asJSON {
+		err = json.NewEncoder(stdout).Encode(&result)
+	} else {
+		err = result.WriteReport(stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace-load: the result cannot be written:", err)
+		return exitError
+	}
+	if !result.OK() {
+		return exitError
+	}
+	return exitOK
+}
+
+// versionName returns the version that the Makefile set, else what the build knows of its source.
+func versionName() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -173,8 +173,9 @@ func (w *worker) global(i uint32) uint32 { return i*uint32(w.workers) + uint32(w
 
 // run is the worker's thread. It returns when the run is stopped, with all connections closed.
 func (w *worker) run() (err error) {
+	// For ever, so that the thread ends with the worker: it is pinned, and has the ring registered, of which a thread may
+	// have no more than 16 (IORING_REGISTER_RING_FDS).
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if cpus := w.config.CPUs; len(cpus) > 0 {
 		if err := ring.PinThread(cpus[w.number%len(cpus)]); err != nil {
 			return err

@@ -32,16 +32,16 @@ var faultNames = [faultKinds]string{"no fault", "drop", "duplicate", "second rec
 
 func (k FaultKind) String() string { return faultNames[k] }
 
-// Subject is the kind of message that a fault is about.
+// Subject is a set of kinds of relayed messages.
 type Subject uint8
 
 // What a fault may be about. Faults of replies are about no relayed message.
 const (
-	Offers Subject = iota
+	Offers Subject = 1 << iota
 	Answers
 )
 
-// Fault says what a server does wrong: one in Every messages of the subject, or one stall.
+// Fault says what a server does wrong: one in Every messages of each subject, or one stall.
 type Fault struct {
 	Kind  FaultKind
 	Of    Subject
@@ -51,34 +51,50 @@ type Fault struct {
 	StallAfter uint64        // announces received before that
 }
 
-// faultState is what spoiling has to remember.
+// faultState is what spoiling has to remember about the messages of one subject, or about replies.
 type faultState struct {
-	seen uint64 // messages of the subject
-	owed bool   // one is to be spoiled, and the next that can be will
+	seen uint64
+	owed bool // one is to be spoiled, and the next that can be will
 	last struct {
-		hash, offerID, sdp []byte // copies of those of the message of the subject before this one
+		hash, offerID, sdp []byte // copies of those of the message before this one
 	}
 }
 
-// due reports whether this message is to be spoiled.
-func (f *Floor) due(answer bool) bool {
-	if answer != (f.fault.Of == Answers) || f.fault.Kind >= LoseReply {
-		return false
+// faultOf returns the state for a message, or nil where the fault is not about such messages.
+func (f *Floor) faultOf(r *relayed) *faultState {
+	switch {
+	case f.fault.Kind == NoFault || f.fault.Kind >= LoseReply:
+		return nil
+	case r.answer && f.fault.Of&Answers != 0:
+		return &f.faults.answers
+	case !r.answer && f.fault.Of&Offers != 0:
+		return &f.faults.offers
 	}
-	f.faults.seen++
-	if f.faults.seen%f.fault.Every == 0 {
-		f.faults.owed = true
-	}
-	return f.faults.owed
+	return nil
 }
 
-// dueReply is due for replies.
+// relayFaulty relays a message, and spoils it when it is time.
+func (f *Floor) relayFaulty(s *faultState, r *relayed) {
+	s.seen++
+	if s.seen%f.fault.Every == 0 {
+		s.owed = true
+	}
+	if s.owed {
+		f.spoil(s, r)
+	} else {
+		f.write(r)
+	}
+	s.remember(r)
+}
+
+// dueReply reports whether this reply is to be spoiled in a way.
 func (f *Floor) dueReply(kind FaultKind) bool {
 	if f.fault.Kind != kind {
 		return false
 	}
-	f.faults.seen++
-	if f.faults.seen%f.fault.Every != 0 {
+	s := &f.faults.replies
+	s.seen++
+	if s.seen%f.fault.Every != 0 {
 		return false
 	}
 	f.stats.SpoiledReplies++
@@ -94,13 +110,13 @@ func (s *faultState) remember(r *relayed) {
 
 // spoil does to a message what the fault says. Where that cannot be done, for example because nobody else is there, the
 // message is relayed as it is, and the next one is tried.
-func (f *Floor) spoil(r *relayed) {
+func (f *Floor) spoil(s *faultState, r *relayed) {
 	wrong := *r
-	last := &f.faults.last
+	last := &s.last
 	other := none
 	switch f.fault.Kind {
 	case Drop:
-		f.spoiled(r)
+		f.spoiled(s, r)
 		return
 	case Duplicate:
 		other = r.to
@@ -111,7 +127,7 @@ func (f *Floor) spoil(r *relayed) {
 		}
 	case Alter:
 		other = r.to
-		wrong.sdp = altered(r.sdp, f.faults.seen)
+		wrong.sdp = altered(r.sdp, s.seen)
 	case OtherText:
 		if len(last.sdp) == len(r.sdp) {
 			other, wrong.sdp = r.to, last.sdp
@@ -141,11 +157,11 @@ func (f *Floor) spoil(r *relayed) {
 	}
 	wrong.to = other
 	f.write(&wrong)
-	f.spoiled(r)
+	f.spoiled(s, r)
 }
 
-func (f *Floor) spoiled(r *relayed) {
-	f.faults.owed = false
+func (f *Floor) spoiled(s *faultState, r *relayed) {
+	s.owed = false
 	if r.answer {
 		f.stats.SpoiledAnswers++
 	} else {

@@ -29,7 +29,7 @@ type Floor struct {
 	dirty   []uint32 // connections that may have something to send
 	ops     []ring.Op
 	fault   Fault
-	faults  faultState
+	faults  struct{ offers, answers, replies faultState }
 	stats   Stats
 	dropped struct{ offers, answers atomic.Uint64 }
 }

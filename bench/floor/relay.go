@@ -118,20 +118,13 @@ func (f *Floor) answer(i, number uint32, m []byte, l *load.Layout) {
 	f.relay(&r)
 }
 
-// relay hands an offer or answer to its receiver, or does what is wrong with it instead.
+// relay hands an offer or answer to its receiver, or does with it what the fault says.
 func (f *Floor) relay(r *relayed) {
-	if f.fault.Kind == NoFault {
-		f.write(r)
+	if s := f.faultOf(r); s != nil {
+		f.relayFaulty(s, r)
 		return
 	}
-	if f.due(r.answer) {
-		f.spoil(r)
-	} else {
-		f.write(r)
-	}
-	if r.answer == (f.fault.Of == Answers) {
-		f.faults.remember(r)
-	}
+	f.write(r)
 }
 
 // write appends a relayed message to what waits for its receiver.

@@ -43,6 +43,7 @@ func TestReadFrameHead(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x81\x02{}\x89\x01x\x01\x01{\x80\x01}"), uint8(1))
 	f.Add([]byte("\x81\x7e\x00\x03abc\x88\x02\x03\xe8"), uint8(3))
+	f.Add([]byte("\x81\x7e\x00\x0300000"), uint8(3)) // a wrong header whose first byte ends a piece
 	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
 		whole, inPieces := collectFrames(b, len(b)), collectFrames(b, int(step)+1)
 		if !bytes.Equal(whole, inPieces) {

@@ -79,33 +79,26 @@ func (w *worker) dropPart(c *client) {
 // join completes the frame of which a part is kept, and returns what follows it.
 func (w *worker) join(i uint32, data []byte) []byte {
 	c := &w.clients[i]
-	for len(data) > 0 {
-		part := w.parts.Bytes(c.part)[:c.partLen]
-		h, n, ok := readFrameHead(part)
+	for {
+		h, n, ok := readFrameHead(w.parts.Bytes(c.part)[:c.partLen])
 		if !ok {
 			w.unreadable(i, "a frame that a server may not send")
 			return nil
 		}
 		missing := 1 // of the header, whose size shows byte by byte
 		if n > 0 {
-			missing = n + h.length - len(part)
+			missing = n + h.length - int(c.partLen)
 		}
-		if missing > 0 {
-			take := min(missing, len(data))
-			if !w.keep(i, data[:take], n+h.length) {
-				return nil
-			}
-			data = data[take:]
-			continue
+		if missing == 0 {
+			w.onPart(i, h, n)
+			return data
 		}
-		w.onPart(i, h, n)
-		return data
+		take := min(missing, len(data))
+		if take == 0 || !w.keep(i, data[:take], n+h.length) {
+			return nil
+		}
+		data = data[take:]
 	}
-	// The frame may be whole now, with nothing after it.
-	if h, n, ok := readFrameHead(w.parts.Bytes(c.part)[:c.partLen]); ok && n > 0 && n+h.length == int(c.partLen) {
-		w.onPart(i, h, n)
-	}
-	return nil
 }
 
 // onPart takes the kept frame, which is whole.

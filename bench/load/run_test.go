@@ -1,0 +1,392 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// tracker is a plain WebTorrent tracker, written for these tests alone: a goroutine for each connection and one lock for
+// everything. Its faults are switched on by fields.
+type tracker struct {
+	mu     sync.Mutex
+	swarms map[string][]*trackerPeer
+
+	answerReplies bool // it replies to answers
+	escapes       bool // ids are written as \u00XX
+	fragments     bool // every message comes in fragments with a ping between them
+	refuse        int  // every so many-th announce gets a failure
+	hangUp        int  // every so many-th announce ends the connection
+	drop          int  // every so many-th relayed message is lost
+	twice         int  // every so many-th comes twice
+
+	announces, relayed int
+}
+
+type trackerPeer struct {
+	id   string
+	conn *trackerConn
+	seed bool
+}
+
+type trackerConn struct {
+	net.Conn
+	t *tracker
+}
+
+// start serves the tracker until the test is over and returns its URL.
+func (t *tracker) start(tb testing.TB, secure bool) string {
+	t.swarms = make(map[string][]*trackerPeer)
+	// The clients' workers hold on to their Ps.
+	procs := runtime.GOMAXPROCS(runtime.NumCPU() + 4)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(t.serve))
+	scheme := "ws"
+	if secure {
+		scheme = "wss"
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	tb.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		runtime.GOMAXPROCS(procs)
+	})
+	return scheme + "://" + s.Listener.Addr().String() + "/announce"
+}
+
+func (t *tracker) serve(out http.ResponseWriter, r *http.Request) {
+	conn, _, _, err := ws.UpgradeHTTP(r, out)
+	if err != nil {
+		return
+	}
+	c := &trackerConn{conn, t}
+	defer c.Close()
+	defer t.remove(c, "", "")
+	for {
+		text, op, err := wsutil.ReadClientData(c)
+		if err != nil {
+			return
+		}
+		if op == ws.OpText && !t.handle(c, text) {
+			return
+		}
+	}
+}
+
+// write sends a message. The lock is held.
+func (c *trackerConn) write(m map[string]any) {
+	text, _ := json.Marshal(m)
+	if c.t.escapes {
+		text = bytes.ReplaceAll(text, []byte("-ML"), []byte(`\u002dM\u004C`))
+		text = bytes.ReplaceAll(text, []byte(`\r\n`), []byte(`\u000d\n`))
+	}
+	if !c.t.fragments {
+		_ = ws.WriteFrame(c, ws.NewTextFrame(text))
+		return
+	}
+	half := len(text) / 2
+	_ = ws.WriteFrame(c, ws.NewFrame(ws.OpText, false, text[:half]))
+	_ = ws.WriteFrame(c, ws.NewPingFrame([]byte("still there?")))
+	_ = ws.WriteFrame(c, ws.NewFrame(ws.OpContinuation, true, text[half:]))
+}
+
+// relay passes an offer or answer on, or does what its faults say.
+func (t *tracker) relay(c *trackerConn, m map[string]any) {
+	t.relayed++
+	every := func(n int) bool { return n > 0 && t.relayed%n == 0 }
+	if every(t.drop) {
+		return
+	}
+	c.write(m)
+	if every(t.twice) {
+		c.write(m)
+	}
+}
+
+func (t *tracker) handle(c *trackerConn, text []byte) bool {
+	var m struct {
+		Action, Event string
+		Hash          string `json:"info_hash"`
+		Peer          string `json:"peer_id"`
+		To            string `json:"to_peer_id"`
+		OfferID       string `json:"offer_id"`
+		Left          *int
+		Answer        map[string]any
+		Offers        []struct {
+			Offer   map[string]any
+			OfferID string `json:"offer_id"`
+		}
+	}
+	if json.Unmarshal(text, &m) != nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	message := func(more ...any) map[string]any {
+		reply := map[string]any{"action": "announce", "info_hash": m.Hash}
+		for i := 0; i < len(more); i += 2 {
+			reply[more[i].(string)] = more[i+1]
+		}
+		return reply
+	}
+	counts := func() map[string]any {
+		complete := 0
+		for _, p := range t.swarms[m.Hash] {
+			if p.seed {
+				complete++
+			}
+		}
+		return message("complete", complete, "incomplete", len(t.swarms[m.Hash])-complete, "interval", 120)
+	}
+	switch {
+	case m.Action == "scrape":
+		c.write(map[string]any{"action": "scrape", "files": map[string]any{m.Hash: counts()}})
+		return true
+	case m.Answer != nil:
+		for _, p := range t.swarms[m.Hash] {
+			if p.id == m.To {
+				t.relay(p.conn, message("peer_id", m.Peer, "offer_id", m.OfferID, "answer", m.Answer))
+			}
+		}
+		if t.answerReplies {
+			c.write(counts())
+		}
+		return true
+	}
+	t.announces++
+	if t.hangUp > 0 && t.announces%t.hangUp == 0 {
+		return false
+	}
+	if t.refuse > 0 && t.announces%t.refuse == 0 {
+		c.write(message("failure reason", "not now"))
+		return true
+	}
+	if m.Event == "stopped" {
+		t.unlisted(c, m.Hash, m.Peer)
+		c.write(counts())
+		return true
+	}
+	t.enlist(c, m.Hash, m.Peer, m.Left != nil && *m.Left == 0)
+	c.write(counts())
+	others := t.others(m.Hash, m.Peer)
+	for k, offer := range m.Offers[:min(len(m.Offers), len(others))] {
+		t.relay(others[k].conn, message("peer_id", m.Peer, "offer_id", offer.OfferID, "offer", offer.Offer))
+	}
+	return true
+}
+
+func (t *tracker) enlist(c *trackerConn, hash, peer string, seed bool) {
+	for _, p := range t.swarms[hash] {
+		if p.id == peer {
+			return
+		}
+	}
+	t.swarms[hash] = append(t.swarms[hash], &trackerPeer{peer, c, seed})
+}
+
+// others returns the other peers of a swarm in a random order.
+func (t *tracker) others(hash, peer string) (list []*trackerPeer) {
+	for _, k := range rand.Perm(len(t.swarms[hash])) {
+		if p := t.swarms[hash][k]; p.id != peer {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// remove takes a connection's peers out of the swarms.
+func (t *tracker) remove(c *trackerConn, hash, peer string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unlisted(c, hash, peer)
+}
+
+// unlisted is remove with the lock held; an empty hash and peer stand for all of the connection's.
+func (t *tracker) unlisted(c *trackerConn, hash, peer string) {
+	for h, peers := range t.swarms {
+		if hash != "" && h != hash {
+			continue
+		}
+		kept := peers[:0]
+		for _, p := range peers {
+			if p.conn != c || peer != "" && p.id != peer {
+				kept = append(kept, p)
+			}
+		}
+		t.swarms[h] = kept
+	}
+}
+
+// quick is a load that takes about a second.
+func quick(t *testing.T, url string) Config {
+	t.Helper()
+	cfg, err := Default("heavy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.URL, cfg.Connections, cfg.Torrents, cfg.Workers = url, 60, 6, 2
+	cfg.Interval, cfg.Offers, cfg.SDPBytes = 0.2, 4, 300
+	cfg.Ramp, cfg.Warmup, cfg.Duration, cfg.Drain = 0.2, 0.1, 0.6, 20
+	return cfg
+}
+
+// drive runs a load and returns its result.
+func drive(t *testing.T, cfg Config) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := Run(ctx, cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v\n%+v\n%q\n%q\n", r.Counts, r.Errors, r.Problems, r.Remarks)
+	return r
+}
+
+// addUp fails the test unless everything that was sent came, and nothing is wrong.
+func addUp(t *testing.T, name string, r Result) {
+	t.Helper()
+	n := &r.Counts
+	if len(r.Problems) > 0 || n.Announces == 0 || n.OffersReceived == 0 || n.AnswersReceived != n.AnswersSent ||
+		n.Replies != n.Announces || n.OffersReceived != n.OffersExpected || n.AnswersSent != n.OffersReceived {
+		t.Errorf("%s: %+v\n%q\n%v", name, r.Counts, r.Problems, r.Errors)
+	}
+}
+
+// TestRunAddsUp proves that with a tracker that does everything right every count adds up, in each kind of load.
+func TestRunAddsUp(t *testing.T) {
+	f := func(name string, tracker *tracker, secure bool, change func(*Config)) Result {
+		t.Helper()
+		cfg := quick(t, tracker.start(t, secure))
+		change(&cfg)
+		r := drive(t, cfg)
+		addUp(t, name, r)
+		return r
+	}
+	f("open loop", &tracker{}, false, func(*Config) {})
+	f("other forms", &tracker{escapes: true, fragments: true}, false, func(*Config) {})
+	f("closed loop", &tracker{}, false, func(c *Config) { c.Loop, c.InFlight, c.Connections = "closed", 3, 20 })
+	f("replies to answers", &tracker{answerReplies: true}, false, func(c *Config) {
+		c.AnswerReplies, c.PerConnection = true, 2
+	})
+	f("once", &tracker{}, false, func(c *Config) { c.OnlyOnce, c.PerConnection = true, 3 })
+	f("tail", &tracker{}, false, func(c *Config) { c.Placement, c.MeanPeers = "tail", 5 })
+	if r := f("scrapes", &tracker{}, false, func(c *Config) { c.Scrapes = 0.5 }); r.Counts.Scrapes < r.Counts.Announces/2 ||
+		r.Counts.ScrapeReplies != r.Counts.Scrapes {
+		t.Errorf("%d scrapes, %d replies", r.Counts.Scrapes, r.Counts.ScrapeReplies)
+	}
+	r := f("TLS", &tracker{}, true, func(*Config) {})
+	if r.Counts.HandshakesFull != 60 || r.Counts.HandshakesResumed != 0 {
+		t.Errorf("%d full handshakes, %d resumed", r.Counts.HandshakesFull, r.Counts.HandshakesResumed)
+	}
+	if r.Latency.Reply.Count == 0 || r.Latency.Answer.Count == 0 || r.Latency.Handshake.Count != 60 {
+		t.Errorf("latencies: %+v", r.Latency)
+	}
+}
+
+// TestRunWithComingAndGoing proves that connections that leave and come back do not make offers or answers missing: all
+// that the tracker relays before it says goodbye is read.
+func TestRunWithComingAndGoing(t *testing.T) {
+	cfg := quick(t, (&tracker{}).start(t, false))
+	cfg.Life = 0.3
+	r := drive(t, cfg)
+	if len(r.Problems) > 0 || r.Counts.Connected < 100 || r.Counts.Disconnected > 0 {
+		t.Errorf("%+v\n%q", r.Counts, r.Problems)
+	}
+}
+
+// TestStorm proves that all connections come back after a storm, over TLS with the sessions that the storm asks for.
+func TestStorm(t *testing.T) {
+	cfg := quick(t, (&tracker{}).start(t, true))
+	cfg.Interval, cfg.Duration = 0.5, 4
+	cfg.Storms = []Storm{{At: 0.5, Resume: false}, {At: 2, Resume: true}}
+	r := drive(t, cfg)
+	if n := &r.Counts; len(r.Problems) > 0 || n.HandshakesFull != 120 || n.HandshakesResumed != 60 || n.Connected != 180 {
+		t.Errorf("%+v\n%q", r.Counts, r.Problems)
+	}
+}
+
+// TestSlowClients proves that clients that hardly read do not make the counts wrong.
+func TestSlowClients(t *testing.T) {
+	cfg := quick(t, (&tracker{}).start(t, false))
+	cfg.SlowShare = 0.1
+	r := drive(t, cfg)
+	if len(r.Problems) > 0 || r.Counts.OffersGone == 0 || r.Counts.Connected != 60 {
+		t.Errorf("%+v\n%q", r.Counts, r.Problems)
+	}
+}
+
+// TestRunFails proves that what a tracker does wrong, drops or refuses is told in a sentence.
+func TestRunFails(t *testing.T) {
+	f := func(tracker *tracker, want ...string) {
+		t.Helper()
+		cfg := quick(t, tracker.start(t, false))
+		cfg.Drain = 3
+		r := drive(t, cfg)
+		all := strings.Join(r.Problems, "\n")
+		for _, sentence := range want {
+			if !strings.Contains(all, sentence) {
+				t.Errorf("%+v: no %q in %q", tracker, sentence, r.Problems)
+			}
+		}
+		if len(r.Problems) == 0 {
+			t.Errorf("no problems: %+v", r.Counts)
+		}
+	}
+	f(&tracker{drop: 1000}, "neither received nor reported as dropped")
+	f(&tracker{twice: 1000}, "relayed messages came more than once")
+	f(&tracker{refuse: 100}, "refused by the tracker")
+	f(&tracker{hangUp: 200}, "closed by the tracker")
+	f(&tracker{answerReplies: true}, "set answer_replies = true")
+}
+
+// TestNoTracker proves that a run ends with a sentence where nobody listens, and that a load that is wrong does not run.
+func TestNoTracker(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	cfg := quick(t, "ws://"+address)
+	cfg.Connections, cfg.Drain = 2, 0
+	r := drive(t, cfg)
+	if all := fmt.Sprint(r.Problems); r.OK() || !strings.Contains(all, "2 connections could not be opened") {
+		t.Errorf("the problems are %v", all)
+	}
+	cfg.Loop = "round"
+	if _, err := Run(t.Context(), cfg, nil); err == nil {
+		t.Error("a load that is wrong runs")
+	}
+}
+
+// TestRunEndsEarly proves that a run that is told to end does so with the figures that there are.
+func TestRunEndsEarly(t *testing.T) {
+	cfg := quick(t, (&tracker{}).start(t, false))
+	cfg.Duration = 3600
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := 0
+	r, err := Run(ctx, cfg, func(p Progress) {
+		if seen++; p.Phase == PhaseMeasure && p.Counts.AnswersReceived > 0 {
+			cancel()
+		}
+	})
+	if err != nil || r.Counts.AnswersReceived == 0 || seen == 0 || len(r.Remarks) == 0 {
+		t.Errorf("%+v, %v, %v", r.Counts, r.Remarks, err)
+	}
+}

@@ -60,6 +60,8 @@ type Network struct {
 	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients to leave; 0: none
 	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
 
+	FollowTorrents bool `toml:"follow_torrents"` // a connection goes to the shard that owns the torrent it announces first
+
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // from these, what they say of the client's address is believed
 	ProxyProtocol  bool           `toml:"proxy_protocol"`  // and each of their connections begins with a PROXY header
 }
@@ -207,6 +209,7 @@ func defaultNetwork() Network {
 		CloseTimeout:             3,
 		ShutdownTimeout:          10,
 		MaxRequestHead:           8 << 10,
+		FollowTorrents:           true,
 	}
 }
 

@@ -91,6 +91,8 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		ShareFamilies:  c.Protocol.ShareSwarmsAcrossIPVersions,
 		MaxBadMessages: c.Limits.BadMessagesPerConnection,
 
+		FollowTorrents: c.Network.FollowTorrents,
+
 		TrustedProxies: c.Network.TrustedProxies,
 		ProxyProtocol:  c.Network.ProxyProtocol,
 

@@ -215,8 +215,9 @@ func (t *thread) run() {
 	t.opened <- openResult{t.id, r, err}
 	rings, ok := <-t.proceed
 	if ok {
-		s.loop(t, r, asm, rings)
+		sh := s.loop(t, r, asm, rings)
 		s.loops.Wait() // another loop may still wake this ring
+		r.Submit(sh.Abandon(nil))
 	} else {
 		s.loops.Done()
 	}
@@ -252,7 +253,7 @@ func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
 }
 
 // loop runs the shard until it stops or fails. A shard that fails ends the others too.
-func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) {
+func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
 	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key)
@@ -268,6 +269,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Rin
 			c.Abort()
 		}
 	}
+	return sh
 }
 
 // clock is the monotonic clock of all loops.

@@ -21,7 +21,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	}
 	f("an announce of ten offers", announceStep(t))
 	for _, shards := range []int{1, 2} {
-		w := newWorld(t, shards, nil)
+		w := newWorld(t, shards, func(o *Options) { o.FollowTorrents = false })
 		c := w.dial(0, "192.0.2.1")
 		var hash string
 		for k := 0; hash == "" || w.shards[0].owner((*swarm.ID)([]byte(hash))) != shards-1; k++ {

@@ -15,13 +15,14 @@ const (
 	stateFree      state = iota // the slot is not in use
 	stateHandshake              // accepted, the upgrade request is not complete
 	stateOpen                   // a WebSocket connection
+	stateMoving                 // the same, about to go to another shard: what comes is kept and not read
 	stateClosing                // the last bytes are on their way to the client; nothing more is read as messages
 	stateDraining               // all is sent and our side is shut; waiting for the client's end
 	stateClosed                 // OpClose is issued; waiting for EventClosed
 	states
 )
 
-var stateNames = [states]string{"free", "handshake", "open", "closing", "draining", "closed"}
+var stateNames = [states]string{"free", "handshake", "open", "moving", "closing", "draining", "closed"}
 
 // conn is one slot of the connection table: plain data without pointers, so that the collector does not scan the table.
 // An idle connection holds no buffer.
@@ -32,7 +33,7 @@ type conn struct {
 
 	gen      uint32
 	lastSeen uint32 // second in which bytes came last
-	deadline uint32 // closing, draining: the second at which patience ends
+	deadline uint32 // moving, closing, draining: the second at which patience ends
 	asmSince uint32 // second in which the message now in asm began, 0 without one
 	sendTime uint32 // second in which the send in flight was issued or last took bytes
 
@@ -45,6 +46,8 @@ type conn struct {
 	flightLen uint32
 
 	reader wsproto.Reader
+	fd     int32  // moving, once paused: the descriptor
+	target uint16 // moving: the shard that it goes to
 	port   uint16
 	bad    uint16 // unusable messages in a row
 	asks   uint16 // requests mailed to other shards whose replies are still to come
@@ -66,6 +69,8 @@ const (
 	flagHungUp                        // the client's side has ended
 	flagEstablished                   // its TLS handshake is complete
 	flagNotified                      // was sent its close_notify
+	flagSettled                       // has announced: it is on the shard on which it stays, or about to go there
+	flagPaused                        // moving, and the ring receives nothing more
 )
 
 func (f flags) has(g flags) bool { return f&g != 0 }
@@ -144,6 +149,11 @@ func (s *Shard) setState(c *conn, to state) {
 		s.stats.ByIP[c.version].Open++
 	}
 	c.state = to
+}
+
+// reads reports whether what the client sends still counts.
+func (c *conn) reads() bool {
+	return c.state == stateHandshake || c.state == stateOpen || c.state == stateMoving
 }
 
 // slot returns the ring's name of the connection at index i.

@@ -235,4 +235,5 @@ func (s *Shard) sent(e *ring.Event) {
 		s.markDirty(i, c)
 	}
 	s.advanceClosing(i, c)
+	s.advanceMove(i, c)
 }

@@ -10,8 +10,9 @@ import (
 // This file says how connections end. The ways lead through these states:
 //
 //	handshake ─► open ─► closing ─► draining ─► closed ─► free
+//	              └─► moving ─► free, and open on another shard
 //
-// closing: a close frame or an HTTP error is queued and the peers of the connection are gone. draining: it has left and
+// moving falls back to open before it goes any other way (move.go). // closing: a close frame or an HTTP error is queued and the peers of the connection are gone. draining: it has left and
 // our side is shut, so that the client reads it before the descriptor goes (closing with unread data would reset the
 // connection and could destroy the last frame). closed: the ring was told to close. Every state can fall to closed.
 
@@ -74,6 +75,7 @@ func (s *Shard) clientClose(i uint32, c *conn, payload []byte) {
 
 // closeWith sends a close frame after what is already queued and ends the connection when it has left.
 func (s *Shard) closeWith(i uint32, c *conn, why Reason, code wsproto.StatusCode, text string) {
+	s.stay(i, c)
 	if dst := s.roomFor(i, c, wsproto.MaxControlFrame, frameControl); dst != nil {
 		s.commit(wsproto.AppendClose(dst, code, text))
 	}
@@ -98,6 +100,7 @@ const httpErrorSize = 512
 
 // finish lets queued bytes leave and then ends the connection: open or handshake ─► closing.
 func (s *Shard) finish(i uint32, c *conn, why Reason) {
+	s.stay(i, c)
 	if c.state != stateHandshake && c.state != stateOpen {
 		return // roomFor may have ended it already
 	}
@@ -128,6 +131,7 @@ func (s *Shard) drop(i uint32, c *conn, why Reason, abort bool) {
 	if c.state == stateClosed {
 		return
 	}
+	s.stay(i, c)
 	s.leave(i, c)
 	if c.reason == ReasonNone {
 		c.reason = why
@@ -176,6 +180,9 @@ func (s *Shard) hungUp(e *ring.Event) {
 func (s *Shard) clientEnded(i uint32, c *conn) {
 	first := !c.flags.has(flagHungUp)
 	c.flags |= flagHungUp
+	if c.state == stateMoving {
+		s.comeBack(i, c)
+	}
 	if c.state == stateOpen && c.asks > 0 {
 		if first {
 			c.deadline = s.now + s.opt.CloseTimeout
@@ -227,6 +234,10 @@ func (s *Shard) checkDeadlines(i uint32, c *conn) {
 		}
 	case stateOpen:
 		s.checkOpen(i, c)
+	case stateMoving:
+		if s.now > c.deadline {
+			s.comeBack(i, c)
+		}
 	case stateClosing, stateDraining:
 		if s.now > c.deadline {
 			s.drop(i, c, c.reason, true)
@@ -281,8 +292,10 @@ func (s *Shard) Stop() {
 	}
 }
 
-// Stopped reports whether a stop has been asked for and no connection is left.
-func (s *Shard) Stopped() bool { return s.stop.begun && !s.stop.listening && s.live == 0 }
+// Stopped reports whether a stop has been asked for and no connection is left or on its way here.
+func (s *Shard) Stopped() bool {
+	return s.stop.begun && !s.stop.listening && s.live == 0 && s.doors[s.opt.ID].closeUp()
+}
 
 // stopSlice ends the next connections because the tracker stops.
 func (s *Shard) stopSlice() {
@@ -311,7 +324,7 @@ func (s *Shard) stopConn(i uint32, c *conn) {
 		s.drop(i, c, ReasonStopping, true)
 	case c.state == stateHandshake:
 		s.refuseStopping(i, c)
-	case c.state == stateOpen:
+	case c.state == stateOpen || c.state == stateMoving:
 		s.closeWith(i, c, ReasonStopping, wsproto.StatusGoingAway, "tracker is stopping")
 	}
 }

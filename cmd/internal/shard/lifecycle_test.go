@@ -9,31 +9,39 @@ import (
 	"millrace/ring"
 )
 
+// closeReason plays one way to end, on shards whose connections follow their torrents or do not.
+func closeReason(t *testing.T, want Reason, wantCode int, follow bool, act func(w *world) *client) {
+	t.Helper()
+	w := newWorld(t, 2, func(o *Options) { o.FollowTorrents = follow })
+	c := act(w)
+	w.run()
+	if wantCode != 0 {
+		if got := c.closeCode(); got != wantCode {
+			t.Errorf("%s: close code %d, want %d", want, got, wantCode)
+		}
+		if !c.fin {
+			t.Errorf("%s: our side was not shut after the close frame", want)
+		}
+	}
+	c.hangUp(0)
+	w.advance(30 * time.Second)
+	if !c.gone {
+		t.Fatalf("%s: the connection was not closed", want)
+	}
+	if n := w.shards[c.shard].stats.Closed[want]; n != 1 {
+		t.Errorf("%s: counted %d times; all: %v", want, n, w.shards[c.shard].stats.Closed)
+	}
+	w.checkEmpty()
+}
+
 // Every way a connection can end leads to its own reason, tells the client what it should be told, and leaves nothing
 // behind.
 func TestCloseReasons(t *testing.T) {
 	f := func(want Reason, wantCode int, act func(w *world) *client) {
 		t.Helper()
-		w := newWorld(t, 2, nil)
-		c := act(w)
-		w.run()
-		if wantCode != 0 {
-			if got := c.closeCode(); got != wantCode {
-				t.Errorf("%s: close code %d, want %d", want, got, wantCode)
-			}
-			if !c.fin {
-				t.Errorf("%s: our side was not shut after the close frame", want)
-			}
+		for _, follow := range []bool{false, true} {
+			closeReason(t, want, wantCode, follow, act)
 		}
-		c.hangUp(0)
-		w.advance(30 * time.Second)
-		if !c.gone {
-			t.Fatalf("%s: the connection was not closed", want)
-		}
-		if n := w.shards[c.shard].stats.Closed[want]; n != 1 {
-			t.Errorf("%s: counted %d times; all: %v", want, n, w.shards[c.shard].stats.Closed)
-		}
-		w.checkEmpty()
 	}
 	open := func(w *world) *client {
 		c := w.dial(1, "192.0.2.1")
@@ -127,11 +135,12 @@ func TestCloseReasons(t *testing.T) {
 		return c
 	})
 	f(ReasonNoMemory, 1013, func(w *world) *client {
-		hold := w.shards[1].asmPool.Get(1 << 20)
 		c := open(w)
+		pool := w.shards[c.shard].asmPool
+		hold := pool.Get(1 << 20)
 		c.send(clientFrame(0x81, "x")[:3])
 		w.run()
-		w.shards[1].asmPool.Put(hold)
+		pool.Put(hold)
 		return c
 	})
 	f(ReasonStopping, 1001, func(w *world) *client {

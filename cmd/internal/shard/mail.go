@@ -16,6 +16,7 @@ import (
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
 //	gone      index gen
 //	deliver   frame kind · index gen · frame
+//	move      flags · descriptor · address:16 port:u16 · what the client has sent and nobody has read
 
 type mailKind uint8
 
@@ -25,6 +26,7 @@ const (
 	mailScrape
 	mailGone
 	mailDeliver
+	mailMove
 )
 
 const (
@@ -266,6 +268,8 @@ func (s *Shard) readRecord(k int, rec []byte) {
 		s.table.Gone(swarm.Addr{Index: le.Uint32(rec[1:]), Gen: le.Uint32(rec[5:]), Shard: uint16(k)})
 	case mailDeliver:
 		s.readDeliver(rec)
+	case mailMove:
+		s.readMove(k, rec)
 	default:
 		panic("BUG: mail of an unknown kind")
 	}

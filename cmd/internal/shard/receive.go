@@ -38,6 +38,10 @@ func (s *Shard) readPlain(i uint32, c *conn, data []byte) {
 		s.readHead(i, c, data)
 	case stateOpen:
 		s.readFrames(i, c, s.join(i, c, data))
+	case stateMoving:
+		if buf := s.join(i, c, data); buf != nil {
+			s.keep(i, c, buf, 0)
+		}
 	}
 }
 
@@ -113,6 +117,7 @@ func (s *Shard) freeAssembly(c *conn) {
 // outOfAssembly ends a connection for whose partial message no memory is left. The client may come back: 1013.
 func (s *Shard) outOfAssembly(i uint32, c *conn) {
 	s.stats.AssemblyFull++
+	s.stay(i, c)
 	if c.state == stateOpen {
 		s.closeWith(i, c, ReasonNoMemory, wsproto.StatusTryAgainLater, "try again later")
 		return
@@ -176,6 +181,7 @@ func (s *Shard) readFrames(i uint32, c *conn, buf []byte) {
 	if buf == nil {
 		return
 	}
+	s.reading = buf
 	for c.state == stateOpen {
 		kind, payload, bad := c.reader.Next(buf, &s.opt.Limits)
 		if bad != nil {
@@ -190,7 +196,8 @@ func (s *Shard) readFrames(i uint32, c *conn, buf []byte) {
 			c.asmSince = 0 // the next message's time begins with its own bytes
 		}
 	}
-	if c.state != stateOpen {
+	s.reading = nil
+	if c.state != stateOpen && c.state != stateMoving {
 		s.freeAssembly(c)
 		return
 	}

@@ -40,6 +40,9 @@ func (s *Shard) message(i uint32, c *conn, kind wsproto.Kind, text []byte) {
 			return
 		}
 	}
+	if bad == wsproto.RejectNone && s.msg.Action == wsproto.ActionAnnounce && s.follow(i, c) {
+		return
+	}
 	s.stats.BadOffers += uint64(s.msg.BadOffers)
 	if bad != wsproto.RejectNone {
 		s.reject(i, c, bad)
@@ -119,9 +122,11 @@ func (s *Shard) announce(i uint32, c *conn) {
 	switch {
 	case k == s.opt.ID:
 		c.owners |= 1 << (k % 64)
+		s.stats.ServedHere++
 		s.serveAnnounce(&ask)
 	case s.mailAnnounce(k, &ask):
 		c.owners |= 1 << (k % 64)
+		s.stats.ServedElsewhere++
 		c.asked()
 	default:
 		s.stats.Overloaded[wsproto.ActionAnnounce]++
@@ -186,11 +191,15 @@ func (s *Shard) answer(i uint32, c *conn) {
 	k := s.owner(&m.InfoHash)
 	switch {
 	case k == s.opt.ID:
+		s.stats.ServedHere++
 		s.serveAnswer(&ask)
 	case !s.mailAnswer(k, &ask):
 		s.stats.Overloaded[wsproto.ActionAnswer]++
-	case s.opt.ReplyToAnswers:
-		c.asked()
+	default:
+		s.stats.ServedElsewhere++
+		if s.opt.ReplyToAnswers {
+			c.asked()
+		}
 	}
 }
 

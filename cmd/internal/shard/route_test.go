@@ -250,7 +250,7 @@ func TestOneShardAndManyGiveTheSameAnswers(t *testing.T) {
 // without their receivers (the sample is random), sorted.
 func playScript(t *testing.T, n int, seed uint64) []string {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	w := newWorld(t, n, func(o *Options) { o.MaxOffers = 12 })
+	w := newWorld(t, n, func(o *Options) { o.MaxOffers, o.FollowTorrents = 12, seed%3 > 0 })
 	clients := make([]*client, 12)
 	var transcript []string
 	for range 120 {

@@ -81,7 +81,7 @@ func (s *Shard) SetCertificate(generation uint32) {
 // receivedTLS handles bytes of a TLS connection.
 func (s *Shard) receivedTLS(i uint32, c *conn, data []byte) {
 	t := s.secure.conns[i]
-	if c.state != stateHandshake && c.state != stateOpen {
+	if !c.reads() {
 		return
 	}
 	if err := t.Feed(data); err != nil {
@@ -93,7 +93,7 @@ func (s *Shard) receivedTLS(i uint32, c *conn, data []byte) {
 
 // decrypt handles all that can be read of a connection now, and has sent what TLS itself has to say.
 func (s *Shard) decrypt(i uint32, c *conn, t *tlsconn.Conn) {
-	for c.state == stateHandshake || c.state == stateOpen {
+	for c.reads() {
 		data, err := t.Next()
 		s.countHandshake(c, t)
 		if err != nil {
@@ -201,6 +201,7 @@ func (s *Shard) unsealable(i uint32, c *conn) {
 	}
 	s.freeOut(c)
 	s.advanceClosing(i, c)
+	s.advanceMove(i, c)
 }
 
 // sayGoodbye sends close_notify as the last thing of a TLS connection. It reports whether there is something to wait for.

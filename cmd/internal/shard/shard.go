@@ -45,6 +45,8 @@ type Options struct {
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
+	FollowTorrents bool // a connection goes to the shard that owns the torrent it announces first
+
 	TrustedProxies []netip.Prefix // from these, what they say of the client's address is believed
 	ProxyProtocol  bool           // and their connections begin with a PROXY header
 
@@ -70,6 +72,12 @@ type Shard struct {
 	asmPool   *ring.Pool   // partial heads, messages and frames: ordinary memory
 	in, out   []*mailbox.Box
 	bells     []mailbox.Bell
+	doors     []door
+	goOut     []*crossing
+	comeIn    []*crossing
+	shownLive int       // live as the door says it
+	arrivals  []arrival // connections that the ring is to adopt, by tag
+	freeTags  []uint32
 	secure    *secure               // nil without TLS
 	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
 	backlog   [][]swarm.Addr        // by shard: ends of connections for which its box had no room
@@ -81,6 +89,7 @@ type Shard struct {
 	dec      wsproto.Decoder
 	msg      wsproto.Message
 	rest     []byte // what follows a PROXY header that came in pieces
+	reading  []byte // what readFrames reads
 	targets  []swarm.Target
 	offerIDs []swarm.ID
 	offers   []wsproto.Offer
@@ -100,24 +109,32 @@ type Shard struct {
 }
 
 // Wiring is what a shard shares with the others: In[k] brings mail from shard k, Out[k] takes mail to it (nil at its
-// own number), Bells[k] says whether shard k sleeps.
+// own number), Bells[k] says whether shard k sleeps. The rest is for connections that follow their torrents (move.go).
 type Wiring struct {
 	In, Out []*mailbox.Box
 	Bells   []mailbox.Bell
+
+	doors         []door
+	comeIn, goOut []*crossing
 }
 
 // Wire makes the mailboxes between n shards, of size bytes each, and their bells.
 func Wire(n, size int) []Wiring {
-	bells := make([]mailbox.Bell, n)
+	bells, doors := make([]mailbox.Bell, n), make([]door, n)
 	w := make([]Wiring, n)
 	for k := range w {
-		w[k] = Wiring{In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells}
+		w[k] = Wiring{
+			In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells,
+			doors: doors, comeIn: make([]*crossing, n), goOut: make([]*crossing, n),
+		}
 	}
 	for from := range n {
 		for to := range n {
 			if from != to {
 				box := mailbox.New(size)
 				w[from].Out[to], w[to].In[from] = box, box
+				bridge := &crossing{}
+				w[from].goOut[to], w[to].comeIn[from] = bridge, bridge
 			}
 		}
 	}
@@ -137,6 +154,9 @@ func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
 		in:       w.In,
 		out:      w.Out,
 		bells:    w.Bells,
+		doors:    w.doors,
+		goOut:    w.goOut,
+		comeIn:   w.comeIn,
 		secure:   newSecure(o.TLS, o.MaxConnections),
 		backlog:  make([][]swarm.Addr, o.Shards),
 		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
@@ -160,6 +180,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.readMail()
 	s.housekeep()
 	s.flush()
+	s.publishLoad()
 	s.publishMail()
 	ops, s.ops = s.ops, nil
 	return ops
@@ -195,6 +216,10 @@ func (s *Shard) event(e *ring.Event) {
 		s.sent(e)
 	case ring.EventClosed:
 		s.closed(e)
+	case ring.EventPaused:
+		s.paused(e)
+	case ring.EventAdopted:
+		s.adopted(e)
 	case ring.EventRefused:
 		s.stats.Refused += uint64(e.N)
 	case ring.EventAcceptFailed:

@@ -119,6 +119,12 @@ func checkCoverage(t *testing.T, all *Stats) {
 	f(all.DroppedFull[frameOffer], "an offer to a client that does not read")
 	f(all.DroppedMail[frameOffer], "an offer that found a mailbox full")
 	f(all.DroppedGone[frameOffer]+all.DroppedGone[frameAnswer]+all.DroppedGone[frameReply], "a frame for a client that left")
+	f(all.MovedIn, "a connection that followed its torrent")
+	f(all.MovesRefused, "a connection that found the other shard with enough")
+	f(all.MovesGivenUp, "a connection that was about to move and stayed, or ended")
+	f(all.MovesLost, "a connection that arrived when the table was full")
+	t.Logf("%d moved, %d refused, %d given up, %d lost; %d requests served here, %d elsewhere",
+		all.MovedIn, all.MovesRefused, all.MovesGivenUp, all.MovesLost, all.ServedHere, all.ServedElsewhere)
 	for _, why := range []Reason{ReasonClientClose, ReasonEOF, ReasonReset, ReasonIdle, ReasonSlowConsumer,
 		ReasonProtocol, ReasonBadMessages, ReasonNoMemory, ReasonStopping} {
 		f(all.Closed[why], "a connection that ended with "+why.String())
@@ -130,7 +136,7 @@ func simulate(t *testing.T, seed uint64) (total Stats) {
 	rng := rand.New(rand.NewPCG(seed, 11))
 	w := &sim{t: t, seed: seed, rng: rng, offers: map[string]*simOffer{}, tight: rng.IntN(4) == 0, slow: []int{1, 1, 4, 20}[rng.IntN(4)]}
 	w.k = ringtest.New(seed, w.faults())
-	w.open(1 + rng.IntN(3))
+	w.open(1+rng.IntN(3), rng.IntN(4) > 0)
 	for range 250 {
 		w.act()
 		w.turn()
@@ -162,8 +168,8 @@ func (w *sim) faults() ringtest.Faults {
 	}
 }
 
-// open opens n shards on a plan drawn from all there are.
-func (w *sim) open(n int) {
+// open opens n shards on a plan drawn from all there are. Connections follow their torrents or not.
+func (w *sim) open(n int, follow bool) {
 	var want ring.Want
 	for _, f := range []*ring.Tri{&want.MultishotAccept, &want.BufferRing, &want.MultishotReceive, &want.MessageRing,
 		&want.RegisteredBuffers, &want.TimedWait, &want.MinWait} {
@@ -186,6 +192,7 @@ func (w *sim) open(n int) {
 		o.MaxConnections = 24
 		o.MaxPending = 6000
 		o.CloseTimeout = 1
+		o.FollowTorrents = follow
 		rings[id] = w.k.Open(plan)
 		asm := ring.NewPool(make([]byte, memory))
 		l := &simLoop{s: New(o, rings[id].Pool(), asm, wiring), r: rings[id]}
@@ -591,7 +598,7 @@ func (w *sim) end() {
 			closed += n
 		}
 		if st.Open() != 0 || st.SendMemory != 0 || st.AssemblyMemory != 0 || st.Swarm.Peers != 0 ||
-			st.Swarm.Connections != 0 || st.Backlog != 0 || st.MailDepth != 0 || closed != st.Accepted {
+			st.Swarm.Connections != 0 || st.Backlog != 0 || st.MailDepth != 0 || closed+st.MovedOut != st.Accepted+st.MovedIn {
 			w.failf("shard %d still holds something: %+v", k, st)
 		}
 		l.ended = true

@@ -37,6 +37,11 @@ type Stats struct {
 	AssemblyFull, BadProxyHeaders         uint64
 	SealFailed                            uint64 // times that what waited for a TLS connection was dropped for lack of memory
 	MailIn, MailOut, Wakes                uint64
+	MovedIn, MovedOut                     uint64 // connections that came from other shards and went to them
+	MovesRefused                          uint64 // that would have gone, but the other shard has enough
+	MovesGivenUp                          uint64 // that were about to go and then stayed
+	MovesLost                             uint64 // that came when the connection table was full, and were closed
+	ServedHere, ServedElsewhere           uint64 // announces and answers of connections here, by whose torrent it is
 	Backlog                               int    // gauge: ends of connections not yet mailed
 	Backlogged                            uint64 // how many there ever were
 	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
@@ -138,6 +143,9 @@ func (s *Stats) Add(o *Stats) {
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
 		{&s.BadProxyHeaders, &o.BadProxyHeaders}, {&s.SealFailed, &o.SealFailed},
 		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
+		{&s.MovedIn, &o.MovedIn}, {&s.MovedOut, &o.MovedOut}, {&s.MovesRefused, &o.MovesRefused},
+		{&s.MovesGivenUp, &o.MovesGivenUp}, {&s.MovesLost, &o.MovesLost},
+		{&s.ServedHere, &o.ServedHere}, {&s.ServedElsewhere, &o.ServedElsewhere},
 		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},
 		{&s.Swarm.PeersAgedOut, &o.Swarm.PeersAgedOut},
 	} {

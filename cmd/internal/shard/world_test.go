@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type world struct {
 	ops    []ring.Op
 	slots  []slots
 	stuck  bool // sends are not completed: clients do not read
+	full   bool // the connection tables take nobody in
+	all    []*client
 }
 
 // slots is the connection table of one make-believe ring.
@@ -44,6 +47,9 @@ type client struct {
 	reset   bool   // the connection was aborted
 	gone    bool   // EventClosed has been given
 	sending []byte // the send in flight, while the world is stuck
+	fd      int32  // its index in world.all
+	paused  bool   // by OpPause, or on its way to another shard
+	held    []ring.Event
 }
 
 // testOptions are those of a shard with small limits.
@@ -59,6 +65,7 @@ func testOptions(id, n int) Options {
 		MaxOffers: 10, MaxScrape: 64, Interval: 120, MaxBadMessages: 3,
 		HandshakeTimeout: 10, PingInterval: 45, IdleTimeout: 180, SendTimeout: 20, CloseTimeout: 3, ShutdownTimeout: 10,
 		ScanPeriod: time.Second, SweepPeriod: 30 * time.Second,
+		FollowTorrents: true,
 	}
 }
 
@@ -87,16 +94,7 @@ func (w *world) run() {
 		if turn > 10_000 {
 			w.t.Fatal("the shards do not come to rest")
 		}
-		quiet := true
-		for k, s := range w.shards {
-			events := w.events[k]
-			w.events[k] = nil
-			w.ops = s.Step(w.now, events, w.ops[:0])
-			quiet = quiet && len(events) == 0 && len(w.ops) == 0 && !s.Busy()
-			for i := range w.ops {
-				w.do(k, &w.ops[i])
-			}
-		}
+		quiet := w.turn()
 		for _, s := range w.shards {
 			quiet = quiet && s.PrepareToSleep()
 			s.AwakeAgain()
@@ -107,6 +105,26 @@ func (w *world) run() {
 	}
 }
 
+// turn steps all shards once and reports whether nothing happened.
+func (w *world) turn() bool {
+	quiet := true
+	for k := range w.shards {
+		quiet = w.step(k) && quiet
+	}
+	return quiet
+}
+
+// step steps shard k once and reports whether nothing happened.
+func (w *world) step(k int) bool {
+	s, events := w.shards[k], w.events[k]
+	w.events[k] = nil
+	w.ops = s.Step(w.now, events, w.ops[:0])
+	for i := range w.ops {
+		w.do(k, &w.ops[i])
+	}
+	return len(events) == 0 && len(w.ops) == 0 && !s.Busy()
+}
+
 // do carries out one op.
 func (w *world) do(k int, op *ring.Op) {
 	if op.Kind == ring.OpWake {
@@ -114,6 +132,10 @@ func (w *world) do(k int, op *ring.Op) {
 	}
 	if op.Kind == ring.OpStopAccept {
 		w.slots[k].stopped = true
+		return
+	}
+	if op.Kind == ring.OpAdopt {
+		w.adopt(k, op)
 		return
 	}
 	c := w.slots[k].clients[op.Slot.Index]
@@ -133,6 +155,16 @@ func (w *world) do(k int, op *ring.Op) {
 		w.push(k, ring.Event{Kind: ring.EventSent, Slot: c.slot, N: uint32(len(op.Data))})
 	case ring.OpShutdown:
 		c.fin = true
+	case ring.OpPause:
+		c.paused = true
+		w.push(k, ring.Event{Kind: ring.EventPaused, Slot: c.slot, FD: c.fd})
+	case ring.OpResume:
+		c.goOn()
+	case ring.OpRelease:
+		if c.sending != nil || !c.paused {
+			w.t.Fatal("released in the middle of a send, or without a pause")
+		}
+		w.slots[k].clients[op.Slot.Index] = nil
 	case ring.OpClose:
 		if c.sending != nil {
 			w.push(k, ring.Event{Kind: ring.EventSent, Slot: c.slot, Errno: 32})
@@ -141,6 +173,55 @@ func (w *world) do(k int, op *ring.Op) {
 		c.reset, c.gone = op.Abort, true
 		w.push(k, ring.Event{Kind: ring.EventClosed, Slot: c.slot})
 	}
+}
+
+// adopt puts a connection that has been released into the table of shard k.
+func (w *world) adopt(k int, op *ring.Op) {
+	c := w.all[op.FD]
+	e := ring.Event{Kind: ring.EventAdopted, Tag: op.Tag}
+	if e.Slot, e.Errno = w.place(k, c); e.Errno != 0 {
+		c.gone, c.reset = true, true
+	}
+	w.push(k, e)
+	c.goOn()
+}
+
+// goOn delivers what a client has sent while nothing was received from it.
+func (c *client) goOn() {
+	c.paused = false
+	for _, e := range c.held {
+		e.Slot = c.slot
+		c.deliver(e)
+	}
+	c.held = nil
+}
+
+// deliver has the shard see an event of the connection at the next run, or when it receives again.
+func (c *client) deliver(e ring.Event) {
+	switch {
+	case c.gone:
+	case c.paused:
+		c.held = append(c.held, e)
+	default:
+		c.w.push(c.shard, e)
+	}
+}
+
+// place gives a connection a slot of shard k.
+func (w *world) place(k int, c *client) (ring.Slot, ring.Errno) {
+	table := &w.slots[k]
+	for i := range table.clients {
+		if w.full {
+			break
+		}
+		if old := table.clients[i]; old == nil || old.gone {
+			table.gens[i]++
+			c.shard, c.slot = k, ring.Slot{Index: uint32(i), Gen: table.gens[i]}
+			table.clients[i] = c
+			return c.slot, 0
+		}
+	}
+	return ring.Slot{}, ring.Errno(syscall.ENFILE)
 }
 
 func (w *world) push(k int, e ring.Event) { w.events[k] = append(w.events[k], e) }
@@ -155,19 +236,14 @@ func (w *world) advance(d time.Duration) {
 
 // accept connects a client that has not sent anything to shard k.
 func (w *world) accept(k int, from string) *client {
-	table := &w.slots[k]
-	for i := range table.clients {
-		if old := table.clients[i]; old == nil || old.gone {
-			table.gens[i]++
-			c := &client{w: w, shard: k, slot: ring.Slot{Index: uint32(i), Gen: table.gens[i]}}
-			table.clients[i] = c
-			addr := netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1000+i))
-			w.push(k, ring.Event{Kind: ring.EventAccept, Slot: c.slot, Peer: addr})
-			return c
-		}
+	c := &client{w: w, fd: int32(len(w.all))}
+	w.all = append(w.all, c)
+	if _, errno := w.place(k, c); errno != 0 {
+		w.t.Fatal("the make-believe ring is full")
 	}
-	w.t.Fatal("the make-believe ring is full")
-	return nil
+	addr := netip.AddrPortFrom(netip.MustParseAddr(from), uint16(1000+c.fd))
+	w.push(k, ring.Event{Kind: ring.EventAccept, Slot: c.slot, Peer: addr})
+	return c
 }
 
 const testHead = "GET /announce HTTP/1.1\r\nHost: tracker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -188,9 +264,7 @@ func (w *world) dial(k int, from string) *client {
 
 // send delivers bytes of the client to its shard at the next run.
 func (c *client) send(data []byte) {
-	if !c.gone {
-		c.w.push(c.shard, ring.Event{Kind: ring.EventRecv, Slot: c.slot, Data: bytes.Clone(data)})
-	}
+	c.deliver(ring.Event{Kind: ring.EventRecv, Slot: c.slot, Data: bytes.Clone(data)})
 }
 
 // text sends one text frame with the JSON of v, or v itself where it is a string.
@@ -227,9 +301,7 @@ func clientFrame(b0 byte, payload string) []byte {
 
 // hangUp ends what the client sends: with errno 0 by a FIN, else by a failure.
 func (c *client) hangUp(errno ring.Errno) {
-	if !c.gone {
-		c.w.push(c.shard, ring.Event{Kind: ring.EventHangup, Slot: c.slot, Errno: errno})
-	}
+	c.deliver(ring.Event{Kind: ring.EventHangup, Slot: c.slot, Errno: errno})
 }
 
 // read is a client that takes what was sent while the world was stuck.
@@ -346,8 +418,12 @@ func (w *world) checkEmpty() {
 		for _, n := range st.Closed {
 			closed += n
 		}
-		if closed != st.Accepted {
-			w.t.Errorf("shard %d: %d connections accepted, %d closed", k, st.Accepted, closed)
+		if closed+st.MovedOut != st.Accepted+st.MovedIn {
+			w.t.Errorf("shard %d: %d connections accepted and %d moved in, %d closed and %d moved out",
+				k, st.Accepted, st.MovedIn, closed, st.MovedOut)
+		}
+		if n := s.doors[k].coming.Load(); n > 0 {
+			w.t.Errorf("shard %d: %d connections are on their way, and there are none", k, n)
 		}
 	}
 }

@@ -15,7 +15,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
 PACKAGES := ./...
 
-.PHONY: help build run test check fuzz bench benchcmp e2e kernels clean
+.PHONY: help build run test check fuzz bench benchcmp e2e kernels compare report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,15 @@ COUNT ?= 10
 BENCHTIME ?= 0.3s
 benchcmp: ## compare the benchmarks of revision BASE with the working tree's (PKG=, BENCH=, COUNT= and BENCHTIME= choose)
 	LINKFLAGS='$(LINKFLAGS)' BENCHSTAT='$(BENCHSTAT)' bench/benchcmp.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(COUNT)' '$(BENCHTIME)'
+
+compare: ## run all trackers side by side (ARGS=-h lists the options; installs them into bench/compare/.trackers)
+	$(BUILD) -o bin/millrace-compare ./bench/compare
+	bin/millrace-compare $(ARGS)
+
+RESULTS ?= $(lastword $(sort $(wildcard bench/results/*.jsonl)))
+report: ## make tables and plots of RESULTS, by default of the latest comparison
+	$(BUILD) -o bin/millrace-compare ./bench/compare
+	bin/millrace-compare report $(RESULTS)
 
 clean: ## remove what was built
 	rm -rf bin

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// environment is where a comparison ran: what a reader needs to judge the figures, and to set up the like.
+type environment struct {
+	Commit      string            // of millrace, with "-dirty" where files differ from it
+	Kernel      string            // release and version
+	CPUModel    string            // as /proc/cpuinfo names it
+	CPUs        int               // that we may use
+	Hypervisor  bool              // the CPU says that it is a virtual machine's
+	Memory      uint64            // bytes
+	OpenFiles   uint64            // limit
+	Sysctls     map[string]string // those that matter
+	Mitigations map[string]string // of the vulnerabilities of the CPU
+	Versions    map[string]string // of the tools that built the trackers
+	Options     string            // command line of the comparison
+}
+
+// sysctls are the settings of the kernel that change what a connection or a wake-up costs.
+var sysctls = []string{
+	"net/core/somaxconn", "net/core/rmem_max", "net/core/wmem_max", "net/core/busy_poll",
+	"net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_mem", "net/ipv4/tcp_congestion_control",
+	"net/ipv4/ip_local_port_range", "net/ipv4/tcp_tw_reuse", "net/ipv4/tcp_max_syn_backlog",
+	"kernel/io_uring_disabled", "kernel/sched_autogroup_enabled", "kernel/numa_balancing",
+	"vm/overcommit_memory", "vm/swappiness", "fs/nr_open",
+}
+
+// readEnvironment asks the machine. What it does not know is left out.
+func readEnvironment(ctx context.Context, in *installer, options []string) *environment {
+	e := &environment{CPUs: runtime.NumCPU(), Options: strings.Join(options, " "), Sysctls: map[string]string{},
+		Mitigations: map[string]string{}, Versions: map[string]string{"go": runtime.Version()}}
+	e.Commit, _ = in.run(ctx, in.root, nil, "git", "describe", "--tags", "--always", "--dirty", "--abbrev=12")
+	e.Kernel = readLine("/proc/sys/kernel/osrelease") + " " + readLine("/proc/sys/kernel/version")
+	cpu, _ := os.ReadFile("/proc/cpuinfo")
+	e.CPUModel = field(string(cpu), "model name")
+	e.Hypervisor = strings.Contains(" "+field(string(cpu), "flags")+" ", " hypervisor ")
+	memory, _ := os.ReadFile("/proc/meminfo")
+	if kb, _, ok := strings.Cut(field(string(memory), "MemTotal"), " "); ok {
+		n, _ := strconv.ParseUint(kb, 10, 64)
+		e.Memory = n << 10
+	}
+	for _, name := range sysctls {
+		if value := readLine("/proc/sys/" + name); value != "" {
+			e.Sysctls[strings.ReplaceAll(name, "/", ".")] = value
+		}
+	}
+	const vulnerabilities = "/sys/devices/system/cpu/vulnerabilities/"
+	entries, _ := os.ReadDir(vulnerabilities)
+	for _, entry := range entries {
+		if state := readLine(vulnerabilities + entry.Name()); state != "Not affected" {
+			e.Mitigations[entry.Name()] = state
+		}
+	}
+	e.Sysctls["transparent_hugepage"] = readLine("/sys/kernel/mm/transparent_hugepage/enabled")
+	for _, tool := range []string{"node", "rustc"} {
+		if _, err := exec.LookPath(tool); err == nil {
+			e.Versions[tool], _ = in.run(ctx, os.TempDir(), nil, tool, "--version")
+		}
+	}
+	return e
+}
+
+// readLine returns the text of a small file with its white space made even: "" where it cannot be read.
+func readLine(name string) string {
+	text, _ := os.ReadFile(name)
+	return strings.Join(strings.Fields(string(text)), " ")
+}
+
+// field returns the value of the first line "name: value" of a file in /proc.
+func field(text, name string) string {
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package main
+
+import "fmt"
+
+// target is what millrace wants to reach, and how the results tell whether it has.
+type target struct {
+	what  string
+	limit float64
+	least bool   // the limit is the least and not the most
+	unit  string // of the limit and the measured value
+	of    func(*results) summary
+}
+
+// compared returns a target's measure: millrace's figure over another tracker's.
+func compared(workload, key, anchor string) func(*results) summary {
+	return func(all *results) summary { return all.ratio(workload, key, millrace, anchor) }
+}
+
+// absolute returns a target's measure: millrace's figure itself.
+func absolute(workload, key string) func(*results) summary {
+	return func(all *results) summary { return all.summary(workload, millrace, key) }
+}
+
+// elsewhere returns a target's measure: a figure that was added to the results by hand.
+func elsewhere(name string) func(*results) summary {
+	return func(all *results) summary {
+		f, ok := all.figures[name]
+		if !ok {
+			return summary{}
+		}
+		return summarize([]float64{f.Value})
+	}
+}
+
+// targets are the project's.
+var targets = []target{
+	{"CPU per signalling cycle, heavy ws : aquatic_ws", 0.25, false, "", compared(heavyWS, "cycle", reference)},
+	{"the same, light ws", 0.45, false, "", compared(lightWS, "cycle", reference)},
+	{"the same, light wss", 0.55, false, "", compared(lightWSS, "cycle", reference)},
+	{"the same, real wss", 0.35, false, "", compared(realWSS, "cycle", reference)},
+	{"CPU per message, heavy ws : floor", 1.5, false, "", compared(heavyWS, "message", floorServer)},
+	{"memory above empty per connection, after heavy ws", 1536, false, "B", absolute(heavyWS, "memory")},
+	{"the same, after light wss", 4096, false, "B", absolute(lightWSS, "memory")},
+	{"memory per peer, 1 M peers in 100 k swarms", 80, false, "B", elsewhere("bytes-per-peer")},
+	{"CPU per cycle, 2 shards : 1 shard, heavy", 1.15, false, "", func(all *results) summary {
+		return all.ratio(scalingHeavy, "cycle", millrace2, millrace)
+	}},
+	{"the same, real", 1.15, false, "", func(all *results) summary {
+		return all.ratio(scalingReal, "cycle", millrace2, millrace)
+	}},
+	{"responses per second and core, max ws : aquatic_ws", 3, true, "", compared(maxWS, "responses", reference)},
+	{"the same, max wss", 3, true, "", compared(maxWSS, "responses", reference)},
+	{"p99 of announce to reply at 70 % of aquatic_ws's limit : aquatic_ws", 0.5, false, "", compared(atSeventy, "p99", reference)},
+	{"longest pause of a loop, 1 M peers", 2, false, "ms", elsewhere("longest-pause-ms")},
+	{"CPU per full TLS handshake : aquatic_ws", 1.2, false, "", func(all *results) summary {
+		return all.handshakeRatio(stormFull, millrace, reference)
+	}},
+	{"CPU per resumed TLS handshake : aquatic_ws", 1, false, "", func(all *results) summary {
+		return all.handshakeRatio(stormResumed, millrace, reference)
+	}},
+	{"idle connections, all announced, ws", 250_000, true, "", idleConnections},
+	{"heap allocations per message, ws", 0, false, "", elsewhere("allocations-ws")},
+	{"heap allocations per message, wss", 0, false, "", elsewhere("allocations-wss")},
+}
+
+// idleConnections is the largest number of idle connections over ws that were all held, in a run without a problem.
+func idleConnections(all *results) summary {
+	most := 0.0
+	for k := range all.runs {
+		r := &all.runs[k]
+		if r.Tracker != millrace || r.Result == nil || r.Result.Config.Profile != "idle" || len(r.Result.Problems) > 0 {
+			continue
+		}
+		c := &r.Result.Counts
+		if r.Workload != idleWSS && c.Disconnected == 0 && c.ConnectFailed == 0 {
+			most = max(most, float64(c.Connected))
+		}
+	}
+	if most == 0 {
+		return summary{}
+	}
+	return summarize([]float64{most})
+}
+
+// verdict says whether a target is met by what was measured: by the median, and where that is not so in all rounds, how
+// it is.
+func (t *target) verdict(s summary) string {
+	meets := func(v float64) bool {
+		if t.least {
+			return v >= t.limit
+		}
+		return v <= t.limit
+	}
+	worst := s.max
+	if t.least {
+		worst = s.min
+	}
+	switch {
+	case s.n == 0:
+		return "not measured"
+	case meets(worst):
+		return "met"
+	case meets(s.median):
+		return "met by the median"
+	}
+	return "**not met**"
+}
+
+// goal is the limit as the tables show it.
+func (t *target) goal() string {
+	sign := "≤"
+	if t.least {
+		sign = "≥"
+	}
+	return fmt.Sprintf("%s %s", sign, withUnit(short(t.limit), t.unit))
+}
+
+func withUnit(text, unit string) string {
+	if unit == "" || text == "–" {
+		return text
+	}
+	return text + " " + unit
+}
+
+// names of the figures that are measured elsewhere, and added by hand.
+var handFigures = []string{"bytes-per-peer", "longest-pause-ms", "allocations-ws", "allocations-wss"}

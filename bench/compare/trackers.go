@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// tracker is a server that takes part in the comparison.
+type tracker struct {
+	name  string // in flags and records
+	title string // in tables and plots
+	tls   bool   // it speaks wss
+	drops bool   // it has a page of metrics that says what it has dropped
+	cores int    // CPUs that it is pinned to
+
+	// install makes the program ready, or says why that is not possible.
+	install func(context.Context, *installer) (program, error)
+	// configure returns the arguments of the program and the files that it reads, by name; the program finds them in its
+	// working directory.
+	configure func(place) (args []string, files map[string]string)
+}
+
+// program is an installed tracker.
+type program struct {
+	version string
+	build   string   // how it was built
+	argv    []string // what is executed, without the arguments of configure
+}
+
+// place is where a tracker shall run.
+type place struct {
+	port, metricsPort int
+	cores             int  // CPUs that it may use
+	tls               bool // speak wss, with certificateFile and keyFile
+	forForeign        bool // the client is aquatic_ws_load_test
+}
+
+// Names of the files that a tracker finds in its working directory.
+const (
+	configFile      = "config.toml"
+	certificateFile = "certificate.pem"
+	keyFile         = "key.pem"
+)
+
+// Names of trackers that the program itself has to know.
+const (
+	millrace        = "millrace"
+	millrace2       = "millrace-2"
+	millraceBase    = "millrace-base"
+	aquatic         = "aquatic"
+	aquaticCurrent  = "aquatic-current"
+	aquaticNoMetric = "aquatic-nometrics"
+	floorServer     = "floor"
+	reference       = aquatic // to whose figures the others' are compared
+)
+
+// trackers returns all that are known. base is the commit of millrace-base; "": there is none.
+func trackers(base string) []tracker {
+	all := []tracker{
+		{millrace, "millrace", true, true, 1, installMillrace, configureMillrace},
+		{millrace2, "millrace, 2 shards", true, true, 2, installMillrace, configureMillrace},
+		{floorServer, "floor", false, true, 1, installFloor, configureFloor},
+		{aquatic, "aquatic_ws 0.9.0", true, false, 1, installAquatic("0.9.0", true), configureAquatic},
+		{aquaticCurrent, "aquatic_ws, latest", true, false, 1, installAquaticLatest, configureAquatic},
+		{aquaticNoMetric, "aquatic_ws 0.9.0 without metrics", true, false, 1, installAquatic("0.9.0", false),
+			configureAquatic},
+		{"bittorrent-tracker", "bittorrent-tracker (npm)", false, false, 1, installNode("bittorrent-tracker"), configureNode},
+		{"peertube", "PeerTube's tracker (npm)", false, false, 1, installNode("@peertube/bittorrent-tracker-server"),
+			configureNode},
+	}
+	if base != "" {
+		all = append(all, tracker{millraceBase, "millrace at " + base, true, true, 1, installBase(base), configureMillrace})
+	}
+	return all
+}
+
+// ours reports whether a tracker is a build of millrace.
+func (t *tracker) ours() bool {
+	return slices.Contains([]string{millrace, millrace2, millraceBase}, t.name)
+}
+
+// titleOf returns a tracker's name as tables show it.
+func titleOf(name string) string {
+	for _, t := range trackers("its base") {
+		if t.name == name {
+			return t.title
+		}
+	}
+	return name
+}
+
+// configureMillrace runs one shard for each CPU. The metrics page is served because the load tester counts drops by it.
+func configureMillrace(p place) ([]string, map[string]string) {
+	text := fmt.Sprintf("socket_workers = %d\nlog_level = \"warn\"\n\n%s", p.cores, networkSection(p))
+	if p.forForeign {
+		text += patience
+	}
+	text += fmt.Sprintf("\n[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = \"127.0.0.1:%d\"\n",
+		p.metricsPort)
+	return []string{"-c", configFile}, map[string]string{configFile: text}
+}
+
+// patience follows the section [network] of millrace for aquatic_ws_load_test. That client reads one message for each
+// that it sends, while every announce brings it a reply and others up to ten offers, so what it has not read grows for
+// ever; and it uses thousands of torrents on a connection. By its defaults millrace closes such clients.
+const patience = `websocket_write_buffer_size = 1048576
+send_timeout = 3600
+
+[protocol]
+reply_to_answers = true
+
+[limits]
+torrents_per_connection = 20000
+
+[io_uring]
+send_memory = 268435456
+`
+
+// configureAquatic runs one socket worker and one swarm worker, the least there is, with all else at its default. Its
+// limit for a frame would refuse an announce with ten offers of more than 1.6 kB, which no profile has.
+func configureAquatic(p place) ([]string, map[string]string) {
+	text := fmt.Sprintf("socket_workers = %d\nswarm_workers = 1\nlog_level = \"error\"\n\n%s", p.cores, networkSection(p))
+	return []string{"-c", configFile}, map[string]string{configFile: text}
+}
+
+// networkSection is the section of that name, which millrace and aquatic_ws have in common.
+func networkSection(p place) string {
+	text := fmt.Sprintf("[network]\naddress = \"127.0.0.1:%d\"\n", p.port)
+	if p.tls {
+		text += fmt.Sprintf("enable_tls = true\ntls_certificate_path = %q\ntls_private_key_path = %q\n",
+			certificateFile, keyFile)
+	}
+	return text
+}
+
+func configureFloor(p place) ([]string, map[string]string) {
+	return []string{"-address", fmt.Sprintf("127.0.0.1:%d", p.port), "-metrics",
+		fmt.Sprintf("127.0.0.1:%d", p.metricsPort)}, nil
+}
+
+func configureNode(p place) ([]string, map[string]string) {
+	return []string{fmt.Sprint(p.port)}, nil
+}
+
+// freePort returns a port of 127.0.0.1 that nobody listens on now.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("cannot find a free port on 127.0.0.1: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// writeCertificate writes a self-signed certificate on P-256 and its key as PKCS#8, the one form that all trackers read.
+func writeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("cannot make a key: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "localhost"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().AddDate(0, 1, 0),
+		DNSNames:              []string{"localhost"},
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return fmt.Errorf("cannot make a certificate: %w", err)
+	}
+	encodedKey, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("cannot encode a key: %w", err)
+	}
+	for name, block := range map[string]*pem.Block{
+		certificateFile: {Type: "CERTIFICATE", Bytes: certificate},
+		keyFile:         {Type: "PRIVATE KEY", Bytes: encodedKey},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return fmt.Errorf("cannot write the certificate: %w", err)
+		}
+	}
+	return nil
+}

@@ -117,20 +117,24 @@ func (t *tracker) relay(c *trackerConn, m map[string]any) {
 	}
 }
 
-func (t *tracker) handle(c *trackerConn, text []byte) bool {
-	var m struct {
-		Action, Event string
-		Hash          string `json:"info_hash"`
-		Peer          string `json:"peer_id"`
-		To            string `json:"to_peer_id"`
-		OfferID       string `json:"offer_id"`
-		Left          *int
-		Answer        map[string]any
-		Offers        []struct {
-			Offer   map[string]any
-			OfferID string `json:"offer_id"`
-		}
+// trackerRequest is what a client sends.
+type trackerRequest struct {
+	Action, Event string
+	Hash          string `json:"info_hash"`
+	Peer          string `json:"peer_id"`
+	To            string `json:"to_peer_id"`
+	OfferID       string `json:"offer_id"`
+	Left          *int
+	Answer        map[string]any
+	Offers        []struct {
+		Offer   map[string]any
+		OfferID string `json:"offer_id"`
 	}
+}
+
+// handle takes a message; false ends the connection.
+func (t *tracker) handle(c *trackerConn, text []byte) bool {
+	var m trackerRequest
 	if json.Unmarshal(text, &m) != nil {
 		return false
 	}

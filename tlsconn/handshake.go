@@ -70,6 +70,7 @@ func newHandshake(p *Pool, h Handle, notify func(Handle)) *handshake {
 // run is the helper goroutine.
 func (hs *handshake) run() {
 	hs.pipe.workers <- struct{}{}
+	reserveStack(0)
 	hs.result, hs.err = hs.compute()
 	<-hs.pipe.workers
 	hs.timer.Stop()
@@ -77,6 +78,18 @@ func (hs *handshake) run() {
 	hs.done.Store(true)
 	hs.pipe.notify()
 	hs.pool.leave()
+}
+
+// stackNeeded is what the stack of a handshake comes to, in bytes, with the key exchange that needs most.
+const stackNeeded = 16 << 10
+
+// reserveStack makes the goroutine's stack as large as a handshake needs, while there is next to nothing on it: left to
+// itself it doubles several times, and each time all frames of the handshake are copied and their pointers corrected.
+//
+//go:noinline
+func reserveStack(i int) byte {
+	var room [stackNeeded]byte
+	return room[i]
 }
 
 // compute makes the handshake and takes the keys over.

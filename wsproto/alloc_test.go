@@ -35,7 +35,7 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
-	hash, sdp := oddID, []byte(testSDP)
+	hash, sdp := oddID, []byte(testSDP) // an ID that is written in more bytes than it has
 	files := []ScrapeFile{{Hash: hash}, {Hash: id(testHash)}, {Hash: hash}}
 	dst := make([]byte, 0, 1<<16)
 	f("AppendAnnounceReply", func() { AppendAnnounceReply(dst, &hash, 1, 2, 120) })
@@ -54,7 +54,8 @@ func TestNoAllocations(t *testing.T) {
 	f("ParseUpgrade, absolute", func() { _, _, _ = ParseUpgrade(bare, 0, testMaxHead) })
 
 	d, m := &Decoder{MaxOffers: 10, MaxScrape: 10}, new(Message)
-	for _, text := range [][]byte{announceWithOffers(10), answerMessage(), []byte("[1"),
+	c := newCorpus(true)
+	for _, text := range [][]byte{announceWithOffers(10), answerMessage(), c.announce(10), c.answer(), []byte("[1"),
 		[]byte(`{"action":"scrape","info_hash":["` + testHash + `"]}`)} {
 		f("Decode", func() { d.Decode(text, m) })
 	}

@@ -108,7 +108,7 @@ func FuzzReadID(f *testing.F) {
 }
 
 // Announces and answers of the usual spelling, with ids of letters and of random bytes, decode as the reference decodes
-// them: as they are, and with any one byte changed.
+// them: as they are, and with any one byte changed to one of those that mean something.
 func TestDecodeUsual(t *testing.T) {
 	for _, binary := range []bool{false, true} {
 		c := newCorpus(binary)
@@ -119,10 +119,8 @@ func TestDecodeUsual(t *testing.T) {
 		const changes = "\x00\x1f \"\\,:[]{}0e-nru\x80\xc2\xff"
 		for _, text := range [][]byte{c.announce(1), c.answer()} {
 			for i, was := range text {
-				for k := range 3 {
-					text[i] = changes[(i*3+k)%len(changes)]
-					sameAsReference(t, text)
-				}
+				text[i] = changes[i%len(changes)]
+				sameAsReference(t, text)
 				text[i] = was
 			}
 		}

@@ -261,7 +261,7 @@ func areLines(b []byte) bool {
 }
 
 // unlikeLines sets the top bit of a byte if one of the first eight bytes of b is a control character, not ASCII, or a
-// backslash that neither r nor n follows, and of none otherwise. The ninth byte is only looked at as what follows.
+// backslash that neither r nor n follows, and of none otherwise. The ninth byte is only looked at as what follows; that it is ASCII is for another call to say.
 func unlikeLines(b []byte) uint64 {
 	x, next := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[1:])
 	// The top bit of a byte is set in slash if it is a backslash, and in notR and notN if it is not that letter: as long

@@ -245,6 +245,7 @@ func (p *metricsPage) loop(last *shard.Published) {
 	p.gauge(r.Parked, "connections_parked")
 	p.counter(st.Sends, "sends_total")
 	p.counter(st.ShortSends, "short_sends_total")
+	p.counter(st.HeldBack, "held_back_total")
 	p.gauge(st.SendMemory, "send_memory_bytes")
 	p.gauge(st.AssemblyMemory, "assembly_memory_bytes")
 	p.counter(st.AssemblyFull, "assembly_memory_full_total")

@@ -60,7 +60,7 @@ type conn struct {
 }
 
 // flags are a connection's yes-or-no facts.
-type flags uint8
+type flags uint16
 
 const (
 	flagDirty       flags = 1 << iota // is in Shard.dirty
@@ -71,6 +71,7 @@ const (
 	flagNotified                      // was sent its close_notify
 	flagSettled                       // has announced: it is on the shard on which it stays, or about to go there
 	flagPaused                        // moving, and the ring receives nothing more
+	flagHeld                          // nothing is received before what waits for it has left
 )
 
 func (f flags) has(g flags) bool { return f&g != 0 }

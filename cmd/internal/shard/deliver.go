@@ -39,12 +39,11 @@ type room struct {
 }
 
 // How memory for sending is shared out. Frames that can be missed leave a part of the pool to those that cannot. A
-// client that takes what it is sent may have a burst of replies waiting, since it may well have sent a thousand requests
-// at once; one whose last send has not moved for a moment may not.
+// client for which replies pile up is held back (hold.go), but the requests that it has sent before, a thousand perhaps,
+// still come and want replies.
 const (
-	burstFactor    = 16 // times MaxPending: replies that may wait for a client that reads
-	stuckFactor    = 2  // times MaxPending: replies that may wait for one that does not
-	stuckAfter     = 2  // seconds without progress of a send after which a client counts as not reading
+	burstFactor    = 16 // times MaxPending: replies that may wait for a client
+	scarceFactor   = 2  // the same where memory runs short
 	scarcePatience = 3  // seconds that slow sends and messages are given where memory runs short
 )
 
@@ -66,7 +65,6 @@ type verdict uint8
 const (
 	admitted  verdict = iota
 	overLimit         // too much waits for the connection
-	overDue           // the same, and it does not read: it is to be closed
 	noMemory          // what is left is kept for frames that matter more
 )
 
@@ -82,21 +80,18 @@ func (s *Shard) admit(c *conn, n int, kind frameKind) verdict {
 		}
 		return admitted
 	}
-	stuck := c.flight != 0 && s.now-c.sendTime >= stuckAfter
-	switch {
-	case waiting <= stuckFactor*s.opt.MaxPending:
-		return admitted
-	case stuck:
-		return overDue
-	case waiting+n > burstFactor*s.opt.MaxPending || scarce(s.sendPool):
+	most := burstFactor * s.opt.MaxPending
+	if scarce(s.sendPool) {
+		most = scarceFactor * s.opt.MaxPending
+	}
+	if waiting+n > most {
 		return overLimit
 	}
 	return admitted
 }
 
 // roomFor returns an empty slice with a capacity of at least n bytes in which the next frame for the connection is
-// composed, or nil if it may not have one; that has been counted then, and a connection that asks without reading has
-// been closed. Commit must follow before anything else is sent.
+// composed, or nil if it may not have one, which has been counted then. Commit must follow before anything else is sent.
 func (s *Shard) roomFor(i uint32, c *conn, n int, kind frameKind) []byte {
 	if c.state != stateOpen && c.state != stateHandshake {
 		s.stats.DroppedGone[kind]++
@@ -106,10 +101,6 @@ func (s *Shard) roomFor(i uint32, c *conn, n int, kind frameKind) []byte {
 	case overLimit:
 		s.stats.DroppedFull[kind]++
 		return nil
-	case overDue:
-		s.stats.DroppedFull[kind]++
-		s.drop(i, c, ReasonSlowConsumer, true)
-		return nil
 	case noMemory:
 		s.stats.DroppedMemory[kind]++
 		return nil
@@ -117,6 +108,9 @@ func (s *Shard) roomFor(i uint32, c *conn, n int, kind frameKind) []byte {
 	if !s.growOut(c, int(c.outLen)+n) {
 		s.stats.DroppedMemory[kind]++
 		return nil
+	}
+	if !kind.droppable() {
+		s.holdBack(i, c, n)
 	}
 	s.markDirty(i, c)
 	s.open = room{conn: c, at: c.outLen, kind: kind}
@@ -233,6 +227,8 @@ func (s *Shard) sent(e *ring.Event) {
 	}
 	if c.out != 0 || s.sealed(i) {
 		s.markDirty(i, c)
+	} else {
+		s.letGo(i, c)
 	}
 	s.advanceClosing(i, c)
 	s.advanceMove(i, c)

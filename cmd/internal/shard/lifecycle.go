@@ -12,7 +12,7 @@ import (
 //	handshake ─► open ─► closing ─► draining ─► closed ─► free
 //	              └─► moving ─► free, and open on another shard
 //
-// moving falls back to open before it goes any other way (move.go). // closing: a close frame or an HTTP error is queued and the peers of the connection are gone. draining: it has left and
+// moving falls back to open before it goes any other way (move.go). closing: a close frame or an HTTP error is queued and the peers of the connection are gone. draining: it has left and
 // our side is shut, so that the client reads it before the descriptor goes (closing with unread data would reset the
 // connection and could destroy the last frame). closed: the ring was told to close. Every state can fall to closed.
 
@@ -102,8 +102,9 @@ const httpErrorSize = 512
 func (s *Shard) finish(i uint32, c *conn, why Reason) {
 	s.stay(i, c)
 	if c.state != stateHandshake && c.state != stateOpen {
-		return // roomFor may have ended it already
+		return // it ends already
 	}
+	s.letGo(i, c) // to see the client's end
 	s.leave(i, c)
 	c.reason = why
 	c.deadline = s.now + s.opt.CloseTimeout
@@ -149,6 +150,7 @@ func (s *Shard) issueClose(i uint32, c *conn, abort bool) {
 		s.secure.conns[i] = nil
 	}
 	s.setState(c, stateClosed)
+	c.flags &^= flagHeld // the ring closes it as it is
 	s.ops = append(s.ops, ring.Op{Kind: ring.OpClose, Slot: s.slot(i), Abort: abort})
 }
 
@@ -249,6 +251,10 @@ func (s *Shard) checkDeadlines(i uint32, c *conn) {
 func (s *Shard) checkOpen(i uint32, c *conn) {
 	silent := s.now - c.lastSeen
 	switch {
+	case c.flags.has(flagHeld):
+		if c.flight == 0 { // what waited could not be sent
+			s.letGo(i, c)
+		}
 	case c.flags.has(flagHungUp):
 		if s.now > c.deadline {
 			s.finish(i, c, ReasonEOF)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/wsproto"
 )
 
 // closeReason plays one way to end, on shards whose connections follow their torrents or do not.
@@ -243,12 +244,13 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A client that asks without ever reading the replies is closed when they pile up, long before they fill the memory.
+// A client that asks without ever reading the replies is held back when they pile up, long before they fill the memory,
+// and closed when it takes none for the time that a send may take.
 func TestRequestsWithoutReading(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	c := w.dial(0, "192.0.2.1")
 	w.stuck = true
-	for range 100 {
+	for range 300 {
 		for range 40 {
 			c.text(announce(id("hash"), id("peer"), 0, nil))
 		}
@@ -256,14 +258,46 @@ func TestRequestsWithoutReading(t *testing.T) {
 		if c.gone {
 			break
 		}
-		if used := w.shards[0].sendPool.InUse(); used > 1<<20 {
+		if used := w.shards[0].sendPool.InUse(); used > 1<<18 {
 			t.Fatalf("one client holds %d bytes", used)
 		}
+	}
+	if n := w.shards[0].stats.HeldBack; n != 1 {
+		t.Errorf("it was held back %d times", n)
 	}
 	if !c.gone || w.shards[0].stats.Closed[ReasonSlowConsumer] != 1 {
 		t.Fatal("the connection is still open")
 	}
 	w.checkEmpty()
+}
+
+// A client that sends a great many requests before it reads the first reply gets them all: it is held back, let go as
+// often as it has read what waited, and what it sent meanwhile is read then, its close frame as the last.
+func TestHeldBack(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	w.stuck = true
+	const requests = 2000
+	for range requests / 50 {
+		for range 50 {
+			c.text(announce(id("hash"), id("peer"), 0, nil))
+		}
+		w.run()
+	}
+	c.send(clientFrame(0x88, "\x03\xe8"))
+	w.run()
+	if n := w.shards[0].stats.ByIP[0].MessagesIn[wsproto.ActionAnnounce]; n == requests {
+		t.Fatal("it was never held back")
+	}
+	w.advance(10 * time.Second) // longer than it may be silent, were it heard
+	for range requests {
+		c.read()
+		w.run()
+	}
+	all := c.frames()
+	if len(all) != requests+1 || all[requests].op != 0x88 {
+		t.Errorf("%d requests and a close frame got %d frames, the last of kind %#x", requests, len(all), all[len(all)-1].op)
+	}
 }
 
 // The end of a connection reaches the owners of its torrents even when every mailbox was full at that moment.

@@ -119,6 +119,7 @@ func checkCoverage(t *testing.T, all *Stats) {
 	f(all.DroppedFull[frameOffer], "an offer to a client that does not read")
 	f(all.DroppedMail[frameOffer], "an offer that found a mailbox full")
 	f(all.DroppedGone[frameOffer]+all.DroppedGone[frameAnswer]+all.DroppedGone[frameReply], "a frame for a client that left")
+	f(all.HeldBack, "a client that was held back")
 	f(all.MovedIn, "a connection that followed its torrent")
 	f(all.MovesRefused, "a connection that found the other shard with enough")
 	f(all.MovesGivenUp, "a connection that was about to move and stayed, or ended")

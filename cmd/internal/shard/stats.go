@@ -34,6 +34,7 @@ type Stats struct {
 	DroppedGone                           [frameKinds]uint64 // the receiver has left
 	DroppedMail                           [frameKinds]uint64 // the mailbox to another shard was full
 	Sends, ShortSends                     uint64
+	HeldBack                              uint64 // times that a client was not heard because it did not read
 	AssemblyFull, BadProxyHeaders         uint64
 	SealFailed                            uint64 // times that what waited for a TLS connection was dropped for lack of memory
 	MailIn, MailOut, Wakes                uint64
@@ -140,7 +141,7 @@ func (s *Stats) Add(o *Stats) {
 		{&s.TLSFull, &o.TLSFull}, {&s.TLSResumed, &o.TLSResumed}, {&s.TLSFailed, &o.TLSFailed},
 		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
 		{&s.ScrapesForbidden, &o.ScrapesForbidden}, {&s.Swarm.PeersForbidden, &o.Swarm.PeersForbidden},
-		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.AssemblyFull, &o.AssemblyFull},
+		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.HeldBack, &o.HeldBack}, {&s.AssemblyFull, &o.AssemblyFull},
 		{&s.BadProxyHeaders, &o.BadProxyHeaders}, {&s.SealFailed, &o.SealFailed},
 		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
 		{&s.MovedIn, &o.MovedIn}, {&s.MovedOut, &o.MovedOut}, {&s.MovesRefused, &o.MovesRefused},

@@ -14,7 +14,7 @@ import (
 // there once, with its socket, its TLS state, that announce and whatever has come behind it:
 //
 //	here    open ─► moving: the ring is told to pause it, and what waits for the client leaves
-//	        paused, nothing to send ─► a record of mail with all there is, and the slot is free
+//	        paused, nothing to send, room in the mailbox ─► a record with all there is, and the slot is free
 //	there   the ring adopts the descriptor ─► open, and the announce is read as if it had come there
 //
 // Until the record is written anything may happen instead: then the connection is open again where it was, the announce
@@ -68,17 +68,16 @@ type crossing struct {
 
 const crossingSize = 256 // a power of two
 
+// full reports whether put must not be called now.
+func (x *crossing) full() bool { return x.sent-x.taken.Load() == crossingSize }
+
 // put adds a state, which the other side may take when it has read the record that the sender publishes afterwards.
-func (x *crossing) put(t *tlsconn.Conn) bool {
-	if x.sent-x.taken.Load() == crossingSize {
-		return false
-	}
+func (x *crossing) put(t *tlsconn.Conn) {
 	if x.conns == nil {
 		x.conns = make([]*tlsconn.Conn, crossingSize)
 	}
 	x.conns[x.sent%crossingSize] = t
 	x.sent++
-	return true
 }
 
 // take returns the oldest state.
@@ -147,14 +146,31 @@ func (s *Shard) paused(e *ring.Event) {
 	s.advanceMove(i, c)
 }
 
-// advanceMove sends a connection away when it is ready to go, or lets it stay when it cannot go.
+// advanceMove sends a connection away when it is ready to go.
 func (s *Shard) advanceMove(i uint32, c *conn) {
 	if c.state != stateMoving || !c.flags.has(flagPaused) || c.out != 0 || c.flight != 0 || s.sealed(i) {
 		return
 	}
 	if !s.sendAway(i, c) {
-		s.comeBack(i, c)
+		s.waiting = append(s.waiting, s.slot(i))
 	}
+}
+
+// retryMoves sends connections away for which there was no room in a mailbox, longest waiting first. Each Step tries
+// again, a tick at the latest, until their time is up: the other shard has much to do now, and so they wait.
+func (s *Shard) retryMoves() {
+	kept, full := s.waiting[:0], uint64(0)
+	for _, slot := range s.waiting {
+		c := &s.conns[slot.Index]
+		if c.gen != slot.Gen || c.state != stateMoving {
+			continue
+		}
+		if bit := uint64(1) << (c.target % 64); full&bit != 0 || !s.sendAway(slot.Index, c) {
+			full |= bit
+			kept = append(kept, slot)
+		}
+	}
+	s.waiting = kept
 }
 
 // stay ends a move: moving ─► open. What was unread stays unread.
@@ -181,16 +197,12 @@ const moveHead = 1 + 1 + 4 + 16 + 2
 func (s *Shard) sendAway(i uint32, c *conn) bool {
 	k := int(c.target)
 	rec := s.reserve(k, moveHead+int(c.asmLen), false)
-	if rec == nil {
+	if rec == nil || s.secure != nil && s.goOut[k].full() {
 		return false
 	}
 	if s.secure != nil {
-		t := s.secure.conns[i]
-		t.Detach()
-		if !s.goOut[k].put(t) {
-			s.secure.engine.Attach(t, handleOf(s.slot(i)))
-			return false
-		}
+		s.secure.conns[i].Detach()
+		s.goOut[k].put(s.secure.conns[i])
 		s.secure.conns[i] = nil
 	}
 	b := append(rec[:0], byte(mailMove), byte(c.flags&(flagEstablished|flagNotified)))

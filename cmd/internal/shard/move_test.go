@@ -251,7 +251,7 @@ func TestMoveTimesOut(t *testing.T) {
 	w.checkEmpty()
 }
 
-// A connection for which the mailbox has no room stays where it is; one that arrives where there is no memory for what it
+// A connection for which the mailbox has no room waits for it, and stays where it is when that takes too long; one that arrives where there is no memory for what it
 // has sent is closed with 1013; and where it finds the table full the ring has closed it.
 func TestMoveWithoutRoom(t *testing.T) {
 	f := func(what string, prepare func(w *world), check func(w *world, c *client) bool) {
@@ -270,15 +270,35 @@ func TestMoveWithoutRoom(t *testing.T) {
 		w.run()
 		w.checkEmpty()
 	}
-	f("a full mailbox", func(w *world) {
+	fill := func(w *world) {
 		box := w.shards[0].out[1]
 		for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
 			clear(rec)
 			rec[0] = byte(mailGone) // of a connection that never was
 			box.Commit(goneSize)
 		}
+	}
+	f("a full mailbox", fill, func(w *world, c *client) bool {
+		return c.shard == 1 && len(c.messages()) == 1 && w.total().MovedIn == 1
+	})
+	f("a mailbox that stays full", func(w *world) {
+		fill(w)
+		for range 10 {
+			w.step(0)
+			w.now += time.Second
+		}
 	}, func(w *world, c *client) bool {
 		return c.shard == 0 && len(c.messages()) == 1 && w.total().MovesGivenUp == 1
+	})
+	f("a mailbox that stays full for a client that leaves", func(w *world) {
+		fill(w)
+		w.step(0)
+		c := w.all[0]
+		c.paused = false // the ring had seen its end before
+		c.hangUp(104)
+		w.step(0)
+	}, func(w *world, c *client) bool {
+		return c.gone && len(w.shards[0].waiting) == 0 && w.total().Closed[ReasonReset] == 1
 	})
 	f("no memory", func(w *world) {
 		w.shards[1].asmPool = ring.NewPool(nil)

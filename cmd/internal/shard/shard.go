@@ -78,6 +78,7 @@ type Shard struct {
 	shownLive int       // live as the door says it
 	arrivals  []arrival // connections that the ring is to adopt, by tag
 	freeTags  []uint32
+	waiting   []ring.Slot           // connections that could move but for the room in a mailbox
 	secure    *secure               // nil without TLS
 	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
 	backlog   [][]swarm.Addr        // by shard: ends of connections for which its box had no room
@@ -173,6 +174,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.setTime(now)
 	s.moreWork = false
 	s.flushBacklog()
+	s.retryMoves()
 	for i := range events {
 		s.event(&events[i])
 	}

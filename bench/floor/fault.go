@@ -20,15 +20,17 @@ const (
 	MisrouteTorrent           // it goes to a peer of another torrent
 	MisrouteSwarm             // it goes to another peer of the torrent; of an offer that is nothing wrong
 	MisrouteSelf              // it goes back to its sender
+	WrongType                 // it is of a type that is neither offer nor answer
 	WrongSender               // it carries the peer id of another peer of the torrent
 	LoseReply                 // the reply to an announce is not sent
 	DoubleReply               // the reply to an announce is sent twice
+	Understate                // the reply to an announce speaks of no other peer, and no offer is relayed
 	faultKinds
 )
 
 var faultNames = [faultKinds]string{"no fault", "drop", "duplicate", "second receiver", "alter", "other text", "other id",
-	"other torrent", "misroute to another torrent", "misroute within the swarm", "misroute to the sender", "wrong sender",
-	"lost reply", "doubled reply"}
+	"other torrent", "misroute to another torrent", "misroute within the swarm", "misroute to the sender", "wrong type",
+	"wrong sender", "lost reply", "doubled reply", "understated swarm"}
 
 func (k FaultKind) String() string { return faultNames[k] }
 
@@ -146,6 +148,11 @@ func (f *Floor) spoil(s *faultState, r *relayed) {
 		other = f.inTorrent(r)
 	case MisrouteSelf:
 		other = r.from
+	case WrongType:
+		other, wrong.text = r.to, `","offer":{"type":"other","sdp":"`
+		if r.answer {
+			wrong.text = `","answer":{"type":"offer","sdp":"`
+		}
 	case WrongSender:
 		if f.inTorrent(r) != none {
 			other, wrong.peer = r.to, f.conns[f.inTorrent(r)].peer[:]

@@ -35,9 +35,11 @@ var wantFaults = [faultKinds]string{
 	MisrouteTorrent: "1 changed",
 	MisrouteSwarm:   "1 changed",
 	MisrouteSelf:    "1 changed",
+	WrongType:       "1 changed",
 	WrongSender:     "1 changed",
 	LoseReply:       "1 missing", // of replies, whatever the subject
 	DoubleReply:     "1 more",
+	Understate:      "something else", // the offers of one announce are missing too, and later ones go to others
 }
 
 // arrived is one message and who got it.
@@ -74,10 +76,10 @@ func runFault(t *testing.T, fault Fault) (o outcome) {
 		for _, m := range w.take(i) {
 			a := arrived{to: i, hash: m.InfoHash, from: m.PeerID, id: m.OfferID, reply: m.Complete != nil}
 			if m.Offer != nil {
-				a.isOffer, a.text = true, m.Offer.SDP
+				a.isOffer, a.text = true, m.Offer.Type+m.Offer.SDP
 			}
 			if m.Answer != nil {
-				a.isAns, a.text = true, m.Answer.SDP
+				a.isAns, a.text = true, m.Answer.Type+m.Answer.SDP
 			}
 			o.all = append(o.all, a)
 		}

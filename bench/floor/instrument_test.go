@@ -190,9 +190,11 @@ var noticed = [faultKinds]struct {
 	MisrouteTorrent: {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.WrongReceiver, 0 }},
 	MisrouteSwarm:   {Answers, func(n *load.Counts) (uint64, uint64) { return 0, n.WrongReceiver }},
 	MisrouteSelf:    {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.Own, n.WrongReceiver }},
+	WrongType:       {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.Unknown, 0 }},
 	WrongSender:     {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.WrongSender, 0 }},
 	LoseReply:       {0, func(n *load.Counts) (uint64, uint64) { return n.Announces - n.Replies, 0 }},
 	DoubleReply:     {0, func(n *load.Counts) (uint64, uint64) { return n.Unknown, 0 }},
+	Understate:      {0, func(n *load.Counts) (uint64, uint64) { return n.WrongSize, 0 }},
 }
 
 // TestInstrumentNoticesFaults proves that a server which spoils one offer in 10,000 and one answer in 10,000, or a reply

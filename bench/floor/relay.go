@@ -20,6 +20,7 @@ type relayed struct {
 	offerID []byte
 	sdp     []byte // as JSON, without quotes
 	answer  bool   // else it is an offer
+	text    string // between peer id and sdp, where a fault wants another one
 }
 
 // The parts of the frames. They are those of the tracker, so that as many bytes are sent.
@@ -80,6 +81,10 @@ func (f *Floor) announce(i uint32, c *conn, number uint32, m []byte, l *load.Lay
 		return
 	}
 	mine := f.member(i, c, number)
+	if f.dueReply(Understate) {
+		f.writeReply(i, c, 1, hash)
+		return
+	}
 	f.reply(i, c, number, hash)
 	t := &f.torrents[number]
 	r := relayed{from: i, torrent: number, hash: hash, peer: peer[:]}
@@ -147,6 +152,9 @@ func (f *Floor) write(r *relayed) {
 	} else {
 		f.stats.Offers++
 	}
+	if r.text != "" {
+		text = r.text
+	}
 	b := append(append(dst[:textHeader], replyHash...), r.hash...)
 	b = append(append(b, relayPeer...), r.peer...)
 	b = append(append(b, text...), r.sdp...)
@@ -160,19 +168,19 @@ func (f *Floor) reply(i uint32, c *conn, number uint32, hash []byte) {
 		return
 	}
 	if f.dueReply(DoubleReply) {
-		f.writeReply(i, c, number, hash)
+		f.writeReply(i, c, f.size(number), hash)
 	}
-	f.writeReply(i, c, number, hash)
+	f.writeReply(i, c, f.size(number), hash)
 }
 
 // writeReply appends the reply to an announce to what waits for its sender.
-func (f *Floor) writeReply(i uint32, c *conn, number uint32, hash []byte) {
+func (f *Floor) writeReply(i uint32, c *conn, peers int, hash []byte) {
 	dst := f.room(i, c, replyRoom)
 	if dst == nil {
 		return
 	}
 	b := append(append(dst[:textHeader], replyHash...), hash...)
-	b = strconv.AppendInt(append(b, replyComplete...), int64(f.size(number)), 10)
+	b = strconv.AppendInt(append(b, replyComplete...), int64(peers), 10)
 	f.fill(c, finish(append(b, replyInterval...)))
 }
 

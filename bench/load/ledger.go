@@ -16,6 +16,7 @@ type ledger struct {
 	history uint32 // records kept for each connection, a power of two
 	records []announceRecord
 	life    []atomic.Uint32 // of each connection: its incarnation, and liveBit while it is in the tracker's swarms
+	sizes   []swarmSize     // of each torrent; nil where peers come and go
 	left    []atomic.Int64  // of each torrent: when a peer last left it or was cut off; nanoseconds of the run's clock
 }
 
@@ -31,6 +32,7 @@ type announceRecord struct {
 	state       recordState
 	incarnation uint16 // and the answers' replies that come before its own
 	before      uint32 // answers sent for the same torrent since its last announce that have no reply yet
+	peers       uint32 // that its reply must speak of at least
 }
 
 type recordState uint8
@@ -62,6 +64,9 @@ func newLedger(c *Config) *ledger {
 	l.records = make([]announceRecord, c.Connections*int(l.history))
 	for t := range l.hashes {
 		l.hashes[t] = who.infoHash(uint32(t))
+	}
+	if c.keepsSwarms() {
+		l.sizes = make([]swarmSize, places.torrents)
 	}
 	for t := range l.left {
 		l.left[t].Store(math.MinInt64)
@@ -117,7 +122,7 @@ func (l *ledger) begin(connection, seq uint32, incarnation uint16, due time.Dura
 	r.answered.Store(0)
 	r.answers.Store(0)
 	r.due.Store(int64(due))
-	r.expected, r.state, r.before, r.incarnation = 0, recordOpen, 0, incarnation
+	r.expected, r.state, r.before, r.peers, r.incarnation = 0, recordOpen, 0, 0, incarnation
 	r.seq.Store(seq + 1)
 	return r
 }

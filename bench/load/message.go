@@ -27,10 +27,11 @@ type message struct {
 	peerID   []byte
 	offerID  []byte
 	sdp      []byte
+	sort     []byte // the type of the offer or answer
 	failure  []byte
 	file     []byte // the first hash of a scrape reply
 
-	complete, incomplete int // -1 where missing
+	complete, incomplete, interval int // -1 where missing
 
 	action             []byte
 	hasOffer, hasReply bool
@@ -56,7 +57,7 @@ type scanner struct {
 // scanMessage reads a tracker's message. It checks the form of all but the sdp's text, which is compared with what it
 // must be anyway (see checkText).
 func scanMessage(text []byte, m *message) error {
-	*m = message{complete: -1, incomplete: -1}
+	*m = message{complete: -1, incomplete: -1, interval: -1}
 	s := scanner{b: text}
 	if s.next() != '{' {
 		if err := s.skip(0); err != nil || s.next() != 0 {
@@ -74,17 +75,18 @@ func scanMessage(text []byte, m *message) error {
 	return nil
 }
 
-// classify says what a message with such members is.
+// classify says what a message with such members is. What a client would not take for an offer, an answer or a reply,
+// because of a type or an interval that is missing or wrong, is none.
 func (m *message) classify() messageKind {
 	isAnnounce := string(m.action) == "announce"
 	switch {
 	case m.failure != nil:
 		return failureMessage
-	case isAnnounce && m.hasOffer:
+	case isAnnounce && m.hasOffer && string(m.sort) == "offer":
 		return offerMessage
-	case isAnnounce && m.hasAnswer:
+	case isAnnounce && m.hasAnswer && string(m.sort) == "answer":
 		return answerMessage
-	case isAnnounce && m.complete >= 0 && m.incomplete >= 0:
+	case isAnnounce && !m.hasOffer && !m.hasAnswer && m.complete >= 0 && m.incomplete >= 0 && m.interval > 0:
 		return replyMessage
 	case string(m.action) == "scrape" && m.hasFile:
 		return scrapeMessage
@@ -111,6 +113,8 @@ func (s *scanner) member(key []byte, m *message) (err error) {
 		m.complete, err = s.count()
 	case "incomplete":
 		m.incomplete, err = s.count()
+	case "interval":
+		m.interval, err = s.count()
 	case "offer":
 		m.hasOffer, err = s.description(m)
 	case "answer":
@@ -129,6 +133,10 @@ func (s *scanner) description(m *message) (bool, error) {
 		return false, s.skip(1)
 	}
 	return true, s.object(1, func(key []byte) (err error) {
+		if string(key) == "type" {
+			m.sort, err = s.text()
+			return err
+		}
 		if string(key) != "sdp" {
 			return s.skip(2)
 		}

@@ -47,7 +47,12 @@ func TestScanMessage(t *testing.T) {
 	f(`{"action":"other","complete":1,"incomplete":2}`, otherMessage, nil)
 	f(`{"action":"announce","action":"other","complete":1,"incomplete":2}`, otherMessage, nil)
 	f(`{}`, otherMessage, nil)
-	f(`{"action":"announce","offer":{"sdp":"a\\\""}}`, offerMessage, func(m *message) bool { return string(m.sdp) == `a\\\"` })
+	f(`{"action":"announce","info_hash":"`+hash+`","complete":1,"incomplete":2}`, otherMessage, nil)
+	f(`{"action":"announce","info_hash":"`+hash+`","complete":1,"incomplete":2,"interval":0}`, otherMessage, nil)
+	f(`{"action":"announce","offer":{"type":"answer","sdp":""}}`, otherMessage, nil)
+	f(`{"action":"announce","offer":{"sdp":""},"complete":1,"incomplete":2,"interval":120}`, otherMessage, nil)
+	f(`{"action":"announce","answer":{"type":"offer","sdp":""}}`, otherMessage, nil)
+	f(`{"action":"announce","offer":{"type":"offer","sdp":"a\\\""}}`, offerMessage, func(m *message) bool { return string(m.sdp) == `a\\\"` })
 }
 
 // TestScanRefuses proves that what is no JSON object is refused.

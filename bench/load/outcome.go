@@ -170,6 +170,7 @@ func (s *sentences) report(count uint64, format string, args ...any) {
 
 // faults says what fails the run by itself: messages that are wrong, and requests and connections that failed.
 func faults(n *Counts, lost *losses) (list sentences) {
+	list.report(n.WrongSize, "%d replies spoke of fewer or more peers than the swarm had")
 	list.report(n.WrongTorrent, "%d relayed messages named another torrent than they were sent for")
 	list.report(n.WrongSender, "%d relayed messages named another sender than their own")
 	list.report(n.WrongReceiver, "%d relayed messages came to a client that they do not concern")

@@ -131,6 +131,8 @@ func (w *worker) onFrame(i uint32, h frameHead, payload []byte) {
 		if len(payload) >= 2 {
 			c.closeCode = uint32(binary.BigEndian.Uint16(payload))
 		}
+	case opBinary:
+		w.unreadable(i, "a binary message, which browsers do not take")
 	case opContinuation:
 		w.onFragment(i, h.fin, payload)
 	default:
@@ -206,6 +208,9 @@ func (w *worker) onReply(i uint32, m *message) {
 		return
 	}
 	r.state = recordReplied
+	if g := w.global(i); !w.books.sizeFits(g, seq, c.first, r, m.complete+m.incomplete) {
+		w.counts.WrongSize++
+	}
 	r.expected = uint8(max(min(w.books.offers, m.complete+m.incomplete-1), 0))
 	w.counts.Replies++
 	w.counts.OffersExpected += uint64(r.expected)

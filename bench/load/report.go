@@ -162,6 +162,7 @@ func (p *printer) errors(r *Result) {
 		{"connections that the tracker closed", c.Disconnected},
 		{"failure messages", c.Failures},
 		{"announces not sent, too many unanswered", c.Late},
+		{"replies with a wrong size of the swarm", c.WrongSize},
 		{"relayed to a torrent that is not the client's", c.WrongTorrent},
 		{"relayed with a wrong sender", c.WrongSender},
 		{"relayed to a wrong receiver", c.WrongReceiver},

@@ -46,6 +46,10 @@ type Counts struct {
 	ScrapeReplies uint64 `json:"scrape_replies"`
 	Failures      uint64 `json:"failures"` // failure messages of the tracker
 
+	// WrongSize are replies that speak of fewer or more peers than the swarm has, in loads in which peers stay. They fail
+	// the run: offers are expected by what replies say.
+	WrongSize uint64 `json:"wrong_size"`
+
 	OffersSent      uint64 `json:"offers_sent"`     // in announces
 	OffersExpected  uint64 `json:"offers_expected"` // those that had a receiver, as replies told by the size of the swarm
 	OffersReceived  uint64 `json:"offers_received"` // and right in all respects

@@ -29,14 +29,17 @@ type client struct {
 	seq    uint32 // of its next announce
 	oldest uint32 // no announce before this one waits for a reply
 	first  uint32 // its first announce on this connection
+	heard  uint32 // when a message last came, in milliseconds of the run's clock
 
 	pending, flight, part          ring.Buf // to be sent; being sent; a frame or head of which the rest is missing
 	pendingLen, partLen            uint32
 	flightLen, flightAt, closeCode uint32
 
 	incarnation uint16
+	lost        uint16 // announces whose replies are not waited for any longer, in a closed loop
 	state       clientState
 	tries       uint8 // openings that failed in a row
+	passed      uint8 // announces that wait no longer for a reply that may still come
 	dirty       bool  // it is in the worker's list of those with something to send
 	sealed      bool  // what is pending is TLS records already
 	blocked     bool  // a pending buffer could not be had

@@ -187,6 +187,7 @@ func (w *worker) onMessage(i uint32, text []byte) {
 		w.trouble("unknown message " + string(text[:min(len(text), maxErrorText)]))
 	}
 	w.lastHeard = w.now
+	w.clients[i].heard = uint32(w.now / time.Millisecond)
 }
 
 // onReply finds the announce or the answer that a reply is for. Those for one torrent come in the order of what they
@@ -196,7 +197,7 @@ func (w *worker) onReply(i uint32, m *message) {
 	seq, r := w.oldestFor(i, m.infoHash)
 	switch {
 	case r == nil:
-		if !w.repliesToAnswer(i, m.infoHash) && c.state == stateOpen {
+		if !w.repliesToAnswer(i, m.infoHash) && !w.wasPassed(i) && c.state == stateOpen {
 			w.lost.unasked++
 			w.counts.Unknown++
 			w.trouble("a reply to nothing")
@@ -217,19 +218,22 @@ func (w *worker) onReply(i uint32, m *message) {
 	if due := time.Duration(r.due.Load()); w.measured(due) {
 		w.replies.record(w.now - due)
 	}
-	w.resolved(i, seq)
+	w.resolved(i)
 }
 
-// resolved notes that an announce waits no longer.
-func (w *worker) resolved(i, seq uint32) {
+// advance moves the oldest announce of a client that waits for a reply past those that do not.
+func (w *worker) advance(i uint32) {
 	c := &w.clients[i]
-	if seq == c.oldest {
-		for c.oldest++; c.oldest != c.seq; c.oldest++ {
-			if r := w.books.known(w.global(i), c.oldest); r != nil && r.state == recordOpen {
-				break
-			}
+	for ; c.oldest != c.seq; c.oldest++ {
+		if r := w.books.known(w.global(i), c.oldest); r != nil && r.state == recordOpen {
+			return
 		}
 	}
+}
+
+// resolved notes that an announce of the client waits no longer.
+func (w *worker) resolved(i uint32) {
+	w.advance(i)
 	w.keepBusy(i)
 }
 
@@ -309,6 +313,7 @@ func (w *worker) onAnswer(i uint32, m *message) {
 		x.record.answers.Or(1 << x.offer.number)
 	}
 	w.counts.AnswersReceived++
+	w.overtaken(i, &x)
 	if x.record == nil {
 		return
 	}
@@ -335,9 +340,9 @@ func (w *worker) onScrape(i uint32, m *message) {
 func (w *worker) onFailure(i uint32, m *message) {
 	w.counts.Failures++
 	w.trouble("failure: " + string(m.failure[:min(len(m.failure), maxErrorText)]))
-	if seq, r := w.oldestFor(i, m.infoHash); r != nil {
+	if _, r := w.oldestFor(i, m.infoHash); r != nil {
 		r.state = recordFailed
 		w.lost.failed++
-		w.resolved(i, seq)
+		w.resolved(i)
 	}
 }

@@ -44,7 +44,41 @@ func (w *worker) keepBusy(i uint32) {
 		return
 	}
 	for c.state == stateOpen && !w.ended && !c.blocked && c.waiting() < uint32(w.config.InFlight) {
-		w.request(i, w.now)
+		before := c.seq
+		if w.request(i, w.now); c.seq == before {
+			return
+		}
+	}
+}
+
+// giveUp lets clients of a closed loop go on that have neither sent nor received anything for long. A tracker that loses
+// a reply would else lose a client of the load with it, until none is left. That the announce has no reply is told all
+// the same, unless it comes later.
+func (w *worker) giveUp() {
+	if w.timeline == nil || w.config.Loop != "closed" || w.ended || w.now < w.looked+lookEvery {
+		return
+	}
+	w.looked = w.now
+	for i := range w.clients {
+		c := &w.clients[i]
+		if c.state != stateOpen || c.waiting() < uint32(w.config.InFlight) {
+			continue
+		}
+		g := w.global(uint32(i))
+		last := time.Duration(c.heard) * time.Millisecond
+		if r := w.books.known(g, c.seq-1); r != nil {
+			last = max(last, time.Duration(r.due.Load()))
+		}
+		if w.now-last <= replyPatience {
+			continue
+		}
+		for ; c.oldest != c.seq; c.oldest++ {
+			if r := w.books.known(g, c.oldest); r != nil && r.state == recordOpen {
+				r.state = recordFailed
+				c.lost++
+			}
+		}
+		w.keepBusy(uint32(i))
 	}
 }
 
@@ -66,6 +100,9 @@ func (w *worker) request(i uint32, due time.Duration) {
 func (w *worker) announce(i uint32, due time.Duration) {
 	c := &w.clients[i]
 	g := w.global(i)
+	if c.waiting() >= w.books.history/2 {
+		w.passStale(i)
+	}
 	if c.waiting() >= w.books.history/2 {
 		w.counts.Late++
 		return

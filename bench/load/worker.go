@@ -62,18 +62,19 @@ type worker struct {
 	fragments map[uint32][]byte // messages of which fragments are missing, by client
 
 	schedule  *schedule
-	ramped    int       // clients whose first opening was asked for
-	reopen    []timer   // to be opened again, in the order of their times
-	retry     []timer   // after a failure, in the order of their times
-	leaves    timers    // ends of lives
-	awaited   []timer   // when openings are given up, in the order of their times
-	patience  []timer   // when leaving clients wait no longer, in the order of their times
-	opening   int       // connections being opened
-	open      int       // connections that take part
-	storms    int       // storms that have been
-	scrapes   float64   // scrapes owed
-	timeline  *timeline // the worker's own copy of site.plans
-	more      bool      // this turn could not do all that is due
+	ramped    int           // clients whose first opening was asked for
+	reopen    []timer       // to be opened again, in the order of their times
+	retry     []timer       // after a failure, in the order of their times
+	leaves    timers        // ends of lives
+	awaited   []timer       // when openings are given up, in the order of their times
+	patience  []timer       // when leaving clients wait no longer, in the order of their times
+	looked    time.Duration // when giveUp last looked for clients that wait for a lost reply
+	opening   int           // connections being opened
+	open      int           // connections that take part
+	storms    int           // storms that have been
+	scrapes   float64       // scrapes owed
+	timeline  *timeline     // the worker's own copy of site.plans
+	more      bool          // this turn could not do all that is due
 	now       time.Duration
 	lastHeard time.Duration // when something of interest arrived
 
@@ -110,17 +111,19 @@ type report struct {
 
 // Bounds of a worker.
 const (
-	maxOpening   = 1024                   // connections being opened at once
-	maxPending   = 512 << 10              // bytes that wait to be sent on a connection
-	maxFire      = 256                    // announces in one turn
-	retryPause   = 200 * time.Millisecond // before a failed opening is tried again
-	maxTries     = 20                     // openings of one client that may fail in a row
-	leavePause   = 5 * time.Second        // for the tracker to close after the client has left
-	openTimeout  = 20 * time.Second       // for a connection to open
-	lateFrom     = time.Millisecond       // announces sent later than that after they were due are counted
-	publishEvery = 100 * time.Millisecond
-	batchWindow  = 250 * time.Microsecond // for events to gather when there are many
-	idleWindow   = time.Millisecond       // for the second of two events when there are few
+	maxOpening    = 1024                   // connections being opened at once
+	maxPending    = 512 << 10              // bytes that wait to be sent on a connection
+	maxFire       = 256                    // announces in one turn
+	retryPause    = 200 * time.Millisecond // before a failed opening is tried again
+	maxTries      = 20                     // openings of one client that may fail in a row
+	leavePause    = 5 * time.Second        // for the tracker to close after the client has left
+	replyPatience = time.Second            // for anything from the tracker, in a closed loop
+	lookEvery     = 100 * time.Millisecond // for clients that have waited so long
+	openTimeout   = 20 * time.Second       // for a connection to open
+	lateFrom      = time.Millisecond       // announces sent later than that after they were due are counted
+	publishEvery  = 100 * time.Millisecond
+	batchWindow   = 250 * time.Microsecond // for events to gather when there are many
+	idleWindow    = time.Millisecond       // for the second of two events when there are few
 )
 
 // newWorker makes a worker, without its ring, which belongs to its thread.
@@ -227,6 +230,7 @@ func (w *worker) turn() {
 	w.openDue()
 	w.leaveDue()
 	w.fire()
+	w.giveUp()
 	w.flush()
 	w.ring.Submit(w.ops)
 	clear(w.ops)

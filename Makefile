@@ -57,8 +57,8 @@ bench: ## run the benchmarks of every package
 BASE ?= HEAD
 PKG ?= $(PACKAGES)
 BENCH ?= .
-COUNT ?= 10
-BENCHTIME ?= 0.3s
+COUNT ?= 20
+BENCHTIME ?= 0.1s
 benchcmp: ## compare the benchmarks of revision BASE with the working tree's (PKG=, BENCH=, COUNT= and BENCHTIME= choose)
 	LINKFLAGS='$(LINKFLAGS)' BENCHSTAT='$(BENCHSTAT)' bench/benchcmp.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(COUNT)' '$(BENCHTIME)'
 

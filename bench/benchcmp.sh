@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compares the Go benchmarks of a revision with those of the working tree. Both are built first, and then run in turns,
-# so that whatever else the machine does falls on both alike. Read the result with that in mind all the same: believe
-# what benchstat calls significant, and run it again.
+# so that whatever else the machine does falls on both alike; many short runs make better medians than few long ones on
+# a machine that is shared. Believe what benchstat calls significant, and run it again.
 #
 #	bench/benchcmp.sh BASE [PKG [BENCH [COUNT [TIME]]]]
 #
@@ -11,7 +11,7 @@
 set -eu
 
 base=${1:?'usage: bench/benchcmp.sh BASE [PKG [BENCH [COUNT [TIME]]]]'}
-packages=${2:-./...} bench=${3:-.} count=${4:-10} time=${5:-0.3s}
+packages=${2:-./...} bench=${3:-.} count=${4:-20} time=${5:-0.1s}
 cd "$(dirname "$0")/.."
 : "${LINKFLAGS:?run it by make benchcmp}" "${BENCHSTAT:?run it by make benchcmp}"
 
@@ -35,7 +35,11 @@ build() {
 run() {
 	[ -x "$work/bin/$1" ] || return 0
 	(cd "$2/$package" && "$work/bin/$1" -test.run '^$' -test.bench "$bench" -test.benchmem -test.benchtime "$time") \
-		>>"$work/$1.txt"
+		>>"$work/$1.txt" || {
+		echo "benchcmp: the benchmarks of $package failed in the $1:" >&2
+		tail -n 20 "$work/$1.txt" >&2
+		exit 1
+	}
 }
 
 : >"$work/base.txt"

@@ -36,7 +36,6 @@ type client struct {
 	flightLen, flightAt, closeCode uint32
 
 	incarnation uint16
-	lost        uint16 // announces whose replies are not waited for any longer, in a closed loop
 	state       clientState
 	tries       uint8 // openings that failed in a row
 	passed      uint8 // announces that wait no longer for a reply that may still come

@@ -229,7 +229,7 @@ func (w *worker) opened(i uint32) {
 	if w.timeline == nil || w.measured(c.since) {
 		w.opens.record(w.now - c.since)
 	}
-	c.state, c.tries, c.lost = stateOpen, 0, 0
+	c.state, c.tries = stateOpen, 0
 	c.first, c.oldest, c.passed = c.seq, c.seq, 0
 	w.books.life[g].Store(uint32(c.incarnation) | liveBit)
 	if w.config.Life > 0 {

@@ -72,13 +72,10 @@ func (w *worker) giveUp() {
 		if w.now-last <= replyPatience {
 			continue
 		}
-		for ; c.oldest != c.seq; c.oldest++ {
-			if r := w.books.known(g, c.oldest); r != nil && r.state == recordOpen {
-				r.state = recordFailed
-				c.lost++
-			}
+		for seq := c.oldest; seq != c.seq; seq++ {
+			w.pass(uint32(i), w.books.known(g, seq))
 		}
-		w.keepBusy(uint32(i))
+		w.resolved(uint32(i))
 	}
 }
 

@@ -236,6 +236,6 @@ func remarks(out *Result, lost *losses) (list sentences) {
 			"had no time: latencies include that", late, out.Counts.Announces))
 	}
 	list.report(out.Counts.OffersGone, "%d offers may have been lost because a peer of their swarm left or hardly reads")
-	list.report(out.Counts.AnswersGone, "%d answers may have been lost for the same reason")
+	list.report(out.Counts.AnswersGone, "%d answers may have been lost because a peer of their swarm left or hardly reads")
 	return list
 }

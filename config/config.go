@@ -43,6 +43,7 @@ type Network struct {
 	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
+	TLSPostQuantum          bool           `toml:"tls_post_quantum"`           // hybrid key exchange with clients that offer it
 	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all its frames
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame
 
@@ -200,6 +201,7 @@ func defaultNetwork() Network {
 	return Network{
 		Address:                  netip.AddrPortFrom(netip.IPv4Unspecified(), 3000),
 		TCPBacklog:               1024,
+		TLSPostQuantum:           true,
 		WebsocketMaxMessageSize:  128 << 10,
 		WebsocketMaxFrameSize:    128 << 10,
 		WebsocketWriteBufferSize: 8 << 10,

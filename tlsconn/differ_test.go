@@ -220,7 +220,7 @@ func FuzzAgainstCryptoTLS(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	config := NewConfig(l)
+	config := NewConfig(l, PostQuantum)
 	e, notes := testEngine(f, testPool(f, "ecdsa", nil), nil)
 	f.Fuzz(func(t *testing.T, v12 bool, chop uint16, ops []byte) {
 		version := uint16(tls.VersionTLS13)

@@ -161,7 +161,7 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certificates := NewCertificates(l, now)
+		certificates := NewCertificates(l, PostQuantum, now)
 		pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.Certificates = certificates })
 		shards := []*loop{newLoop(t, pool, echo), newLoop(t, pool, echo)}
 		config := clientConfig(version)
@@ -243,4 +243,34 @@ func TestKeyLog(t *testing.T) {
 	if !bytes.Equal(k.server, []byte{0xaa, 0xbb}) {
 		t.Errorf("the secret is %x", k.server)
 	}
+}
+
+// The hybrid key exchange is used with a client that offers it, unless it is turned off, and an elliptic curve with the
+// others.
+func TestKeyExchange(t *testing.T) {
+	f := func(x KeyExchange, offered []tls.CurveID, want tls.CurveID) {
+		t.Helper()
+		l, err := Load(testCert(t, "ecdsa"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates := NewCertificates(l, x, time.Now())
+		certificates.Swap(l) // which must not change it
+		loop := newLoop(t, testPool(t, "ecdsa", func(o *PoolOptions) { o.Certificates = certificates }), echo)
+		config := clientConfig(tls.VersionTLS13)
+		config.CurvePreferences = offered
+		client, err := tls.Dial("tcp", loop.addr, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if got := client.ConnectionState().CurveID; got != want {
+			t.Errorf("key exchange %d with a client that offers %v: %v, want %v", x, offered, got, want)
+		}
+	}
+	f(PostQuantum, nil, tls.X25519MLKEM768)
+	f(PostQuantum, []tls.CurveID{tls.X25519, tls.CurveP256}, tls.X25519)
+	f(PostQuantum, []tls.CurveID{tls.CurveP256}, tls.CurveP256)
+	f(Classic, nil, tls.X25519)
+	f(Classic, []tls.CurveID{tls.CurveP384}, tls.CurveP384)
 }

@@ -98,7 +98,7 @@ func testPool(tb testing.TB, kind string, change func(*PoolOptions)) *Pool {
 		tb.Fatal(err)
 	}
 	o := PoolOptions{
-		Certificates: NewCertificates(l, time.Now()),
+		Certificates: NewCertificates(l, PostQuantum, time.Now()),
 		Workers:      2,
 		MaxInFlight:  64,
 		Timeout:      time.Minute,

@@ -113,7 +113,7 @@ func BenchmarkIdle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config := NewConfig(l)
+	config := NewConfig(l, PostQuantum)
 	f("crypto-tls", func(tb testing.TB) any {
 		there, back := make(chan []byte, 8), make(chan []byte, 8)
 		server := tls.Server(&memConn{from: there, to: back}, config)

@@ -117,6 +117,7 @@ func (s *Server) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
 	before := s.total()
+	memory := newHeap()
 	for {
 		select {
 		case <-s.done:
@@ -125,6 +126,7 @@ func (s *Server) watch() {
 		}
 		s.reloadChanged()
 		s.tls.rotate()
+		memory.tend()
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now

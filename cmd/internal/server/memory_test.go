@@ -1,0 +1,36 @@
+package server
+
+import "testing"
+
+// Memory is given back once after a storm, now and then in an even load, and not for little, which with many connections
+// is more.
+func TestHeapDue(t *testing.T) {
+	f := func(name string, live uint64, allocated, want []int) {
+		t.Helper()
+		h := heap{}
+		var sum uint64
+		next := 0
+		for i, n := range allocated {
+			sum += uint64(n) << 20
+			wanted := next < len(want) && want[next] == i
+			if wanted {
+				next++
+			}
+			if got := h.due(sum, live<<20); got != wanted {
+				t.Errorf("%s: look %d: %v, want %v", name, i, got, wanted)
+			}
+		}
+	}
+	even := func(n, looks int) (all []int) {
+		for range looks {
+			all = append(all, n)
+		}
+		return all
+	}
+	f("a start", 4, []int{3, 0, 0, 0}, nil)
+	f("a storm", 4, []int{0, 100, 50, 0, 0, 0}, []int{3})
+	f("a storm that ends slowly", 4, []int{100, 80, 30, 10, 0, 0}, []int{3})
+	f("an even load", 4, even(10, 17), []int{7, 15})
+	f("little in many looks", 4, even(1, 17), []int{7, 15})
+	f("little for so many connections", 400, []int{20, 0, 0, 20, 0, 0, 20, 0, 0}, []int{7})
+}

@@ -325,8 +325,25 @@ func (c *comparison) installAll(ctx context.Context) error {
 	return nil
 }
 
+// estimate is how long the runs of all workloads take at least, sweeps not counted.
+func (c *comparison) estimate() (total time.Duration) {
+	for k := range workloads {
+		w := &workloads[k]
+		if !c.options.wants(w.name, w.extra) || w.rates != nil {
+			continue
+		}
+		for _, t := range c.participants(w) {
+			if cfg, err := w.config(c.options, &t, 0); err == nil {
+				total += time.Duration((cfg.Ramp + cfg.Warmup + cfg.Duration) * float64(c.options.rounds) * float64(time.Second))
+			}
+		}
+	}
+	return total
+}
+
 // runAll runs the workloads that are asked for.
 func (c *comparison) runAll(ctx context.Context) error {
+	fmt.Fprintf(c.log, "this takes at least %v\n", c.estimate().Round(time.Minute))
 	for k := range workloads {
 		w := &workloads[k]
 		if !c.options.wants(w.name, w.extra) {

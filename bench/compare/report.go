@@ -130,6 +130,9 @@ func mainTables(all *results) string {
 	if gone := missingList(all); len(gone) > 0 {
 		b.WriteString("**Not in the comparison**\n\n" + list(gone))
 	}
+	if wrong := problemList(all); len(wrong) > 0 {
+		b.WriteString("**Counts that do not add up** (aquatic_ws and npm's trackers do not report what they drop)\n\n" + list(wrong))
+	}
 	b.WriteString("[All figures](" + plotFolder + "/README.md), and the raw results beside them.\n\n")
 	return b.String()
 }
@@ -275,22 +278,56 @@ func notAhead(all *results) (sentences []string) {
 	keys := []string{"cycle", "message", "connect", "memory", "p50", "p99", "answer-p99", "responses"}
 	for k := range workloads {
 		w := &workloads[k]
+		closed := w.figure == "responses"
 		for _, key := range keys {
 			f := figureOf(key)
-			if (key == "responses") != (w.figure == "responses") || (key == "connect") != (w.figure == "connect") {
-				continue // in an open loop all trackers get the same work
+			latency := key == "p50" || key == "p99" || key == "answer-p99"
+			switch {
+			case key == "responses" && !closed: // in an open loop all trackers get the same work
+				continue
+			case latency && closed: // the latency of a closed loop is the inverse of its rate
+				continue
+			case key == "connect" && w.figure != "connect" || w.rates != nil:
+				continue
+			case w.figure == "connect" && key != "connect" && !latency: // so few connections tell nothing else
+				continue
 			}
 			for _, rival := range rivals() {
 				s := all.ratio(w.name, key, millrace, rival)
-				if s.n == 0 || f.more && s.min > 1 || !f.more && s.max < 1 {
-					continue
+				if s.n > 0 && (f.more && s.min <= 1 || !f.more && s.max >= 1) {
+					sentences = append(sentences, fmt.Sprintf("%s: %s is %s times that of %s", w.title, f.title, s, titleOf(rival)))
 				}
-				sentences = append(sentences, fmt.Sprintf("%s: %s is %s times that of %s", w.title, f.title, s, titleOf(rival)))
 			}
 		}
 	}
+	sentences = append(sentences, slowerAt(all)...)
 	if len(sentences) == 0 {
 		return []string{"nowhere in what was measured"}
+	}
+	return sentences
+}
+
+// slowerAt returns a sentence for each latency of the sweep that is not below the reference's at some rates.
+func slowerAt(all *results) (sentences []string) {
+	for _, key := range []string{"p50", "p99"} {
+		of := func(p point) float64 {
+			if key == "p50" {
+				return p.p50
+			}
+			return p.p99
+		}
+		var rates []string
+		for _, p := range all.curve(millrace) {
+			for _, o := range all.curve(reference) {
+				if o.rate == p.rate && of(p) >= of(o) {
+					rates = append(rates, fmt.Sprintf("%s (%s times)", short(p.rate), short(of(p)/of(o))))
+				}
+			}
+		}
+		if len(rates) > 0 {
+			sentences = append(sentences, fmt.Sprintf("latency against load: %s is not below that of %s at %s announces per second",
+				figureOf(key).title, titleOf(reference), strings.Join(rates, ", ")))
+		}
 	}
 	return sentences
 }
@@ -310,19 +347,15 @@ func unsettledList(all *results) (sentences []string) {
 	return sentences
 }
 
-// missingList returns what could not take part, and the runs that failed or whose counts did not add up.
+// missingList returns what could not take part, and the runs that failed.
 func missingList(all *results) (lines []string) {
 	for _, m := range all.missing {
 		lines = append(lines, fmt.Sprintf("%s: %s", titleOf(m.Name), m.Reason))
 	}
 	for k := range all.runs {
-		r := &all.runs[k]
-		head := fmt.Sprintf("%s, %s, round %d: ", workloadOf(r.Workload).title, titleOf(r.Tracker), r.Round%roundsOfFile)
-		switch {
-		case r.Failed != "":
-			lines = append(lines, head+r.Failed)
-		case len(r.Result.Problems) > 0:
-			lines = append(lines, head+strings.Join(r.Result.Problems, "; "))
+		if r := &all.runs[k]; r.Failed != "" {
+			lines = append(lines, fmt.Sprintf("%s, %s, round %d: %s", workloadOf(r.Workload).title, titleOf(r.Tracker),
+				r.Round%roundsOfFile, r.Failed))
 		}
 	}
 	for _, r := range all.foreign {
@@ -332,6 +365,31 @@ func missingList(all *results) (lines []string) {
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// problemList returns a sentence for each workload and tracker with runs in which the counts did not add up.
+func problemList(all *results) (lines []string) {
+	for k := range workloads {
+		for _, t := range trackerNames("its base") {
+			runs, bad, first := 0, 0, ""
+			for j := range all.runs {
+				r := &all.runs[j]
+				if r.Workload != workloads[k].name || r.Tracker != t || r.Result == nil {
+					continue
+				}
+				runs++
+				if len(r.Result.Problems) > 0 {
+					bad++
+					first = r.Result.Problems[0]
+				}
+			}
+			if bad > 0 {
+				lines = append(lines, fmt.Sprintf("%s, %s, in %d of %d runs, such as: %s", workloads[k].title, titleOf(t), bad,
+					runs, first))
+			}
+		}
+	}
+	return lines
 }
 
 // fullTables returns every figure of every tracker under every workload, and how the trackers were set up.
@@ -429,7 +487,7 @@ func markdown(head []string, rows [][]string) string {
 // plots returns the plots by the names of their files: those for which there are results.
 func plots(all *results) map[string]string {
 	of := map[string]string{}
-	chart := func(name string, g group, draw func(title, description string, series []string, rows []row) string) {
+	chart := func(name string, g group, draw func(title, description string, names legend, rows []row) string) {
 		present := all.ran(g.workloads)
 		if len(present) == 0 {
 			return
@@ -448,19 +506,19 @@ func plots(all *results) map[string]string {
 				rows = append(rows, r)
 			}
 		}
-		titles := make([]string, len(present))
+		names := make(legend, len(present))
 		for k, t := range present {
-			titles[k] = titleOf(t)
+			names[k].name, names[k].colour = titleOf(t), colourOf(t)
 		}
-		of[name] = draw(g.title, "Median, with a line from the smallest to the largest round. Less is better.", titles, rows)
+		of[name] = draw(g.title, "Median, with a line from the smallest to the largest round. Less is better.", names, rows)
 	}
 	chart("cost.svg", groups[0], dots)
 	chart("memory.svg", groups[2], dots)
 	chart("scaling.svg", groups[6], bars)
 	var curves []series
-	for k, t := range all.ran([]string{sweep}) {
-		upper := series{name: titleOf(t) + ", p99", colour: k}
-		middle := series{name: "median", colour: k, dashed: true}
+	for _, t := range all.ran([]string{sweep}) {
+		upper := series{name: titleOf(t) + ", p99", colour: colourOf(t)}
+		middle := series{name: "median", colour: colourOf(t), dashed: true}
 		for _, p := range all.curve(t) {
 			upper.xs, upper.ys = append(upper.xs, p.rate), append(upper.ys, p.p99/1e3)
 			middle.xs, middle.ys = append(middle.xs, p.rate), append(middle.ys, p.p50/1e3)
@@ -473,6 +531,9 @@ func plots(all *results) map[string]string {
 	}
 	return of
 }
+
+// colourOf gives a tracker the same colour in all plots.
+func colourOf(tracker string) int { return slices.Index(trackerNames("its base"), tracker) }
 
 // plotList embeds the plots.
 func plotList(all *results) string {

@@ -20,7 +20,7 @@ type plot struct {
 // colours of series, in their order.
 var colours = []string{"#0b6fb8", "#c2410c", "#5b6470", "#15803d", "#7c3aed", "#b91c7c", "#8a6d00", "#0f766e"}
 
-func colour(k int) string { return colours[k%len(colours)] }
+func colour(k int) string { return colours[max(k, 0)%len(colours)] }
 
 // String returns the file.
 func (p *plot) String(title, description string) string {
@@ -44,16 +44,22 @@ func (p *plot) rect(x, y, width, height float64, fill string) {
 	fmt.Fprintf(&p.body, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", x, y, width, height, fill)
 }
 
+// legend is what a chart compares: the name and colour of each of its series.
+type legend []struct {
+	name   string
+	colour int
+}
+
 // legend writes the names of series, each with its colour, from a point on: as many in a line as fit.
-func (p *plot) legend(x, y float64, names []string) {
+func (p *plot) legend(x, y float64, names legend) {
 	at := x
-	for k, name := range names {
-		width := 26 + 7.2*float64(len([]rune(name)))
+	for _, s := range names {
+		width := 26 + 7.2*float64(len([]rune(s.name)))
 		if at+width > float64(p.width) && at > x {
-			at, y = x, y+20
+			at, y = x, y+18
 		}
-		p.rect(at, y-9, 12, 12, colour(k))
-		p.text(at+17, y+2, "start", name, "")
+		p.rect(at, y-9, 12, 12, colour(s.colour))
+		p.text(at+17, y+2, "start", s.name, "")
 		at += width
 	}
 }
@@ -71,6 +77,14 @@ func (s scale) at(v float64) float64 {
 		v, low, high = math.Log(math.Max(v, low)), math.Log(low), math.Log(high)
 	}
 	return s.from + (v-low)/(high-low)*(s.to-s.from)
+}
+
+// tick formats a round value on an axis.
+func tick(v float64) string {
+	if v >= 1000 {
+		return short(v)
+	}
+	return fmt.Sprintf("%.4g", v)
 }
 
 // ticks returns round values within the scale.
@@ -112,15 +126,15 @@ type row struct {
 
 // dots draws rows of values on a logarithmic axis: a dot for the median, a line from the least to the most, and the
 // median in figures. Lengths would lie on such an axis, so there are no bars.
-func dots(title, description string, series []string, rows []row) string {
-	const left, line, gap = 150, 20, 14
+func dots(title, description string, names legend, rows []row) string {
+	const left, line, gap = 176, 20, 14
 	height := 92.0
 	for _, r := range rows {
 		height += line*float64(drawable(r)) + gap
 	}
 	p := &plot{width: 860, height: int(height) + 30}
 	p.text(16, 26, "start", title, ` font-size="16" font-weight="600"`)
-	p.legend(16, 52, series)
+	p.legend(16, 52, names)
 	var all []float64
 	for _, r := range rows {
 		for _, s := range r.values {
@@ -135,7 +149,7 @@ func dots(title, description string, series []string, rows []row) string {
 	x := cover(all, left, float64(p.width)-70)
 	for _, v := range x.ticks() {
 		p.line(x.at(v), 84, x.at(v), height, "#e3e6ea", 1)
-		p.text(x.at(v), height+18, "middle", short(v), ` font-size="11" fill="#57606a"`)
+		p.text(x.at(v), height+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
 	}
 	y := 96.0
 	for _, r := range rows {
@@ -144,8 +158,8 @@ func dots(title, description string, series []string, rows []row) string {
 			if s.n == 0 || s.min <= 0 {
 				continue
 			}
-			p.line(x.at(s.min), y, x.at(s.max), y, colour(k), 3)
-			fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="5.5" fill="%s"/>`+"\n", x.at(s.median), y, colour(k))
+			p.line(x.at(s.min), y, x.at(s.max), y, colour(names[k].colour), 3)
+			fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="5.5" fill="%s"/>`+"\n", x.at(s.median), y, colour(names[k].colour))
 			p.text(x.at(s.max)+9, y+4, "start", short(s.median), ` font-size="11"`)
 			y += line
 		}
@@ -165,8 +179,8 @@ func drawable(r row) (n int) {
 }
 
 // bars draws rows of values as horizontal bars from zero, with a mark from the least to the most.
-func bars(title, description string, series []string, rows []row) string {
-	const left, line, gap = 150, 24, 14
+func bars(title, description string, names legend, rows []row) string {
+	const left, line, gap = 176, 24, 14
 	height := 92.0
 	most := 0.0
 	for _, r := range rows {
@@ -177,14 +191,14 @@ func bars(title, description string, series []string, rows []row) string {
 	}
 	p := &plot{width: 860, height: int(height) + 30}
 	p.text(16, 26, "start", title, ` font-size="16" font-weight="600"`)
-	p.legend(16, 52, series)
+	p.legend(16, 52, names)
 	if most == 0 {
 		return p.String(title, description)
 	}
 	x := scale{0, most * 1.05, left, float64(p.width) - 70, false}
 	for _, v := range x.ticks() {
 		p.line(x.at(v), 84, x.at(v), height, "#e3e6ea", 1)
-		p.text(x.at(v), height+18, "middle", short(v), ` font-size="11" fill="#57606a"`)
+		p.text(x.at(v), height+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
 	}
 	y := 90.0
 	for _, r := range rows {
@@ -193,7 +207,7 @@ func bars(title, description string, series []string, rows []row) string {
 			if s.n == 0 || s.min <= 0 {
 				continue
 			}
-			p.rect(left, y, x.at(s.median)-left, line-6, colour(k))
+			p.rect(left, y, x.at(s.median)-left, line-6, colour(names[k].colour))
 			p.line(x.at(s.min), y+line/2-3, x.at(s.max), y+line/2-3, "#1f2328", 1.5)
 			p.text(x.at(s.max)+8, y+line/2+1, "start", short(s.median), ` font-size="11"`)
 			y += line
@@ -227,11 +241,11 @@ func lines(title, description, xTitle, yTitle string, curves []series) string {
 	y := cover(ys, bottom, top)
 	for _, v := range x.ticks() {
 		p.line(x.at(v), top, x.at(v), bottom, "#e3e6ea", 1)
-		p.text(x.at(v), bottom+18, "middle", short(v), ` font-size="11" fill="#57606a"`)
+		p.text(x.at(v), bottom+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
 	}
 	for _, v := range y.ticks() {
 		p.line(left, y.at(v), x.to, y.at(v), "#e3e6ea", 1)
-		p.text(left-8, y.at(v)+4, "end", short(v), ` font-size="11" fill="#57606a"`)
+		p.text(left-8, y.at(v)+4, "end", tick(v), ` font-size="11" fill="#57606a"`)
 	}
 	p.text((left+x.to)/2, bottom+42, "middle", xTitle, "")
 	p.text(16, top-22, "start", yTitle, ` fill="#57606a"`)

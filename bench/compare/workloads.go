@@ -59,9 +59,9 @@ var workloads = []workload{
 		about: "3,000 connections in 100 swarms announce every 5 seconds"},
 	{name: lightWSS, title: "light, wss", profile: "light", tls: true, trackers: withTLS, figure: "cycle",
 		about: "the same over TLS 1.3"},
-	{name: realWS, title: "real, ws", profile: "real", change: aRealQuarter, trackers: noNode, figure: "cycle",
-		about: "a quarter of a public tracker: 10,500 connections that stay for 350 s on average, 1.8 peers a swarm"},
-	{name: realWSS, title: "real, wss", profile: "real", change: aRealQuarter, tls: true, trackers: withTLS, figure: "cycle",
+	{name: realWS, title: "real, ws", profile: "real", change: halfReal, trackers: noNode, figure: "cycle",
+		about: "half of a public tracker: 21,000 connections that stay for 350 s on average, 1.8 peers a swarm"},
+	{name: realWSS, title: "real, wss", profile: "real", change: halfReal, tls: true, trackers: withTLS, figure: "cycle",
 		about: "the same over TLS 1.3, handshakes of the newcomers included"},
 	{name: hotWS, title: "hot, ws", profile: "hot", trackers: noNode, figure: "cycle",
 		about: "one swarm of 4,000 connections that announce every 5 seconds"},
@@ -74,7 +74,7 @@ var workloads = []workload{
 	{name: idleWSS, title: "idle, wss", profile: "idle", change: aHalf, tls: true, trackers: withTLS, figure: "memory",
 		about: "the same over TLS 1.3"},
 	{name: stormPlain, title: "storm, ws", profile: "storm", change: storms(false), trackers: pair, figure: "connect",
-		about: "ten times, 100 connections are reset, come back at once and announce without offers"},
+		about: "twenty times, 100 connections are reset, come back at once and announce without offers"},
 	{name: stormFull, title: "storm, wss, full", profile: "storm", change: storms(false), tls: true, trackers: pair,
 		figure: "connect", about: "the same with full handshakes of TLS 1.3"},
 	{name: stormResumed, title: "storm, wss, resumed", profile: "storm", change: storms(true), tls: true, trackers: pair,
@@ -85,8 +85,8 @@ var workloads = []workload{
 		figure: "p99", byLimit: 0.7, about: "the same at 70 % of the highest rate that aquatic_ws could follow"},
 	{name: scalingHeavy, title: "heavy on two shards", profile: "heavy", change: aQuarter, trackers: shardPair, figure: "cycle",
 		about: "a quarter of heavy; with two shards the client shares their CPUs"},
-	{name: scalingReal, title: "real on two shards", profile: "real", change: aRealQuarter, trackers: shardPair, figure: "cycle",
-		about: "a quarter of real; with two shards the client shares their CPUs"},
+	{name: scalingReal, title: "real on two shards", profile: "real", change: halfReal, trackers: shardPair, figure: "cycle",
+		about: "half of real; with two shards the client shares their CPUs"},
 	{name: "idle-250k", title: "idle, 250,000 connections", profile: "idle", trackers: []string{millrace}, figure: "memory",
 		extra: true, change: func(c *load.Config) { c.Scale(12.5); c.Ramp = 120 },
 		about: "250,000 connections that announced once"},
@@ -105,14 +105,14 @@ func thousand(c *load.Config) {
 	c.Connections, c.Torrents, c.Ramp, c.Warmup, c.Duration = 1000, 25, 2, 2, 10
 }
 
-// storms are ten returns of 100 connections in the measurement, and nothing else that costs anything. So few come at a
+// storms are twenty returns of 100 connections in the measurement, and nothing else that costs anything. So few come at a
 // time because aquatic_ws remembers no more than 256 sessions, two for each client.
 func storms(resume bool) func(*load.Config) {
 	return func(c *load.Config) {
 		c.Connections, c.Torrents, c.Offers, c.Interval = 100, 100, 0, 60
 		c.Ramp, c.Warmup, c.Duration, c.Resume, c.Storms = 1, 1, 12, resume, nil
-		for k := range 10 {
-			c.Storms = append(c.Storms, load.Storm{At: 1 + float64(k), Resume: resume})
+		for k := range 20 {
+			c.Storms = append(c.Storms, load.Storm{At: 1 + float64(k)/2, Resume: resume})
 		}
 	}
 }
@@ -125,8 +125,8 @@ const (
 	longDuration = 20
 )
 
-// aRealQuarter scales the profile of a public tracker, whose connections open faster here than they would there.
-func aRealQuarter(c *load.Config) { c.Scale(0.25); c.Ramp = 30 }
+// halfReal scales the profile of a public tracker. Its connections open faster here than they would there.
+func halfReal(c *load.Config) { c.Scale(0.5); c.Ramp = 40 }
 
 // config returns what the load tester shall do to a tracker. rate is the announces per second; 0: the workload's own.
 func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, error) {
@@ -150,10 +150,11 @@ func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, er
 	if c.OnlyOnce { // nothing happens but sweeps
 		c.Duration = 5
 	}
-	if o.quick {
+	steady := len(c.Storms) == 0 // a storm has its time
+	if o.quick && steady {
 		c.Ramp, c.Warmup, c.Duration = min(c.Ramp, 3), min(c.Warmup, 1), min(c.Duration, 5)
 	}
-	if o.duration > 0 && len(c.Storms) == 0 {
+	if o.duration > 0 && steady {
 		c.Duration = o.duration
 	}
 	c.AnswerReplies = t.repliesToAnswers()

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the expected tables anew")
+
+// sample returns the results that the tests make tables of: made-up figures of a short comparison.
+func sample(t *testing.T) *results {
+	t.Helper()
+	files, err := readRecords([]string{"testdata/sample.jsonl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gather(files)
+}
+
+// TestTables proves that the tables of the sample are those that were looked at once, word for word.
+func TestTables(t *testing.T) {
+	all := sample(t)
+	f := func(name, got string) {
+		t.Helper()
+		if *update {
+			if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("the tables differ from %s: look at them with -update and git diff\n%s", name, got)
+		}
+	}
+	f("testdata/main.md", mainTables(all))
+	f("testdata/full.md", fullTables(all))
+}
+
+// TestTargets proves the verdict about a target: by all rounds, by the median alone, not met, and not measured.
+func TestTargets(t *testing.T) {
+	most, least := &target{limit: 1}, &target{limit: 3, least: true}
+	f := func(tg *target, values []float64, want string) {
+		t.Helper()
+		if got := tg.verdict(summarize(values)); got != want {
+			t.Errorf("the verdict about %v is %q, want %q", values, got, want)
+		}
+	}
+	f(most, nil, "not measured")
+	f(most, []float64{0.8, 1, 0.9}, "met")
+	f(most, []float64{0.8, 1.1, 0.9}, "met by the median")
+	f(most, []float64{0.8, 1.1, 1.2}, "**not met**")
+	f(least, []float64{3, 4, 5}, "met")
+	f(least, []float64{2, 4, 5}, "met by the median")
+	f(least, []float64{2, 2, 5}, "**not met**")
+	for k := range targets {
+		targets[k].of(&results{}) // none needs anything to be there
+	}
+}
+
+// TestNotAhead proves that the list names what is behind or level in any round, and nothing that is ahead in all.
+func TestNotAhead(t *testing.T) {
+	all := notAhead(sample(t))
+	f := func(part string, want bool) {
+		t.Helper()
+		if got := slices.ContainsFunc(all, func(s string) bool { return strings.HasPrefix(s, part) }); got != want {
+			t.Errorf("a sentence that begins with %q is in the list: %v, want %v\n%s", part, got, want, strings.Join(all, "\n"))
+		}
+	}
+	f("light, ws: announce to reply, median", true)
+	f("light, ws: server CPU, µs per signalling cycle", false)
+	f("storm, wss, full: server CPU, µs per connection", true)
+	f("storm, wss, resumed: server CPU, µs per connection", false)
+	f("latency against load: announce to reply, median, µs is not below that of aquatic_ws 0.9.0 at 250 (", true)
+	f("heavy, ws: responses", false) // an open loop gives all the same work
+	f("max, ws: responses", false)
+	if got := notAhead(&results{}); len(got) != 1 {
+		t.Errorf("without results the list is %q", got)
+	}
+}
+
+// TestRatio proves that ratios pair runs of one round, and that files do not mix.
+func TestRatio(t *testing.T) {
+	files, err := readRecords([]string{"testdata/sample.jsonl", "testdata/sample.jsonl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := sample(t), gather(files)
+	a, b := one.ratio(heavyWS, "cycle", millrace, reference), two.ratio(heavyWS, "cycle", millrace, reference)
+	if a.n != 3 || b.n != 6 || a.median != b.median || a.min != b.min || a.max != b.max {
+		t.Errorf("one file has ratios %v, the same file twice %v", a, b)
+	}
+	if limit(one.runs, reference) != 1500 || limit(one.runs, millrace) != 4000 {
+		t.Errorf("the limits are %v and %v, want 1500 and 4000", limit(one.runs, reference), limit(one.runs, millrace))
+	}
+	if !one.full(heavyWS, reference) || one.full(heavyWS, millrace) {
+		t.Error("aquatic_ws has used up its CPU in the sample, and millrace has not")
+	}
+}
+
+// TestReplace proves that only what stands between the marks changes, as often as one likes, and that a page without
+// them is an error and stays as it is.
+func TestReplace(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "README.md")
+	f := func(before, text, want string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(before), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := replaceBetween(name, text)
+		if (err != nil) != (want == "") {
+			t.Fatalf("replaceBetween: %v", err)
+		}
+		if want == "" {
+			want = before
+		}
+		if got, _ := os.ReadFile(name); string(got) != want {
+			t.Errorf("the page is %q, want %q", got, want)
+		}
+	}
+	f("a\n"+beginMark+"\n"+endMark+"\nb\n", "new\n", "a\n"+beginMark+"\nnew\n"+endMark+"\nb\n")
+	f("a\n"+beginMark+"\nold\n"+endMark+"\nb\n", "new\n", "a\n"+beginMark+"\nnew\n"+endMark+"\nb\n")
+	f("a\n"+beginMark+"\nold\n", "new\n", "")
+	f("a\n", "new\n", "")
+}
+
+// TestReport proves that the command leaves pages and plots for what the results hold, and each plot is well-formed XML.
+func TestReport(t *testing.T) {
+	root := t.TempDir()
+	page := filepath.Join(root, "README.md")
+	if err := os.WriteFile(page, []byte("# x\n"+beginMark+"\n"+endMark+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, plotFolder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	if err := report(root, []string{"testdata/sample.jsonl"}, &said); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "light, ws: announce to reply, median") {
+		t.Errorf("the report says %q", said.String())
+	}
+	for _, name := range []string{"cost.svg", "memory.svg", "latency.svg", "scaling.svg"} {
+		text, err := os.ReadFile(filepath.Join(root, plotFolder, name))
+		if err != nil {
+			t.Error(err)
+		}
+		for d := xml.NewDecoder(strings.NewReader(string(text))); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if strings.Contains(string(text), "NaN") || strings.Contains(string(text), "Inf") {
+			t.Errorf("%s has coordinates that are no numbers", name)
+		}
+	}
+	if err := report(root, nil, &said); !errors.As(err, new(usageError)) {
+		t.Errorf("without files the report says %v", err)
+	}
+}

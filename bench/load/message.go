@@ -34,7 +34,7 @@ type message struct {
 	complete, incomplete, interval int // -1 where missing
 
 	action             []byte
-	hasOffer, hasReply bool
+	hasOffer           bool
 	hasAnswer, hasFile bool
 }
 

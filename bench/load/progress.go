@@ -58,7 +58,7 @@ func (p *Progress) Line(before *Progress) string {
 		return count(float64(now-then) / seconds)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-9s %4.0f s left  %s open  %s messages/s  %s cycles/s", p.Phase, max(p.Left, 0).Seconds(),
+	fmt.Fprintf(&b, "%-9s up to %4.0f s left  %s open  %s messages/s  %s cycles/s", p.Phase, max(p.Left, 0).Seconds(),
 		count(float64(p.Open)), rate(p.Counts.Messages(), before.Counts.Messages()),
 		rate(p.Counts.AnswersReceived, before.Counts.AnswersReceived))
 	for _, trouble := range []struct {

@@ -125,11 +125,11 @@ func TestProgressLine(t *testing.T) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
-	f(Progress{}, Progress{}, "ramp         0 s left  0 open  0 messages/s  0 cycles/s")
+	f(Progress{}, Progress{}, "ramp      up to    0 s left  0 open  0 messages/s  0 cycles/s")
 	f(Progress{Phase: PhaseMeasure, Elapsed: 12 * time.Second, Left: 18 * time.Second, Open: 4000,
 		Counts: Counts{Announces: 5000, AnswersReceived: 30_050}}, before,
-		"measuring   18 s left  4,000 open  17,000 messages/s  15,000 cycles/s")
+		"measuring up to   18 s left  4,000 open  17,000 messages/s  15,000 cycles/s")
 	f(Progress{Phase: PhaseDrain, Elapsed: 12 * time.Second, Left: -time.Second,
 		Counts: Counts{Announces: 1000, AnswersReceived: 50, Altered: 1, Own: 1, ConnectFailed: 3}}, before,
-		"draining     0 s left  0 open  1 messages/s  0 cycles/s  2 wrong  3 not connected")
+		"draining  up to    0 s left  0 open  1 messages/s  0 cycles/s  2 wrong  3 not connected")
 }

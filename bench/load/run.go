@@ -60,7 +60,6 @@ type run struct {
 	dropsBefore    [2]uint64        // offers, answers
 	measured       [2]time.Duration // begin and end of the measurement, as they were
 	openAtEnd      int
-	remarks        []string
 	settledInTime  bool
 	drainedInTime  bool
 	serverTroubles []string

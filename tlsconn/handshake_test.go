@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -273,4 +274,24 @@ func TestKeyExchange(t *testing.T) {
 	f(PostQuantum, []tls.CurveID{tls.CurveP256}, tls.CurveP256)
 	f(Classic, nil, tls.X25519)
 	f(Classic, []tls.CurveID{tls.CurveP384}, tls.CurveP384)
+}
+
+// The event loop is told of a handshake twice, after our flight and at the end, since each time may wake it.
+func TestNotes(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		pool := testPool(t, "ecdsa", nil)
+		var told atomic.Int32
+		notes := make(chan Handle, 16)
+		e, _ := testEngine(t, pool, func(o *EngineOptions) {
+			o.Notify = func(h Handle) {
+				told.Add(1)
+				notes <- h
+			}
+		})
+		establish(t, e, notes, clientConfig(version), 1<<20)
+		pool.Close() // the helper is gone
+		if n := told.Load(); n != 2 {
+			t.Errorf("told %d times, want 2", n)
+		}
+	})
 }

@@ -116,7 +116,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&o.maxRounds, "max-rounds", 7, "most rounds, where the ratios do not agree within 10 %")
 	f.Float64Var(&o.duration, "duration", 0, "seconds of each measurement; 0: the workload's own")
 	f.Float64Var(&o.scale, "scale", 1, "factor for the connections of each workload")
-	f.BoolVar(&o.quick, "quick", false, "5 seconds each, for trying whether everything works")
+	f.BoolVar(&o.quick, "quick", false, "one round of 5 seconds each, for trying whether everything works")
 	f.BoolVar(&o.offline, "offline", false, "fetch nothing: what is not installed is missing")
 	f.BoolVar(&o.prebuilt, "prebuilt", false, "take millrace and the load tester from bin as they are")
 	f.StringVar(&o.base, "base", "", "commit of millrace to compare with, as one more tracker")
@@ -132,6 +132,9 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	}
 	if f.NArg() > 0 {
 		return nil, usageError{fmt.Errorf("%q is no flag: compare -h lists them", f.Arg(0))}
+	}
+	if o.quick {
+		o.rounds, o.maxRounds = 1, 1
 	}
 	var err error
 	if o.server, err = parseCPUs(*server); err == nil {

@@ -78,3 +78,37 @@ func TestStaleAnnounces(t *testing.T) {
 		t.Errorf("it did not announce again: %+v", w.counts)
 	}
 }
+
+// TestRepliesToAnswers proves that with a tracker that replies to answers too, each reply is taken for what it is by the
+// order of what was sent: answers, an announce, answers.
+func TestRepliesToAnswers(t *testing.T) {
+	w := testWorker()
+	w.config.AnswerReplies = true
+	w.clients[1].state = stateOpen
+	offer := func(seq uint32) *relayed {
+		ref := offerRef{connection: 5, seq: seq}
+		return &relayed{torrent: 1, hash: w.books.hashes[1], peer: w.books.who.peerID(5, 0), offer: ref}
+	}
+	expect := func(announces, answers uint64, state recordState) {
+		t.Helper()
+		w.consume(1, w.replyFrame(1))
+		if r := w.books.known(1, 0); w.counts.Replies != announces || w.counts.AnswerReplies != answers || r.state != state {
+			t.Fatalf("%d replies to announces, %d to answers; the announce is %+v", w.counts.Replies, w.counts.AnswerReplies, r)
+		}
+	}
+	w.answer(1, offer(0))
+	w.answer(1, offer(1))
+	w.announce(1, 0)
+	w.answer(1, offer(2))
+	expect(0, 1, recordOpen)
+	expect(0, 2, recordOpen)
+	expect(1, 2, recordReplied)
+	expect(1, 3, recordReplied)
+	if w.counts.Unknown != 0 {
+		t.Errorf("%+v", w.counts)
+	}
+	w.consume(1, w.replyFrame(1))
+	if w.counts.Unknown != 1 || w.lost.unasked != 1 {
+		t.Errorf("a reply to nothing is taken: %+v", w.counts)
+	}
+}

@@ -33,7 +33,7 @@ type tracker struct {
 	drop          int  // every so many-th relayed message is lost
 	twice         int  // every so many-th comes twice
 
-	announces, relayed int
+	announces, relayed, stopped int
 }
 
 type trackerPeer struct {
@@ -180,6 +180,7 @@ func (t *tracker) handle(c *trackerConn, text []byte) bool {
 		return true
 	}
 	if m.Event == "stopped" {
+		t.stopped++
 		t.unlisted(c, m.Hash, m.Peer)
 		c.write(counts())
 		return true
@@ -303,11 +304,17 @@ func TestRunAddsUp(t *testing.T) {
 }
 
 // TestRunWithComingAndGoing proves that connections that leave and come back do not make offers or answers missing: all
-// that the tracker relays before it says goodbye is read.
+// that the tracker relays before it says goodbye is read, and that who leaves says so.
 func TestRunWithComingAndGoing(t *testing.T) {
-	cfg := quick(t, (&tracker{}).start(t, false))
+	tracker := &tracker{}
+	cfg := quick(t, tracker.start(t, false))
 	cfg.Life = 0.3
 	r := drive(t, cfg)
+	tracker.mu.Lock()
+	defer tracker.mu.Unlock()
+	if back := r.Counts.Connected - uint64(cfg.Connections); uint64(tracker.stopped) < back {
+		t.Errorf("%d clients came back, but only %d said that they stop", back, tracker.stopped)
+	}
 	if len(r.Problems) > 0 || r.Counts.Connected < 100 || r.Counts.Disconnected > 0 {
 		t.Errorf("%+v\n%q", r.Counts, r.Problems)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -327,4 +328,43 @@ func TestPinning(t *testing.T) {
 	if got := pinned("[cpu_pinning]\nactive = false"); len(got) != 0 {
 		t.Errorf("pinned threads: %v, want none", got)
 	}
+}
+
+// Connections go to the shard of their torrent, over ws and wss and on every plan, with announces that are larger than
+// a receive buffer: then no request is served by mail. Where that is switched off none goes.
+func TestFollowTorrents(t *testing.T) {
+	f := func(name, plan string, follow bool, p *pki) {
+		t.Run(name, func(t *testing.T) {
+			s := settings{
+				top: "socket_workers = 2", plan: plan, network: fmt.Sprintf("follow_torrents = %v\n", follow),
+				other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'",
+			}
+			if p != nil {
+				s.network += p.settings()
+			}
+			tr := start(t, s)
+			if p != nil {
+				tr.client = p.client(tls.VersionTLS13, nil)
+			}
+			for range 3 { // 48 connections: that none of them has to move does not happen
+				relay(t, tr)
+			}
+			url := regexp.MustCompile(`msg="serving metrics" url=(\S+)`).FindStringSubmatch(tr.log.String())
+			_, page := get(t, url[1])
+			in := total(t, page, `millrace_connections_moved_total\{direction="in"`)
+			out := total(t, page, `millrace_connections_moved_total\{direction="out"`)
+			here := total(t, page, `millrace_requests_by_owner_total\{owner="own_shard"`)
+			elsewhere := total(t, page, `millrace_requests_by_owner_total\{owner="other_shard"`)
+			if in != out || (in > 0) != follow || (elsewhere == 0) != follow || here+elsewhere != 3*8*4 {
+				t.Errorf("%v in, %v out, %v requests served on their own shard, %v on the other", in, out, here, elsewhere)
+			}
+			tr.stop()
+		})
+	}
+	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
+	for plan := range plans {
+		f("ws "+plan, plan, true, nil)
+		f("wss "+plan, plan, true, p)
+	}
+	f("off", "newest", false, nil)
 }

@@ -42,6 +42,7 @@ type room struct {
 // client for which replies pile up is held back (hold.go), but the requests that it has sent before, a thousand perhaps,
 // still come and want replies.
 const (
+	gatherFactor   = 4  // times MaxPending: what may gather in one Step for a client that has taken all before
 	burstFactor    = 16 // times MaxPending: replies that may wait for a client
 	scarceFactor   = 2  // the same where memory runs short
 	scarcePatience = 3  // seconds that slow sends and messages are given where memory runs short
@@ -59,6 +60,15 @@ func (s *Shard) sendPatience() uint32 {
 	return s.opt.SendTimeout
 }
 
+// pendingLimit is how many bytes may wait for a connection before it counts as slow. A busy swarm may have more for a
+// client in one Step than a slow one is allowed; whoever has taken everything before is not slow.
+func (s *Shard) pendingLimit(c *conn) int {
+	if c.flight == 0 {
+		return gatherFactor * s.opt.MaxPending
+	}
+	return s.opt.MaxPending
+}
+
 // verdict says whether a frame may be queued for a connection.
 type verdict uint8
 
@@ -73,7 +83,7 @@ func (s *Shard) admit(c *conn, n int, kind frameKind) verdict {
 	waiting := int(c.outLen)
 	if kind.droppable() {
 		switch {
-		case waiting > 0 && waiting+n > s.opt.MaxPending:
+		case waiting > 0 && waiting+n > s.pendingLimit(c):
 			return overLimit
 		case scarce(s.sendPool):
 			return noMemory

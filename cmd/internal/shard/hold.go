@@ -9,7 +9,7 @@ import "millrace/ring"
 
 // holdBack stops receiving from a connection for which n more bytes of replies are about to wait.
 func (s *Shard) holdBack(i uint32, c *conn, n int) {
-	if int(c.outLen)+n <= s.opt.MaxPending || c.state != stateOpen || c.flags.has(flagHeld|flagHungUp) {
+	if int(c.outLen)+n <= s.pendingLimit(c) || c.state != stateOpen || c.flags.has(flagHeld|flagHungUp) {
 		return
 	}
 	// It has become too late to move: an EventPaused must have one meaning only.

@@ -244,6 +244,27 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// What comes for a client in one Step may be more than a slow one may have waiting, if it has taken all before: a busy
+// swarm is not the client's fault.
+func TestBurstForReader(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	reader, fast := w.dial(0, "192.0.2.1"), w.dial(0, "192.0.2.2")
+	reader.text(announce(id("hash"), id("reader"), 0, nil))
+	w.run()
+	reader.messages()
+	big := strings.Repeat("s", 2000)
+	for k := range 30 {
+		m := announce(id("hash"), id("fast"), 1, nil)
+		offer := m["offers"].([]any)[0].(map[string]any)
+		offer["offer_id"], offer["offer"] = id("offer %d", k), map[string]any{"type": "offer", "sdp": big}
+		fast.text(m)
+	}
+	w.run()
+	if got := len(reader.messages()); got != 30 {
+		t.Errorf("%d of 30 offers came through at a limit of %d bytes", got, testOptions(0, 1).MaxPending)
+	}
+}
+
 // A client that asks without ever reading the replies is held back when they pile up, long before they fill the memory,
 // and closed when it takes none for the time that a send may take.
 func TestRequestsWithoutReading(t *testing.T) {

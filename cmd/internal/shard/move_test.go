@@ -173,10 +173,11 @@ func TestNotFollowed(t *testing.T) {
 	}, 1)
 }
 
-// Whatever happens to a connection while it waits to move ends in its own reason, and leaves nothing behind on either
-// shard: it waits because the client does not take what was sent.
+// Whatever happens to a connection while it waits to move ends in its own reason, with the frames that the client is to
+// have had by then, and leaves nothing behind on either shard: it waits because the client does not take what was sent.
 func TestEndWhileMoving(t *testing.T) {
-	f := func(want Reason, act func(w *world, c *client)) {
+	const pong, text, goodbye = "\x8a", "\x81", "\x88"
+	f := func(want Reason, frames string, act func(w *world, c *client)) {
 		t.Helper()
 		w := newWorld(t, 2, nil)
 		c := w.dial(0, "192.0.2.1")
@@ -191,6 +192,13 @@ func TestEndWhileMoving(t *testing.T) {
 		w.stuck = false
 		c.read()
 		w.run()
+		got := ""
+		for _, f := range c.frames() {
+			got += string([]byte{f.op})
+		}
+		if got != frames {
+			t.Errorf("%s: sent frames that begin with %x, want %x", want, got, frames)
+		}
 		c.hangUp(0)
 		w.advance(30 * time.Second)
 		sum := w.total()
@@ -199,28 +207,28 @@ func TestEndWhileMoving(t *testing.T) {
 		}
 		w.checkEmpty()
 	}
-	f(ReasonEOF, func(w *world, c *client) {})
-	f(ReasonEOF, func(w *world, c *client) { c.hangUpNow(0) })
-	f(ReasonReset, func(w *world, c *client) { c.hangUpNow(104) })
-	f(ReasonReset, func(w *world, c *client) {
+	f(ReasonEOF, pong+text, func(w *world, c *client) {})
+	f(ReasonEOF, pong+text, func(w *world, c *client) { c.hangUpNow(0) })
+	f(ReasonReset, "", func(w *world, c *client) { c.hangUpNow(104) })
+	f(ReasonReset, "", func(w *world, c *client) {
 		c.sending = nil
 		w.push(0, ring.Event{Kind: ring.EventSent, Slot: c.slot, Errno: 104})
 	})
-	f(ReasonStopping, func(w *world, c *client) {
+	f(ReasonStopping, pong+goodbye, func(w *world, c *client) {
 		for _, s := range w.shards {
 			s.Stop()
 		}
 	})
-	f(ReasonProtocol, func(w *world, c *client) { c.recvNow([]byte{0x81, 0x00}) }) // not masked
-	f(ReasonClientClose, func(w *world, c *client) { c.recvNow(clientFrame(0x88, "\x03\xe8")) })
-	f(ReasonNoMemory, func(w *world, c *client) {
+	f(ReasonProtocol, pong+text+goodbye, func(w *world, c *client) { c.recvNow([]byte{0x81, 0x00}) }) // not masked
+	f(ReasonClientClose, pong+text+goodbye, func(w *world, c *client) { c.recvNow(clientFrame(0x88, "\x03\xe8")) })
+	f(ReasonNoMemory, pong+goodbye, func(w *world, c *client) {
 		for w.shards[0].asmPool.Get(512) != 0 {
 		}
 		c.recvNow(make([]byte, 4096))
 		w.run()
 		w.shards[0].asmPool = ring.NewPool(make([]byte, 1<<20))
 	})
-	f(ReasonSlowConsumer, func(w *world, c *client) { w.advance(25 * time.Second) })
+	f(ReasonSlowConsumer, "", func(w *world, c *client) { w.advance(25 * time.Second) })
 }
 
 // recvNow delivers bytes that the ring had received before it paused the connection.

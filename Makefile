@@ -15,7 +15,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
 PACKAGES := ./...
 
-.PHONY: help build run test check fuzz bench benchcmp e2e kernels compare report clean
+.PHONY: help build run test check fuzz bench benchcmp e2e kernels idle compare report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ e2e: build ## move real files between real clients (installs npm packages, Chrom
 
 kernels: build ## run the tracker on the kernels of older Debian releases, in qemu
 	bench/kernels/run.sh
+
+idle: build ## hold CONNECTIONS idle connections (250000) in qemu, where the machine itself allows too few descriptors
+	bench/kernels/run.sh idle
 
 FUZZTIME ?= 30s
 fuzz: ## run every fuzz target for FUZZTIME

@@ -19,6 +19,13 @@
 # Arguments are the suites to test, e.g. run.sh bullseye; without any, both.
 # TIMEOUT is how many seconds one machine may take. ACCEL=kvm is faster where
 # it works; that /dev/kvm is there does not tell.
+#
+# run.sh idle is another test: in one machine with kernel 6.1 the load tester
+# holds CONNECTIONS idle connections (250000) to one shard of the tracker, and
+# what they take is printed (guest/idle.go). It is for machines that do not
+# allow a process so many descriptors. MEMORY is the machine's in MiB, RAMP how
+# many seconds the connections may take to open, SETTINGS are further settings
+# of the load tester, key=value with commas between.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -27,8 +34,16 @@ tracker=$PWD/../../bin/millrace
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 timeout=${TIMEOUT:-1200}
 accel=${ACCEL:-tcg,thread=multi}
+load=$PWD/../../bin/millrace-load
+memory=1024
+parameters=()
 suites=("$@")
 ((${#suites[@]})) || suites=(bullseye bookworm)
+if [[ ${suites[*]} == idle ]]; then
+	suites=(bookworm)
+	memory=${MEMORY:-9216}
+	parameters=("idle_connections=${CONNECTIONS:-250000}" "idle_ramp=${RAMP:-600}" "idle_settings=${SETTINGS:-}")
+fi
 
 die() {
 	echo "$1" >&2
@@ -92,6 +107,7 @@ build_initrd() {
 	go build -trimpath -o "$root/init" ./guest
 	go test -c -trimpath -ldflags=-checklinkname=0 -o "$root/ring.test" ../../ring
 	install -m 755 "$tracker" "$root/millrace"
+	install -m 755 "$load" "$root/millrace-load"
 	(cd "$root" && find . | cpio --quiet -o -H newc) >"$cache/initrd"
 }
 
@@ -101,15 +117,15 @@ boot() {
 	local begin=$SECONDS
 	echo "== $1"
 	# -no-reboot: a panic ends the machine, since panic=-1 asks for a restart.
-	timeout --kill-after=10 "$timeout" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m 1024 \
+	timeout --kill-after=10 "$timeout" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m "$memory" \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel "$cache/$1/vmlinuz" \
-		-initrd "$cache/initrd" -append "console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on" \
+		-initrd "$cache/initrd" -append "console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on ${parameters[*]}" \
 		</dev/null 2>&1 | sed -u 's,\r,,g' | tee "$console" || true
 	echo "== $1 took $((SECONDS - begin)) s"
 	grep -q '^millrace-kernel-test: PASS ' "$console"
 }
 
-[[ -x $tracker ]] || die "There is no $tracker: build it with make build."
+[[ -x $tracker && -x $load ]] || die "There is no $tracker or no $load: build them with make build."
 install_programs
 mkdir -p "$cache"
 build_initrd

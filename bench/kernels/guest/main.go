@@ -1,5 +1,6 @@
 // Command guest is process 1 of the virtual machines of bench/kernels: it runs the tracker on the kernel that it finds
-// itself on, is its clients, says what happened on the console, and turns the machine off.
+// itself on, is its clients, says what happened on the console, and turns the machine off. For run.sh idle it runs the
+// load tester instead (idle.go).
 //
 // Its last line is "millrace-kernel-test: PASS <kernel release>", or FAIL with the reason.
 package main
@@ -22,7 +23,7 @@ func main() {
 	err := prepare()
 	if err == nil {
 		release = kernelRelease()
-		err = check()
+		err = work()
 	}
 	if err != nil {
 		fmt.Printf("millrace-kernel-test: FAIL %s: %v\n", release, err)
@@ -31,6 +32,18 @@ func main() {
 	}
 	syscall.Sync()
 	syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// work does what the machine was started for.
+func work() error {
+	l, asked, err := idleAsked()
+	switch {
+	case err != nil:
+		return err
+	case asked:
+		return l.run()
+	}
+	return check()
 }
 
 // prepare makes of a kernel that has just started what programs expect: file systems, a loopback interface, and room
@@ -47,11 +60,18 @@ func prepare() error {
 	if err := os.Chmod("/tmp", 0o1777); err != nil {
 		return err
 	}
-	const files = 8192
+	if err := raiseFileLimit(8192); err != nil {
+		return err
+	}
+	return raiseLoopback()
+}
+
+// raiseFileLimit sets the limit of open files of this process and those that it starts.
+func raiseFileLimit(files uint64) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
 		return fmt.Errorf("cannot set the limit of open files to %d: %w", files, err)
 	}
-	return raiseLoopback()
+	return nil
 }
 
 func kernelRelease() string {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // environment is where a comparison ran: what a reader needs to judge the figures, and to set up the like.
@@ -82,4 +84,38 @@ func field(text, name string) string {
 		}
 	}
 	return ""
+}
+
+// processCPU returns the CPU time of a process, to the tick (proc_pid_stat(5)): 0 if it has ended.
+func processCPU(pid int) time.Duration {
+	text := readLine(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick
+}
+
+// clockTick is the unit of CPU times in /proc: USER_HZ, which is 100 wherever Go runs.
+const clockTick = 10 * time.Millisecond
+
+// machineCPU is the CPU time of the whole machine since its start.
+type machineCPU struct{ busy, stolen time.Duration }
+
+// readMachineCPU adds up the times of all processes, and those that the machine below a virtual one took away
+// (proc_stat(5)). Interrupts are left out: the kernel counts what they do for a process in one place or the other.
+func readMachineCPU() machineCPU {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return machineCPU{}
+	}
+	ticks := func(k int) time.Duration {
+		n, _ := strconv.ParseInt(fields[k], 10, 64)
+		return time.Duration(n) * clockTick
+	}
+	return machineCPU{ticks(1) + ticks(2) + ticks(3), ticks(8)}
 }

@@ -56,6 +56,7 @@ var figures = []figure{
 		}
 		return sum, len(r.Result.Client.BusyShare) > 0
 	}},
+	{"others", "CPUs that others kept busy", false, func(r *run) (float64, bool) { return r.Others + r.Stolen, true }},
 }
 
 // figureOf returns a figure by its key.

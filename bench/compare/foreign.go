@@ -181,15 +181,3 @@ func (o *foreignOutput) fill(r *foreignRun) error {
 	}
 	return nil
 }
-
-// processCPU returns the CPU time of a process, in ticks of 10 ms (proc_pid_stat(5)): 0 if it has ended.
-func processCPU(pid int) time.Duration {
-	text := readLine(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond
-}

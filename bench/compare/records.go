@@ -41,7 +41,9 @@ type run struct {
 	Round                  int     // from 1; runs of one round stand beside each other
 	Rate                   float64 // announces per second that a step of a sweep asked for; 0 in all other workloads
 	ServerCPUs, ClientCPUs string
-	Failed                 string // why there is no result
+	Others                 float64 // CPUs that processes other than the tracker and the load tester kept busy meanwhile
+	Stolen                 float64 // CPUs that the machine below this virtual one took meanwhile
+	Failed                 string  // why there is no result
 	Result                 *load.Result
 }
 

@@ -421,6 +421,9 @@ func fullTables(all *results) string {
 		b.WriteString(markdown(head, rows) + "\n")
 	}
 	b.WriteString(sweepTable(all))
+	if len(all.figures) > 0 {
+		b.WriteString("## Measured otherwise\n\n" + handTable(all) + "\n")
+	}
 	b.WriteString("## Set-up\n\n" + setup(all))
 	return b.String()
 }
@@ -438,6 +441,17 @@ func sweepTable(all *results) string {
 	}
 	head := []string{"tracker", "announces per second", "median, ms", "99th percentile, ms"}
 	return "## Latency against load\n\n" + markdown(head, rows) + "\n"
+}
+
+// handTable shows the figures that no run of the load tester gives.
+func handTable(all *results) string {
+	var rows [][]string
+	for _, name := range handFigures {
+		if f, ok := all.figures[name]; ok {
+			rows = append(rows, []string{name, short(f.Value), f.How})
+		}
+	}
+	return markdown([]string{"figure", "value", "how"}, rows)
 }
 
 // setup lists the versions, builds and configurations of the trackers, each configuration once.

@@ -256,12 +256,18 @@ func (c *comparison) measure(ctx context.Context, w *workload, t *tracker, r *ru
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.timeout(cfg), errors.New("it takes too long"))
 	defer cancel()
 	var stdout bytes.Buffer
+	before, ran, start := readMachineCPU(), processCPU(server.pid()), time.Now()
 	client, err := startProcess(dir, r.ClientCPUs, &stdout, c.tester, "-c", name, "-json")
 	if err != nil {
 		return nil, err
 	}
 	defer client.stop()
-	return parseResult(client.wait(ctx), stdout.Bytes(), client.said)
+	exit := client.wait(ctx)
+	after, wall := readMachineCPU(), time.Since(start).Seconds()
+	ours := processCPU(server.pid()) - ran + client.cmd.ProcessState.UserTime() + client.cmd.ProcessState.SystemTime()
+	r.Others = max(0, (after.busy-before.busy-ours).Seconds()/wall)
+	r.Stolen = (after.stolen - before.stolen).Seconds() / wall
+	return parseResult(exit, stdout.Bytes(), client.said)
 }
 
 // parseResult takes what the load tester has written. It exits with 1 when the counts do not add up: that is a result,

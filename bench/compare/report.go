@@ -200,9 +200,9 @@ func (g *group) anchors(present []string) (of []string) {
 	case g.subject() == millrace2:
 		of = []string{millrace}
 	case g.floor:
-		of = []string{reference, floorServer}
+		of = []string{reference, floorServer, millraceBase}
 	default:
-		of = []string{reference}
+		of = []string{reference, millraceBase}
 	}
 	return slices.DeleteFunc(of, func(name string) bool { return !slices.Contains(present, name) })
 }

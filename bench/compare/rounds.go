@@ -106,6 +106,7 @@ func (c *comparison) writeAgreement(w *workload) error {
 		if err := c.write(record{Kind: "rounds", Rounds: about}); err != nil {
 			return err
 		}
+		fmt.Fprintf(c.log, "  %s : %s, %s: %s\n", t.title, titleOf(anchor), figureOf(w.figure).title, summarize(of))
 		if !ok && len(of) >= steady {
 			fmt.Fprintf(c.log, "  %s: the ratio of %s to %s spreads by %.0f %% over the latest of %d rounds\n", w.title,
 				t.title, titleOf(anchor), 100*spread, len(of))

@@ -37,7 +37,7 @@ var sysctls = []string{
 
 // readEnvironment asks the machine. What it does not know is left out.
 func readEnvironment(ctx context.Context, in *installer, options []string) *environment {
-	e := &environment{CPUs: runtime.NumCPU(), Options: strings.Join(options, " "), Sysctls: map[string]string{},
+	e := &environment{CPUs: runtime.NumCPU(), Options: withoutOutput(options), Sysctls: map[string]string{},
 		Mitigations: map[string]string{}, Versions: map[string]string{"go": runtime.Version()}}
 	e.Commit, _ = in.run(ctx, in.root, nil, "git", "describe", "--tags", "--always", "--dirty", "--abbrev=12")
 	e.Kernel = readLine("/proc/sys/kernel/osrelease") + " " + readLine("/proc/sys/kernel/version")
@@ -68,6 +68,20 @@ func readEnvironment(ctx context.Context, in *installer, options []string) *envi
 		}
 	}
 	return e
+}
+
+// withoutOutput returns a command line without the flag that names the results file: where that lies is nobody's business.
+func withoutOutput(options []string) string {
+	var kept []string
+	for k := 0; k < len(options); k++ {
+		switch name, _, hasValue := strings.Cut(strings.TrimLeft(options[k], "-"), "="); {
+		case name != "o" || !strings.HasPrefix(options[k], "-"):
+			kept = append(kept, options[k])
+		case !hasValue:
+			k++ // the value follows
+		}
+	}
+	return strings.Join(kept, " ")
 }
 
 // readLine returns the text of a small file with its white space made even: "" where it cannot be read.

@@ -39,3 +39,17 @@ func TestCommand(t *testing.T) {
 		t.Errorf("the added figure is %+v", got)
 	}
 }
+
+// TestWithoutOutput proves that the name of the results file does not get into the results.
+func TestWithoutOutput(t *testing.T) {
+	f := func(args, want string) {
+		t.Helper()
+		if got := withoutOutput(strings.Fields(args)); got != want {
+			t.Errorf("withoutOutput(%q) = %q, want %q", args, got, want)
+		}
+	}
+	f("", "")
+	f("-quick -o a.jsonl -rounds 3", "-quick -rounds 3")
+	f("-quick --o=a.jsonl -only o", "-quick -only o")
+	f("-quick -o", "-quick")
+}

@@ -32,8 +32,9 @@ func (c *comparison) compareForeign(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		fmt.Fprintf(c.log, "  it is missing: %v\n", err)
-		return c.write(record{Kind: "missing", Missing: &missing{foreignCrate, err.Error()}})
+		reason := c.in.reason(err)
+		fmt.Fprintf(c.log, "  it is missing: %s\n", reason)
+		return c.write(record{Kind: "missing", Missing: &missing{foreignCrate, reason}})
 	}
 	var perResponse []foreignRun
 	for round := 1; round <= c.options.maxRounds; round++ {

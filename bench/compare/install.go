@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,15 @@ func (in *installer) run(ctx context.Context, dir string, env []string, argv ...
 		return "", fmt.Errorf("%q failed: %w: %s", strings.Join(argv, " "), err, said)
 	}
 	return strings.TrimSpace(stdout.String()), nil
+}
+
+// address matches what stands for a server or a registry in the messages of a package manager.
+var address = regexp.MustCompile(`[a-z+]+://[^\s"'`+"`"+`]+`)
+
+// reason is an error for the results, without folders and addresses of this machine.
+func (in *installer) reason(err error) string {
+	text := strings.NewReplacer(in.dir, "TRACKERS_DIR", in.root, ".", os.TempDir(), "TMPDIR").Replace(err.Error())
+	return address.ReplaceAllString(text, "(address)")
 }
 
 // built returns the path of a program that makeBuild leaves.

@@ -315,7 +315,7 @@ func (c *comparison) installAll(ctx context.Context) error {
 			err = fmt.Errorf("it needs %d CPUs and -server-cpus names %d", t.cores, len(c.options.server))
 		}
 		if err != nil {
-			reason := strings.NewReplacer(c.in.dir, "TRACKERS_DIR", c.in.root, ".").Replace(err.Error())
+			reason := c.in.reason(err)
 			fmt.Fprintf(c.log, "%s is missing: %s\n", t.title, reason)
 			if err := c.write(record{Kind: "missing", Missing: &missing{t.name, reason}}); err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,4 +75,13 @@ func TestLatestVersion(t *testing.T) {
 	f("aquatic_ws #webtorrent\nHigh-performance\nversion: 0.9.0\nlicense: Apache-2.0\nrust-version: 1.70\n", "0.9.0")
 	f("x\nversion: 0.9.0 (latest 0.10.1)\n", "0.10.1")
 	f("rust-version: 1.70\n", "")
+}
+
+// TestReason proves that why something is missing can be published: no folders, no addresses.
+func TestReason(t *testing.T) {
+	in := &installer{root: "/home/somebody/millrace", dir: "/home/somebody/millrace/bench/compare/.trackers"}
+	err := errors.New("cannot fetch `https://registry.example/x` into " + in.dir + "/x of " + in.root)
+	if got, want := in.reason(err), "cannot fetch `(address)` into TRACKERS_DIR/x of ."; got != want {
+		t.Errorf("the reason is %q, want %q", got, want)
+	}
 }

@@ -47,7 +47,7 @@ func (in *installer) run(ctx context.Context, dir string, env []string, argv ...
 }
 
 // address matches what stands for a server or a registry in the messages of a package manager.
-var address = regexp.MustCompile(`[a-z+]+://[^\s"'`+"`"+`]+`)
+var address = regexp.MustCompile(`[a-z+]+://[^\s"'` + "`" + `]+`)
 
 // reason is an error for the results, without folders and addresses of this machine.
 func (in *installer) reason(err error) string {

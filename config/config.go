@@ -183,7 +183,7 @@ func Default() *Config {
 			SendMemory:        8 << 20,
 			AssemblyMemory:    32 << 20,
 			MailboxSize:       1 << 20,
-			MaxBatchDelayUs:   500,
+			MaxBatchDelayUs:   2000,
 		},
 		CPUPinning: CPUPinning{Active: true},
 		Privileges: Privileges{ChrootPath: ".", Group: "nogroup", User: "nobody"},

@@ -13,12 +13,14 @@ type Pacer struct {
 	batching bool
 }
 
-// A window is worth its timer when it gathers some events. Between the two thresholds the pacer stays what it is.
+// A window is worth its timer when it gathers many events: with 16 of them it cost as much as it saved, with 6 a fifth
+// more than single waits, which gather some by themselves (bench/results/tried.md). Between the two thresholds the pacer
+// stays what it is.
 const (
-	batchFrom   = 8.0
-	batchUntil  = 4.0
+	batchFrom   = 24.0
+	batchUntil  = 12.0
 	batchEvents = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
-	paceWeight  = 1.0 / 8
+	paceMemory  = 8   // windows over which the average is taken
 )
 
 // Saw tells the pacer that a wait ended with n events at the time now, of a monotonic clock.
@@ -28,8 +30,10 @@ func (p *Pacer) Saw(n int, now time.Duration) {
 	if elapsed <= 0 || p.Window == 0 {
 		return
 	}
-	rate := float64(n) * float64(p.Window) / float64(elapsed)
-	p.expected += (rate - p.expected) * paceWeight
+	// The average is one over time: a burst of events in a short while, such as what one announce brings about, counts
+	// no more than the silence around it.
+	memory := paceMemory * float64(p.Window)
+	p.expected = (p.expected*memory + float64(n)*float64(p.Window)) / (memory + float64(elapsed))
 	switch {
 	case p.expected >= batchFrom:
 		p.batching = true

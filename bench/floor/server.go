@@ -20,7 +20,7 @@ type Options struct {
 }
 
 // DefaultDelay is the batching window that the tracker has by default (max_batch_delay_us).
-const DefaultDelay = 500 * time.Microsecond
+const DefaultDelay = 2 * time.Millisecond
 
 // What the tracker takes by default: see [io_uring] in config/default.toml.
 const (

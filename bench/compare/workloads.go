@@ -32,7 +32,7 @@ var (
 )
 
 // sweepRates are announces per second. A sweep ends for a tracker with the first one that it cannot follow.
-var sweepRates = []float64{250, 500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 5000, 6000, 8000, 10000, 12000}
+var sweepRates = []float64{500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000}
 
 // Names of workloads that the report has to know.
 const (
@@ -120,9 +120,9 @@ func storms(resume bool) func(*load.Config) {
 // The longest times of a run in seconds: enough for a stable figure, as the agreement of the rounds shows, and short
 // enough for the number of runs.
 const (
-	longRamp     = 120
+	rampRate     = 500 // connections a second, at least
 	longWarmup   = 3
-	longDuration = 20
+	longDuration = 10
 )
 
 // partOfReal scales the profile of a public tracker to what a limit of 20,000 open files allows. Its connections open
@@ -144,14 +144,18 @@ func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, er
 	if rate > 0 {
 		c.Interval = float64(c.Connections) / rate
 	}
-	c.Ramp, c.Warmup, c.Duration = min(c.Ramp, longRamp), min(c.Warmup, longWarmup), min(c.Duration, longDuration)
+	c.Ramp = min(c.Ramp, 2+float64(c.Connections)/rampRate)
+	c.Warmup = min(c.Warmup, longWarmup)
+	steady := len(c.Storms) == 0 // a storm has its time
+	if steady {
+		c.Duration = min(c.Duration, longDuration)
+	}
 	if c.Life > 0 { // it takes longer to see the mixture of old and new connections
-		c.Warmup, c.Duration = 10, 2*longDuration
+		c.Warmup, c.Duration = 5, 2*longDuration
 	}
 	if c.OnlyOnce { // nothing happens but sweeps
 		c.Duration = 5
 	}
-	steady := len(c.Storms) == 0 // a storm has its time
 	if o.quick && steady {
 		c.Ramp, c.Warmup, c.Duration = min(c.Ramp, 3), min(c.Warmup, 1), min(c.Duration, 5)
 	}

@@ -48,7 +48,7 @@ type Network struct {
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame
 
 	// WebsocketWriteBufferSize is the number of bytes that is gathered for a connection while it does not read; a
-	// connection may have three times as much waiting before it counts as slow.
+	// connection may have three times as much waiting before it counts as slow, or twelve times if it has taken all before.
 	WebsocketWriteBufferSize int `toml:"websocket_write_buffer_size"`
 
 	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered

@@ -25,6 +25,17 @@ const (
 	maxTextHeader = 10
 )
 
+// Mask masks the payload of a client's frame, or takes the mask off it: it is its own reverse. The lowest byte of the key
+// masks the first byte.
+//
+// RFC 6455, section 5.3: "Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the original
+// data ("original-octet-i") with octet at index i modulo 4 of the masking key ("masking-key-octet-j")".
+func Mask(payload []byte, key uint32) {
+	var octets [4]byte
+	binary.LittleEndian.PutUint32(octets[:], key)
+	ws.Cipher(payload, octets, 0)
+}
+
 // AppendPing appends a server's ping frame. The payload may have at most 125 bytes.
 func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
 

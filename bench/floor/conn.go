@@ -158,7 +158,7 @@ func (f *Floor) frames(i uint32, c *conn, buf []byte) (used, need int) {
 		}
 		payload := buf[used+h.header : used+h.size]
 		used += h.size
-		unmask(payload, h.mask)
+		wsproto.Mask(payload, h.mask)
 		switch h.op {
 		case opText:
 			f.message(i, c, payload)

@@ -56,22 +56,3 @@ func parseFrame(b []byte) (f frame, ok bool) {
 	f.size = f.header + payload
 	return f, true
 }
-
-// unmask takes the mask off a payload, in place, eight bytes at a time.
-func unmask(b []byte, mask uint32) {
-	wide := uint64(mask)<<32 | uint64(mask)
-	for len(b) >= 32 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
-		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^wide)
-		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^wide)
-		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^wide)
-		b = b[32:]
-	}
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
-		b = b[8:]
-	}
-	for i := range b {
-		b[i] ^= byte(wide >> (8 * i))
-	}
-}

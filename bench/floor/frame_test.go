@@ -8,22 +8,6 @@ import (
 	"millrace/ring"
 )
 
-// TestUnmask proves that unmasking is what RFC 6455, section 5.3 says, for every length up to some rounds of the loops.
-func TestUnmask(t *testing.T) {
-	key := [4]byte{0x12, 0x34, 0x56, 0x78}
-	for n := range 100 {
-		got, want := make([]byte, n), make([]byte, n)
-		for i := range want {
-			want[i] = byte(i * 7)
-			got[i] = want[i] ^ key[i%4]
-		}
-		unmask(got, 0x78563412)
-		if !bytes.Equal(got, want) {
-			t.Errorf("%d bytes are unmasked to %x, want %x", n, got, want)
-		}
-	}
-}
-
 // FuzzReceived proves that no bytes of a client make the server fail or keep memory after the client has gone, however
 // they are cut.
 func FuzzReceived(f *testing.F) {

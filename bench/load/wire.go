@@ -2,7 +2,8 @@ package load
 
 import (
 	"encoding/binary"
-	"math/bits"
+
+	"millrace/wsproto"
 )
 
 // Layout says where the parts of a client's message lie. All messages of one kind have the same layout: fields have
@@ -118,7 +119,7 @@ func frameSize(n int) int {
 }
 
 // beginFrame appends the header of a client's frame for n bytes of payload. The payload is appended next, and then
-// [maskPayload] is called on it with the same key.
+// [wsproto.Mask] is called on it with the same key.
 func beginFrame(dst []byte, opcode byte, n int, key uint32) []byte {
 	dst = append(dst, finBit|opcode)
 	switch {
@@ -130,29 +131,6 @@ func beginFrame(dst []byte, opcode byte, n int, key uint32) []byte {
 		dst = binary.BigEndian.AppendUint64(append(dst, maskBit|length64), uint64(n))
 	}
 	return binary.LittleEndian.AppendUint32(dst, key)
-}
-
-// maskPayload masks a payload, or takes the mask off it. The first byte is masked by the lowest byte of the key.
-//
-// RFC 6455, section 5.3: "Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the original
-// data ("original-octet-i") with octet at index i modulo 4 of the masking key ("masking-key-octet-j")".
-func maskPayload(b []byte, key uint32) {
-	wide := uint64(key)<<32 | uint64(key)
-	for len(b) >= 32 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
-		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^wide)
-		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^wide)
-		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^wide)
-		b = b[32:]
-	}
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
-		b = b[8:]
-	}
-	for i := range b {
-		b[i] ^= byte(key)
-		key = bits.RotateLeft32(key, -8)
-	}
 }
 
 // announceEvent is what an announce says of the client's life.
@@ -237,7 +215,7 @@ func (w *wire) appendAnnounce(dst []byte, a *announce, key uint32) []byte {
 		dst = w.appendOffer(dst, offerRef{a.connection, a.seq, a.incarnation, uint8(k)})
 	}
 	dst = append(dst, announceTail...)
-	maskPayload(dst[from:], key)
+	wsproto.Mask(dst[from:], key)
 	return dst
 }
 
@@ -275,7 +253,7 @@ func (w *wire) appendAnswer(dst []byte, hash, from, to, offerID *id, r offerRef,
 	w.answer.fill(sdp, from, w.answerNumber(r, from))
 	dst = append(append(dst, answerMiddle...), offerID[:]...)
 	dst = append(dst, answerTail...)
-	maskPayload(dst[start:], key)
+	wsproto.Mask(dst[start:], key)
 	return dst
 }
 
@@ -284,13 +262,13 @@ func (w *wire) appendScrape(dst []byte, hash *id, key uint32) []byte {
 	dst = beginFrame(dst, opText, w.scrape.Size, key)
 	from := len(dst)
 	dst = append(append(append(dst, scrapeHead...), hash[:]...), scrapeTail...)
-	maskPayload(dst[from:], key)
+	wsproto.Mask(dst[from:], key)
 	return dst
 }
 
 // appendControl appends a control frame.
 func appendControl(dst []byte, opcode byte, payload []byte, key uint32) []byte {
 	dst = append(beginFrame(dst, opcode, len(payload), key), payload...)
-	maskPayload(dst[len(dst)-len(payload):], key)
+	wsproto.Mask(dst[len(dst)-len(payload):], key)
 	return dst
 }

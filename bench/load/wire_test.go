@@ -159,21 +159,3 @@ func TestEveryByteOfAnSDPCounts(t *testing.T) {
 		t.Fatal("answers of two incarnations have the same text")
 	}
 }
-
-// TestMask proves that masking is what RFC 6455 says for every length and alignment, and its own reverse.
-func TestMask(t *testing.T) {
-	const key = 0x04030201
-	for n := range 100 {
-		b := make([]byte, n)
-		maskPayload(b, key)
-		for i := range b {
-			if b[i] != byte(i%4+1) {
-				t.Fatalf("byte %d of %d is masked with %d", i, n, b[i])
-			}
-		}
-		maskPayload(b, key)
-		if !bytes.Equal(b, make([]byte, n)) {
-			t.Fatalf("masking %d bytes twice changes them", n)
-		}
-	}
-}

@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"millrace/bench/load"
+	"millrace/cmd/internal/cli"
 )
 
 // Exit codes.
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, drive run
 		fmt.Fprint(stdout, usage())
 		return exitOK
 	case cmd.version:
-		fmt.Fprintf(stdout, "millrace-load %s (%s)\n", versionName(), runtime.Version())
+		fmt.Fprintf(stdout, "millrace-load %s (%s)\n", cli.Build(version), runtime.Version())
 		return exitOK
 	}
 	c, err := cmd.config(os.ReadFile)
@@ -92,15 +92,4 @@ func measure(ctx context.Context, c load.Config, asJSON bool, stdout, stderr io.
 		return exitError
 	}
 	return exitOK
-}
-
-// versionName returns the version that the Makefile set, else what the build knows of its source.
-func versionName() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"millrace/cmd/internal/cli"
@@ -33,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, cli.Usage)
 		return cli.ExitOK
 	case cli.Version:
-		fmt.Fprintf(stdout, "millrace %s (%s)\n", versionName(), runtime.Version())
+		fmt.Fprintf(stdout, "millrace %s (%s)\n", cli.Build(version), runtime.Version())
 		return cli.ExitOK
 	case cli.PrintConfig:
 		stdout.Write(config.DefaultTOML())
@@ -72,7 +71,7 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "millrace:", err)
 		return cli.ExitError
 	}
-	srv.LogStart(versionName())
+	srv.LogStart(cli.Build(version))
 	if cfg.IsSet("swarm_workers") {
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}
@@ -114,15 +113,4 @@ func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {
 		config.LogTrace: slog.LevelDebug - 4,
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: levels[level]}))
-}
-
-// versionName returns the version that the Makefile set, else what the build knows of its source.
-func versionName() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

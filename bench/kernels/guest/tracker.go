@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ var listeningLine = regexp.MustCompile(`msg=listening url=ws://(\S+)`)
 
 // launch starts the tracker. It has come up when listening has a value, and ended when exited is closed.
 func launch(s settings) (*tracker, error) {
-	const file = "/tmp/millrace.toml"
+	file := filepath.Join(os.TempDir(), "millrace.toml")
 	if err := os.WriteFile(file, []byte(s.config), 0o644); err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package cli reads the command line of the tracker. It only turns arguments into a [Command]: files are opened and
-// texts are printed by whoever runs it.
+// Package cli is what the mains of our programs share. It reads the command line of the tracker and only turns arguments
+// into a [Command]: files are opened and texts are printed by whoever runs it. [Build] names the version of any program.
 package cli
 
 import (

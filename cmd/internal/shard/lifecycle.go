@@ -12,9 +12,10 @@ import (
 //	handshake ─► open ─► closing ─► draining ─► closed ─► free
 //	              └─► moving ─► free, and open on another shard
 //
-// moving falls back to open before it goes any other way (move.go). closing: a close frame or an HTTP error is queued and the peers of the connection are gone. draining: it has left and
-// our side is shut, so that the client reads it before the descriptor goes (closing with unread data would reset the
-// connection and could destroy the last frame). closed: the ring was told to close. Every state can fall to closed.
+// moving falls back to open before it goes any other way (move.go). closing: a close frame or an HTTP error is queued
+// and the peers of the connection are gone. draining: it has left and our side is shut, so that the client reads it
+// before the descriptor goes (closing with unread data would reset the connection and could destroy the last frame).
+// closed: the ring was told to close. Every state can fall to closed.
 
 // Reason says why a connection ended.
 type Reason uint8

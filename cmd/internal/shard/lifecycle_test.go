@@ -214,6 +214,15 @@ func TestEveryChop(t *testing.T) {
 	}
 }
 
+// announceBig is an announce with offer k, of 2 kB.
+func announceBig(k int) map[string]any {
+	m := announce(id("hash"), id("fast"), 1, nil)
+	offer := m["offers"].([]any)[0].(map[string]any)
+	offer["offer_id"] = id("offer %d", k)
+	offer["offer"] = map[string]any{"type": "offer", "sdp": strings.Repeat("s", 2000)}
+	return m
+}
+
 // A client that does not read loses offers before anything else, never more than the limit waits for it, and one that
 // reads again gets what waited.
 func TestSlowReader(t *testing.T) {
@@ -223,12 +232,8 @@ func TestSlowReader(t *testing.T) {
 	w.run()
 	slow.messages()
 	w.stuck = true
-	big := strings.Repeat("s", 2000)
 	for k := range 40 {
-		m := announce(id("hash"), id("fast"), 1, nil)
-		offer := m["offers"].([]any)[0].(map[string]any)
-		offer["offer_id"], offer["offer"] = id("offer %d", k), map[string]any{"type": "offer", "sdp": big}
-		fast.text(m)
+		fast.text(announceBig(k))
 		w.run()
 		fast.read()
 	}
@@ -252,12 +257,8 @@ func TestBurstForReader(t *testing.T) {
 	reader.text(announce(id("hash"), id("reader"), 0, nil))
 	w.run()
 	reader.messages()
-	big := strings.Repeat("s", 2000)
 	for k := range 30 {
-		m := announce(id("hash"), id("fast"), 1, nil)
-		offer := m["offers"].([]any)[0].(map[string]any)
-		offer["offer_id"], offer["offer"] = id("offer %d", k), map[string]any{"type": "offer", "sdp": big}
-		fast.text(m)
+		fast.text(announceBig(k))
 	}
 	w.run()
 	if got := len(reader.messages()); got != 30 {

@@ -42,7 +42,7 @@ var ownImports = map[string][]string{
 	"cmd/internal/shard":  {"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/mailbox"},
 	"cmd/internal/server": append([]string{"cmd/internal/shard", "cmd/internal/mailbox"}, leaves...),
 	"cmd/millrace":        {"cmd/internal/server", "cmd/internal/cli", "config"},
-	"cmd/millrace-load":   {"wsproto", "ring", "bench"},
+	"cmd/millrace-load":   {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":               {"wsproto", "ring"},
 }
 

@@ -57,17 +57,46 @@ const (
 // each line. Blank lines, white space around a hash and lines that come twice are fine, and the last line
 // need not end. Nothing of data is kept.
 //
+// A million hashes take a quarter of a second. rest is called between pieces of that work, each of some 100 µs, so
+// that a caller which shares its core with event loops can let them run; nil does not rest.
+//
 // The error has a sentence for each bad line, up to ten, that begins with name and the number of the line.
 // It does not repeat the line: what was taken for an access list may be a secret.
-func ParseAccessList(data []byte, name string) (*AccessList, error) {
-	return parseAccessList(data, name, maxAccessList)
+func ParseAccessList(data []byte, name string, rest func()) (*AccessList, error) {
+	return parseAccessList(data, name, pieces{rest: rest}, maxAccessList)
 }
 
-func parseAccessList(data []byte, name string, most int) (*AccessList, error) {
+// pieces divides long work.
+type pieces struct {
+	rest func() // nil: there is no need
+	done int    // nanoseconds of work since the last rest, roughly
+}
+
+// pieceOfWork is how long a piece takes, in nanoseconds.
+const pieceOfWork = 100_000
+
+// add says that about so many nanoseconds of work were done.
+func (p *pieces) add(nanoseconds int) {
+	if p.done += nanoseconds; p.done >= pieceOfWork && p.rest != nil {
+		p.done = 0
+		p.rest()
+	}
+}
+
+// Nanoseconds of work, roughly: they only have to be right within a factor of two.
+const (
+	parseCost   = 120 // reading a line
+	countCost   = 5   // looking at a hash
+	moveCost    = 40  // moving one far away
+	compareCost = 20  // comparing two while sorting
+)
+
+func parseAccessList(data []byte, name string, work pieces, most int) (*AccessList, error) {
 	const digits = 2 * len(ID{})
 	hashes := make([]ID, 0, min(len(data)/digits, most))
 	var errs []error
 	for number := 1; len(data) > 0; number++ {
+		work.add(parseCost)
 		var line []byte
 		line, data, _ = bytes.Cut(data, []byte("\n"))
 		if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -92,7 +121,7 @@ func parseAccessList(data []byte, name string, most int) (*AccessList, error) {
 	if errs != nil {
 		return nil, errors.Join(errs...)
 	}
-	return newAccessList(hashes), nil
+	return newAccessList(hashes, &work), nil
 }
 
 // parseInfoHash reads the hexadecimal digits of a line, or says what is wrong with them.
@@ -122,22 +151,63 @@ var hexDigits = func() (t [256]byte) {
 	return t
 }()
 
-// newAccessList takes the hashes over. There is an index entry for every two to four of them.
-func newAccessList(hashes []ID) *AccessList {
-	slices.SortFunc(hashes, compareIDs)
-	hashes = slices.Compact(hashes)
-	if len(hashes) < cap(hashes)-cap(hashes)/16 {
-		hashes = slices.Clone(hashes)
-	}
+// newAccessList takes the hashes over. There is an index entry for every two to four of them, by which they
+// are also sorted: first to where those of an entry belong, then the few of each.
+func newAccessList(hashes []ID, work *pieces) *AccessList {
 	indexBits := bits.Len(uint(len(hashes)) / 4)
 	l := &AccessList{hashes: hashes, starts: make([]uint32, 1<<indexBits+1), shift: uint8(32 - indexBits)}
 	for i := range hashes {
+		work.add(countCost)
 		l.starts[l.lead(&hashes[i])+1]++
 	}
 	for i := range l.starts[1:] {
 		l.starts[i+1] += l.starts[i]
 	}
+	l.distribute(work)
+	compare := func(a, b ID) int {
+		work.add(compareCost)
+		return compareIDs(a, b)
+	}
+	for i := range l.starts[1:] {
+		slices.SortFunc(hashes[l.starts[i]:l.starts[i+1]], compare)
+	}
+	l.compact(work)
+	if len(l.hashes) < cap(hashes)-cap(hashes)/16 {
+		return newAccessList(slices.Clone(l.hashes), work) // of which none comes twice
+	}
 	return l
+}
+
+// distribute moves each hash into the range that starts has for its leading bits, in place.
+func (l *AccessList) distribute(work *pieces) {
+	free := slices.Clone(l.starts) // the first place of each range whose hash has not been looked at
+	for lead, end := range l.starts[1:] {
+		for free[lead] < end {
+			work.add(moveCost)
+			hash := &l.hashes[free[lead]]
+			to := &free[l.lead(hash)]
+			*hash, l.hashes[*to] = l.hashes[*to], *hash
+			*to++
+		}
+	}
+}
+
+// compact leaves one of each hash in the sorted ranges.
+func (l *AccessList) compact(work *pieces) {
+	n := uint32(0)
+	for lead := range l.starts[1:] {
+		from := l.starts[lead]
+		l.starts[lead] = n
+		for _, hash := range l.hashes[from:l.starts[lead+1]] {
+			work.add(countCost)
+			if n == l.starts[lead] || hash != l.hashes[n-1] {
+				l.hashes[n] = hash
+				n++
+			}
+		}
+	}
+	l.starts[len(l.starts)-1] = n
+	l.hashes = l.hashes[:n]
 }
 
 // lead returns the value of the leading bits of a hash.

@@ -29,7 +29,7 @@ func fromHex(t testing.TB, digits string) (id ID) {
 func TestParseAccessList(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
-		l, err := ParseAccessList([]byte(text), "list")
+		l, err := ParseAccessList([]byte(text), "list", nil)
 		if err != nil {
 			t.Errorf("%q: %s", text, err)
 			return
@@ -62,7 +62,7 @@ func TestParseAccessListErrors(t *testing.T) {
 	const rule = "; each line must be an info hash of 40 hexadecimal digits"
 	f := func(text string, want ...string) {
 		t.Helper()
-		l, err := ParseAccessList([]byte(text), "the/list.txt")
+		l, err := ParseAccessList([]byte(text), "the/list.txt", nil)
 		if l != nil || err == nil {
 			t.Errorf("%q: no error", text)
 			return
@@ -87,19 +87,19 @@ func TestParseAccessListErrors(t *testing.T) {
 	f("\x00\xff", `1: character 1 is '\x00'`)
 	f("a\xff", "1: character 2 is '\ufffd'")
 
-	_, err := ParseAccessList([]byte(strings.Repeat("x\n", 1000)), "list")
+	_, err := ParseAccessList([]byte(strings.Repeat("x\n", 1000)), "list", nil)
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != 11 || lines[10] != "list: there may be more bad lines, these are 10" {
 		t.Errorf("1000 bad lines: %q", lines)
 	}
-	_, err = ParseAccessList([]byte(strings.Repeat("x\n", 10)), "list")
+	_, err = ParseAccessList([]byte(strings.Repeat("x\n", 10)), "list", nil)
 	if lines = strings.Split(err.Error(), "\n"); len(lines) != 10 {
 		t.Errorf("10 bad lines: %q", lines)
 	}
-	if l, err := parseAccessList([]byte(hexA+"\n"+hexB), "list", 2); err != nil || l.Len() != 2 {
+	if l, err := parseAccessList([]byte(hexA+"\n"+hexB), "list", pieces{}, 2); err != nil || l.Len() != 2 {
 		t.Errorf("2 of 2 hashes: %v", err)
 	}
-	if _, err = parseAccessList([]byte(hexA+"\n"+hexB), "list", 1); err == nil ||
+	if _, err = parseAccessList([]byte(hexA+"\n"+hexB), "list", pieces{}, 1); err == nil ||
 		err.Error() != "list:2: an access list can hold no more than 1 info hashes" {
 		t.Errorf("2 of 1 hashes: %v", err)
 	}
@@ -133,7 +133,7 @@ func TestAccessListHoldsWhatItWasGiven(t *testing.T) {
 			ids[id] = true
 			text = append(hex.AppendEncode(text, id[:]), '\n')
 		}
-		l, err := ParseAccessList(text, "list")
+		l, err := ParseAccessList(text, "list", nil)
 		if err != nil || l.Len() != len(ids) {
 			t.Fatalf("%d of %d hashes, error %v", l.Len(), len(ids), err)
 		}
@@ -164,10 +164,43 @@ func TestAccessListHoldsWhatItWasGiven(t *testing.T) {
 	}
 }
 
+// The work is divided: whoever reads a list is let rest after each piece, both while lines are read and while
+// hashes are sorted that all begin alike, and what comes out is the same.
+func TestParseAccessListRests(t *testing.T) {
+	f := func(n int, make func(i int) ID, least int) {
+		t.Helper()
+		var text []byte
+		for i := range n {
+			id := make(i)
+			text = append(hex.AppendEncode(text, id[:]), '\n')
+		}
+		rests := 0
+		l, err := ParseAccessList(text, "list", func() { rests++ })
+		if err != nil || l.Len() != n {
+			t.Fatalf("%d of %d hashes, error %v", l.Len(), n, err)
+		}
+		if rests < least {
+			t.Errorf("%d rests in the reading of %d hashes, want at least %d", rests, n, least)
+		}
+	}
+	const perLine = pieceOfWork / parseCost // lines between two rests
+	mixed := func(i int) (id ID) {
+		binary.BigEndian.PutUint32(id[:], uint32(i)*2654435761)
+		return id
+	}
+	f(0, mixed, 0)
+	f(perLine-1, mixed, 0)
+	f(20*perLine, mixed, 20+6) // a third as long for the rest
+	f(20*perLine, func(i int) (id ID) {
+		binary.BigEndian.PutUint32(id[16:], uint32(i)*2654435761)
+		return id
+	}, 20+20) // the halving of n hashes takes at least n comparisons each time
+}
+
 // Each mode serves what it says, and the absence of a rule or of a list is no accident.
 func TestAccessModes(t *testing.T) {
 	a, b := fromHex(t, hexA), fromHex(t, hexB)
-	list, err := ParseAccessList([]byte(hexA), "list")
+	list, err := ParseAccessList([]byte(hexA), "list", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +285,7 @@ func TestForbiddenPeersGoInBoundedSlices(t *testing.T) {
 		binary.LittleEndian.PutUint32(hash[:], i)
 		list = fmt.Appendf(list, "%x\n", hash)
 	}
-	l, err := ParseAccessList(list, "list")
+	l, err := ParseAccessList(list, "list", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +340,7 @@ func TestAccessAllocatesNothing(t *testing.T) {
 	for i := range 100 {
 		list = fmt.Appendf(list, "%x\n", testID('h', i))
 	}
-	l, err := ParseAccessList(list, "list")
+	l, err := ParseAccessList(list, "list", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +382,7 @@ func FuzzParseAccessList(f *testing.F) {
 				}
 			}
 		}
-		l, err := ParseAccessList(data, "list")
+		l, err := ParseAccessList(data, "list", nil)
 		if (err != nil) != (bad > 0) || (l == nil) != (bad > 0) {
 			t.Fatalf("%d bad lines, but the error is %v", bad, err)
 		}

@@ -378,7 +378,7 @@ func (p *pair) setAccess() {
 		}
 	}
 	p.what = func() string { return fmt.Sprintf("access mode %d for %q", m.access, file) }
-	l, err := ParseAccessList(file, "list")
+	l, err := ParseAccessList(file, "list", nil)
 	if err != nil || l.Len() != len(m.listed) {
 		p.fatalf("%d of %d hashes, error %v", l.Len(), len(m.listed), err)
 	}

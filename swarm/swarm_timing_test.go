@@ -172,7 +172,7 @@ func BenchmarkParseAccessList(b *testing.B) {
 	file := accessFile(n)
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := ParseAccessList(file, "list")
+		l, err := ParseAccessList(file, "list", nil)
 		if err != nil || l.Len() != n {
 			b.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func BenchmarkParseAccessList(b *testing.B) {
 // BenchmarkAccessListHas measures the question for a hash that is in a list of a million, and one that is not.
 func BenchmarkAccessListHas(b *testing.B) {
 	const n = 1_000_000
-	l, err := ParseAccessList(accessFile(n), "list")
+	l, err := ParseAccessList(accessFile(n), "list", nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func sum(counters []uint64) uint64 {
 // watchPeriod is how often trouble is looked for, and so the highest rate at which one kind of it is logged.
 const watchPeriod = 5 * time.Second
 
-// watch logs trouble that the loops have only counted.
+// watch reads files again that have changed, and logs trouble that the loops have only counted.
 func (s *Server) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
@@ -122,6 +122,9 @@ func (s *Server) watch() {
 		select {
 		case <-s.done:
 			return
+		case <-s.reloads:
+			s.reloadAll()
+			continue
 		case <-ticker.C:
 		}
 		s.reloadChanged()

@@ -3,10 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
-	"sync"
+	"time"
 
 	"millrace/config"
 	"millrace/swarm"
@@ -21,9 +22,8 @@ type watched struct {
 	paths []string
 	load  func() error // reads the files and puts them in force
 
-	mu    sync.Mutex // Reload and reloadChanged do not meet
-	taken look       // the files as they were when they were read last
-	seen  look       // the files as they were last seen
+	taken look // the files as they were when they were read last
+	seen  look // the files as they were last seen
 }
 
 // look is what can be seen of files without reading them; nil stands for one that is not there.
@@ -68,16 +68,22 @@ func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	}
 }
 
-// Reload reads all files again.
+// Reload has all files read again, soon. Requests that come before that are one.
 func (s *Server) Reload() {
+	select {
+	case s.reloads <- struct{}{}:
+	default:
+	}
+}
+
+// reloadAll does what Reload has asked for.
+func (s *Server) reloadAll() {
 	if len(s.files) == 0 {
 		s.log.Info("nothing to reload: neither an access list nor a certificate is in use")
 		return
 	}
 	for _, w := range s.files {
-		w.mu.Lock()
 		s.reload(w, w.look())
-		w.mu.Unlock()
 	}
 }
 
@@ -85,13 +91,11 @@ func (s *Server) Reload() {
 // that is being written is left alone until it rests.
 func (s *Server) reloadChanged() {
 	for _, w := range s.files {
-		w.mu.Lock()
 		now := w.look()
 		if now.complete() && !now.same(w.taken) && now.same(w.seen) {
 			s.reload(w, now)
 		}
 		w.seen = now
-		w.mu.Unlock()
 	}
 }
 
@@ -105,8 +109,22 @@ func (s *Server) reload(w *watched, now look) {
 	s.log.Info("reloaded", "key", w.key, "files", w.paths)
 }
 
-// readAccess reads the access list of the configuration; nil where there is none.
-func readAccess(c config.AccessList) (*swarm.Access, error) {
+// restTime is how long the reading of a list sleeps after each piece of work. On a machine without a core to spare the
+// kernel would else let it run for milliseconds while an event loop waits: its threads are as good as the loop's.
+const restTime = 200 * time.Microsecond
+
+// rest lets the event loops run. A tracker that has stopped has none.
+func (s *Server) rest() {
+	select {
+	case <-s.done:
+	default:
+		time.Sleep(restTime)
+	}
+}
+
+// readAccess reads the access list of the configuration; nil where there is none. rest is called between pieces of the
+// work, if it is not nil.
+func readAccess(c config.AccessList, rest func()) (*swarm.Access, error) {
 	modes := map[config.AccessListMode]swarm.AccessMode{
 		config.AccessListAllow: swarm.AccessAllow,
 		config.AccessListDeny:  swarm.AccessDeny,
@@ -115,7 +133,7 @@ func readAccess(c config.AccessList) (*swarm.Access, error) {
 	if !ok {
 		return nil, nil
 	}
-	data, err := os.ReadFile(c.Path)
+	data, err := readFile(c.Path, rest)
 	if err != nil {
 		var cause *fs.PathError
 		if errors.As(err, &cause) {
@@ -123,11 +141,41 @@ func readAccess(c config.AccessList) (*swarm.Access, error) {
 		}
 		return nil, fmt.Errorf("cannot read access_list.path %q: %w", c.Path, err)
 	}
-	list, err := swarm.ParseAccessList(data, c.Path)
+	list, err := swarm.ParseAccessList(data, c.Path, rest)
 	if err != nil {
 		return nil, err
 	}
 	return &swarm.Access{Mode: mode, List: list}, nil
+}
+
+// filePiece is how much of a file is read at a time, in bytes.
+const filePiece = 256 << 10
+
+// readFile reads a file like os.ReadFile, and rests between its pieces.
+func readFile(path string, rest func()) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var data []byte
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		data = make([]byte, 0, info.Size()+1) // one more, for the read that finds the end
+	}
+	for {
+		data = slices.Grow(data, 1)
+		n, err := file.Read(data[len(data):min(cap(data), len(data)+filePiece)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if rest != nil {
+			rest()
+		}
+	}
 }
 
 // watchAccess has the access list read again when that is asked for. first is the rule that is in force already.
@@ -137,7 +185,7 @@ func (s *Server) watchAccess(c config.AccessList, first *swarm.Access) {
 	}
 	s.log.Info("access list", "mode", c.Mode.String(), "info_hashes", first.List.Len())
 	s.addFiles("access_list.path", func() error {
-		rule, err := readAccess(c)
+		rule, err := readAccess(c, s.rest)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type Server struct {
 	tls     *tlsServer     // nil: ws only
 	rule    *swarm.Access  // which torrents are served at the start; nil: all
 	files   []*watched     // what Reload reads again
+	reloads chan struct{}  // a token when Reload was called
 }
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
@@ -51,7 +52,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	rule, err := readAccess(cfg.AccessList)
+	rule, err := readAccess(cfg.AccessList, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +70,14 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log:   log,
-		held:  held,
-		setup: set,
-		user:  user,
-		addr:  listeners[0].Addr(),
-		start: time.Now(),
-		done:  make(chan struct{}),
+		log:     log,
+		held:    held,
+		setup:   set,
+		user:    user,
+		addr:    listeners[0].Addr(),
+		start:   time.Now(),
+		done:    make(chan struct{}),
+		reloads: make(chan struct{}, 1),
 		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
 		procs: runtime.GOMAXPROCS(set.shards + 1),
 		rule:  rule,

@@ -266,7 +266,7 @@ func targetTable(all *results) string {
 // rivals are those that millrace wants to be ahead of.
 func rivals() (names []string) {
 	for _, name := range trackerNames("") {
-		if name != millrace && name != millrace2 && name != floorServer {
+		if !slices.Contains([]string{millrace, millrace2, millraceClassic, floorServer}, name) {
 			names = append(names, name)
 		}
 	}

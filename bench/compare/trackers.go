@@ -58,6 +58,7 @@ const (
 const (
 	millrace        = "millrace"
 	millrace2       = "millrace-2"
+	millraceClassic = "millrace-classic"
 	millraceBase    = "millrace-base"
 	aquatic         = "aquatic"
 	aquaticCurrent  = "aquatic-current"
@@ -71,6 +72,7 @@ func trackers(base string) []tracker {
 	all := []tracker{
 		{millrace, "millrace", true, true, 1, installMillrace, configureMillrace},
 		{millrace2, "millrace, 2 shards", true, true, 2, installMillrace, configureMillrace},
+		{millraceClassic, "millrace without ML-KEM", true, true, 1, installMillrace, configureClassic},
 		{floorServer, "floor", false, true, 1, installFloor, configureFloor},
 		{aquatic, "aquatic_ws 0.9.0", true, false, 1, installAquatic("0.9.0", true), configureAquatic},
 		{aquaticCurrent, "aquatic_ws, latest", true, false, 1, installAquaticLatest, configureAquatic},
@@ -88,7 +90,7 @@ func trackers(base string) []tracker {
 
 // ours reports whether a tracker is a build of millrace.
 func (t *tracker) ours() bool {
-	return slices.Contains([]string{millrace, millrace2, millraceBase}, t.name)
+	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceBase}, t.name)
 }
 
 // titleOf returns a tracker's name as tables show it.
@@ -102,8 +104,16 @@ func titleOf(name string) string {
 }
 
 // configureMillrace runs one shard for each CPU. The metrics page is served because the load tester counts drops by it.
-func configureMillrace(p place) ([]string, map[string]string) {
-	text := fmt.Sprintf("socket_workers = %d\nlog_level = \"warn\"\n\n%s", p.cores, networkSection(p))
+func configureMillrace(p place) ([]string, map[string]string) { return millraceConfig(p, "") }
+
+// configureClassic leaves ML-KEM out of the key exchange of TLS, which aquatic_ws cannot.
+func configureClassic(p place) ([]string, map[string]string) {
+	return millraceConfig(p, "tls_post_quantum = false\n")
+}
+
+// millraceConfig is configureMillrace with more keys in the section [network].
+func millraceConfig(p place, more string) ([]string, map[string]string) {
+	text := fmt.Sprintf("socket_workers = %d\nlog_level = \"warn\"\n\n%s%s", p.cores, networkSection(p), more)
 	if p.forForeign {
 		text += patience
 	}

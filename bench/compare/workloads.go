@@ -28,6 +28,7 @@ var (
 	withTLS   = []string{millrace, aquatic, aquaticCurrent}
 	noNode    = []string{millrace, floorServer, aquatic, aquaticCurrent}
 	pair      = []string{millrace, aquatic}
+	handshake = []string{millrace, millraceClassic, aquatic}
 	shardPair = []string{millrace, millrace2}
 )
 
@@ -75,9 +76,9 @@ var workloads = []workload{
 		about: "the same over TLS 1.3"},
 	{name: stormPlain, title: "storm, ws", profile: "storm", change: storms(false), trackers: pair, figure: "connect",
 		about: "twenty times, 100 connections are reset, come back at once and announce without offers"},
-	{name: stormFull, title: "storm, wss, full", profile: "storm", change: storms(false), tls: true, trackers: pair,
+	{name: stormFull, title: "storm, wss, full", profile: "storm", change: storms(false), tls: true, trackers: handshake,
 		figure: "connect", about: "the same with full handshakes of TLS 1.3"},
-	{name: stormResumed, title: "storm, wss, resumed", profile: "storm", change: storms(true), tls: true, trackers: pair,
+	{name: stormResumed, title: "storm, wss, resumed", profile: "storm", change: storms(true), tls: true, trackers: handshake,
 		figure: "connect", about: "the same with the tickets of the connections before, where the tracker takes them"},
 	{name: sweep, title: "latency against load", profile: "heavy", change: thousand, trackers: pair, rates: sweepRates,
 		about: "1,000 connections in 25 swarms, at more and more announces per second"},

@@ -46,6 +46,9 @@ var figures = []figure{
 		n := c.HandshakesFull + c.HandshakesResumed
 		return float64(c.HandshakesResumed) / float64(max(n, 1)), n > 0
 	}},
+	{"local", "share of requests for torrents of the connection's own shard", true, func(r *run) (float64, bool) {
+		return r.Result.Server.LocalShare, r.Result.Server.LocalShare > 0
+	}},
 	{"busy", "CPUs that the server kept busy", false, func(r *run) (float64, bool) {
 		return r.Result.Server.CPU / max(r.Result.Measured, 1e-9), r.Result.Server.PID > 0
 	}},

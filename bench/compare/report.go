@@ -109,6 +109,8 @@ var groups = []group{
 	{"Announce to reply, median in ms", "At low load the batching window is all that one sees.", "p50",
 		[]string{quarterWS, lightWS, lightWSS, realWS, realWSS, atSeventy}, 1e-3, false},
 	{"CPU time per cycle on two shards, in µs", "", "cycle", []string{scalingHeavy, scalingReal}, 1, false},
+	{"Announces and answers that the shard of their connection serves itself, in %", "The others are sent to the shard of " +
+		"their torrent. Connections follow their torrents.", "local", []string{scalingHeavy, scalingReal}, 100, false},
 	{"CPU time of the tracker per new connection, in µs", "Accept, TLS handshake, upgrade, one announce without offers.",
 		"connect", []string{stormPlain, stormFull, stormResumed}, 1, false},
 }
@@ -197,6 +199,8 @@ func (g *group) subject() string {
 // anchors are the trackers with which a group compares it.
 func (g *group) anchors(present []string) (of []string) {
 	switch {
+	case g.key == "local":
+		return nil
 	case g.subject() == millrace2:
 		of = []string{millrace}
 	case g.floor:
@@ -402,16 +406,19 @@ func fullTables(all *results) string {
 			continue
 		}
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n", w.title, w.about)
+		present := all.ran([]string{w.name})
 		head := []string{"tracker"}
 		var shown []figure
 		for _, f := range figures {
-			if (f.key == "connect" || f.key == "resumed") == (w.figure == "connect") || f.key != "connect" && f.key != "resumed" {
+			ofStorms := f.key == "connect" || f.key == "resumed"
+			told := slices.ContainsFunc(present, func(t string) bool { return len(all.values(w.name, t, f)) > 0 })
+			if told && (!ofStorms || w.figure == "connect") {
 				shown = append(shown, f)
 				head = append(head, f.title)
 			}
 		}
 		var rows [][]string
-		for _, t := range all.ran([]string{w.name}) {
+		for _, t := range present {
 			row := []string{titleOf(t)}
 			for _, f := range shown {
 				row = append(row, summarize(all.values(w.name, t, f)).String())

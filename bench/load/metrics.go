@@ -16,67 +16,73 @@ const (
 	maxMetricsPage = 16 << 20 // bytes
 )
 
-// readDrops asks a tracker's Prometheus page how many offers and answers it has taken and not relayed since it was
-// started. Only millrace counts that; a page without its series says nothing, and then both are 0.
-func readDrops(ctx context.Context, url string) (offers, answers uint64, err error) {
+// page is what a tracker's Prometheus page counts since the tracker was started. Only millrace's has these series: of
+// another's page all is 0.
+type page struct {
+	offers, answers uint64 // taken and not relayed
+	here, elsewhere uint64 // announces and answers, by whether the torrent is of the connection's own shard
+}
+
+// readPage asks a tracker for its page.
+func readPage(ctx context.Context, url string) (p page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, 0, fmt.Errorf("the metrics cannot be asked for at %q: %w", url, err)
+		return p, fmt.Errorf("the metrics cannot be asked for at %q: %w", url, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, 0, fmt.Errorf("the tracker's metrics cannot be read: %w", err)
+		return p, fmt.Errorf("the tracker's metrics cannot be read: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return 0, 0, fmt.Errorf("the tracker's metrics cannot be read: %s answers %s", url, response.Status)
+		return p, fmt.Errorf("the tracker's metrics cannot be read: %s answers %s", url, response.Status)
 	}
-	offers, answers, err = parseDrops(io.LimitReader(response.Body, maxMetricsPage))
-	if err != nil {
-		return 0, 0, fmt.Errorf("the tracker's metrics at %s cannot be understood: %w", url, err)
+	if p, err = parsePage(io.LimitReader(response.Body, maxMetricsPage)); err != nil {
+		return p, fmt.Errorf("the tracker's metrics at %s cannot be understood: %w", url, err)
 	}
-	return offers, answers, nil
+	return p, nil
 }
 
-// parseDrops adds up the series that count drops on a page in Prometheus' text format.
-func parseDrops(page io.Reader) (offers, answers uint64, err error) {
-	lines := bufio.NewScanner(page)
+// parsePage adds up the series of a page in Prometheus' text format.
+func parsePage(text io.Reader) (p page, err error) {
+	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		line := lines.Text()
-		offer, answer := countsDrops(line)
-		if !offer && !answer {
+		sum := p.sumOf(line)
+		if sum == nil {
 			continue
 		}
 		_, value, _ := strings.Cut(line, "} ")
 		n, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("the line %q does not end with a counter", line)
+			return page{}, fmt.Errorf("the line %q does not end with a counter", line)
 		}
-		if offer {
-			offers += n
-		} else {
-			answers += n
-		}
+		*sum += n
 	}
-	return offers, answers, lines.Err()
+	return p, lines.Err()
 }
 
-// countsDrops says what the series of a line counts: offers that were not relayed, answers that were not, or neither.
-// The reasons for an answer are a receiver without room, a mailbox without room on the way to the torrent's shard, and
-// an offer that the tracker does not know (any more).
-func countsDrops(line string) (offers, answers bool) {
+// sumOf returns the sum to which the series of a line belongs, or nil. The reasons for which an answer is not relayed are
+// a receiver without room, a mailbox without room on the way to the torrent's shard, and an offer that the tracker does
+// not know (any more).
+func (p *page) sumOf(line string) *uint64 {
 	name, labels, _ := strings.Cut(line, "{")
 	labels, _, _ = strings.Cut(labels, "}")
-	switch name {
-	case "millrace_frames_dropped_total":
-		return strings.Contains(labels, `type="offer"`), strings.Contains(labels, `type="answer"`)
-	case "millrace_requests_overloaded_total":
-		return false, strings.Contains(labels, `type="answer"`)
-	case "millrace_answers_total":
-		return false, !strings.Contains(labels, `result="relay"`)
+	has := func(label string) bool { return strings.Contains(labels, label) }
+	switch {
+	case name == "millrace_frames_dropped_total" && has(`type="offer"`):
+		return &p.offers
+	case name == "millrace_frames_dropped_total" && has(`type="answer"`),
+		name == "millrace_requests_overloaded_total" && has(`type="answer"`),
+		name == "millrace_answers_total" && !has(`result="relay"`):
+		return &p.answers
+	case name == "millrace_requests_by_owner_total" && has(`owner="own_shard"`):
+		return &p.here
+	case name == "millrace_requests_by_owner_total":
+		return &p.elsewhere
 	}
-	return false, false
+	return nil
 }

@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// TestParseDrops proves that exactly the series that count drops are added up, of all shards and reasons.
-func TestParseDrops(t *testing.T) {
+// TestParsePage proves that exactly the series that tell something are added up, of all shards and reasons.
+func TestParsePage(t *testing.T) {
 	f := func(page, want string) {
 		t.Helper()
-		offers, answers, err := parseDrops(strings.NewReader(page))
-		if got := fmt.Sprint(offers, answers, err); got != want {
+		p, err := parsePage(strings.NewReader(page))
+		if got := fmt.Sprint(p, err); got != want {
 			t.Errorf("%s\ngot %s, want %s", page, got, want)
 		}
 	}
-	f("", "0 0 <nil>")
+	f("", "{0 0 0 0} <nil>")
 	f(`# HELP something
 go_goroutines 9
 millrace_frames_sent_total{type="offer",ip_version="4",worker_index="0"} 1000
@@ -32,13 +32,16 @@ millrace_answers_total{result="relay",worker_index="0"} 600000
 millrace_answers_total{result="no_such_offer",worker_index="0"} 70
 millrace_answers_total{result="no_such_peer",worker_index="1"} 8000
 aquatic_responses_total{type="offer",ip_version="4",worker_index="0"} 5
-`, "21 8372 <nil>")
+millrace_requests_by_owner_total{owner="own_shard",worker_index="0"} 90
+millrace_requests_by_owner_total{owner="own_shard",worker_index="1"} 900
+millrace_requests_by_owner_total{owner="other_shard",worker_index="1"} 10
+`, "{21 8372 990 10} <nil>")
 	f(`millrace_frames_dropped_total{type="offer"} many`,
-		`0 0 the line "millrace_frames_dropped_total{type=\"offer\"} many" does not end with a counter`)
+		`{0 0 0 0} the line "millrace_frames_dropped_total{type=\"offer\"} many" does not end with a counter`)
 }
 
-// TestReadDrops proves that a page is read over HTTP, and that what is wrong with it is said in a sentence.
-func TestReadDrops(t *testing.T) {
+// TestReadPage proves that a page is read over HTTP, and that what is wrong with it is said in a sentence.
+func TestReadPage(t *testing.T) {
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/metrics":
@@ -52,9 +55,9 @@ func TestReadDrops(t *testing.T) {
 	defer pages.Close()
 	f := func(url string, wantOffers uint64, wantErr string) {
 		t.Helper()
-		offers, _, err := readDrops(context.Background(), url)
-		if offers != wantOffers || (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
-			t.Errorf("%s: %d, %v, want %q", url, offers, err, wantErr)
+		p, err := readPage(context.Background(), url)
+		if p.offers != wantOffers || (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
+			t.Errorf("%s: %d, %v, want %q", url, p.offers, err, wantErr)
 		}
 	}
 	f(pages.URL+"/metrics", 3, "")

@@ -65,7 +65,7 @@ func (r *run) result(ctx context.Context) Result {
 	out.Counts.add(&r.slow.counts)
 	mergeKinds(kinds, r.slow.errors)
 	lost.replies += r.slow.counts.Announces // nobody reads their replies
-	r.readDrops(ctx, &out)
+	r.readCounters(ctx, &out)
 	out.Errors = topKinds(kinds)
 	out.Latency = Latencies{replies.distribution(), cycles.distribution(), opens.distribution()}
 	out.Client.Workers, out.Client.LateSends = len(r.workers), lost.late
@@ -118,8 +118,8 @@ func (r *run) settle(w *worker) {
 // dropsSettle is how long a tracker may take to show on its page what it has counted.
 const dropsSettle = 1500 * time.Millisecond
 
-// readDrops asks the tracker what it has dropped in the run.
-func (r *run) readDrops(ctx context.Context, out *Result) {
+// readCounters asks the tracker what it has dropped in the run, and how much of it its shards had to send each other.
+func (r *run) readCounters(ctx context.Context, out *Result) {
 	if r.config.MetricsURL == "" || ctx.Err() != nil {
 		return
 	}
@@ -127,12 +127,15 @@ func (r *run) readDrops(ctx context.Context, out *Result) {
 	if n.OffersReceived < n.OffersExpected || n.AnswersReceived < n.AnswersSent {
 		sleep(ctx, dropsSettle)
 	}
-	offers, answers, err := readDrops(ctx, r.config.MetricsURL)
+	now, err := readPage(ctx, r.config.MetricsURL)
 	if err != nil {
 		out.Problems = append(out.Problems, err.Error())
 		return
 	}
-	n.OffersDropped, n.AnswersDropped = offers-r.dropsBefore[0], answers-r.dropsBefore[1]
+	before := &r.pageBefore
+	n.OffersDropped, n.AnswersDropped = now.offers-before.offers, now.answers-before.answers
+	here, elsewhere := now.here-before.here, now.elsewhere-before.elsewhere
+	out.Server.LocalShare = float64(here) / float64(max(here+elsewhere, 1))
 }
 
 func mergeKinds(to, from map[string]uint64) {

@@ -130,6 +130,9 @@ func (p *printer) server(r *Result) {
 	part("per message", "µs", s.CPUPerMessage)
 	part("per signalling cycle", "µs", s.CPUPerCycle)
 	p.line("  %-22s%14d", "threads", s.Threads)
+	if s.LocalShare > 0 {
+		p.line("  %-22s%12.1f %%", "local requests", 100*s.LocalShare)
+	}
 	p.section("Memory in MiB", fmt.Sprintf("%14s%14s%14s", "empty", "peak", "end"))
 	p.line("  %-22s%14.1f%14.1f%14.1f", "of the tracker", mebibytes(s.RSSEmpty), mebibytes(s.RSSPeak), mebibytes(s.RSSEnd))
 	p.line("  %-22s%42.2f KiB", "  per connection", s.RSSPerConnection/(1<<10))

@@ -118,6 +118,7 @@ type ServerFigures struct {
 	SocketMemory     uint64  `json:"socket_memory_bytes"`      // kernel memory of all TCP sockets at the end of the measurement (/proc/net/sockstat), of clients too
 	SlabGrowth       int64   `json:"slab_growth_bytes"`        // of the kernel's unreclaimable slab since before the first connection, of clients too
 	Threads          int     `json:"threads"`
+	LocalShare       float64 `json:"local_share"` // of announces and answers, those for a torrent of the connection's own shard, from 0 to 1; 0 where the metrics do not tell
 }
 
 // MarshalJSON writes lists that are empty as lists.

@@ -57,7 +57,7 @@ type run struct {
 
 	server         *processSampler
 	self           [2]time.Duration // CPU time of this process at the begin and end of the measurement
-	dropsBefore    [2]uint64        // offers, answers
+	pageBefore     page             // of the tracker's counters
 	measured       [2]time.Duration // begin and end of the measurement, as they were
 	openAtEnd      int
 	settledInTime  bool
@@ -86,7 +86,7 @@ func prepare(ctx context.Context, cfg *Config) (*run, error) {
 		return nil, err
 	}
 	if cfg.MetricsURL != "" {
-		if r.dropsBefore[0], r.dropsBefore[1], err = readDrops(ctx, cfg.MetricsURL); err != nil {
+		if r.pageBefore, err = readPage(ctx, cfg.MetricsURL); err != nil {
 			return nil, err
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // RawSyscall6, blocking: the runtime does not learn that the thread sleeps, and so does not take its P away and give
 // it back around every wait (measured: 1.3 to 2.3 times the CPU per message otherwise). Three rules follow.
 //
-//   - GOMAXPROCS must be the number of rings plus one. With as many Ps as rings the garbage collector finds no P to
-//     start a worker on, and the process hangs.
+//   - GOMAXPROCS must be at least the number of rings plus one. With as many Ps as rings the garbage collector finds no
+//     P to start a worker on, and the process hangs.
 //   - The runtime interrupts a thread that should stop by a signal, which ends the wait with EINTR; Wait then calls
 //     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle and the
 //     next wait gives its P up (Syscall6).

@@ -78,8 +78,8 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		start:   time.Now(),
 		done:    make(chan struct{}),
 		reloads: make(chan struct{}, 1),
-		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
-		procs: runtime.GOMAXPROCS(set.shards + 1),
+		// More Ps than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
+		procs: runtime.GOMAXPROCS(set.shards + helpers(cfg, set.shards)),
 		rule:  rule,
 		tls:   secure,
 	}

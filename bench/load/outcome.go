@@ -65,12 +65,12 @@ func (r *run) result(ctx context.Context) Result {
 	out.Counts.add(&r.slow.counts)
 	mergeKinds(kinds, r.slow.errors)
 	lost.replies += r.slow.counts.Announces // nobody reads their replies
-	r.readCounters(ctx, &out)
 	out.Errors = topKinds(kinds)
 	out.Latency = Latencies{replies.distribution(), cycles.distribution(), opens.distribution()}
 	out.Client.Workers, out.Client.LateSends = len(r.workers), lost.late
 	out.Client.CPU = max(r.self[1]-r.self[0], 0).Seconds()
 	out.Server = r.server.figures(out.During.Messages(), out.During.AnswersReceived, uint64(max(r.openAtEnd, 0)))
+	r.readCounters(ctx, &out)
 	out.Problems = append(out.Problems, r.serverTroubles...)
 	out.Problems = append(out.Problems, faults(&out.Counts, &lost)...)
 	if ctx.Err() == nil {

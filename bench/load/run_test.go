@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -300,6 +301,23 @@ func TestRunAddsUp(t *testing.T) {
 	}
 	if r.Latency.Reply.Count == 0 || r.Latency.Answer.Count == 0 || r.Latency.Handshake.Count != 60 {
 		t.Errorf("latencies: %+v", r.Latency)
+	}
+}
+
+// TestLocalShare proves that the result tells which share of the run's own requests stayed on the connection's shard: what
+// the tracker had counted before does not count, and it stands beside the figures of the process.
+func TestLocalShare(t *testing.T) {
+	reads := 0
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reads++
+		fmt.Fprintf(w, "millrace_requests_by_owner_total{owner=%q} %d\n", "own_shard", 1000+(reads-1)*300)
+		fmt.Fprintf(w, "millrace_requests_by_owner_total{owner=%q} %d\n", "other_shard", 1000+(reads-1)*100)
+	}))
+	defer pages.Close()
+	cfg := quick(t, (&tracker{}).start(t, false))
+	cfg.MetricsURL, cfg.ServerPID = pages.URL, os.Getpid()
+	if r := drive(t, cfg); reads != 2 || r.Server.LocalShare != 0.75 || r.Server.PID != os.Getpid() {
+		t.Errorf("%d reads, local share %v, want 0.75: %+v", reads, r.Server.LocalShare, r.Server)
 	}
 }
 

@@ -52,3 +52,14 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("read %d bytes of a pipe, want 100000; error %v", len(got), err)
 	}
 }
+
+// TestReloadOnlyAsks proves that whoever asks for a reload does not wait for it, and that requests do not pile up.
+func TestReloadOnlyAsks(t *testing.T) {
+	s := &Server{reloads: make(chan struct{}, 1)}
+	for range 3 {
+		s.Reload()
+	}
+	if len(s.reloads) != 1 {
+		t.Errorf("%d requests wait, want 1", len(s.reloads))
+	}
+}

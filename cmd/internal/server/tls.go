@@ -42,16 +42,15 @@ func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, erro
 	certificates := tlsconn.NewCertificates(loaded, exchange, time.Now())
 	return &tlsServer{certificates, tlsconn.NewPool(tlsconn.PoolOptions{
 		Certificates: certificates,
-		Workers:      helpers(cfg, shards),
+		Workers:      shards, // more than there are helpers: loops without work give their Ps up
 		MaxInFlight:  maxHandshakes,
 		Timeout:      seconds(cfg.Network.HandshakeTimeout),
 	})}, nil
 }
 
 // helpers returns how many Ps there are beside those that the loops hold: one for all else, and with TLS half as many as
-// there are loops, each of which may compute a handshake. With one alone a large machine would open no more connections
-// a second than a small one after a restart; with one for each loop a flood of handshakes could take as much of every
-// CPU as the loops.
+// there are loops, for handshakes. With one alone a large machine would open no more connections a second than a small
+// one after a restart; with one for each loop a flood of handshakes could take as much of every CPU as the loops.
 func helpers(cfg *config.Config, shards int) int {
 	if !cfg.Network.EnableTLS {
 		return 1

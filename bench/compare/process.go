@@ -90,6 +90,46 @@ func (p *process) ready(ctx context.Context, port int) error {
 // startTimeout bounds the start of a tracker.
 const startTimeout = 20 * time.Second
 
+// A process has settled when so many readings of its memory, one each settlePeriod, are the same, or after mostReadings.
+const (
+	settlePeriod   = 50 * time.Millisecond
+	equalReadings  = 5
+	mostReadings   = 60
+	residentNumber = 1 // of the numbers in /proc/PID/statm: resident pages
+)
+
+// settle waits until the process is as large as it is without clients: a tracker of several shards accepts connections
+// before the last of them has its memory, and what it takes later would be counted as that of its connections.
+func (p *process) settle(ctx context.Context) {
+	tick := time.NewTicker(settlePeriod)
+	defer tick.Stop()
+	settled(func() string {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid()))
+		if numbers := strings.Fields(string(text)); len(numbers) > residentNumber {
+			return numbers[residentNumber]
+		}
+		return "" // it has ended, as the load tester is about to say
+	})
+}
+
+// settled takes readings until they stay the same or are too many, and returns how many it took.
+func settled(read func() string) (n int) {
+	last, equal := "", 0
+	for n < mostReadings && equal < equalReadings {
+		now := read()
+		n++
+		if now != last {
+			last, equal = now, 0
+		}
+		equal++
+	}
+	return n
+}
+
 // lastWords keeps the end of what a process writes.
 type lastWords struct {
 	mu   sync.Mutex
@@ -140,6 +180,7 @@ func startTracker(ctx context.Context, t *tracker, prog program, pl place, dir, 
 		p.stop()
 		return nil, nil, fmt.Errorf("cannot start %s: %w", t.title, err)
 	}
+	p.settle(ctx)
 	return p, about, nil
 }
 

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestSettled proves that a process that still grows is waited for, and one that never rests not for ever.
+func TestSettled(t *testing.T) {
+	f := func(want int, readings ...string) {
+		t.Helper()
+		k := 0
+		n := settled(func() string {
+			k++
+			return readings[min(k, len(readings))-1]
+		})
+		if n != want {
+			t.Errorf("%q: %d readings, want %d", readings, n, want)
+		}
+	}
+	f(equalReadings, "7")
+	f(3+equalReadings, "1", "2", "3", "7")
+	f(4+equalReadings, "1", "1", "1", "1", "7")
+	f(equalReadings, "")
+	f(mostReadings, slices.Repeat([]string{"1", "2"}, mostReadings)...)
+}

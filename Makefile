@@ -32,7 +32,7 @@ test: ## run all tests that need nothing but Go
 	$(TEST) -p 1 $(PACKAGES)
 
 check: ## vet, gofmt, staticcheck, and all tests under the race detector
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on these files' >&2; exit 1; }
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "run gofmt -w on $$unformatted" >&2; exit 1; }
 	go vet $(PACKAGES)
 	go run $(STATICCHECK) $(PACKAGES)
 	$(TEST) -race -p 1 $(PACKAGES)

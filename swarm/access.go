@@ -57,7 +57,7 @@ const (
 // each line. Blank lines, white space around a hash and lines that come twice are fine, and the last line
 // need not end. Nothing of data is kept.
 //
-// A million hashes take a quarter of a second. rest is called between pieces of that work, each of some 100 µs, so
+// A million hashes take about 0.3 s. rest is called between pieces of that work, each of some 100 µs, so
 // that a caller which shares its core with event loops can let them run; nil does not rest.
 //
 // The error has a sentence for each bad line, up to ten, that begins with name and the number of the line.

@@ -42,8 +42,9 @@ func fullResult(t *testing.T) Result {
 		},
 		Client: ClientFigures{Workers: 2, BusyShare: []float64{0.953, 0.41}, CPU: 41.2, LateSends: 1234},
 		Server: ServerFigures{
-			PID: 4242, CPU: 21.5, User: 9.1, System: 12.4, CPUPerMessage: 5.97, CPUPerCycle: 17.92, LocalShare: 0.9987, RSSEmpty: 22 << 20,
-			RSSPeak: 31 << 20, RSSEnd: 28 << 20, RSSPerConnection: 1572, SocketMemory: 12 << 20, SlabGrowth: -3 << 19, Threads: 5,
+			PID: 4242, CPU: 21.5, User: 9.1, System: 12.4, CPUPerMessage: 5.97, CPUPerCycle: 17.92, LocalShare: 0.9987,
+			RSSEmpty: 22 << 20, RSSPeak: 31 << 20, RSSEnd: 28 << 20, RSSPerConnection: 1572, SocketMemory: 12 << 20,
+			SlabGrowth: -3 << 19, Threads: 5,
 		},
 		Problems: []string{"5 of 1,199,900 offers were neither received nor reported as dropped.",
 			"4 relayed descriptions were altered on their way."},

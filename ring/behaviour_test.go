@@ -198,21 +198,12 @@ func TestWake(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		a.do(func(s *echoServer) {
-			if s.counts[EventWake] == 0 {
-				t.Error("no wake arrived")
-			}
-		})
-		before := 0
-		b.do(func(s *echoServer) { before = s.counts[EventWake] })
-		a.do(func(s *echoServer) {
+		a.waitWoken()
+		a.later(func(s *echoServer) {
 			s.r.SetPeers([]*Ring{a.r, b.r})
 			s.ops = append(s.ops, Op{Kind: OpWake, Target: 1})
 		})
-		for woken := false; !woken; runtime.Gosched() {
-			// Asking wakes as well; only a wake beyond those counts.
-			b.do(func(s *echoServer) { before++; woken = s.counts[EventWake] >= before })
-		}
+		b.waitWoken()
 		a.close()
 		b.close()
 		a.r.Waker().Wake()

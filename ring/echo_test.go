@@ -70,10 +70,25 @@ func (s *echoServer) close() {
 
 // do runs f on the loop's thread and returns when it has run.
 func (s *echoServer) do(f func(*echoServer)) {
-	done := make(chan struct{})
-	s.ask <- func(s *echoServer) { f(s); close(done) }
+	done := s.post(f)
 	s.r.Waker().Wake()
 	<-done
+}
+
+// later is do without a wake: f runs when the loop comes round for another reason, its tick at the latest.
+func (s *echoServer) later(f func(*echoServer)) { <-s.post(f) }
+
+func (s *echoServer) post(f func(*echoServer)) (done chan struct{}) {
+	done = make(chan struct{})
+	s.ask <- func(s *echoServer) { f(s); close(done) }
+	return done
+}
+
+// waitWoken returns when a wake has arrived that the caller did not send.
+func (s *echoServer) waitWoken() {
+	for woken := false; !woken; {
+		s.later(func(s *echoServer) { woken = s.counts[EventWake] > 0 })
+	}
 }
 
 func (s *echoServer) run(p Plan, l *Listener, opened chan<- error) {

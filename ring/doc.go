@@ -26,7 +26,7 @@
 //	registered_buffers  5.1     "io_uring: add support for pre-mapped user IO        the arena is locked by mlock
 //	                            buffers"
 //	fixed_send          5.1     WRITE_FIXED, same commit                             SEND; measured no worse, so auto is off
-//	timed_wait          5.11    "io_uring: add timeout support for io_uring_enter()" a TIMEOUT request ends the window
+//	timed_wait          5.11    "io_uring: add timeout support for io_uring_enter()" no batching windows
 //	min_wait            6.12    "io_uring: wire up min batch wake timeout"           an empty window returns without event
 //
 // Not used, because it was measured: SEND_ZC (6.0) cost 1.1 to 1.25 times the CPU for messages of a few hundred bytes,

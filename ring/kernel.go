@@ -74,7 +74,6 @@ type Memory struct {
 // kernel reads or writes: timer periods, the count read from the eventfd.
 type Layout struct {
 	Tick       int // struct __kernel_timespec of the housekeeping timer
-	Window     int // struct __kernel_timespec of the batching window
 	WakeCount  int // 8 bytes, target of the eventfd's READ
 	Receive    int // ReceiveBuffers x ReceiveBufferSize
 	Send       int // SendMemory
@@ -85,7 +84,7 @@ type Layout struct {
 
 // Layout returns the layout of the plan's arena.
 func (p Plan) Layout() Layout {
-	l := Layout{Tick: 0, Window: 16, WakeCount: 32, Receive: pageSize}
+	l := Layout{Tick: 0, WakeCount: 16, Receive: pageSize}
 	l.Send = int(pages(uint64(l.Receive + p.ReceiveBuffers*p.ReceiveBufferSize)))
 	l.BufferRing = int(pages(uint64(l.Send + p.SendMemory)))
 	l.Size = l.BufferRing

@@ -57,7 +57,7 @@ type Options struct {
 	SendMemory        int           // bytes of the send pool; default 8 MiB
 	MaxConnections    int           // size of the connection table; default 4096
 	Tick              time.Duration // period of EventTick; default 100 ms
-	MaxBatchDelay     time.Duration // longest Window.Max that will be asked for; 0: batching windows are never used
+	MaxBatchDelay     time.Duration // longest Window.Max that will be asked for; 0 or no TimedWait: no batching windows
 	Outgoing          bool          // the ring also opens connections (OpConnect)
 	Want              Want
 }
@@ -83,7 +83,7 @@ type Plan struct {
 	SendMemory        int
 	MaxConnections    int
 	Tick              time.Duration
-	MaxBatchDelay     time.Duration
+	MaxBatchDelay     time.Duration // 0: no batching windows, since none are wanted or TimedWait is not used
 	Outgoing          bool
 }
 
@@ -143,6 +143,9 @@ func Choose(f Features, o Options) (Plan, error) {
 	}
 	if len(errs) > 0 {
 		return Plan{}, errors.Join(errs...)
+	}
+	if !p.Use.TimedWait {
+		p.MaxBatchDelay = 0 // nothing would end a window surely: see hold
 	}
 	return p, nil
 }

@@ -13,7 +13,7 @@ func TestChoose(t *testing.T) {
 	unsure := Probed{Inconclusive, "ENOMEM"}
 	f := func(features Features, want Want, on string, errs ...string) {
 		t.Helper()
-		p, err := Choose(features, Options{Want: want})
+		p, err := Choose(features, Options{Want: want, MaxBatchDelay: time.Millisecond})
 		if len(errs) > 0 {
 			if err == nil {
 				t.Fatalf("no error; want %q", errs)
@@ -34,6 +34,9 @@ func TestChoose(t *testing.T) {
 		if got, _, _ := strings.Cut(p.String(), ";"); got != on {
 			t.Errorf("got %q, want %q", got, on)
 		}
+		if windows := p.MaxBatchDelay > 0; windows != p.Use.TimedWait {
+			t.Errorf("longest batch delay %v, timed waits %v", p.MaxBatchDelay, p.Use.TimedWait)
+		}
 		for i, c := range p.Choices {
 			if c.Name == "" || c.Why == "" || c.On != reflect.ValueOf(p.Use).Field(i).Bool() {
 				t.Errorf("choice %d: %+v", i, c)
@@ -46,6 +49,8 @@ func TestChoose(t *testing.T) {
 	f(Features{}, Want{FixedSend: Require}, strings.Replace(all, "buffers timed", "buffers fixed_send timed", 1))
 	f(Features{}, Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}, "baseline")
 	// What a feature stands on takes it along.
+	// Without a timeout of its own a wait in a window might not end.
+	f(Features{TimedWait: no}, Want{}, strings.TrimSuffix(all, " timed_wait min_wait"))
 	f(Features{BufferRing: no, SingleIssuer: unsure, TimedWait: no}, Want{},
 		"multishot_accept message_ring coop_taskrun registered_ring registered_buffers")
 	f(Features{}, Want{BufferRing: Off, MultishotReceive: Require}, "", "multishot_receive is required")

@@ -55,6 +55,7 @@ func (r *Ring) room(n uint32) {
 // are set aside to make room for them.
 func (r *Ring) flush() {
 	r.publishHead()
+	r.provides = 0 // their completions may be taken out of the queue before the next wait: it must not count on them
 	switch errno := r.enterOnce(0, Hold{}); unix.Errno(errno) {
 	case 0, unix.EINTR, unix.ETIME:
 	case unix.EBUSY, unix.EAGAIN:
@@ -103,8 +104,9 @@ func (r *Ring) enter(w Window) {
 	}
 }
 
-// hold translates a window into what the plan's kernel offers. Before 5.11 a wait has no timeout argument: a TIMEOUT
-// request ends it, since any completion of a timer does (cq_timeouts in io_should_wake).
+// hold translates a window into what the plan's kernel offers. Without a timeout argument a wait is never for more than
+// one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its completion wakes a
+// thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue already.
 func (r *Ring) hold(w Window) (wait uint32, h Hold) {
 	if len(r.done)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
 		return 0, h
@@ -115,17 +117,10 @@ func (r *Ring) hold(w Window) (wait uint32, h Hold) {
 	}
 	wait = uint32(min(w.Min+int(provides), len(r.mem.CQEs)))
 	delay := min(w.Max, r.plan.MaxBatchDelay)
-	switch {
-	case r.plan.Use.MinWait:
-		h.MinWait, h.Timeout = max(delay, time.Microsecond), longWait
-	case r.plan.Use.TimedWait:
-		h.Timeout = delay
-	case !r.windowArmed:
-		r.windowArmed = true
-		r.writeTimespec(r.lay.Window, delay)
-		fillTimeout(r.entry(userData(kindWindow, 0, 0)), r.mem.Base+uint64(r.lay.Window), w.Min)
+	if r.plan.Use.MinWait {
+		return wait, Hold{MinWait: max(delay, time.Microsecond), Timeout: longWait}
 	}
-	return wait, h
+	return wait, Hold{Timeout: delay}
 }
 
 // completions returns how many are in the queue.
@@ -186,8 +181,6 @@ func (r *Ring) complete(events []Event, c CQE) []Event {
 		return r.onPoll(events, c)
 	case kindTick:
 		return r.onTick(events)
-	case kindWindow:
-		r.windowArmed = false
 	case kindWakeRead:
 		r.onWakeRead()
 	case kindMessage:

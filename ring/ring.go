@@ -45,7 +45,6 @@ type Ring struct {
 	refused       uint32
 	acceptErrno   Errno
 	woken         bool
-	windowArmed   bool
 	closing       bool
 	lastTick      bool // the housekeeping timer is not started again
 	quiet         bool // no event since the runtime last interrupted a wait
@@ -56,7 +55,7 @@ type Ring struct {
 
 // Window says how long Wait waits.
 //
-// Max is cut to the plan's MaxBatchDelay.
+// Max is cut to the plan's MaxBatchDelay; where that is 0, every window is for one completion.
 //
 // Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
 // until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.
@@ -246,9 +245,6 @@ func (r *Ring) Close() error {
 		}
 	}
 	r.k.Notify() // completes the READ of the eventfd
-	if r.windowArmed {
-		r.cancel(userData(kindWindow, 0, 0))
-	}
 	var events []Event
 	ticks := 0
 	// The housekeeping timer runs until the end, so that a wait cannot last for ever. The rounds are bounded for
@@ -299,8 +295,10 @@ func (r *Ring) cancelAll() {
 }
 
 func (r *Ring) armTick() {
-	r.writeTimespec(r.lay.Tick, r.plan.Tick)
-	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick), 0)
+	// A struct __kernel_timespec, which stays where it is while the kernel may read it.
+	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[r.lay.Tick]))
+	ts[0], ts[1] = int64(r.plan.Tick/time.Second), int64(r.plan.Tick%time.Second)
+	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick))
 }
 
 func (r *Ring) onTick(events []Event) []Event {
@@ -312,12 +310,6 @@ func (r *Ring) onTick(events []Event) []Event {
 		r.armAccepts()
 	}
 	return append(events, Event{Kind: EventTick})
-}
-
-// writeTimespec writes a struct __kernel_timespec into the arena, where it stays while the kernel may read it.
-func (r *Ring) writeTimespec(at int, d time.Duration) {
-	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[at]))
-	ts[0], ts[1] = int64(d/time.Second), int64(d%time.Second)
 }
 
 // admit takes an accepted descriptor into the connection table, or closes it.

@@ -14,7 +14,6 @@ const (
 	kindSend               // connection
 	kindCancel             // result of an ASYNC_CANCEL, not looked at
 	kindTick
-	kindWindow
 	kindWakeRead // READ of the eventfd
 	kindMessage  // arrived from another ring; not a request of ours
 	kindNotify   // result of our MSG_RING; low bits: its target
@@ -85,13 +84,12 @@ func fillConnect(e *SQE, fd int32, name uint64, n int) {
 	e.Off = uint64(n)
 }
 
-// fillTimeout: count completions of other requests end it early; 0 makes it a pure timer.
-func fillTimeout(e *SQE, timespec uint64, count int) {
+// fillTimeout: a pure timer, which completions of other requests do not end early.
+func fillTimeout(e *SQE, timespec uint64) {
 	e.OpCode = giouring.OpTimeout
 	e.Fd = -1
 	e.Addr = timespec
 	e.Len = 1
-	e.Off = uint64(count)
 }
 
 func fillCancel(e *SQE, target uint64) {

@@ -7,6 +7,7 @@ import (
 
 	"millrace/ring"
 
+	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,6 @@ type port struct {
 	pending  []*request   // accepted, not complete
 	ready    []completion // complete, not yet in the queue
 	overflow []completion // found no room in the queue
-	posted   uint64       // completions posted to the queue so far
 	choked   bool         // fault: the queue takes nothing for the rest of this Enter
 
 	provided []uint16 // receive buffers the kernel may fill, in order
@@ -69,7 +69,7 @@ func (p *port) Setup(plan ring.Plan) (ring.Memory, error) {
 
 // Enter implements ring.Kernel.
 func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
-	p.check(submit, h)
+	p.check(submit, wait, h)
 	p.takeBufferRing()
 	p.choked = false
 	if !p.flushOverflow() && !p.plan.Use.MultishotAccept {
@@ -96,7 +96,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 }
 
 // check proves that the call itself is one that the plan's kernel understands.
-func (p *port) check(submit uint32, h ring.Hold) {
+func (p *port) check(submit, wait uint32, h ring.Hold) {
 	k := p.k
 	if p.closed {
 		k.violate("enter of a ring that is torn down")
@@ -107,6 +107,23 @@ func (p *port) check(submit uint32, h ring.Hold) {
 	if (h.Timeout > 0 && !p.plan.Use.TimedWait) || (h.MinWait > 0 && !p.plan.Use.MinWait) {
 		k.violate("a wait with an argument that the plan leaves out")
 	}
+	// Only its own timeout surely ends a wait for several completions. A timer's completion does so when it comes during
+	// the wait; a thread that is late finds it in the queue already, and waits for the rest of the number for ever.
+	if atOnce := p.atOnce(submit); h.Timeout == 0 && wait > atOnce+1 {
+		k.violate("a wait without a timeout for %d completions, of which only %d are sure to come", wait, atOnce)
+	}
+}
+
+// atOnce returns how many completions are in the queue, or come as soon as the next entries are submitted.
+func (p *port) atOnce(submit uint32) uint32 {
+	n := atomic.LoadUint32(p.mem.CQTail) - atomic.LoadUint32(p.mem.CQHead)
+	head := atomic.LoadUint32(p.mem.SQHead)
+	for i := range submit {
+		if p.mem.SQEs[(head+i)&uint32(len(p.mem.SQEs)-1)].OpCode == giouring.OpProvideBuffers {
+			n++
+		}
+	}
+	return n
 }
 
 // after returns the user data of the entry behind head, which a linked entry starts.
@@ -161,7 +178,6 @@ func (p *port) put(c completion) bool {
 	}
 	p.mem.CQEs[tail&uint32(len(p.mem.CQEs)-1)] = c.cqe
 	atomic.StoreUint32(p.mem.CQTail, tail+1)
-	p.posted++
 	if c.delivered != nil {
 		c.delivered()
 	}

@@ -23,7 +23,6 @@ type request struct {
 	sum      uint64   // of a send's bytes
 	bid      int      // buffer that a receive holds while it waits (kernels before 5.18); -1 none
 	deadline time.Duration
-	count    uint64 // a timeout's completion count to reach; 0 none
 }
 
 const (
@@ -69,14 +68,11 @@ func (p *port) prepare(r *request) unix.Errno {
 		return p.prepareSocket(r)
 	case giouring.OpTimeout:
 		ts := p.memory(e.Addr, 16)
-		if ts == nil || e.Len != 1 {
+		if ts == nil || e.Len != 1 || e.Off != 0 {
 			return unix.EINVAL
 		}
 		seconds, nanos := binary.NativeEndian.Uint64(ts), binary.NativeEndian.Uint64(ts[8:])
 		r.deadline = p.k.now + time.Duration(seconds)*time.Second + time.Duration(nanos)
-		if e.Off > 0 {
-			r.count = p.posted + e.Off
-		}
 	case giouring.OpRead:
 		r.fd = e.Fd
 		if p.k.lookup(e.Fd, fileEvent, "read") == nil || p.memory(e.Addr, 8) == nil {
@@ -206,7 +202,7 @@ func (r *request) runnable(p *port) bool {
 	case giouring.OpSend, giouring.OpWriteFixed:
 		return r.socket.reset || r.socket.shutWrite || len(r.socket.out) < p.k.faults.SocketBuffer
 	case giouring.OpTimeout:
-		return p.k.now >= r.deadline || (r.count > 0 && p.posted >= r.count)
+		return p.k.now >= r.deadline
 	case giouring.OpRead:
 		return p.event.count > 0
 	}
@@ -224,11 +220,7 @@ func (p *port) run(r *request) {
 	case giouring.OpSend, giouring.OpWriteFixed:
 		p.runSend(r)
 	case giouring.OpTimeout:
-		res := -int32(unix.ETIME)
-		if p.k.now < r.deadline {
-			res = 0
-		}
-		p.end(r, res, 0)
+		p.end(r, -int32(unix.ETIME), 0)
 	case giouring.OpRead:
 		binary.NativeEndian.PutUint64(p.memory(r.sqe.Addr, 8), p.event.count)
 		p.event.count = 0

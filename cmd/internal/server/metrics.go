@@ -255,6 +255,8 @@ func (p *metricsPage) loop(last *shard.Published) {
 	p.counter(st.Wakes, "mail_wakes_total")
 	p.gauge(st.MailDepth, "mail_depth_bytes")
 	p.gauge(st.Backlog, "mail_backlog")
+	p.gauge(st.GoneWaiting, "ended_connections_waiting")
+	p.counter(st.GoneWaited, "ended_connections_waited_total")
 }
 
 // label turns a sentence into the value of a label.

@@ -265,7 +265,7 @@ func (s *Shard) readRecord(k int, rec []byte) {
 	case mailScrape:
 		s.readScrape(rec)
 	case mailGone:
-		s.table.Gone(swarm.Addr{Index: le.Uint32(rec[1:]), Gen: le.Uint32(rec[5:]), Shard: uint16(k)})
+		s.gone(swarm.Addr{Index: le.Uint32(rec[1:]), Gen: le.Uint32(rec[5:]), Shard: uint16(k)})
 	case mailDeliver:
 		s.readDeliver(rec)
 	case mailMove:
@@ -310,7 +310,7 @@ func (s *Shard) sendGone(addr swarm.Addr, owners uint64) {
 			continue
 		}
 		if k == s.opt.ID {
-			s.table.Gone(addr)
+			s.gone(addr)
 		} else if rec := s.reserve(k, goneSize, true); rec != nil {
 			s.putGone(k, rec, addr)
 		} else {

@@ -82,6 +82,7 @@ type Shard struct {
 	secure    *secure               // nil without TLS
 	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
 	backlog   [][]swarm.Addr        // by shard: ends of connections for which its box had no room
+	ended     ended                 // connections whose peers are to be removed
 
 	ops   []ring.Op // of the Step under way
 	dirty []uint32  // connections with frames that wait for the end of the Step
@@ -160,6 +161,7 @@ func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
 		comeIn:   w.comeIn,
 		secure:   newSecure(o.TLS, o.MaxConnections),
 		backlog:  make([][]swarm.Addr, o.Shards),
+		ended:    ended{perStep: maxGonePerStep},
 		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
 	}
 	s.isTrusted = s.trusted
@@ -173,6 +175,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.ops = ops
 	s.setTime(now)
 	s.moreWork = false
+	s.removeEnded()
 	s.flushBacklog()
 	s.retryMoves()
 	for i := range events {

@@ -114,6 +114,7 @@ func checkCoverage(t *testing.T, all *Stats) {
 	f(all.Refused, "a full connection table")
 	f(all.AcceptFailed, "a failed accept")
 	f(all.Backlogged, "the end of a connection that found a mailbox full")
+	f(all.GoneWaited, "the end of a connection that waited for another Step")
 	f(all.AssemblyFull, "no memory for a partial message")
 	f(all.DroppedMemory[frameOffer], "no memory for an offer")
 	f(all.DroppedFull[frameOffer], "an offer to a client that does not read")
@@ -197,6 +198,7 @@ func (w *sim) open(n int, follow bool) {
 		rings[id] = w.k.Open(plan)
 		asm := ring.NewPool(make([]byte, memory))
 		l := &simLoop{s: New(o, rings[id].Pool(), asm, wiring), r: rings[id]}
+		l.s.ended.perStep = 1 + w.rng.IntN(4) // so that some wait
 		if w.tight {
 			l.held = rings[id].Pool().Get(32 << 10)
 		}
@@ -599,7 +601,7 @@ func (w *sim) end() {
 			closed += n
 		}
 		if st.Open() != 0 || st.SendMemory != 0 || st.AssemblyMemory != 0 || st.Swarm.Peers != 0 ||
-			st.Swarm.Connections != 0 || st.Backlog != 0 || st.MailDepth != 0 || closed+st.MovedOut != st.Accepted+st.MovedIn {
+			st.Swarm.Connections != 0 || st.Backlog != 0 || st.GoneWaiting != 0 || st.MailDepth != 0 || closed+st.MovedOut != st.Accepted+st.MovedIn {
 			w.failf("shard %d still holds something: %+v", k, st)
 		}
 		l.ended = true

@@ -45,6 +45,8 @@ type Stats struct {
 	ServedHere, ServedElsewhere           uint64 // announces and answers of connections here, by whose torrent it is
 	Backlog                               int    // gauge: ends of connections not yet mailed
 	Backlogged                            uint64 // how many there ever were
+	GoneWaiting                           int    // gauge: ended connections whose peers are not yet removed
+	GoneWaited                            uint64 // how many there ever were
 	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
 	TLSMemory                             int    // gauge: bytes of buffers for partial records; filled by Snapshot
 
@@ -144,6 +146,7 @@ func (s *Stats) Add(o *Stats) {
 		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.HeldBack, &o.HeldBack}, {&s.AssemblyFull, &o.AssemblyFull},
 		{&s.BadProxyHeaders, &o.BadProxyHeaders}, {&s.SealFailed, &o.SealFailed},
 		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
+		{&s.GoneWaited, &o.GoneWaited},
 		{&s.MovedIn, &o.MovedIn}, {&s.MovedOut, &o.MovedOut}, {&s.MovesRefused, &o.MovesRefused},
 		{&s.MovesGivenUp, &o.MovesGivenUp}, {&s.MovesLost, &o.MovesLost},
 		{&s.ServedHere, &o.ServedHere}, {&s.ServedElsewhere, &o.ServedElsewhere},

@@ -411,7 +411,7 @@ func (w *world) checkEmpty() {
 	for k, s := range w.shards {
 		st := s.Snapshot()
 		if st.Open() != 0 || s.live != 0 || st.SendMemory != 0 || st.AssemblyMemory != 0 || st.Swarm.Peers != 0 ||
-			st.Swarm.Torrents != 0 || st.Swarm.Connections != 0 || st.Backlog != 0 || st.MailDepth != 0 {
+			st.Swarm.Torrents != 0 || st.Swarm.Connections != 0 || st.Backlog != 0 || st.GoneWaiting != 0 || st.MailDepth != 0 {
 			w.t.Errorf("shard %d still holds %+v", k, st)
 		}
 		closed := uint64(0)

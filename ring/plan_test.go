@@ -34,6 +34,7 @@ func TestChoose(t *testing.T) {
 		if got, _, _ := strings.Cut(p.String(), ";"); got != on {
 			t.Errorf("got %q, want %q", got, on)
 		}
+		// Without a timeout of its own a wait in a window might not end.
 		if windows := p.MaxBatchDelay > 0; windows != p.Use.TimedWait {
 			t.Errorf("longest batch delay %v, timed waits %v", p.MaxBatchDelay, p.Use.TimedWait)
 		}
@@ -49,7 +50,6 @@ func TestChoose(t *testing.T) {
 	f(Features{}, Want{FixedSend: Require}, strings.Replace(all, "buffers timed", "buffers fixed_send timed", 1))
 	f(Features{}, Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}, "baseline")
 	// What a feature stands on takes it along.
-	// Without a timeout of its own a wait in a window might not end.
 	f(Features{TimedWait: no}, Want{}, strings.TrimSuffix(all, " timed_wait min_wait"))
 	f(Features{BufferRing: no, SingleIssuer: unsure, TimedWait: no}, Want{},
 		"multishot_accept message_ring coop_taskrun registered_ring registered_buffers")

@@ -55,7 +55,7 @@ type Ring struct {
 
 // Window says how long Wait waits.
 //
-// Max is cut to the plan's MaxBatchDelay; where that is 0, every window is for one completion.
+// Max is cut to the plan's MaxBatchDelay; where that is 0, a larger Min counts as 1.
 //
 // Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
 // until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.

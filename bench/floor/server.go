@@ -136,15 +136,15 @@ func (s *Server) run(plan ring.Plan, l *ring.Listener, o Options, opened chan<- 
 	f := New(r.Pool(), partials, plan.MaxConnections, o.Fault)
 	s.floor = f
 	opened <- nil
-	s.err = errors.Join(s.loop(r, f, o), r.Close(), partials.Unmap())
+	s.err = errors.Join(s.loop(r, f, plan.MaxBatchDelay, o.Fault), r.Close(), partials.Unmap())
 	s.stats = f.Stats()
 }
 
 // loop turns until Stop, as the tracker's does: see cmd/internal/shard/run.go.
-func (s *Server) loop(r *ring.Ring, f *Floor, o Options) error {
+func (s *Server) loop(r *ring.Ring, f *Floor, maxDelay time.Duration, fault Fault) error {
 	start := time.Now()
-	pace := ring.Pacer{Window: o.Delay}
-	stall := o.Fault.Stall
+	pace := ring.Pacer{Window: maxDelay}
+	stall := fault.Stall
 	var events []ring.Event
 	var ops []ring.Op
 	for !s.stop.Load() {
@@ -155,7 +155,7 @@ func (s *Server) loop(r *ring.Ring, f *Floor, o Options) error {
 		pace.Saw(len(events), time.Since(start))
 		ops = f.Turn(events, ops[:0])
 		r.Submit(ops)
-		if stall > 0 && f.stats.Announces >= o.Fault.StallAfter {
+		if stall > 0 && f.stats.Announces >= fault.StallAfter {
 			time.Sleep(stall)
 			stall = 0
 		}

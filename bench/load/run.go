@@ -146,7 +146,7 @@ func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 		Tick:              publishEvery,
 		MaxBatchDelay:     idleWindow,
 		Outgoing:          true,
-		Want:              ring.Want{TimedWait: ring.Require, MinWait: ring.Off}, // what is due is due between ticks
+		Want:              ring.Want{TimedWait: ring.Require, MinWait: ring.Off}, // timers are due between ticks
 	})
 	if err != nil {
 		return plan, err

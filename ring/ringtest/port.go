@@ -95,7 +95,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 	return submit, 0
 }
 
-// check proves that the call itself is one that the plan's kernel understands.
+// check proves that the call itself is one that the plan's kernel understands, and that it is sure to return.
 func (p *port) check(submit, wait uint32, h ring.Hold) {
 	k := p.k
 	if p.closed {

@@ -17,21 +17,20 @@ type ended struct {
 	waiting []swarm.Addr // those before done are through with
 	done    int
 	budget  int // peers that this Step may still remove
-	perStep int
+	perStep int // what each Step begins with: maxGonePerStep, but in tests
 }
 
 // gone says that a connection, of this shard or another, has ended.
 func (s *Shard) gone(addr swarm.Addr) {
 	q := &s.ended
-	if len(q.waiting) == 0 && q.budget > 0 {
+	if q.len() == 0 && q.budget > 0 {
 		s.removePeers(addr)
 		return
 	}
-	if len(q.waiting)-q.done == maxGoneWaiting {
+	if q.len() == maxGoneWaiting {
 		s.removePeers(q.next())
 	}
 	q.waiting = append(q.waiting, addr)
-	s.stats.GoneWaiting = len(q.waiting) - q.done
 	s.stats.GoneWaited++
 	s.moreWork = true
 }
@@ -40,14 +39,15 @@ func (s *Shard) gone(addr swarm.Addr) {
 func (s *Shard) removeEnded() {
 	q := &s.ended
 	q.budget = q.perStep
-	for q.done < len(q.waiting) && q.budget > 0 {
+	for q.len() > 0 && q.budget > 0 {
 		s.removePeers(q.next())
 	}
-	s.stats.GoneWaiting = len(q.waiting) - q.done
-	s.moreWork = s.moreWork || s.stats.GoneWaiting > 0
+	s.moreWork = s.moreWork || q.len() > 0
 }
 
 func (s *Shard) removePeers(addr swarm.Addr) { s.ended.budget -= max(1, s.table.Gone(addr)) }
+
+func (q *ended) len() int { return len(q.waiting) - q.done }
 
 // next takes the oldest one out. The array is used again from its start when half of it is through with.
 func (q *ended) next() (addr swarm.Addr) {

@@ -37,7 +37,7 @@ func TestManyEndAtOnce(t *testing.T) {
 			if removed := before - peers(s); removed >= perStep+torrents {
 				t.Fatalf("a Step removed %d peers", removed)
 			}
-			if waiting := s.stats.GoneWaiting; (waiting > 0) != s.Busy() || waiting > clients {
+			if waiting := s.Snapshot().GoneWaiting; (waiting > 0) != s.Busy() || waiting > clients {
 				t.Fatalf("%d connections wait, busy: %v", waiting, s.Busy())
 			}
 		}
@@ -67,8 +67,8 @@ func TestEndedQueueIsBounded(t *testing.T) {
 			t.Fatalf("%d peers after %d ends too many, want %d", got, i, want)
 		}
 		s.gone(swarm.Addr{Index: maxGoneWaiting + uint32(i)})
-		if s.stats.GoneWaiting != maxGoneWaiting {
-			t.Fatalf("%d wait", s.stats.GoneWaiting)
+		if n := s.Snapshot().GoneWaiting; n != maxGoneWaiting {
+			t.Fatalf("%d wait", n)
 		}
 	}
 }

@@ -109,6 +109,7 @@ func (s *Shard) Snapshot() Stats {
 			st.MailDepth += box.Depth()
 		}
 	}
+	st.GoneWaiting = s.ended.len()
 	st.Swarm = s.table.Counts()
 	for k, family := range families {
 		st.Families[k].Torrents, st.Families[k].Peers = s.table.CountsByFamily(family)

@@ -64,19 +64,20 @@ type Window struct {
 	Max time.Duration
 }
 
-// Stats are what a ring counted since Open, and two gauges.
+// Stats are what a ring counted since Open, and three gauges, which are the fields of type int. The tags name and explain
+// them for a metrics page; "-" marks those that it does not show.
 type Stats struct {
-	Enters           uint64 // system calls io_uring_enter
-	Events           uint64 // events reported
-	CQOverflows      uint64 // completions the kernel had to drop; 0 on every kernel with IORING_FEAT_NODROP (5.5)
-	NoBuffers        uint64 // receives that found no buffer
-	StaleCompletions uint64 // completions for a connection that was gone
-	Rearms           uint64 // multishot requests that ended and were started again
-	ShortSends       uint64 // sends that took fewer bytes than asked
-	Vanished         uint64 // connections whose client had gone before they were accepted
-	Connections      int    // connections open now
-	BuffersInUse     int    // receive buffers that events point into now
-	Parked           int    // connections that wait for a receive buffer now
+	Enters           uint64 `metric:"ring_enters_total" help:"System calls io_uring_enter."`
+	Events           uint64 `metric:"ring_events_total" help:"Events that the ring has reported."`
+	CQOverflows      uint64 `metric:"ring_overflows_total" help:"Completions that the kernel had to drop, none since Linux 5.5."` // IORING_FEAT_NODROP
+	NoBuffers        uint64 `metric:"ring_no_buffers_total" help:"Receives that found no buffer."`
+	StaleCompletions uint64 `metric:"ring_stale_completions_total" help:"Completions for connections that had gone."`
+	Rearms           uint64 `metric:"ring_rearms_total" help:"Multishot requests that ended and were started again."`
+	ShortSends       uint64 `metric:"-"` // sends that took fewer bytes than asked
+	Vanished         uint64 `metric:"connections_vanished_total" help:"Connections whose client had gone before they were accepted."`
+	Connections      int    `metric:"-"` // connections open now
+	BuffersInUse     int    `metric:"receive_buffers_in_use" help:"Receive buffers with data that is being read."`
+	Parked           int    `metric:"connections_parked" help:"Connections that wait for a receive buffer."`
 }
 
 const (

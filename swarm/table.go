@@ -105,16 +105,21 @@ func New(o Options) *Table {
 	return t
 }
 
-// Counts says what a Table holds now, and what it has dropped since it was made.
+// Counts says what a Table holds now (the fields of type int), and what it has dropped since it was made. The tags name
+// and explain the counts for a metrics page; "-" marks those that it does not show, or shows by IP version.
 type Counts struct {
-	Torrents, Peers, Seeders, Quiet, Connections, PendingOffers int
+	Torrents, Peers int `metric:"-"`
+	Connections     int `metric:"-"` // that have peers here
 
-	OffersExpired   uint64 // relayed offers that nobody answered in time
-	OffersPushedOut uint64 // relayed offers that gave way to others because their sender or the table was full
-	PeersAgedOut    uint64 // peers removed because they had not announced for MaxQuietAge
-	PeersForbidden  uint64 // peers removed because SetAccess has forbidden their torrent
+	Seeders       int `metric:"seeders" help:"Peers that have the whole torrent."`
+	Quiet         int `metric:"quiet_peers" help:"Peers that have not announced for max_peer_age but are still connected."`
+	PendingOffers int `metric:"pending_offers" help:"Relayed offers that are not answered yet."`
+	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
-	Bytes int // memory taken for all of it, free records included
+	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
+	OffersPushedOut uint64 `metric:"offers_pushed_out_total" help:"Relayed offers that gave way to others because there were too many."`
+	PeersAgedOut    uint64 `metric:"peers_aged_out_total" help:"Peers removed because they had not announced for max_quiet_peer_age."`
+	PeersForbidden  uint64 `metric:"peers_forbidden_total" help:"Peers removed because the access list forbids their torrent now."`
 }
 
 // Counts returns the counts of the table. It takes the same short time whatever the table holds.

@@ -9,19 +9,21 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/stats"
 	"millrace/config"
-	"millrace/swarm"
+	"millrace/ring"
 	"millrace/wsproto"
 )
 
 // This file serves the shards' figures to Prometheus. The loops count in plain integers; a scrape asks each of them for
-// a copy, so nothing is shared with the path of a message. The first series are those of aquatic_ws under our prefix.
+// a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the structs of
+// figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
 
 // metricsTimeout bounds how long a scrape waits for the loops.
 const metricsTimeout = 5 * time.Second
@@ -69,195 +71,162 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metric
 		return
 	}
 	var b bytes.Buffer
-	for k := range all {
-		page := metricsPage{&b, fmt.Sprintf(`worker_index="%d"`, k)}
-		page.aquatic(&all[k].Shard)
-		page.connections(&all[k].Shard)
-		page.messages(&all[k].Shard)
-		page.swarm(&all[k].Shard)
-		page.loop(&all[k])
-	}
-	if c.PeerClients {
-		peerSeries(&b, "peer_clients", "client", all, clientOf)
-	}
-	if c.PeerIDPrefixes {
-		peerSeries(&b, "peer_id_prefixes", "prefix_hex", all, func(p shard.Prefix) string { return fmt.Sprintf("%x", p) })
-	}
-	metrics.WriteGaugeUint64(&b, "millrace_shards", uint64(len(all)))
-	metrics.WriteGaugeUint64(&b, "millrace_locked_bytes", s.setup.plan.LockedBytes()*uint64(len(all)))
-	if s.tls != nil {
-		loaded, generation := s.tls.certificates.Current()
-		metrics.WriteGaugeUint64(&b, "millrace_tls_certificate_expiry_timestamp_seconds", uint64(loaded.NotAfter().Unix()))
-		metrics.WriteGaugeUint64(&b, "millrace_tls_certificate_generation", uint64(generation))
-		metrics.WriteGaugeUint64(&b, "millrace_tls_handshakes_in_flight", uint64(s.tls.pool.InFlight()))
-	}
-	metrics.WritePrometheus(&b, true)
+	s.writePage(&b, all, c)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	w.Write(b.Bytes())
 }
 
-// metricsPage writes the series of one shard.
-type metricsPage struct {
-	w      io.Writer
-	worker string // the label that names the shard
-}
-
-// series returns a series name with the shard's label and more, given as name and value by turns.
-func (p *metricsPage) series(name string, labels ...string) string {
-	all := ""
-	for k := 0; k < len(labels); k += 2 {
-		all += fmt.Sprintf("%s=%q,", labels[k], labels[k+1])
+// writePage writes the page.
+func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Metrics) {
+	shards, labels := make([]*shardFigures, len(all)), make([]string, len(all))
+	for k := range all {
+		shards[k], labels[k] = newShardFigures(&all[k]), fmt.Sprintf("worker_index=%q", fmt.Sprint(k))
 	}
-	return "millrace_" + name + "{" + all + p.worker + "}"
+	writeSeries(b, shardSeries, shards, labels)
+	if c.PeerClients {
+		writeHead(b, clientFamily)
+		peerSeries(b, clientFamily.Name, clientFamily.Series[0].Labels[0].Name, all, clientOf)
+	}
+	if c.PeerIDPrefixes {
+		writeHead(b, prefixFamily)
+		peerSeries(b, prefixFamily.Name, prefixFamily.Series[0].Labels[0].Name, all,
+			func(p shard.Prefix) string { return fmt.Sprintf("%x", p) })
+	}
+	process := &processFigures{Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all)}
+	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
+	if s.tls != nil {
+		loaded, generation := s.tls.certificates.Current()
+		figures := &tlsFigures{int(loaded.NotAfter().Unix()), int(generation), s.tls.pool.InFlight()}
+		writeSeries(b, tlsSeries, []*tlsFigures{figures}, []string{""})
+	}
+	metrics.WritePrometheus(b, true)
 }
 
-func (p *metricsPage) counter(n uint64, name string, labels ...string) {
-	metrics.WriteCounterUint64(p.w, p.series(name, labels...), n)
+// metricPrefix begins the names of all our series.
+const metricPrefix = "millrace_"
+
+// shardFigures are the figures of one shard, each once with the label of the shard.
+type shardFigures struct {
+	Compatible [len(shard.Stats{}.ByIP)]compatibleFigures `by:"ip_version"`
+	Shard      shard.Stats
+	Ring       ring.Stats
+	Loop       loopFigures
 }
 
-func (p *metricsPage) gauge(n int, name string, labels ...string) {
-	metrics.WriteGaugeUint64(p.w, p.series(name, labels...), uint64(max(n, 0)))
+// compatibleFigures are series that aquatic_ws has and we derive. An answer is an announce there. Three more have its
+// names: active_connections, torrents and peers, which are fields of shard.Stats.
+type compatibleFigures struct {
+	Requests  [2]uint64                              `metric:"requests_total" by:"type=request" help:"Messages received that can be acted on, as aquatic_ws counts them: an answer is an announce."`
+	Responses [len(shard.IPStats{}.FramesOut)]uint64 `metric:"responses_total" by:"type=response" help:"Messages sent, under the names that aquatic_ws gives them."`
 }
 
-// aquatic writes the series that aquatic_ws has, under our prefix.
-func (p *metricsPage) aquatic(st *shard.Stats) {
-	responses := map[string]string{
+// loopFigures are those of shard.LoopStats; the compiler keeps the fields the same.
+type loopFigures struct {
+	Turns   uint64        `metric:"loop_turns_total" help:"Turns of the event loop."`
+	Batched uint64        `metric:"loop_batched_waits_total" help:"Waits of the event loop for several completions at once."`
+	Busy    time.Duration `metric:"loop_busy_seconds_total" help:"Time that the event loop was not waiting."`
+	Longest time.Duration `metric:"loop_longest_turn_seconds" merge:"max" help:"Longest turn of the event loop in the last second."`
+}
+
+// processFigures are those of the whole process.
+type processFigures struct {
+	Shards int `metric:"shards" help:"Shards, each with a thread, a ring and an event loop of its own."`
+	Locked int `metric:"locked_bytes" help:"Memory that counts against RLIMIT_MEMLOCK."`
+}
+
+// tlsFigures are those of the process where TLS is on.
+type tlsFigures struct {
+	Expiry     int `metric:"tls_certificate_expiry_timestamp_seconds" help:"When the certificate in use ends, in Unix time."`
+	Generation int `metric:"tls_certificate_generation" help:"Which certificate is in use: 1 is that of the start, each that replaces it is one more."`
+	InFlight   int `metric:"tls_handshakes_in_flight" help:"TLS handshakes that run now."`
+}
+
+// The lists of the series, in the order of the page.
+var (
+	shardSeries   = mustList[shardFigures](labelTables())
+	processSeries = mustList[processFigures](nil)
+	tlsSeries     = mustList[tlsFigures](nil)
+
+	clientFamily = &stats.Family{
+		Name: "peer_clients", Type: stats.Gauge, Help: "Peers by client and version, with metrics.peer_clients.",
+		Series: []stats.Series{{Labels: []stats.Label{{Name: "client"}}}},
+	}
+	prefixFamily = &stats.Family{
+		Name: "peer_id_prefixes", Type: stats.Gauge, Help: "Peers by the first 8 bytes of their id, with metrics.peer_id_prefixes.",
+		Series: []stats.Series{{Labels: []stats.Label{{Name: "prefix_hex"}}}},
+	}
+)
+
+func mustList[T any](tables stats.Tables) *stats.List[T] {
+	list, err := stats.New[T](tables)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return list
+}
+
+// labelTables returns the values of the labels of shardFigures.
+func labelTables() stats.Tables {
+	names := map[string]string{
 		"announce": "announce", "offer": "offer", "answer": "offer_answer", "scrape": "scrape", "failure": "error",
 	}
-	for v, ip := range shard.IPNames {
-		by := &st.ByIP[v]
-		p.gauge(by.Open, "active_connections", "ip_version", ip)
-		announces := by.MessagesIn[wsproto.ActionAnnounce] + by.MessagesIn[wsproto.ActionAnswer]
-		p.counter(announces, "requests_total", "type", "announce", "ip_version", ip)
-		p.counter(by.MessagesIn[wsproto.ActionScrape], "requests_total", "type", "scrape", "ip_version", ip)
-		for k, kind := range shard.FrameNames() {
-			if name := responses[kind]; name != "" {
-				p.counter(by.FramesOut[k], "responses_total", "type", name, "ip_version", ip)
-			}
+	t := shard.Tables()
+	t["request"] = []string{"announce", "scrape"}
+	for _, frame := range t["frame"] {
+		t["response"] = append(t["response"], names[frame])
+	}
+	return t
+}
+
+// newShardFigures returns what a shard has published, with the derived figures.
+func newShardFigures(p *shard.Published) *shardFigures {
+	f := &shardFigures{Shard: p.Shard, Ring: p.Ring, Loop: loopFigures(p.Loop)}
+	for v := range f.Compatible {
+		in := &p.Shard.ByIP[v].MessagesIn
+		f.Compatible[v] = compatibleFigures{
+			Requests:  [2]uint64{in[wsproto.ActionAnnounce] + in[wsproto.ActionAnswer], in[wsproto.ActionScrape]},
+			Responses: p.Shard.ByIP[v].FramesOut,
 		}
 	}
-	for k, ip := range shard.FamilyNames {
-		p.gauge(st.Families[k].Torrents, "torrents", "ip_version", ip)
-		p.gauge(st.Families[k].Peers, "peers", "ip_version", ip)
-	}
+	return f
 }
 
-// connections writes how connections come, are and go.
-func (p *metricsPage) connections(st *shard.Stats) {
-	for k, state := range shard.StateNames() {
-		if k > 0 {
-			p.gauge(st.Conns[k], "connections", "state", state)
+// writeSeries writes the series of several structs, each with a label of its own unless that is "".
+func writeSeries[T any](b *bytes.Buffer, list *stats.List[T], all []*T, labels []string) {
+	var last *stats.Family
+	list.Walk(all, func(f *stats.Family, s *stats.Series, k int, value float64) {
+		if f != last {
+			writeHead(b, f)
+			last = f
 		}
-	}
-	for why := shard.Reason(1); why < shard.Reasons; why++ {
-		p.counter(st.Closed[why], "connections_closed_total", "reason", why.String())
-	}
-	p.counter(st.Accepted, "connections_accepted_total")
-	p.counter(st.Upgraded, "connections_upgraded_total")
-	p.counter(st.MovedIn, "connections_moved_total", "direction", "in")
-	p.counter(st.MovedOut, "connections_moved_total", "direction", "out")
-	p.counter(st.MovesRefused, "connections_not_moved_total", "reason", "no_room")
-	p.counter(st.MovesGivenUp, "connections_not_moved_total", "reason", "given_up")
-	p.counter(st.MovesLost, "connections_not_moved_total", "reason", "table_full")
-	p.counter(st.Refused, "connections_refused_total")
-	p.counter(st.TLSFull, "tls_handshakes_total", "result", "full")
-	p.counter(st.TLSResumed, "tls_handshakes_total", "result", "resumed")
-	p.counter(st.TLSFailed, "tls_handshakes_total", "result", "failed")
-	p.gauge(st.TLSMemory, "tls_record_buffer_bytes")
-	p.counter(st.AcceptFailed, "accept_failures_total")
-	p.counter(st.BadProxyHeaders, "bad_proxy_headers_total")
-	for k, status := range shard.RefusalStatuses() {
-		name := fmt.Sprint(status)
-		if status == 0 {
-			name = "other"
+		b.WriteString(metricPrefix)
+		b.WriteString(f.Name)
+		separator := byte('{')
+		for _, l := range s.Labels {
+			b.WriteByte(separator)
+			b.WriteString(l.Name)
+			b.WriteByte('=')
+			b.Write(strconv.AppendQuote(b.AvailableBuffer(), l.Value))
+			separator = ','
 		}
-		p.counter(st.RefusedByStatus[k], "http_errors_total", "status", name)
-	}
-}
-
-// messages writes what comes in, what goes out and what is left out.
-func (p *metricsPage) messages(st *shard.Stats) {
-	p.counter(st.BytesIn, "received_bytes_total")
-	p.counter(st.BytesOut, "sent_bytes_total")
-	for v, ip := range shard.IPNames {
-		by := &st.ByIP[v]
-		p.counter(by.MessagesIn[wsproto.ActionAnnounce], "messages_total", "type", "announce", "ip_version", ip)
-		p.counter(by.MessagesIn[wsproto.ActionAnswer], "messages_total", "type", "answer", "ip_version", ip)
-		p.counter(by.MessagesIn[wsproto.ActionScrape], "messages_total", "type", "scrape", "ip_version", ip)
-		for k, kind := range shard.FrameNames() {
-			p.counter(by.FramesOut[k], "frames_sent_total", "type", kind, "ip_version", ip)
+		if labels[k] != "" {
+			b.WriteByte(separator)
+			b.WriteString(labels[k])
+			separator = ','
 		}
-	}
-	for why := wsproto.Reject(1); int(why) < len(st.Rejected); why++ {
-		p.counter(st.Rejected[why], "messages_rejected_total", "reason", label(why.String()), "code", fmt.Sprint(int(why)))
-	}
-	p.counter(st.Overloaded[wsproto.ActionAnnounce], "requests_overloaded_total", "type", "announce")
-	p.counter(st.Overloaded[wsproto.ActionAnswer], "requests_overloaded_total", "type", "answer")
-	p.counter(st.Overloaded[wsproto.ActionScrape], "requests_overloaded_total", "type", "scrape")
-	p.counter(st.ServedHere, "requests_by_owner_total", "owner", "own_shard")
-	p.counter(st.ServedElsewhere, "requests_by_owner_total", "owner", "other_shard")
-	p.counter(st.BadOffers, "offers_unusable_total")
-	p.counter(st.ScrapesForbidden, "scrapes_forbidden_total")
-	p.counter(st.PingsIn, "pings_received_total")
-	p.counter(st.PongsIn, "pongs_received_total")
-	for k, kind := range shard.FrameNames() {
-		p.counter(st.DroppedFull[k], "frames_dropped_total", "type", kind, "reason", "slow_consumer")
-		p.counter(st.DroppedMemory[k], "frames_dropped_total", "type", kind, "reason", "send_memory")
-		p.counter(st.DroppedMail[k], "frames_dropped_total", "type", kind, "reason", "mailbox")
-		p.counter(st.DroppedGone[k], "frames_dropped_total", "type", kind, "reason", "gone")
-	}
+		if separator == ',' {
+			b.WriteByte('}')
+		}
+		b.WriteByte(' ')
+		// A reader makes a float64 of any number. Some only read counters without an exponent.
+		b.Write(strconv.AppendFloat(b.AvailableBuffer(), value, 'f', -1, 64))
+		b.WriteByte('\n')
+	})
 }
 
-// swarm writes what the tables do and hold.
-func (p *metricsPage) swarm(st *shard.Stats) {
-	for k := range st.Announces {
-		p.counter(st.Announces[k], "announces_total", "result", label(swarm.Status(k).String()))
-	}
-	for k := range st.Answers {
-		p.counter(st.Answers[k], "answers_total", "result", label(swarm.AnswerStatus(k).String()))
-	}
-	t := &st.Swarm
-	p.gauge(t.Seeders, "seeders")
-	p.gauge(t.Quiet, "quiet_peers")
-	p.gauge(t.PendingOffers, "pending_offers")
-	p.gauge(t.Bytes, "swarm_bytes")
-	p.counter(t.OffersExpired, "offers_expired_total")
-	p.counter(t.OffersPushedOut, "offers_pushed_out_total")
-	p.counter(t.PeersAgedOut, "peers_aged_out_total")
-	p.counter(t.PeersForbidden, "peers_forbidden_total")
+// writeHead writes the lines that explain a family. The metrics library has them only without a text, and repeats them
+// for every series.
+func writeHead(b *bytes.Buffer, f *stats.Family) {
+	name := metricPrefix + f.Name
+	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, f.Help, name, f.Type)
 }
-
-// loop writes how the event loop and its ring do.
-func (p *metricsPage) loop(last *shard.Published) {
-	st, r, l := &last.Shard, &last.Ring, &last.Loop
-	p.counter(l.Turns, "loop_turns_total")
-	p.counter(l.Batched, "loop_batched_waits_total")
-	metrics.WriteCounterFloat64(p.w, p.series("loop_busy_seconds_total"), l.Busy.Seconds())
-	metrics.WriteGaugeFloat64(p.w, p.series("loop_longest_turn_seconds"), l.Longest.Seconds())
-	p.counter(r.Enters, "ring_enters_total")
-	p.counter(r.Events, "ring_events_total")
-	p.counter(r.Rearms, "ring_rearms_total")
-	p.counter(r.NoBuffers, "ring_no_buffers_total")
-	p.counter(r.CQOverflows, "ring_overflows_total")
-	p.counter(r.StaleCompletions, "ring_stale_completions_total")
-	p.counter(r.Vanished, "connections_vanished_total")
-	p.gauge(r.BuffersInUse, "receive_buffers_in_use")
-	p.gauge(r.Parked, "connections_parked")
-	p.counter(st.Sends, "sends_total")
-	p.counter(st.ShortSends, "short_sends_total")
-	p.counter(st.HeldBack, "held_back_total")
-	p.gauge(st.SendMemory, "send_memory_bytes")
-	p.gauge(st.AssemblyMemory, "assembly_memory_bytes")
-	p.counter(st.AssemblyFull, "assembly_memory_full_total")
-	p.counter(st.SealFailed, "tls_send_memory_full_total")
-	p.counter(st.MailIn, "mail_received_total")
-	p.counter(st.MailOut, "mail_sent_total")
-	p.counter(st.Wakes, "mail_wakes_total")
-	p.gauge(st.MailDepth, "mail_depth_bytes")
-	p.gauge(st.Backlog, "mail_backlog")
-	p.gauge(st.GoneWaiting, "ended_connections_waiting")
-	p.counter(st.GoneWaited, "ended_connections_waited_total")
-}
-
-// label turns a sentence into the value of a label.
-func label(text string) string { return strings.ReplaceAll(text, " ", "_") }

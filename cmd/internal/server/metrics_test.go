@@ -3,6 +3,7 @@ package server
 // This file holds the metrics page against a list of its series that no code derives.
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,10 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard"
 	"millrace/config"
+	"millrace/wsproto"
 )
 
-var update = flag.Bool("update", false, "write the lists of series anew")
+var update = flag.Bool("update", false, "write the list of series and the documentation of the metrics anew")
 
 // The page of a tracker with TLS and two shards has exactly the series that testdata/series.txt lists, each with its
 // labels in the listed order. Dashboards and alerts depend on them: a series that goes is a change of behaviour.
@@ -40,6 +43,52 @@ func TestMetricsSeries(t *testing.T) {
 	}
 	got = slices.DeleteFunc(got, func(series string) bool { return strings.Contains(series, `worker_index="1"`) })
 	compareFile(t, "testdata/series.txt", strings.Join(got, "\n")+"\n")
+}
+
+// The page gives each family its text and type once, before all of its series, writes counters without an exponent, and
+// derives the series of aquatic_ws.
+func TestMetricsText(t *testing.T) {
+	all := make([]shard.Published, 2)
+	all[0].Shard.Accepted, all[0].Loop.Busy = 1<<50+1, 1500*time.Millisecond
+	by := &all[1].Shard.ByIP[1]
+	for k := range by.FramesOut {
+		by.FramesOut[k] = uint64(k) * 10
+	}
+	by.MessagesIn[wsproto.ActionAnnounce], by.MessagesIn[wsproto.ActionAnswer] = 10, 200
+	by.MessagesIn[wsproto.ActionScrape] = 3000
+	var b bytes.Buffer
+	(&Server{}).writePage(&b, all, &config.Metrics{PeerClients: true, PeerIDPrefixes: true})
+	page, _, _ := strings.Cut(b.String(), "\ngo_")
+	lines := strings.Split(page, "\n")
+	for _, want := range []string{
+		`millrace_connections_accepted_total{worker_index="0"} 1125899906842625`,
+		`millrace_loop_busy_seconds_total{worker_index="0"} 1.5`,
+		`millrace_requests_total{type="announce",ip_version="6",worker_index="1"} 210`,
+		`millrace_requests_total{type="scrape",ip_version="6",worker_index="1"} 3000`,
+		`millrace_responses_total{type="announce",ip_version="6",worker_index="1"} 20`,
+		`millrace_responses_total{type="offer_answer",ip_version="6",worker_index="1"} 40`,
+		`millrace_responses_total{type="error",ip_version="6",worker_index="1"} 60`,
+		"# HELP millrace_peer_clients Peers by client and version, with metrics.peer_clients.",
+		"# TYPE millrace_peer_id_prefixes gauge",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q", want)
+		}
+	}
+	family, seen := "", make(map[string]bool)
+	for k, line := range lines {
+		if text, ok := strings.CutPrefix(line, "# HELP "); ok {
+			family, _, _ = strings.Cut(text, " ")
+			if seen[family] || !strings.HasPrefix(lines[k+1], "# TYPE "+family+" ") {
+				t.Errorf("%s is explained twice or without its type", family)
+			}
+			seen[family] = true
+			continue
+		}
+		if name := line[:strings.IndexAny(line+" ", "{ ")]; name != family && !strings.HasPrefix(line, "# TYPE "+family+" ") {
+			t.Errorf("%q is among the series of %s", line, family)
+		}
+	}
 }
 
 // scrapeTest returns the metrics page.

@@ -1,88 +1,138 @@
 package shard
 
-import (
-	"net/netip"
+// This file holds the counters of a shard. A counter is one field: its tags (see package stats) say what it is called on
+// the metrics page and what it means; totals, the page and config/METRICS.md derive from them.
 
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"millrace/cmd/internal/stats"
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
 
-// Stats are a shard's counters: plain integers that only its thread touches, copied out about once a second. Counters
-// only grow; what is marked as a gauge goes up and down.
+// Stats are a shard's counters: plain integers that only its thread touches, copied out about once a second. A uint64
+// only grows; an int is a gauge, which goes up and down.
 type Stats struct {
-	Conns  [states]int // gauge, by state
-	Closed [Reasons]uint64
+	// Connections: how they come, are and go.
+	Conns      [states]int             `metric:"connections" by:"state" help:"Connections by state."`
+	Closed     [Reasons]uint64         `metric:"connections_closed_total" by:"reason" help:"Connections that have ended."`
+	LastClient [Reasons]netip.AddrPort `metric:"-"` // whose connection ended last for a reason that is Abusive
 
-	LastClient [Reasons]netip.AddrPort // whose connection ended last for a reason that is Abusive
+	Accepted        uint64                       `metric:"connections_accepted_total" help:"Connections that the kernel has handed over."`
+	Upgraded        uint64                       `metric:"connections_upgraded_total" help:"Connections that have become WebSockets."`
+	Refused         uint64                       `metric:"connections_refused_total" help:"Connections closed at once because max_connections is reached."`
+	AcceptFailed    uint64                       `metric:"accept_failures_total" help:"Connections that the kernel could not hand over."`
+	LastAcceptError ring.Errno                   `metric:"-"`
+	BadProxyHeaders uint64                       `metric:"bad_proxy_headers_total" help:"Connections from trusted proxies closed for lack of a PROXY protocol header."`
+	RefusedByStatus [len(refusalStatuses)]uint64 `metric:"http_errors_total" by:"status" help:"Requests refused with an HTTP error."`
 
-	Accepted, Refused, AcceptFailed, Upgraded uint64
-	LastAcceptError                           ring.Errno
-	RefusedByStatus                           [len(refusalStatuses)]uint64 // HTTP errors, by refusalStatuses
+	MovedIn      uint64 `metric:"connections_moved_total" label:"direction=in" help:"Connections that came from other shards (in) and went to them (out)."`
+	MovedOut     uint64 `metric:"connections_moved_total" label:"direction=out"`
+	MovesRefused uint64 `metric:"connections_not_moved_total" label:"reason=no_room" help:"Moves to another shard that did not happen; those with the reason table_full ended the connection."`
+	MovesGivenUp uint64 `metric:"connections_not_moved_total" label:"reason=given_up"`
+	MovesLost    uint64 `metric:"connections_not_moved_total" label:"reason=table_full"`
 
-	ByIP                                  [2]IPStats // IPv4, IPv6
-	BytesIn, BytesOut                     uint64
-	TLSFull, TLSResumed, TLSFailed        uint64 // handshakes
-	PingsIn, PongsIn                      uint64
-	Overloaded                            [wsproto.ActionScrape + 1]uint64 // requests for which a mailbox had no room
-	Rejected                              [wsproto.RejectFullScrape + 1]uint64
-	BadOffers, ScrapesForbidden           uint64
-	Announces                             [swarm.StatusConnectionFull + 1]uint64 // at the owner, by outcome
-	Answers                               [swarm.AnswerNoOffer + 1]uint64
-	DroppedFull                           [frameKinds]uint64 // the receiver is over its limit of waiting bytes
-	DroppedMemory                         [frameKinds]uint64 // no send memory left
-	DroppedGone                           [frameKinds]uint64 // the receiver has left
-	DroppedMail                           [frameKinds]uint64 // the mailbox to another shard was full
-	Sends, ShortSends                     uint64
-	HeldBack                              uint64 // times that a client was not heard because it did not read
-	AssemblyFull, BadProxyHeaders         uint64
-	SealFailed                            uint64 // times that what waited for a TLS connection was dropped for lack of memory
-	MailIn, MailOut, Wakes                uint64
-	MovedIn, MovedOut                     uint64 // connections that came from other shards and went to them
-	MovesRefused                          uint64 // that would have gone, but the other shard has enough
-	MovesGivenUp                          uint64 // that were about to go and then stayed
-	MovesLost                             uint64 // that came when the connection table was full, and were closed
-	ServedHere, ServedElsewhere           uint64 // announces and answers of connections here, by whose torrent it is
-	Backlog                               int    // gauge: ends of connections not yet mailed
-	Backlogged                            uint64 // how many there ever were
-	GoneWaiting                           int    // gauge: ended connections whose peers are not yet removed
-	GoneWaited                            uint64 // how many there ever were
-	SendMemory, AssemblyMemory, MailDepth int    // gauges, bytes in use; filled by Snapshot
-	TLSMemory                             int    // gauge: bytes of buffers for partial records; filled by Snapshot
+	TLSFull    uint64 `metric:"tls_handshakes_total" label:"result=full" help:"TLS handshakes that have ended."`
+	TLSResumed uint64 `metric:"tls_handshakes_total" label:"result=resumed"`
+	TLSFailed  uint64 `metric:"tls_handshakes_total" label:"result=failed"`
+	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."` // filled by Snapshot
 
-	Swarm    swarm.Counts               // gauges and counters of the table; filled by Snapshot
-	Families [len(families)]FamilyStats // gauges; filled by Snapshot
+	// Messages: those that come in, those that go out and those that are left out.
+	BytesIn  uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
+	BytesOut uint64 `metric:"sent_bytes_total" help:"Bytes sent to clients, those of TLS included."`
+
+	ByIP [2]IPStats `by:"ip_version"`
+
+	Rejected         [wsproto.RejectFullScrape + 1]uint64 `metric:"messages_rejected_total" by:"reason=reject,code=reject_code" help:"Messages that cannot be acted on."`
+	Overloaded       [wsproto.ActionScrape + 1]uint64     `metric:"requests_overloaded_total" by:"type=action" help:"Requests that failed because a mailbox to another shard had no room."`
+	ServedHere       uint64                               `metric:"requests_by_owner_total" label:"owner=own_shard" help:"Announces and answers by whose torrent it is, counted at the connection."`
+	ServedElsewhere  uint64                               `metric:"requests_by_owner_total" label:"owner=other_shard"`
+	BadOffers        uint64                               `metric:"offers_unusable_total" help:"Offers in announces that were left out because they cannot be used."`
+	ScrapesForbidden uint64                               `metric:"scrapes_forbidden_total" help:"Scrapes of one torrent that the access list forbids."`
+	PingsIn          uint64                               `metric:"pings_received_total" help:"Ping frames received."`
+	PongsIn          uint64                               `metric:"pongs_received_total" help:"Pong frames received."`
+
+	DroppedFull   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=slow_consumer" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
+	DroppedMemory [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=send_memory" by:"type=frame"`
+	DroppedMail   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame"`
+	DroppedGone   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=gone" by:"type=frame"`
+
+	// Swarms: outcomes at the torrents' owner, and the table.
+	Announces [swarm.StatusConnectionFull + 1]uint64 `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
+	Answers   [swarm.AnswerNoOffer + 1]uint64        `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
+	Families  [len(families)]FamilyStats             `by:"ip_version=family"` // filled by Snapshot
+	Swarm     swarm.Counts                           // filled by Snapshot
+
+	// Memory for sending and for partial messages.
+	Sends          uint64 `metric:"sends_total" help:"Sends handed to the kernel."`
+	ShortSends     uint64 `metric:"short_sends_total" help:"Sends of which the kernel took only a part."`
+	HeldBack       uint64 `metric:"held_back_total" help:"Times that a client was not read from because it did not read."`
+	SendMemory     int    `metric:"send_memory_bytes" help:"Memory in use for frames that wait to be sent."` // filled by Snapshot
+	SealFailed     uint64 `metric:"tls_send_memory_full_total" help:"Times that waiting bytes could not be encrypted for lack of send memory."`
+	AssemblyMemory int    `metric:"assembly_memory_bytes" help:"Memory in use for partial messages."` // filled by Snapshot
+	AssemblyFull   uint64 `metric:"assembly_memory_full_total" help:"Connections ended because no memory was left for their partial message."`
+
+	// Mail between shards.
+	MailIn      uint64 `metric:"mail_received_total" help:"Records received from other shards."`
+	MailOut     uint64 `metric:"mail_sent_total" help:"Records sent to other shards."`
+	Wakes       uint64 `metric:"mail_wakes_total" help:"Times that another shard was woken for its mail."`
+	MailDepth   int    `metric:"mail_depth_bytes" help:"Bytes in the mailboxes to this shard."` // filled by Snapshot
+	Backlog     int    `metric:"mail_backlog" help:"Ends of connections that other shards have not been told yet."`
+	Backlogged  uint64 `metric:"-"`                                                                                   // ends of connections that could not be told at once, since the start
+	GoneWaiting int    `metric:"ended_connections_waiting" help:"Ended connections whose peers are not removed yet."` // filled by Snapshot
+	GoneWaited  uint64 `metric:"ended_connections_waited_total" help:"Ended connections whose peers could not be removed at once."`
 }
 
 // FamilyStats are the gauges of the swarms of one IP version.
 type FamilyStats struct {
-	Torrents, Peers int
+	Torrents int `metric:"torrents" help:"Torrents with at least one peer."`
+	Peers    int `metric:"peers" help:"Peers in all torrents."`
 }
 
 // families are the values of swarm.Key.Family, in the order of Stats.Families.
 var families = [...]uint8{4, 6, 0}
 
-// FamilyNames are the names of the swarms' IP versions, in the order of Stats.Families.
-var FamilyNames = [len(families)]string{"4", "6", "shared"}
-
 // IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
 type IPStats struct {
-	Open       int                              // gauge: WebSocket connections
-	MessagesIn [wsproto.ActionScrape + 1]uint64 // by action
-	FramesOut  [frameKinds]uint64
+	Open       int                              `metric:"active_connections" help:"Open WebSocket connections."`
+	MessagesIn [wsproto.ActionScrape + 1]uint64 `metric:"messages_total" by:"type=action" help:"Messages received that can be acted on."`
+	FramesOut  [frameKinds]uint64               `metric:"frames_sent_total" by:"type=frame" help:"Frames and HTTP responses sent."`
 }
 
-// IPNames are the names of IP versions, in the order of Stats.ByIP.
-var IPNames = [2]string{"4", "6"}
-
-// FrameNames returns the names of what is sent, in the order of the counters by kind of frame.
-func FrameNames() []string { return frameNames[:] }
-
-// StateNames returns the names of connections' states, in the order of Stats.Conns; the first stands for free slots.
-func StateNames() []string { return stateNames[:] }
-
-// RefusalStatuses returns the HTTP errors in the order of Stats.RefusedByStatus; 0 stands for all others.
-func RefusalStatuses() []int { return refusalStatuses[:] }
+// Tables returns the values of the labels of Stats, as package stats needs them.
+func Tables() stats.Tables {
+	t := stats.Tables{
+		"action":     {"", "announce", "answer", "scrape"},
+		"family":     {"4", "6", "shared"},
+		"frame":      frameNames[:],
+		"ip_version": {"4", "6"},
+		"reason":     append([]string{""}, reasonNames[1:]...),
+		"state":      append([]string{""}, stateNames[1:]...), // the first stands for free slots
+	}
+	add := func(table, value string) { t[table] = append(t[table], strings.ReplaceAll(value, " ", "_")) }
+	for status := range swarm.StatusConnectionFull + 1 {
+		add("announce", status.String())
+	}
+	for status := range swarm.AnswerNoOffer + 1 {
+		add("answer", status.String())
+	}
+	for why := range wsproto.RejectFullScrape + 1 {
+		add("reject", why.String())
+		add("reject_code", fmt.Sprint(int(why)))
+	}
+	for _, status := range refusalStatuses {
+		if status == 0 {
+			add("status", "other")
+		} else {
+			add("status", fmt.Sprint(status))
+		}
+	}
+	return t
+}
 
 // refusalStatuses are the HTTP errors that are counted one by one; the last stands for all others.
 var refusalStatuses = [...]int{400, 405, 408, 426, 431, 503, 505, 0}
@@ -118,69 +168,7 @@ func (s *Shard) Snapshot() Stats {
 }
 
 // Add adds the figures of another shard, for totals.
-func (s *Stats) Add(o *Stats) {
-	add(s.Conns[:], o.Conns[:])
-	for _, p := range [][2][]uint64{
-		{s.Closed[:], o.Closed[:]},
-		{s.RefusedByStatus[:], o.RefusedByStatus[:]},
-		{s.ByIP[0].MessagesIn[:], o.ByIP[0].MessagesIn[:]},
-		{s.ByIP[1].MessagesIn[:], o.ByIP[1].MessagesIn[:]},
-		{s.Rejected[:], o.Rejected[:]},
-		{s.Overloaded[:], o.Overloaded[:]},
-		{s.Announces[:], o.Announces[:]},
-		{s.Answers[:], o.Answers[:]},
-		{s.ByIP[0].FramesOut[:], o.ByIP[0].FramesOut[:]},
-		{s.ByIP[1].FramesOut[:], o.ByIP[1].FramesOut[:]},
-		{s.DroppedFull[:], o.DroppedFull[:]},
-		{s.DroppedMemory[:], o.DroppedMemory[:]},
-		{s.DroppedGone[:], o.DroppedGone[:]},
-		{s.DroppedMail[:], o.DroppedMail[:]},
-	} {
-		add(p[0], p[1])
-	}
-	for _, p := range [][2]*uint64{
-		{&s.Accepted, &o.Accepted}, {&s.Refused, &o.Refused}, {&s.AcceptFailed, &o.AcceptFailed},
-		{&s.Upgraded, &o.Upgraded}, {&s.BytesIn, &o.BytesIn}, {&s.BytesOut, &o.BytesOut},
-		{&s.TLSFull, &o.TLSFull}, {&s.TLSResumed, &o.TLSResumed}, {&s.TLSFailed, &o.TLSFailed},
-		{&s.PingsIn, &o.PingsIn}, {&s.PongsIn, &o.PongsIn}, {&s.BadOffers, &o.BadOffers},
-		{&s.ScrapesForbidden, &o.ScrapesForbidden}, {&s.Swarm.PeersForbidden, &o.Swarm.PeersForbidden},
-		{&s.Sends, &o.Sends}, {&s.ShortSends, &o.ShortSends}, {&s.HeldBack, &o.HeldBack}, {&s.AssemblyFull, &o.AssemblyFull},
-		{&s.BadProxyHeaders, &o.BadProxyHeaders}, {&s.SealFailed, &o.SealFailed},
-		{&s.MailIn, &o.MailIn}, {&s.MailOut, &o.MailOut}, {&s.Wakes, &o.Wakes}, {&s.Backlogged, &o.Backlogged},
-		{&s.GoneWaited, &o.GoneWaited},
-		{&s.MovedIn, &o.MovedIn}, {&s.MovedOut, &o.MovedOut}, {&s.MovesRefused, &o.MovesRefused},
-		{&s.MovesGivenUp, &o.MovesGivenUp}, {&s.MovesLost, &o.MovesLost},
-		{&s.ServedHere, &o.ServedHere}, {&s.ServedElsewhere, &o.ServedElsewhere},
-		{&s.Swarm.OffersExpired, &o.Swarm.OffersExpired}, {&s.Swarm.OffersPushedOut, &o.Swarm.OffersPushedOut},
-		{&s.Swarm.PeersAgedOut, &o.Swarm.PeersAgedOut},
-	} {
-		*p[0] += *p[1]
-	}
-	for _, p := range [][2]*int{
-		{&s.ByIP[0].Open, &o.ByIP[0].Open}, {&s.ByIP[1].Open, &o.ByIP[1].Open}, {&s.Backlog, &o.Backlog}, {&s.SendMemory, &o.SendMemory}, {&s.AssemblyMemory, &o.AssemblyMemory},
-		{&s.MailDepth, &o.MailDepth}, {&s.TLSMemory, &o.TLSMemory}, {&s.Swarm.Torrents, &o.Swarm.Torrents}, {&s.Swarm.Peers, &o.Swarm.Peers},
-		{&s.Swarm.Seeders, &o.Swarm.Seeders}, {&s.Swarm.Quiet, &o.Swarm.Quiet},
-		{&s.Swarm.Connections, &o.Swarm.Connections}, {&s.Swarm.PendingOffers, &o.Swarm.PendingOffers},
-		{&s.Swarm.Bytes, &o.Swarm.Bytes},
-	} {
-		*p[0] += *p[1]
-	}
-	for why, client := range o.LastClient {
-		if client.IsValid() {
-			s.LastClient[why] = client
-		}
-	}
-	if o.LastAcceptError != 0 {
-		s.LastAcceptError = o.LastAcceptError
-	}
-}
-
-// add adds two rows of counters.
-func add[T int | uint64](to, from []T) {
-	for k := range to {
-		to[k] += from[k]
-	}
-}
+func (s *Stats) Add(o *Stats) { stats.Add(s, o) }
 
 // Open returns how many connections are not closed yet, in whatever state.
 func (s *Stats) Open() int {

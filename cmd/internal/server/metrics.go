@@ -22,8 +22,8 @@ import (
 )
 
 // This file serves the shards' figures to Prometheus. The loops count in plain integers; a scrape asks each of them for
-// a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the structs of
-// figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
+// a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the structs
+// of figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
 
 // metricsTimeout bounds how long a scrape waits for the loops.
 const metricsTimeout = 5 * time.Second
@@ -148,11 +148,13 @@ var (
 	tlsSeries     = mustList[tlsFigures](nil)
 
 	clientFamily = &stats.Family{
-		Name: "peer_clients", Type: stats.Gauge, Help: "Peers by client and version, with metrics.peer_clients.",
+		Name: "peer_clients", Type: stats.Gauge,
+		Help:   "Peers by client and version, with metrics.peer_clients.",
 		Series: []stats.Series{{Labels: []stats.Label{{Name: "client"}}}},
 	}
 	prefixFamily = &stats.Family{
-		Name: "peer_id_prefixes", Type: stats.Gauge, Help: "Peers by the first 8 bytes of their id, with metrics.peer_id_prefixes.",
+		Name: "peer_id_prefixes", Type: stats.Gauge,
+		Help:   "Peers by the first 8 bytes of their id, with metrics.peer_id_prefixes.",
 		Series: []stats.Series{{Labels: []stats.Label{{Name: "prefix_hex"}}}},
 	}
 )

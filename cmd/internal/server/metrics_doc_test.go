@@ -26,8 +26,9 @@ func TestMetricsPage(t *testing.T) {
 		}
 	}
 	b.WriteString("# Metrics\n\n" +
-		"millrace serves these figures to Prometheus with `metrics.run_prometheus_endpoint`. Figures of the Go runtime and the\n" +
-		"process (`go_…`, `process_…`) come with them. A counter starts at 0 with the process; a gauge goes up and down.\n\n" +
+		"millrace serves these figures to Prometheus with `metrics.run_prometheus_endpoint`. Figures of the Go runtime\n" +
+		"and the process (`go_…`, `process_…`) come with them. A counter starts at 0 with the process; a gauge goes up\n" +
+		"and down.\n\n" +
 		"This file is written by a test from the texts in the code:\n" +
 		"`go test -ldflags=-checklinkname=0 ./cmd/internal/server -run TestMetricsPage -update`.\n\n" +
 		"## Of each shard\n")

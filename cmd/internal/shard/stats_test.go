@@ -17,7 +17,7 @@ func TestStatsAreDescribed(t *testing.T) {
 	}
 }
 
-// A total has every figure of the shards in it. The sum of two equal shards has twice of each, whatever fields there are.
+// A total has every figure of the shards in it: the sum of two equal shards has twice of each.
 func TestStatsAdd(t *testing.T) {
 	list, err := stats.New[Stats](Tables())
 	if err != nil {
@@ -28,7 +28,9 @@ func TestStatsAdd(t *testing.T) {
 	sum := one
 	sum.Add(&one)
 	var want []float64
-	list.Walk([]*Stats{&one}, func(_ *stats.Family, _ *stats.Series, _ int, value float64) { want = append(want, 2*value) })
+	list.Walk([]*Stats{&one}, func(_ *stats.Family, _ *stats.Series, _ int, value float64) {
+		want = append(want, 2*value)
+	})
 	list.Walk([]*Stats{&sum}, func(f *stats.Family, s *stats.Series, _ int, value float64) {
 		if value != want[0] || value == 0 {
 			t.Errorf("%s %v is %v in the total, want %v", f.Name, s.Labels, value, want[0])

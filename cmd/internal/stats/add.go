@@ -4,8 +4,8 @@ package stats
 
 import "reflect"
 
-// Add adds the figures of from to those of to, also figures that are not shown. A field that is no figure, and therefore
-// has the tag metric:"-", is replaced if from's is not zero: the total has one of those that are known.
+// Add adds the figures of from to those of to, also figures that are not shown. A field that is no figure, and
+// therefore has the tag metric:"-", is replaced if from's is not zero: the total has one of those that are known.
 func Add[T any](to, from *T) {
 	add(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem(), "", "")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/torrents"
 )
 
 // This file says which clients the peers use, from the first bytes of their ids. There is no standard for these, only
@@ -87,7 +88,7 @@ var shadowClients = map[byte]string{
 
 // clientOf returns the name of a client and its version, if it tells that, from the first bytes of a peer id. What it
 // returns needs no escaping in a label.
-func clientOf(prefix shard.Prefix) string {
+func clientOf(prefix torrents.Prefix) string {
 	id := string(prefix[:])
 	for _, style := range []func(string) string{azureus, mainline, shadow} {
 		if name := style(id); name != "" {
@@ -222,7 +223,7 @@ func transmissionVersion(v string) string {
 
 // peerSeries writes how many peers of all shards have the same label, which is made of the first bytes of their ids: the
 // most frequent labels one by one, and one sum of the others.
-func peerSeries(w io.Writer, name, key string, all []shard.Published, value func(shard.Prefix) string) {
+func peerSeries(w io.Writer, name, key string, all []shard.Published, value func(torrents.Prefix) string) {
 	peers := make(map[string]uint64)
 	others := uint64(0)
 	for k := range all {

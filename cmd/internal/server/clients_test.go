@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/torrents"
 )
 
 // TestClientOf proves that the first bytes of peer ids in each of the customary styles, and in none, give the name and
@@ -14,7 +15,7 @@ import (
 func TestClientOf(t *testing.T) {
 	f := func(id, want string) {
 		t.Helper()
-		if got := clientOf(shard.Prefix([]byte(id))); got != want {
+		if got := clientOf(torrents.Prefix([]byte(id))); got != want {
 			t.Errorf("%q is %q, want %q", id, got, want)
 		}
 	}
@@ -64,7 +65,7 @@ func TestClientOf(t *testing.T) {
 	f("\x00\x00\x00\x00\x00\x00\x00\x00", "unknown")
 	f("\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "unknown")
 	for code := range azureusClients {
-		name := clientOf(shard.Prefix([]byte("-" + code + "1234-")))
+		name := clientOf(torrents.Prefix([]byte("-" + code + "1234-")))
 		if strings.HasSuffix(name, "(unknown)") || fmt.Sprintf("%q", name) != `"`+name+`"` {
 			t.Errorf("%s is %q", code, name)
 		}
@@ -74,14 +75,14 @@ func TestClientOf(t *testing.T) {
 // TestPeerSeries proves that the series are sums over all shards, those of one client together, and that there are no
 // more than there may be: what is left over is counted in one, with what the shards could not count.
 func TestPeerSeries(t *testing.T) {
-	census := func(rest uint64, ids ...string) *shard.Census {
-		c := &shard.Census{Peers: make(map[shard.Prefix]uint64), Rest: rest}
+	census := func(rest uint64, ids ...string) *torrents.Census {
+		c := &torrents.Census{Peers: make(map[torrents.Prefix]uint64), Rest: rest}
 		for _, id := range ids {
-			c.Peers[shard.Prefix([]byte(id))]++
+			c.Peers[torrents.Prefix([]byte(id))]++
 		}
 		return c
 	}
-	f := func(want string, all ...*shard.Census) {
+	f := func(want string, all ...*torrents.Census) {
 		t.Helper()
 		published := make([]shard.Published, len(all))
 		for k := range all {
@@ -108,7 +109,7 @@ func TestPeerSeries(t *testing.T) {
 	}
 	var b bytes.Buffer
 	peerSeries(&b, "peer_id_prefixes", "prefix_hex", []shard.Published{{Census: census(2, ids...)}},
-		func(p shard.Prefix) string { return fmt.Sprintf("%x", p) })
+		func(p torrents.Prefix) string { return fmt.Sprintf("%x", p) })
 	if want += "millrace_peer_id_prefixes{prefix_hex=\"other\"} 7\n"; b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}

@@ -96,9 +96,9 @@ func waitEmpty(t *testing.T, s *Server, came uint64) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; {
 		f, rings := figures(t, s)
-		if f.Open() == 0 && rings.Connections == 0 && rings.BuffersInUse == 0 && f.SendMemory == 0 && f.AssemblyMemory == 0 &&
-			f.Swarm.Peers == 0 && f.Swarm.Torrents == 0 && f.Swarm.Connections == 0 && f.MailDepth == 0 &&
-			f.Accepted+rings.Vanished == came && sum(f.Closed[:]) == f.Accepted {
+		if f.Open() == 0 && rings.Connections == 0 && rings.BuffersInUse == 0 && f.Outbox.SendMemory == 0 && f.Inbox.AssemblyMemory == 0 &&
+			f.Torrents.Swarm.Peers == 0 && f.Torrents.Swarm.Torrents == 0 && f.Torrents.Swarm.Connections == 0 && f.Post.MailDepth == 0 &&
+			f.Door.Accepted+rings.Vanished == came && sum(f.Table.Closed[:]) == f.Door.Accepted {
 			return
 		}
 		if time.Now().After(deadline) {

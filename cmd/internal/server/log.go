@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/conn"
 )
 
 // This file says what operators read: what runs, once at the start and once at the end, and warnings at a bounded rate.
@@ -84,11 +85,11 @@ func (s *Server) LogEnd() {
 	total := s.total()
 	s.log.Info("stopped",
 		"uptime", time.Since(s.start).Round(time.Second).String(),
-		"connections", total.Accepted,
-		"announces", sum(total.Announces[:]),
-		"answers", sum(total.Answers[:]),
-		"bytes_in", total.BytesIn,
-		"bytes_out", total.BytesOut)
+		"connections", total.Door.Accepted,
+		"announces", sum(total.Messages.Announces[:]),
+		"answers", sum(total.Messages.Answers[:]),
+		"bytes_in", total.Messages.BytesIn,
+		"bytes_out", total.Outbox.BytesOut)
 }
 
 // total adds up what the shards have published last.
@@ -144,24 +145,24 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 			s.log.Log(ctx, level, text, append([]any{"count", grown}, args...)...)
 		}
 	}
-	for why := shard.Reason(0); why < shard.Reasons; why++ {
+	for why := conn.ReasonNone; why < conn.Reasons; why++ {
 		if why.Abusive() {
-			f(now.Closed[why]-before.Closed[why], slog.LevelInfo, "clients were closed", "reason", why.String(),
-				"last_client", now.LastClient[why].String())
+			f(now.Table.Closed[why]-before.Table.Closed[why], slog.LevelInfo, "clients were closed", "reason", why.String(),
+				"last_client", now.Table.LastClient[why].String())
 		}
 	}
-	f(now.AcceptFailed-before.AcceptFailed, slog.LevelError,
+	f(now.Door.AcceptFailed-before.Door.AcceptFailed, slog.LevelError,
 		"accepting connections failed; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
-		"error", now.LastAcceptError.Error())
-	f(now.Refused-before.Refused, slog.LevelWarn, "connections were closed at once because network.max_connections is reached")
-	f(now.AssemblyFull-before.AssemblyFull, slog.LevelWarn,
+		"error", now.Door.LastAcceptError.Error())
+	f(now.Door.Refused-before.Door.Refused, slog.LevelWarn, "connections were closed at once because network.max_connections is reached")
+	f(now.Inbox.AssemblyFull-before.Inbox.AssemblyFull, slog.LevelWarn,
 		"connections were closed because io_uring.assembly_memory is used up by partial messages")
-	f(now.BadProxyHeaders-before.BadProxyHeaders, slog.LevelWarn,
+	f(now.Door.BadProxyHeaders-before.Door.BadProxyHeaders, slog.LevelWarn,
 		"connections from network.trusted_proxies were closed because they did not begin with a PROXY protocol header")
-	f(now.SealFailed-before.SealFailed+sum(now.DroppedMemory[:])-sum(before.DroppedMemory[:]), slog.LevelWarn,
+	f(now.Outbox.SealFailed-before.Outbox.SealFailed+sum(now.Outbox.DroppedMemory[:])-sum(before.Outbox.DroppedMemory[:]), slog.LevelWarn,
 		"frames were dropped because io_uring.send_memory is used up")
-	f(sum(now.DroppedMail[:])-sum(before.DroppedMail[:]), slog.LevelWarn,
+	f(sum(now.Messages.DroppedMail[:])-sum(before.Messages.DroppedMail[:]), slog.LevelWarn,
 		"frames were dropped because a mailbox between two shards was full (io_uring.mailbox_size)")
-	f(sum(now.Overloaded[:])-sum(before.Overloaded[:]), slog.LevelWarn,
+	f(sum(now.Messages.Overloaded[:])-sum(before.Messages.Overloaded[:]), slog.LevelWarn,
 		"requests failed because a mailbox between two shards was full (io_uring.mailbox_size)")
 }

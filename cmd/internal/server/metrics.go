@@ -15,6 +15,9 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/shard/torrents"
 	"millrace/cmd/internal/stats"
 	"millrace/config"
 	"millrace/ring"
@@ -90,7 +93,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	if c.PeerIDPrefixes {
 		writeHead(b, prefixFamily)
 		peerSeries(b, prefixFamily.Name, prefixFamily.Series[0].Labels[0].Name, all,
-			func(p shard.Prefix) string { return fmt.Sprintf("%x", p) })
+			func(p torrents.Prefix) string { return fmt.Sprintf("%x", p) })
 	}
 	process := &processFigures{Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all)}
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
@@ -107,7 +110,7 @@ const metricPrefix = "millrace_"
 
 // shardFigures are the figures of one shard, each once with the label of the shard.
 type shardFigures struct {
-	Compatible [len(shard.Stats{}.ByIP)]compatibleFigures `by:"ip_version"`
+	Compatible [len(conn.Stats{}.ByIP)]compatibleFigures `by:"ip_version"`
 	Shard      shard.Stats
 	Ring       ring.Stats
 	Loop       loopFigures
@@ -116,8 +119,8 @@ type shardFigures struct {
 // compatibleFigures are series that aquatic_ws has and we derive. An answer is an announce there. Three more have its
 // names: active_connections, torrents and peers, which are fields of shard.Stats.
 type compatibleFigures struct {
-	Requests  [2]uint64                              `metric:"requests_total" by:"type=request" help:"Messages received that can be acted on, as aquatic_ws counts them: an answer is an announce."`
-	Responses [len(shard.IPStats{}.FramesOut)]uint64 `metric:"responses_total" by:"type=response" help:"Messages sent, under the names that aquatic_ws gives them."`
+	Requests  [2]uint64            `metric:"requests_total" by:"type=request" help:"Messages received that can be acted on, as aquatic_ws counts them: an answer is an announce."`
+	Responses [outbox.Kinds]uint64 `metric:"responses_total" by:"type=response" help:"Messages sent, under the names that aquatic_ws gives them."`
 }
 
 // loopFigures are those of shard.LoopStats; the compiler keeps the fields the same.
@@ -184,10 +187,10 @@ func labelTables() stats.Tables {
 func newShardFigures(p *shard.Published) *shardFigures {
 	f := &shardFigures{Shard: p.Shard, Ring: p.Ring, Loop: loopFigures(p.Loop)}
 	for v := range f.Compatible {
-		in := &p.Shard.ByIP[v].MessagesIn
+		in := &p.Shard.Messages.ByIP[v].MessagesIn
 		f.Compatible[v] = compatibleFigures{
 			Requests:  [2]uint64{in[wsproto.ActionAnnounce] + in[wsproto.ActionAnswer], in[wsproto.ActionScrape]},
-			Responses: p.Shard.ByIP[v].FramesOut,
+			Responses: p.Shard.Outbox.ByIP[v].FramesOut,
 		}
 	}
 	return f

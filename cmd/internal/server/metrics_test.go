@@ -49,10 +49,10 @@ func TestMetricsSeries(t *testing.T) {
 // derives the series of aquatic_ws.
 func TestMetricsText(t *testing.T) {
 	all := make([]shard.Published, 2)
-	all[0].Shard.Accepted, all[0].Loop.Busy = 1<<50+1, 1500*time.Millisecond
-	by := &all[1].Shard.ByIP[1]
-	for k := range by.FramesOut {
-		by.FramesOut[k] = uint64(k) * 10
+	all[0].Shard.Door.Accepted, all[0].Loop.Busy = 1<<50+1, 1500*time.Millisecond
+	sent, by := &all[1].Shard.Outbox.ByIP[1].FramesOut, &all[1].Shard.Messages.ByIP[1]
+	for k := range sent {
+		sent[k] = uint64(k) * 10
 	}
 	by.MessagesIn[wsproto.ActionAnnounce], by.MessagesIn[wsproto.ActionAnswer] = 10, 200
 	by.MessagesIn[wsproto.ActionScrape] = 3000

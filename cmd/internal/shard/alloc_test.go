@@ -34,7 +34,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 			map[string]any{"info_hash": hash, "peer_id": id("other"), "offer_id": id("offer")}))))
 		f("a scrape", stepOf(w, c, clientText(t, map[string]any{"action": "scrape", "info_hash": []string{hash, id("x")}})))
 		f("a ping", stepOf(w, c, clientFrame(0x89, "ping")))
-		if shards > 1 && w.shards[0].stats.MailOut < 1000 {
+		if shards > 1 && w.shards[0].Snapshot().Post.MailOut < 1000 {
 			t.Error("nothing went to the other shard")
 		}
 	}

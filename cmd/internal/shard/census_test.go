@@ -1,11 +1,10 @@
 package shard
 
+// This file tests the census of whole shards; torrents/census_test.go tests its bounds.
+
 import (
-	"encoding/binary"
 	"maps"
 	"testing"
-
-	"millrace/swarm"
 )
 
 // TestCensus proves that after a pass of housekeeping the censuses of all shards together are the peers that there are,
@@ -63,29 +62,5 @@ func TestCensus(t *testing.T) {
 	w.run()
 	if w.shards[0].Census() != nil {
 		t.Error("a census that nobody has asked for")
-	}
-}
-
-// TestCensusIsBounded proves that peers who make up prefixes take no memory beyond the bound, are counted nonetheless,
-// and that this ends with the pass.
-func TestCensusIsBounded(t *testing.T) {
-	var o Options
-	o.Census = true
-	c := newCensusTaker(&o)
-	const more = 1000
-	for k := range maxPrefixes + more {
-		for range 2 {
-			var peer swarm.ID
-			binary.BigEndian.PutUint64(peer[:], uint64(k))
-			o.Swarm.Observe(&peer)
-		}
-	}
-	o.Swarm.Observe(nil)
-	if len(c.last.Peers) != maxPrefixes || c.last.Rest != 2*more {
-		t.Errorf("%d prefixes and %d other peers, want %d and %d", len(c.last.Peers), c.last.Rest, maxPrefixes, 2*more)
-	}
-	o.Swarm.Observe(nil)
-	if len(c.last.Peers) != 0 || c.last.Rest != 0 {
-		t.Errorf("an empty pass gave %+v", *c.last)
 	}
 }

@@ -6,12 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/shard/post"
 	"millrace/ring"
+	"millrace/swarm"
 	"millrace/wsproto"
 )
 
 // closeReason plays one way to end, on shards whose connections follow their torrents or do not.
-func closeReason(t *testing.T, want Reason, wantCode int, follow bool, act func(w *world) *client) {
+func closeReason(t *testing.T, want conn.Reason, wantCode int, follow bool, act func(w *world) *client) {
 	t.Helper()
 	w := newWorld(t, 2, func(o *Options) { o.FollowTorrents = follow })
 	c := act(w)
@@ -29,8 +33,8 @@ func closeReason(t *testing.T, want Reason, wantCode int, follow bool, act func(
 	if !c.gone {
 		t.Fatalf("%s: the connection was not closed", want)
 	}
-	if n := w.shards[c.shard].stats.Closed[want]; n != 1 {
-		t.Errorf("%s: counted %d times; all: %v", want, n, w.shards[c.shard].stats.Closed)
+	if n := w.shards[c.shard].Snapshot().Table.Closed[want]; n != 1 {
+		t.Errorf("%s: counted %d times; all: %v", want, n, w.shards[c.shard].Snapshot().Table.Closed)
 	}
 	w.checkEmpty()
 }
@@ -38,7 +42,7 @@ func closeReason(t *testing.T, want Reason, wantCode int, follow bool, act func(
 // Every way a connection can end leads to its own reason, tells the client what it should be told, and leaves nothing
 // behind.
 func TestCloseReasons(t *testing.T) {
-	f := func(want Reason, wantCode int, act func(w *world) *client) {
+	f := func(want conn.Reason, wantCode int, act func(w *world) *client) {
 		t.Helper()
 		for _, follow := range []bool{false, true} {
 			closeReason(t, want, wantCode, follow, act)
@@ -53,22 +57,22 @@ func TestCloseReasons(t *testing.T) {
 		c.messages()
 		return c
 	}
-	f(ReasonClientClose, 1000, func(w *world) *client {
+	f(conn.ReasonClientClose, 1000, func(w *world) *client {
 		c := open(w)
 		c.send(clientFrame(0x88, "\x03\xe8bye"))
 		return c
 	})
-	f(ReasonEOF, 0, func(w *world) *client {
+	f(conn.ReasonEOF, 0, func(w *world) *client {
 		c := open(w)
 		c.hangUp(0)
 		return c
 	})
-	f(ReasonReset, 0, func(w *world) *client {
+	f(conn.ReasonReset, 0, func(w *world) *client {
 		c := open(w)
 		c.hangUp(104)
 		return c
 	})
-	f(ReasonBadRequest, 0, func(w *world) *client {
+	f(conn.ReasonBadRequest, 0, func(w *world) *client {
 		c := w.accept(0, "192.0.2.1")
 		c.send([]byte("\x16\x03\x01\x02\x00\x01\x00")) // a TLS ClientHello
 		w.run()
@@ -77,7 +81,7 @@ func TestCloseReasons(t *testing.T) {
 		}
 		return c
 	})
-	f(ReasonHandshakeTimeout, 0, func(w *world) *client {
+	f(conn.ReasonHandshakeTimeout, 0, func(w *world) *client {
 		c := w.accept(0, "192.0.2.1")
 		c.send([]byte(testHead[:20]))
 		w.advance(13 * time.Second)
@@ -86,7 +90,7 @@ func TestCloseReasons(t *testing.T) {
 		}
 		return c
 	})
-	f(ReasonIdle, 1001, func(w *world) *client {
+	f(conn.ReasonIdle, 1001, func(w *world) *client {
 		c := open(w)
 		w.advance(179 * time.Second)
 		if all := c.frames(); len(all) != 1 || all[0].op != 0x89 {
@@ -95,7 +99,7 @@ func TestCloseReasons(t *testing.T) {
 		w.advance(5 * time.Second)
 		return c
 	})
-	f(ReasonSlowConsumer, 0, func(w *world) *client {
+	f(conn.ReasonSlowConsumer, 0, func(w *world) *client {
 		c := open(w)
 		w.stuck = true
 		c.text(announce(id("torrent"), id("peer"), 0, nil))
@@ -109,7 +113,7 @@ func TestCloseReasons(t *testing.T) {
 		}
 		return c
 	})
-	f(ReasonSlowMessage, 1008, func(w *world) *client {
+	f(conn.ReasonSlowMessage, 1008, func(w *world) *client {
 		c := open(w)
 		m := clientFrame(0x81, strings.Repeat("x", 1000))
 		for k := range 25 { // a byte a second, and a ping between would not help it
@@ -118,33 +122,32 @@ func TestCloseReasons(t *testing.T) {
 		}
 		return c
 	})
-	f(ReasonProtocol, 1002, func(w *world) *client {
+	f(conn.ReasonProtocol, 1002, func(w *world) *client {
 		c := open(w)
 		c.send([]byte{0x81, 0x00}) // not masked
 		return c
 	})
-	f(ReasonTooBig, 1009, func(w *world) *client {
+	f(conn.ReasonTooBig, 1009, func(w *world) *client {
 		c := open(w)
 		c.send(clientFrame(0x81, strings.Repeat("x", 70_000))[:20])
 		return c
 	})
-	f(ReasonBadMessages, 1008, func(w *world) *client {
+	f(conn.ReasonBadMessages, 1008, func(w *world) *client {
 		c := open(w)
 		for range 4 {
 			c.text("x")
 		}
 		return c
 	})
-	f(ReasonNoMemory, 1013, func(w *world) *client {
+	f(conn.ReasonNoMemory, 1013, func(w *world) *client {
 		c := open(w)
-		pool := w.shards[c.shard].asmPool
-		hold := pool.Get(1 << 20)
+		w.exhaust(w.asm[c.shard])
 		c.send(clientFrame(0x81, "x")[:3])
 		w.run()
-		pool.Put(hold)
+		w.restore(w.asm[c.shard])
 		return c
 	})
-	f(ReasonStopping, 1001, func(w *world) *client {
+	f(conn.ReasonStopping, 1001, func(w *world) *client {
 		c := open(w)
 		for _, s := range w.shards {
 			s.Stop()
@@ -237,7 +240,7 @@ func TestSlowReader(t *testing.T) {
 		w.run()
 		fast.read()
 	}
-	dropped := w.shards[0].stats.DroppedFull[frameOffer]
+	dropped := w.shards[0].Snapshot().Outbox.DroppedFull[outbox.Offer]
 	if dropped == 0 || dropped > 35 {
 		t.Fatalf("%d of 40 offers of 2 kB dropped at a limit of 24 KiB", dropped)
 	}
@@ -280,14 +283,14 @@ func TestRequestsWithoutReading(t *testing.T) {
 		if c.gone {
 			break
 		}
-		if used := w.shards[0].sendPool.InUse(); used > 1<<18 {
+		if used := w.send[0].InUse(); used > 1<<18 {
 			t.Fatalf("one client holds %d bytes", used)
 		}
 	}
-	if n := w.shards[0].stats.HeldBack; n != 1 {
+	if n := w.shards[0].Snapshot().Outbox.HeldBack; n != 1 {
 		t.Errorf("it was held back %d times", n)
 	}
-	if !c.gone || w.shards[0].stats.Closed[ReasonSlowConsumer] != 1 {
+	if !c.gone || w.shards[0].Snapshot().Table.Closed[conn.ReasonSlowConsumer] != 1 {
 		t.Fatal("the connection is still open")
 	}
 	w.checkEmpty()
@@ -308,7 +311,7 @@ func TestHeldBack(t *testing.T) {
 	}
 	c.send(clientFrame(0x88, "\x03\xe8"))
 	w.run()
-	if n := w.shards[0].stats.ByIP[0].MessagesIn[wsproto.ActionAnnounce]; n == requests {
+	if n := w.shards[0].Snapshot().Messages.ByIP[0].MessagesIn[wsproto.ActionAnnounce]; n == requests {
 		t.Fatal("it was never held back")
 	}
 	w.advance(10 * time.Second) // longer than it may be silent, were it heard
@@ -334,23 +337,18 @@ func TestGoneIsNotLost(t *testing.T) {
 		clients = append(clients, c)
 	}
 	w.run()
-	box := w.shards[0].out[1]
-	for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
-		clear(rec)
-		rec[0] = byte(mailGone) // of a connection that never was
-		box.Commit(goneSize)
-	}
+	w.fillBox(0, 1, 9, 0)
 	for _, c := range clients {
 		c.hangUp(0)
 	}
 	s := w.shards[0]
 	w.ops = s.Step(w.now, w.events[0], w.ops[:0])
 	w.events[0] = nil
-	if s.stats.Backlog == 0 {
+	if s.Snapshot().Post.Backlog == 0 {
 		t.Fatal("the mailbox was not full")
 	}
 	w.shards[1].readMail() // now there is room
-	if s.reserve(1, 1, true) != nil {
+	if s.post.Reply(swarm.Addr{Shard: 1}, &post.Reply{}) {
 		t.Error("mail may overtake the ends of connections that wait")
 	}
 	for i := range w.ops {
@@ -414,42 +412,10 @@ func TestSendFails(t *testing.T) {
 	c.sending = nil
 	w.push(0, ring.Event{Kind: ring.EventSent, Slot: c.slot, Errno: 104})
 	w.run()
-	if !c.gone || w.shards[0].stats.Closed[ReasonReset] != 1 {
+	if !c.gone || w.shards[0].Snapshot().Table.Closed[conn.ReasonReset] != 1 {
 		t.Error("the connection is still open")
 	}
 	w.checkEmpty()
-}
-
-// A paced scan makes one pass in one period, however seldom or often it is asked, in slices within the limit.
-func TestPacedScan(t *testing.T) {
-	f := func(n, limit int, step time.Duration) {
-		t.Helper()
-		var p pacedScan
-		visited := 0
-		const periods = 20
-		for now := step; now <= periods*time.Second; now += step {
-			for {
-				k, more := p.due(int64(now), n, time.Second, limit)
-				visited += k
-				if k > limit || k > n {
-					t.Fatalf("a slice of %d, limit %d of %d", k, limit, n)
-				}
-				if !more {
-					break
-				}
-			}
-		}
-		if least, most := n*(periods-1), n*(periods+1)+int(periods*time.Second/step)+16*periods; visited < least || visited > most {
-			t.Errorf("%d entries, limit %d, asked every %v: visited %d in %d periods, want %d to %d",
-				n, limit, step, visited, periods, least, most)
-		}
-	}
-	for _, step := range []time.Duration{100 * time.Microsecond, 7 * time.Millisecond, 250 * time.Millisecond, time.Second} {
-		f(1, 4096, step)
-		f(100, 4096, step)
-		f(5000, 4096, step)
-		f(300_000, 4096, step)
-	}
 }
 
 // A client that sends a thousand requests at once and reads gets a thousand replies, with one shard and with several.
@@ -494,10 +460,10 @@ func TestMemoryUnderPressure(t *testing.T) {
 		w.dial(0, "192.0.2.1").send(clientFrame(0x81, strings.Repeat("x", 60_000))[:30_000])
 	}
 	w.run()
-	if !scarce(w.shards[0].asmPool) {
+	if pool := w.asm[0]; pool.InUse() <= pool.Size()/4*3 {
 		t.Fatal("memory for partial messages is not scarce")
 	}
-	w.advance((scarcePatience + 4) * time.Second)
+	w.advance(7 * time.Second)
 	f := clientFrame(0x81, `{"action":"scrape","info_hash":"`+id("hash")+`"}`)
 	victim.send(f[:20])
 	w.run()
@@ -512,13 +478,8 @@ func TestMemoryUnderPressure(t *testing.T) {
 func TestFloodedMailbox(t *testing.T) {
 	w := newWorld(t, 2, nil)
 	s := w.shards[0]
-	for s.reserve(1, 5000, false) != nil {
-		rec := s.reserve(1, 5000, false)
-		clear(rec)
-		rec[0] = byte(mailGone) // of a connection that never was
-		s.out[1].Commit(5000)
-	}
-	if s.reserve(1, 5000, true) == nil {
+	w.fillBox(0, 1, 5000, w.wiring[0].Boxes.Out[1].Size()/4)
+	if w.wiring[0].Boxes.Out[1].Reserve(5000) == nil {
 		t.Error("no room for a reply")
 	}
 	c := w.dial(0, "192.0.2.1")
@@ -539,8 +500,8 @@ func TestFloodedMailbox(t *testing.T) {
 			failures++
 		}
 	}
-	if replies+failures != 20 || uint64(failures) != s.stats.Overloaded[1] {
-		t.Errorf("%d replies, %d failures, %d counted", replies, failures, s.stats.Overloaded[1])
+	if replies+failures != 20 || uint64(failures) != s.Snapshot().Messages.Overloaded[1] {
+		t.Errorf("%d replies, %d failures, %d counted", replies, failures, s.Snapshot().Messages.Overloaded[1])
 	}
 }
 

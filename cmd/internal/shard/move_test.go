@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/mover"
 	"millrace/ring"
 	"millrace/swarm"
 )
@@ -55,11 +57,11 @@ func TestFollow(t *testing.T) {
 		t.Errorf("%d messages, want a reply and an answer", n)
 	}
 	sum := w.total()
-	if sum.MovedIn != 2 || sum.MovedOut != 2 || sum.ServedHere != 3 || sum.ServedElsewhere != 1 {
-		t.Errorf("%d in, %d out, %d served here, %d elsewhere", sum.MovedIn, sum.MovedOut, sum.ServedHere, sum.ServedElsewhere)
+	if sum.Mover.MovedIn != 2 || sum.Mover.MovedOut != 2 || sum.Messages.ServedHere != 3 || sum.Messages.ServedElsewhere != 1 {
+		t.Errorf("%d in, %d out, %d served here, %d elsewhere", sum.Mover.MovedIn, sum.Mover.MovedOut, sum.Messages.ServedHere, sum.Messages.ServedElsewhere)
 	}
-	if st := sum.ByIP[0]; st.Open != 2 || st.MessagesIn[1] != 3 {
-		t.Errorf("%d open, %d announces", st.Open, st.MessagesIn[1])
+	if st := sum.Table.ByIP[0]; st.Open != 2 || sum.Messages.ByIP[0].MessagesIn[1] != 3 {
+		t.Errorf("%d open, %d announces", st.Open, sum.Messages.ByIP[0].MessagesIn[1])
 	}
 	a.hangUp(0)
 	b.hangUp(104)
@@ -96,7 +98,7 @@ func TestFollowEveryChop(t *testing.T) {
 		c.hangUp(0)
 		w.run()
 		w.checkEmpty()
-		if moved := w.total().MovedIn; shards > 1 && moved != 1 {
+		if moved := w.total().Mover.MovedIn; shards > 1 && moved != 1 {
 			t.Errorf("cut at %v: moved %d times", cuts, moved)
 		}
 		return string(bytes.ReplaceAll(c.inbox, []byte(hash), []byte(id("hash"))))
@@ -124,8 +126,8 @@ func TestFollowKeepsBalance(t *testing.T) {
 				t.Fatalf("%s: %d replies", what, n)
 			}
 		}
-		most := max(w.shards[0].live, w.shards[1].live)
-		if limit := clients/2*moveShareNum/moveShareDen + moveSlack; most > limit+1 {
+		most := max(w.shards[0].table.Live(), w.shards[1].table.Live())
+		if limit := mover.FairShare(clients, 2); most > limit+1 {
 			t.Errorf("%s: %d connections on one shard, at most %d are fair", what, most, limit)
 		}
 	}
@@ -148,10 +150,12 @@ func TestNotFollowed(t *testing.T) {
 		if n := len(c.messages()); n < 2 || c.shard != 0 {
 			t.Errorf("%s: %d replies on shard %d", what, n, c.shard)
 		}
-		if sum := w.total(); sum.MovesRefused != refused || sum.MovedOut != 0 {
-			t.Errorf("%s: %d refused, %d moved", what, sum.MovesRefused, sum.MovedOut)
+		if sum := w.total(); sum.Mover.MovesRefused != refused || sum.Mover.MovedOut != 0 {
+			t.Errorf("%s: %d refused, %d moved", what, sum.Mover.MovesRefused, sum.Mover.MovedOut)
 		}
-		c.hangUp(0)
+		for _, c := range w.all {
+			c.hangUp(0)
+		}
 		w.run()
 		w.checkEmpty()
 	}
@@ -164,11 +168,17 @@ func TestNotFollowed(t *testing.T) {
 		c.text(announce(hash, id("peer"), 0, nil))
 	}, 0)
 	f("no room", func(w *world, c *client, hash string) {
-		w.shards[1].doors[1].live.Store(1000)
+		for range 100 {
+			w.dial(1, "192.0.2.2")
+		}
 		c.text(announce(hash, id("peer"), 0, nil))
 	}, 1)
 	f("a shard that has stopped", func(w *world, c *client, hash string) {
-		w.shards[1].doors[1].closeUp()
+		w.shards[1].Stop()
+		w.run()
+		if !w.shards[1].Stopped() {
+			t.Error("it has not stopped")
+		}
 		c.text(announce(hash, id("peer"), 0, nil))
 	}, 1)
 }
@@ -177,15 +187,15 @@ func TestNotFollowed(t *testing.T) {
 // have had by then, and leaves nothing behind on either shard: it waits because the client does not take what was sent.
 func TestEndWhileMoving(t *testing.T) {
 	const pong, text, goodbye = "\x8a", "\x81", "\x88"
-	f := func(want Reason, frames string, act func(w *world, c *client)) {
+	f := func(want conn.Reason, frames string, act func(w *world, c *client)) {
 		t.Helper()
 		w := newWorld(t, 2, nil)
 		c := w.dial(0, "192.0.2.1")
 		w.stuck = true
 		c.send(append(clientFrame(0x89, "ping"), clientText(t, announce(w.torrentOf(1), id("peer"), 0, nil))...))
 		w.run()
-		if st := w.shards[0].Snapshot(); st.Conns[stateMoving] != 1 || st.ByIP[0].Open != 0 {
-			t.Fatalf("%s: %v", want, st.Conns)
+		if st := w.shards[0].Snapshot(); st.Table.Conns[conn.Moving] != 1 || st.Table.ByIP[0].Open != 0 {
+			t.Fatalf("%s: %v", want, st.Table.Conns)
 		}
 		act(w, c)
 		w.run()
@@ -202,33 +212,32 @@ func TestEndWhileMoving(t *testing.T) {
 		c.hangUp(0)
 		w.advance(30 * time.Second)
 		sum := w.total()
-		if !c.gone || sum.Closed[want] != 1 || sum.MovedOut != sum.MovedIn+sum.MovesLost {
-			t.Errorf("%s: gone %v, closed %v, %d moved", want, c.gone, sum.Closed, sum.MovedOut)
+		if !c.gone || sum.Table.Closed[want] != 1 || sum.Mover.MovedOut != sum.Mover.MovedIn+sum.Mover.MovesLost {
+			t.Errorf("%s: gone %v, closed %v, %d moved", want, c.gone, sum.Table.Closed, sum.Mover.MovedOut)
 		}
 		w.checkEmpty()
 	}
-	f(ReasonEOF, pong+text, func(w *world, c *client) {})
-	f(ReasonEOF, pong+text, func(w *world, c *client) { c.hangUpNow(0) })
-	f(ReasonReset, "", func(w *world, c *client) { c.hangUpNow(104) })
-	f(ReasonReset, "", func(w *world, c *client) {
+	f(conn.ReasonEOF, pong+text, func(w *world, c *client) {})
+	f(conn.ReasonEOF, pong+text, func(w *world, c *client) { c.hangUpNow(0) })
+	f(conn.ReasonReset, "", func(w *world, c *client) { c.hangUpNow(104) })
+	f(conn.ReasonReset, "", func(w *world, c *client) {
 		c.sending = nil
 		w.push(0, ring.Event{Kind: ring.EventSent, Slot: c.slot, Errno: 104})
 	})
-	f(ReasonStopping, pong+goodbye, func(w *world, c *client) {
+	f(conn.ReasonStopping, pong+goodbye, func(w *world, c *client) {
 		for _, s := range w.shards {
 			s.Stop()
 		}
 	})
-	f(ReasonProtocol, pong+text+goodbye, func(w *world, c *client) { c.recvNow([]byte{0x81, 0x00}) }) // not masked
-	f(ReasonClientClose, pong+text+goodbye, func(w *world, c *client) { c.recvNow(clientFrame(0x88, "\x03\xe8")) })
-	f(ReasonNoMemory, pong+goodbye, func(w *world, c *client) {
-		for w.shards[0].asmPool.Get(512) != 0 {
-		}
+	f(conn.ReasonProtocol, pong+text+goodbye, func(w *world, c *client) { c.recvNow([]byte{0x81, 0x00}) }) // not masked
+	f(conn.ReasonClientClose, pong+text+goodbye, func(w *world, c *client) { c.recvNow(clientFrame(0x88, "\x03\xe8")) })
+	f(conn.ReasonNoMemory, pong+goodbye, func(w *world, c *client) {
+		w.exhaust(w.asm[0])
 		c.recvNow(make([]byte, 4096))
 		w.run()
-		w.shards[0].asmPool = ring.NewPool(make([]byte, 1<<20))
+		w.restore(w.asm[0])
 	})
-	f(ReasonSlowConsumer, "", func(w *world, c *client) { w.advance(25 * time.Second) })
+	f(conn.ReasonSlowConsumer, "", func(w *world, c *client) { w.advance(25 * time.Second) })
 }
 
 // recvNow delivers bytes that the ring had received before it paused the connection.
@@ -251,7 +260,7 @@ func TestMoveTimesOut(t *testing.T) {
 	w.stuck = false
 	c.read()
 	w.run()
-	if all := c.frames(); len(all) != 2 || c.shard != 0 || w.total().MovesGivenUp != 1 {
+	if all := c.frames(); len(all) != 2 || c.shard != 0 || w.total().Mover.MovesGivenUp != 1 {
 		t.Errorf("on shard %d it was sent %q", c.shard, all)
 	}
 	c.hangUp(0)
@@ -279,15 +288,10 @@ func TestMoveWithoutRoom(t *testing.T) {
 		w.checkEmpty()
 	}
 	fill := func(w *world) {
-		box := w.shards[0].out[1]
-		for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
-			clear(rec)
-			rec[0] = byte(mailGone) // of a connection that never was
-			box.Commit(goneSize)
-		}
+		w.fillBox(0, 1, 9, 0)
 	}
 	f("a full mailbox", fill, func(w *world, c *client) bool {
-		return c.shard == 1 && len(c.messages()) == 1 && w.total().MovedIn == 1
+		return c.shard == 1 && len(c.messages()) == 1 && w.total().Mover.MovedIn == 1
 	})
 	f("a mailbox that stays full", func(w *world) {
 		fill(w)
@@ -296,7 +300,7 @@ func TestMoveWithoutRoom(t *testing.T) {
 			w.now += time.Second
 		}
 	}, func(w *world, c *client) bool {
-		return c.shard == 0 && len(c.messages()) == 1 && w.total().MovesGivenUp == 1
+		return c.shard == 0 && len(c.messages()) == 1 && w.total().Mover.MovesGivenUp == 1
 	})
 	f("a mailbox that stays full for a client that leaves", func(w *world) {
 		fill(w)
@@ -306,17 +310,17 @@ func TestMoveWithoutRoom(t *testing.T) {
 		c.hangUp(104)
 		w.step(0)
 	}, func(w *world, c *client) bool {
-		return c.gone && len(w.shards[0].waiting) == 0 && w.total().Closed[ReasonReset] == 1
+		return c.gone && w.total().Mover.MovesWaiting == 0 && w.total().Table.Closed[conn.ReasonReset] == 1
 	})
 	f("no memory", func(w *world) {
-		w.shards[1].asmPool = ring.NewPool(nil)
+		w.exhaust(w.asm[1])
 	}, func(w *world, c *client) bool {
 		return c.shard == 1 && c.closeCode() == 1013
 	})
 	f("a full table", func(w *world) {
 		w.full = true
 	}, func(w *world, c *client) bool {
-		return c.gone && w.total().MovesLost == 1
+		return c.gone && w.total().Mover.MovesLost == 1
 	})
 	f("a tracker that stops meanwhile", func(w *world) {
 		w.shards[1].Stop()

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"hash/maphash"
+	"millrace/cmd/internal/shard/conn"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +13,12 @@ func trustLoopback(o *Options) {
 	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
+// sourceOf returns the fingerprint of an address.
+func sourceOf(address string) uint64 {
+	b := netip.MustParseAddr(address).As16()
+	return maphash.Bytes(testSeed, b[:])
+}
+
 // What a trusted proxy says of the client's address decides whose connection it is; what others say does not.
 func TestForwardedAddress(t *testing.T) {
 	f := func(from, header, want string) {
@@ -19,15 +27,15 @@ func TestForwardedAddress(t *testing.T) {
 		c := w.accept(0, from)
 		c.send([]byte(strings.TrimSuffix(testHead, "\r\n") + header + "\r\n"))
 		w.run()
-		got := &w.shards[0].conns[c.slot.Index]
-		if got.state != stateOpen || got.client().Addr().String() != want {
-			t.Errorf("%s %q: client %s in state %s, want %s", from, header, got.client(), stateNames[got.state], want)
+		got := w.shards[0].table.At(c.slot.Index)
+		if got.State() != conn.Open || got.Client().Addr().String() != want {
+			t.Errorf("%s %q: client %s in state %s, want %s", from, header, got.Client(), got.State(), want)
 		}
-		if is6 := strings.Contains(want, ":"); is6 != (got.family == 6) || is6 != (got.version == 1) ||
-			got.source != w.shards[0].source(netip.MustParseAddr(want)) {
-			t.Errorf("%s %q: family %d, version %d", from, header, got.family, got.version)
+		if is6 := strings.Contains(want, ":"); is6 != (got.Family == 6) || is6 != (got.Version == 1) ||
+			got.Source != sourceOf(want) {
+			t.Errorf("%s %q: family %d, version %d", from, header, got.Family, got.Version)
 		}
-		if w.shards[0].stats.ByIP[got.version].Open != 1 {
+		if w.shards[0].Snapshot().Table.ByIP[got.Version].Open != 1 {
 			t.Errorf("%s %q: counted elsewhere", from, header)
 		}
 	}
@@ -56,16 +64,16 @@ func TestProxyProtocol(t *testing.T) {
 		}
 		c.send([]byte(stream[cut:]))
 		w.run()
-		got := &w.shards[0].conns[c.slot.Index]
-		if got.state != stateOpen || got.client().String() != "[2001:db8::7]:4711" || got.asm != 0 {
-			t.Fatalf("cut at %d: client %s in state %s", cut, got.client(), stateNames[got.state])
+		got := w.shards[0].table.At(c.slot.Index)
+		if got.State() != conn.Open || got.Client().String() != "[2001:db8::7]:4711" || got.Asm != 0 {
+			t.Fatalf("cut at %d: client %s in state %s", cut, got.Client(), got.State())
 		}
 	}
 	w := newWorld(t, 1, proxied)
 	c := w.accept(0, "127.0.0.1")
 	c.send([]byte(testHead))
 	w.run()
-	if !c.gone || w.shards[0].stats.BadProxyHeaders != 1 {
+	if !c.gone || w.shards[0].Snapshot().Door.BadProxyHeaders != 1 {
 		t.Error("a trusted proxy without a PROXY header was served")
 	}
 	direct := w.dial(0, "192.0.2.1")

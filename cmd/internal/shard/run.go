@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/shard/torrents"
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/tlsconn"
@@ -36,7 +37,7 @@ type Published struct {
 	At    time.Duration // on the clock of the loop
 	Ended bool          // the loop has returned; these are its last figures
 
-	Census *Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
+	Census *torrents.Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
 }
 
 // LoopStats are counters of the loop itself.

@@ -2,9 +2,17 @@
 // table.
 //
 // A [Shard] is advanced by [Shard.Step], which turns events into ops and does nothing else: it never blocks, reads no
-// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. Bytes flow through the files in this
-// order: receive.go takes them from the ring and finds messages, route.go decides what they mean, deliver.go gathers
-// the frames that go out. mail.go carries the same requests between shards, lifecycle.go says how connections end.
+// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard conducts its parts, which live
+// in the folders below this one and know nothing of it. The data flows down through the files in this order:
+//
+//	shard.go     Step: events and mail to the parts that they concern
+//	receive.go   bytes → messages                     inbox keeps partial ones, tls.go decrypts
+//	route.go     messages → the shard that owns the torrent        post carries requests there
+//	serve.go     requests → swarm table → replies and relays       torrents has the table
+//	deliver.go   payloads → frames at the shard of the connection  post carries payloads there, outbox sends frames
+//
+// door is where connections enter and leave, mover lets them follow their torrents, end.go ends them; deadlines.go and
+// stop.go decide that it is time to.
 package shard
 
 import (
@@ -12,7 +20,13 @@ import (
 	"net/netip"
 	"time"
 
-	"millrace/cmd/internal/mailbox"
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/door"
+	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/shard/mover"
+	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/shard/torrents"
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -33,7 +47,7 @@ type Options struct {
 
 	MaxOffers      int    // offers taken from one announce
 	MaxScrape      int    // info hashes answered in one scrape
-	Interval       uint32 // what announce replies tell clients
+	Interval       uint32 // the interval that announce replies tell clients
 	ReplyToAnswers bool
 	ShareFamilies  bool // IPv4 and IPv6 peers in one swarm
 	MaxBadMessages int  // unusable messages in a row that a connection may send
@@ -54,130 +68,87 @@ type Options struct {
 
 	Healthy func() bool // answers health checks on the listener, quickly and from any thread; nil: there are none
 
-	ScanPeriod  time.Duration // one pass over all connections, looking for deadlines
-	SweepPeriod time.Duration // one pass over all peers, looking for old ones
+	ScanPeriod   time.Duration // one pass over all connections, looking for deadlines
+	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
+	EndedPerStep int           // peers of ended connections that one Step removes; 0: the product's bound
 
-	Census bool // that pass also counts the peers by the first bytes of their ids (see Census)
+	Census bool // that pass also counts the peers by the first bytes of their ids (see torrents.Census)
 }
 
-// Shard holds the state of one event loop. All of it belongs to the loop's thread.
+// Shard is one event loop's state. All of it belongs to the loop's thread.
 type Shard struct {
-	opt       Options
-	conns     []conn // by Slot.Index
-	used      uint32 // indices below it have been used at some time
-	live      int    // connections not yet closed, in whatever state
-	table     *swarm.Table
-	census    *censusTaker // nil: none is taken
-	sendPool  *ring.Pool   // frames on their way out: the ring's locked memory
-	asmPool   *ring.Pool   // partial heads, messages and frames: ordinary memory
-	in, out   []*mailbox.Box
-	bells     []mailbox.Bell
-	doors     []door
-	goOut     []*crossing
-	comeIn    []*crossing
-	shownLive int       // live as the door says it
-	arrivals  []arrival // connections that the ring is to adopt, by tag
-	freeTags  []uint32
-	waiting   []ring.Slot           // connections that could move but for the room in a mailbox
-	secure    *secure               // nil without TLS
-	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
-	backlog   [][]swarm.Addr        // by shard: ends of connections for which its box had no room
-	ended     ended                 // connections whose peers are to be removed
+	opt      Options
+	turn     conn.Turn
+	table    *conn.Table
+	door     *door.Door
+	inbox    *inbox.Inbox
+	outbox   *outbox.Outbox
+	post     *post.Post
+	mover    *mover.Mover
+	torrents *torrents.Torrents
+	secure   *secure // nil without TLS
+	scratch  scratch
+	scan     scan
+	stop     stopState
+	stats    Messages
+}
 
-	ops   []ring.Op // of the Step under way
-	dirty []uint32  // connections with frames that wait for the end of the Step
-	open  room      // the reservation under way
-
+// scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills it.
+type scratch struct {
 	dec      wsproto.Decoder
 	msg      wsproto.Message
-	rest     []byte // what follows a PROXY header that came in pieces
-	reading  []byte // what readFrames reads
-	targets  []swarm.Target
+	announce post.Announce
+	scrape   post.Scrape
 	offerIDs []swarm.ID
-	offers   []wsproto.Offer
-	scraped  scrapeRecord
-
-	scrapeMailed bool // serveScrape has sent the record on
-
-	started  bool
-	nanos    int64  // the Step's time
-	now      uint32 // the same in seconds, starting above zero so that zero means never
-	scan     pacedScan
-	scanAt   uint32 // the next connection to look at
-	sweep    pacedScan
-	stop     stopState
-	moreWork bool
-	stats    Stats
+	targets  []swarm.Target
+	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
-// Wiring is what a shard shares with the others: In[k] brings mail from shard k, Out[k] takes mail to it (nil at its
-// own number), Bells[k] says whether shard k sleeps. The rest is for connections that follow their torrents (move.go).
+// Wiring is what a shard shares with the others.
 type Wiring struct {
-	In, Out []*mailbox.Box
-	Bells   []mailbox.Bell
-
-	doors         []door
-	comeIn, goOut []*crossing
+	Boxes post.Boxes
+	Lanes mover.Lanes
 }
 
-// Wire makes the mailboxes between n shards, of size bytes each, and their bells.
+// Wire makes the mailboxes between n shards, of size bytes each, and what else connects them.
 func Wire(n, size int) []Wiring {
-	bells, doors := make([]mailbox.Bell, n), make([]door, n)
+	boxes, lanes := post.Wire(n, size), mover.Wire(n)
 	w := make([]Wiring, n)
 	for k := range w {
-		w[k] = Wiring{
-			In: make([]*mailbox.Box, n), Out: make([]*mailbox.Box, n), Bells: bells,
-			doors: doors, comeIn: make([]*crossing, n), goOut: make([]*crossing, n),
-		}
-	}
-	for from := range n {
-		for to := range n {
-			if from != to {
-				box := mailbox.New(size)
-				w[from].Out[to], w[to].In[from] = box, box
-				bridge := &crossing{}
-				w[from].goOut[to], w[to].comeIn[from] = bridge, bridge
-			}
-		}
+		w[k] = Wiring{boxes[k], lanes[k]}
 	}
 	return w
 }
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
-	taker := newCensusTaker(&o)
-	s := &Shard{
-		opt:      o,
-		conns:    make([]conn, o.MaxConnections),
-		table:    swarm.New(o.Swarm),
-		census:   taker,
-		sendPool: sendPool,
-		asmPool:  asmPool,
-		in:       w.In,
-		out:      w.Out,
-		bells:    w.Bells,
-		doors:    w.doors,
-		goOut:    w.goOut,
-		comeIn:   w.comeIn,
-		secure:   newSecure(o.TLS, o.MaxConnections),
-		backlog:  make([][]swarm.Addr, o.Shards),
-		ended:    ended{perStep: maxGonePerStep},
-		dec:      wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape},
-	}
-	s.isTrusted = s.trusted
+	s := &Shard{opt: o, secure: newSecure(o.TLS)}
+	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
+	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
+	s.door = door.New(door.Options{
+		SourceSeed: o.SourceSeed, ShareFamilies: o.ShareFamilies,
+		TrustedProxies: o.TrustedProxies, ProxyProtocol: o.ProxyProtocol, HandshakeTimeout: o.HandshakeTimeout,
+	}, s.table, &s.turn, s.secure.tlsEngine())
+	s.inbox = inbox.New(asmPool, &s.turn)
+	s.outbox = outbox.New(outbox.Options{MaxPending: o.MaxPending, SendTimeout: o.SendTimeout},
+		sendPool, s.table, &s.turn, s.inbox)
+	s.post = post.New(o.ID, w.Boxes, &s.turn)
+	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
+		mover.Parts{Table: s.table, Turn: &s.turn, Door: s.door, Inbox: s.inbox, Outbox: s.outbox, Post: s.post}, w.Lanes)
+	s.torrents = torrents.New(torrents.Options{
+		Swarm: o.Swarm, SweepPeriod: o.SweepPeriod, Census: o.Census, EndedPerStep: o.EndedPerStep,
+	}, &s.turn)
 	return s
 }
 
 // Step advances the shard to the time now, a monotonic clock that only has to be the same for all of its Steps. It
 // consumes events, which may point into receive buffers that are given back after Step, and appends to ops what the
-// ring shall do. The work of one Step is bounded: what is left over makes Busy true.
+// ring shall do. The work of one Step is bounded: work that is left over makes Busy true.
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
-	s.ops = ops
-	s.setTime(now)
-	s.moreWork = false
-	s.removeEnded()
-	s.flushBacklog()
-	s.retryMoves()
+	s.turn.Begin(now, ops)
+	s.torrents.RemoveEnded()
+	s.post.FlushBacklog()
+	s.mover.Retry()
 	for i := range events {
 		s.event(&events[i])
 	}
@@ -185,101 +156,121 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.readMail()
 	s.housekeep()
 	s.flush()
-	s.publishLoad()
-	s.publishMail()
-	ops, s.ops = s.ops, nil
-	return ops
+	s.mover.PublishLoad()
+	s.post.Publish()
+	return s.turn.End()
 }
 
-// SetAccess changes which torrents are served. The peers of those that are not any more go with the next sweep. It is
-// called between two Steps, by the loop's thread.
-func (s *Shard) SetAccess(rule *swarm.Access) { s.table.SetAccess(rule) }
-
-// Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
-func (s *Shard) Busy() bool { return s.moreWork }
-
-// setTime derives the seconds of a Step. They start at 1: a zero time field means "never" in connections.
-func (s *Shard) setTime(now time.Duration) {
-	s.nanos = int64(now)
-	s.now = uint32(now/time.Second) + 1
-	if !s.started {
-		s.started = true
-		s.scan.last, s.sweep.last = s.nanos, s.nanos
-	}
-}
-
-// event hands one event to the file that knows what it means.
+// event hands one event to the function that knows what it means.
 func (s *Shard) event(e *ring.Event) {
-	switch e.Kind {
+	switch i := e.Slot.Index; e.Kind {
 	case ring.EventAccept:
-		s.accepted(e)
+		s.accepted(i, e)
 	case ring.EventRecv:
-		s.received(e)
+		s.received(i, s.table.Named(e.Slot), e.Data)
 	case ring.EventHangup:
-		s.hungUp(e)
+		s.endHangup(i, s.table.Named(e.Slot), e.Errno)
 	case ring.EventSent:
-		s.sent(e)
+		s.sent(i, s.table.Named(e.Slot), e)
 	case ring.EventClosed:
-		s.closed(e)
+		s.endClosed(i, s.table.Named(e.Slot))
 	case ring.EventPaused:
-		s.paused(e)
+		s.mover.Paused(i, s.table.Named(e.Slot), e.FD)
 	case ring.EventAdopted:
-		s.adopted(e)
-	case ring.EventRefused:
-		s.stats.Refused += uint64(e.N)
-	case ring.EventAcceptFailed:
-		s.stats.AcceptFailed++
-		s.stats.LastAcceptError = e.Errno
+		s.adopted(i, e)
+	case ring.EventRefused, ring.EventAcceptFailed:
+		s.door.Refused(e)
 	case ring.EventTick, ring.EventWake:
 		// They only end the wait: mail and housekeeping have their turn in every Step.
 	}
 }
 
-// Bounds of one Step's housekeeping and mail, in entries and records. They keep the longest Step short while letting
-// a busy loop (thousands of Steps a second) and an idle one (a few ticks a second) keep up alike.
-const (
-	maxMailPerStep  = 4096 // records read from all boxes together
-	maxScanPerStep  = 4096 // connections looked at
-	maxSweepPerStep = 4096 // entries of the swarm table looked at
-)
+// accepted lets a new connection in.
+func (s *Shard) accepted(i uint32, e *ring.Event) {
+	c := s.door.Accept(e)
+	if s.door.Closed() {
+		s.endStopping(i, c)
+	}
+}
+
+// adopted lets in a connection that has come from another shard, and has it go on.
+func (s *Shard) adopted(i uint32, e *ring.Event) {
+	c, whole := s.mover.Adopted(e)
+	switch {
+	case c == nil:
+	case s.door.Closed():
+		s.stopConn(i, c)
+	case s.table.HasTLS() && s.table.TLS(i).Err() != nil:
+		s.endTLS(i, c, s.table.TLS(i).Err())
+	case !whole:
+		s.endNoMemory(i, c)
+	default:
+		s.readKept(i, c)
+	}
+}
+
+// sent goes on with a connection whose send is complete.
+func (s *Shard) sent(i uint32, c *conn.Conn, e *ring.Event) {
+	switch s.outbox.Sent(i, c, e) {
+	case outbox.Goes:
+	case outbox.Broken:
+		s.endNow(i, c, conn.ReasonReset, false)
+	case outbox.Left:
+		s.advance(i, c)
+	}
+}
+
+// flush sends what the Step has gathered. Frames that cannot be encrypted for lack of memory are given up. They are whole
+// frames, so their connection can go on without them; without what TLS itself has to say it cannot.
+func (s *Shard) flush() {
+	for _, i := range s.outbox.Flush() {
+		c := s.table.At(i)
+		if c.OutLen == 0 || s.table.TLSPending(i) {
+			s.endNow(i, c, conn.ReasonNoMemory, true)
+			continue
+		}
+		s.outbox.Discard(c)
+		s.advance(i, c)
+	}
+}
+
+// advance moves on a connection that may have been waiting for its last bytes to leave.
+func (s *Shard) advance(i uint32, c *conn.Conn) {
+	s.endJoin(i, c)
+	s.mover.Advance(i, c)
+}
 
 // housekeep gives each slow task a slice of work in proportion to the time that has passed.
 func (s *Shard) housekeep() {
-	n, more := s.scan.due(s.nanos, int(s.used), s.opt.ScanPeriod, maxScanPerStep)
-	s.scanConns(n)
-	s.moreWork = s.moreWork || more
-	if n, more = s.sweep.due(s.nanos, s.table.Len(), s.opt.SweepPeriod, maxSweepPerStep); n > 0 {
-		s.table.Sweep(s.now, n)
-		s.moreWork = s.moreWork || more
-	}
+	s.scanConns()
+	s.torrents.Housekeep()
 	s.stopSlice()
 }
 
-// pacedScan says how much of a table of n entries is due, so that one pass over the table takes one period.
-type pacedScan struct {
-	last int64 // nanoseconds up to which work has been handed out
-}
+// SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next sweep.
+// It is called between two Steps, by the loop's thread.
+func (s *Shard) SetAccess(rule *swarm.Access) { s.torrents.SetAccess(rule) }
 
-// worthwhile is the least number of entries for which a scan is started, unless the last one is long ago.
-const worthwhile = 64
+// Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
+func (s *Shard) Busy() bool { return s.turn.More }
 
-// due returns how many of n entries to visit now, at most limit, and whether more are due already. A loop that was away
-// for long is asked for one pass and not for all that it has missed.
-func (p *pacedScan) due(now int64, n int, period time.Duration, limit int) (visit int, more bool) {
-	p.last = max(p.last, now-int64(period))
-	elapsed := now - p.last
-	if n == 0 || elapsed <= 0 {
-		p.last = now
-		return 0, false
+// PrepareToSleep must be called by the loop before it blocks: it reports whether there is nothing to read, and from
+// then on the others wake this shard when they write to it.
+func (s *Shard) PrepareToSleep() bool { return s.post.PrepareToSleep() }
+
+// AwakeAgain is called by the loop after its wait.
+func (s *Shard) AwakeAgain() { s.post.AwakeAgain() }
+
+// Census returns the census of the last whole pass over the peers, or nil if there is none. It is called by the loop's
+// thread.
+func (s *Shard) Census() *torrents.Census { return s.torrents.Census() }
+
+// Abandon returns ops that take in the connections that other shards have sent here and nobody has read, so that closing
+// the ring closes them too. It is for a loop that ends before its stop is complete, and is called when all loops have ended.
+func (s *Shard) Abandon(ops []ring.Op) []ring.Op {
+	var m post.Move
+	for s.post.NextMove(&m) {
+		ops = append(ops, ring.Op{Kind: ring.OpAdopt, FD: m.FD})
 	}
-	share := int(float64(n) * float64(elapsed) / float64(period))
-	if share > limit {
-		p.last += int64(float64(period) * float64(limit) / float64(n))
-		return limit, true
-	}
-	if share < worthwhile && elapsed < int64(period)/16 {
-		return 0, false
-	}
-	p.last = now
-	return min(share+1, n, limit), false
+	return ops
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/shard/post"
 	"millrace/ring"
 	"millrace/ring/ringtest"
 )
@@ -39,6 +42,7 @@ type simLoop struct {
 	s      *Shard
 	r      *ring.Ring
 	held   ring.Buf // send memory kept from the shard
+	boxes  post.Boxes
 	events []ring.Event
 	ops    []ring.Op
 	ended  bool
@@ -110,26 +114,26 @@ func checkCoverage(t *testing.T, all *Stats) {
 			t.Errorf("no seed led to this: %s", what)
 		}
 	}
-	f(all.ShortSends, "a short send")
-	f(all.Refused, "a full connection table")
-	f(all.AcceptFailed, "a failed accept")
-	f(all.Backlogged, "the end of a connection that found a mailbox full")
-	f(all.GoneWaited, "the end of a connection that waited for another Step")
-	f(all.AssemblyFull, "no memory for a partial message")
-	f(all.DroppedMemory[frameOffer], "no memory for an offer")
-	f(all.DroppedFull[frameOffer], "an offer to a client that does not read")
-	f(all.DroppedMail[frameOffer], "an offer that found a mailbox full")
-	f(all.DroppedGone[frameOffer]+all.DroppedGone[frameAnswer]+all.DroppedGone[frameReply], "a frame for a client that left")
-	f(all.HeldBack, "a client that was held back")
-	f(all.MovedIn, "a connection that followed its torrent")
-	f(all.MovesRefused, "a connection that found the other shard with enough")
-	f(all.MovesGivenUp, "a connection that was about to move and stayed, or ended")
-	f(all.MovesLost, "a connection that arrived when the table was full")
+	f(all.Outbox.ShortSends, "a short send")
+	f(all.Door.Refused, "a full connection table")
+	f(all.Door.AcceptFailed, "a failed accept")
+	f(all.Post.Backlogged, "the end of a connection that found a mailbox full")
+	f(all.Torrents.GoneWaited, "the end of a connection that waited for another Step")
+	f(all.Inbox.AssemblyFull, "no memory for a partial message")
+	f(all.Outbox.DroppedMemory[outbox.Offer], "no memory for an offer")
+	f(all.Outbox.DroppedFull[outbox.Offer], "an offer to a client that does not read")
+	f(all.Messages.DroppedMail[outbox.Offer], "an offer that found a mailbox full")
+	f(all.Outbox.DroppedGone[outbox.Offer]+all.Outbox.DroppedGone[outbox.Answer]+all.Outbox.DroppedGone[outbox.Reply], "a frame for a client that left")
+	f(all.Outbox.HeldBack, "a client that was held back")
+	f(all.Mover.MovedIn, "a connection that followed its torrent")
+	f(all.Mover.MovesRefused, "a connection that found the other shard with enough")
+	f(all.Mover.MovesGivenUp, "a connection that was about to move and stayed, or ended")
+	f(all.Mover.MovesLost, "a connection that arrived when the table was full")
 	t.Logf("%d moved, %d refused, %d given up, %d lost; %d requests served here, %d elsewhere",
-		all.MovedIn, all.MovesRefused, all.MovesGivenUp, all.MovesLost, all.ServedHere, all.ServedElsewhere)
-	for _, why := range []Reason{ReasonClientClose, ReasonEOF, ReasonReset, ReasonIdle, ReasonSlowConsumer,
-		ReasonProtocol, ReasonBadMessages, ReasonNoMemory, ReasonStopping} {
-		f(all.Closed[why], "a connection that ended with "+why.String())
+		all.Mover.MovedIn, all.Mover.MovesRefused, all.Mover.MovesGivenUp, all.Mover.MovesLost, all.Messages.ServedHere, all.Messages.ServedElsewhere)
+	for _, why := range []conn.Reason{conn.ReasonClientClose, conn.ReasonEOF, conn.ReasonReset, conn.ReasonIdle, conn.ReasonSlowConsumer,
+		conn.ReasonProtocol, conn.ReasonBadMessages, conn.ReasonNoMemory, conn.ReasonStopping} {
+		f(all.Table.Closed[why], "a connection that ended with "+why.String())
 	}
 }
 
@@ -150,7 +154,8 @@ func simulate(t *testing.T, seed uint64) (total Stats) {
 	w.checkCounts()
 	w.end()
 	for _, l := range w.loops {
-		total.Add(&l.s.stats)
+		st := l.s.Snapshot()
+		total.Add(&st)
 	}
 	return total
 }
@@ -195,10 +200,10 @@ func (w *sim) open(n int, follow bool) {
 		o.MaxPending = 6000
 		o.CloseTimeout = 1
 		o.FollowTorrents = follow
+		o.EndedPerStep = 1 + w.rng.IntN(4) // so that some wait
 		rings[id] = w.k.Open(plan)
 		asm := ring.NewPool(make([]byte, memory))
-		l := &simLoop{s: New(o, rings[id].Pool(), asm, wiring), r: rings[id]}
-		l.s.ended.perStep = 1 + w.rng.IntN(4) // so that some wait
+		l := &simLoop{s: New(o, rings[id].Pool(), asm, wiring), r: rings[id], boxes: wiring.Boxes}
 		if w.tight {
 			l.held = rings[id].Pool().Get(32 << 10)
 		}
@@ -314,16 +319,16 @@ func (w *sim) act() {
 func (w *sim) freeze(k int) {
 	w.frozen, w.frozenFor = k, 30
 	for _, l := range w.loops {
-		box := l.s.out[k]
+		box := l.boxes.Out[k]
 		if box == nil {
 			continue
 		}
-		for rec := box.Reserve(goneSize); rec != nil; rec = box.Reserve(goneSize) {
+		for rec := box.Reserve(9); rec != nil; rec = box.Reserve(9) {
 			for i := range rec {
 				rec[i] = 0xff
 			}
-			rec[0] = byte(mailGone) // of a connection that never was
-			box.Commit(goneSize)
+			rec[0] = byte(post.KindEnded) // of a connection that never was
+			box.Commit(9)
 		}
 	}
 }
@@ -546,7 +551,7 @@ func (w *sim) checkCounts() {
 	got := 0
 	for _, l := range w.loops {
 		st := l.s.Snapshot()
-		got += st.Swarm.Peers
+		got += st.Torrents.Swarm.Peers
 	}
 	total := 0
 	for _, n := range want {
@@ -560,9 +565,9 @@ func (w *sim) checkCounts() {
 // droppedReplies reports whether a reply was left out on purpose.
 func (w *sim) droppedReplies() bool {
 	for _, l := range w.loops {
-		st := &l.s.stats
-		for _, kind := range []frameKind{frameReply, frameFailure, frameScrape} {
-			if st.DroppedFull[kind]+st.DroppedMemory[kind]+st.DroppedMail[kind] > 0 {
+		st := l.s.Snapshot()
+		for _, kind := range []outbox.Kind{outbox.Reply, outbox.Failure, outbox.Scrape} {
+			if st.Outbox.DroppedFull[kind]+st.Outbox.DroppedMemory[kind]+st.Messages.DroppedMail[kind] > 0 {
 				return true
 			}
 		}
@@ -597,11 +602,11 @@ func (w *sim) end() {
 		}
 		st := l.s.Snapshot()
 		closed := uint64(0)
-		for _, n := range st.Closed {
+		for _, n := range st.Table.Closed {
 			closed += n
 		}
-		if st.Open() != 0 || st.SendMemory != 0 || st.AssemblyMemory != 0 || st.Swarm.Peers != 0 ||
-			st.Swarm.Connections != 0 || st.Backlog != 0 || st.GoneWaiting != 0 || st.MailDepth != 0 || closed+st.MovedOut != st.Accepted+st.MovedIn {
+		if st.Open() != 0 || st.Outbox.SendMemory != 0 || st.Inbox.AssemblyMemory != 0 || st.Torrents.Swarm.Peers != 0 ||
+			st.Torrents.Swarm.Connections != 0 || st.Post.Backlog != 0 || st.Torrents.GoneWaiting != 0 || st.Post.MailDepth != 0 || closed+st.Mover.MovedOut != st.Door.Accepted+st.Mover.MovedIn {
 			w.failf("shard %d still holds something: %+v", k, st)
 		}
 		l.ended = true

@@ -1,49 +1,49 @@
 package shard
 
-// This file holds the counters of a shard. A counter is one field: its tags (see package stats) say what it is called on
-// the metrics page and what it means; totals, the page and config/METRICS.md derive from them.
-
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/door"
+	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/shard/mover"
+	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/shard/torrents"
 	"millrace/cmd/internal/stats"
-	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
 
+// This file owns the counters of the path of a message and gathers those of the parts. A counter is one field: its tags
+// (see package stats) say what it is called on the metrics page and what it means; totals, the page and
+// config/METRICS.md derive from them.
+
 // Stats are a shard's counters: plain integers that only its thread touches, copied out about once a second. A uint64
 // only grows; an int is a gauge, which goes up and down.
 type Stats struct {
-	// Connections: how they come, are and go.
-	Conns      [states]int             `metric:"connections" by:"state" help:"Connections by state."`
-	Closed     [Reasons]uint64         `metric:"connections_closed_total" by:"reason" help:"Connections that have ended."`
-	LastClient [Reasons]netip.AddrPort `metric:"-"` // whose connection ended last for a reason that is Abusive
+	Table    conn.Stats
+	Door     door.Stats
+	Mover    mover.Stats
+	Messages Messages
+	Outbox   outbox.Stats
+	Torrents torrents.Stats
+	Inbox    inbox.Stats
+	Post     post.Stats
+}
 
-	Accepted        uint64                       `metric:"connections_accepted_total" help:"Connections that the kernel has handed over."`
+// Messages are the counters of the path of a message: from bytes to requests, and to the shard that serves them.
+type Messages struct {
 	Upgraded        uint64                       `metric:"connections_upgraded_total" help:"Connections that have become WebSockets."`
-	Refused         uint64                       `metric:"connections_refused_total" help:"Connections closed at once because max_connections is reached."`
-	AcceptFailed    uint64                       `metric:"accept_failures_total" help:"Connections that the kernel could not hand over."`
-	LastAcceptError ring.Errno                   `metric:"-"`
-	BadProxyHeaders uint64                       `metric:"bad_proxy_headers_total" help:"Connections from trusted proxies closed for lack of a PROXY protocol header."`
 	RefusedByStatus [len(refusalStatuses)]uint64 `metric:"http_errors_total" by:"status" help:"Requests refused with an HTTP error."`
-
-	MovedIn      uint64 `metric:"connections_moved_total" label:"direction=in" help:"Connections that came from other shards (in) and went to them (out)."`
-	MovedOut     uint64 `metric:"connections_moved_total" label:"direction=out"`
-	MovesRefused uint64 `metric:"connections_not_moved_total" label:"reason=no_room" help:"Moves to another shard that did not happen; those with the reason table_full ended the connection."`
-	MovesGivenUp uint64 `metric:"connections_not_moved_total" label:"reason=given_up"`
-	MovesLost    uint64 `metric:"connections_not_moved_total" label:"reason=table_full"`
 
 	TLSFull    uint64 `metric:"tls_handshakes_total" label:"result=full" help:"TLS handshakes that have ended."`
 	TLSResumed uint64 `metric:"tls_handshakes_total" label:"result=resumed"`
 	TLSFailed  uint64 `metric:"tls_handshakes_total" label:"result=failed"`
 	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."` // filled by Snapshot
 
-	// Messages: those that come in, those that go out and those that are left out.
-	BytesIn  uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
-	BytesOut uint64 `metric:"sent_bytes_total" help:"Bytes sent to clients, those of TLS included."`
+	BytesIn uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
 
 	ByIP [2]IPStats `by:"ip_version"`
 
@@ -56,51 +56,15 @@ type Stats struct {
 	PingsIn          uint64                               `metric:"pings_received_total" help:"Ping frames received."`
 	PongsIn          uint64                               `metric:"pongs_received_total" help:"Pong frames received."`
 
-	DroppedFull   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=slow_consumer" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
-	DroppedMemory [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=send_memory" by:"type=frame"`
-	DroppedMail   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame"`
-	DroppedGone   [frameKinds]uint64 `metric:"frames_dropped_total" label:"reason=gone" by:"type=frame"`
+	DroppedMail [outbox.Kinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
 
-	// Swarms: outcomes at the torrents' owner, and the table.
 	Announces [swarm.StatusConnectionFull + 1]uint64 `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
 	Answers   [swarm.AnswerNoOffer + 1]uint64        `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
-	Families  [len(families)]FamilyStats             `by:"ip_version=family"` // filled by Snapshot
-	Swarm     swarm.Counts                           // filled by Snapshot
-
-	// Memory for sending and for partial messages.
-	Sends          uint64 `metric:"sends_total" help:"Sends handed to the kernel."`
-	ShortSends     uint64 `metric:"short_sends_total" help:"Sends of which the kernel took only a part."`
-	HeldBack       uint64 `metric:"held_back_total" help:"Times that a client was not read from because it did not read."`
-	SendMemory     int    `metric:"send_memory_bytes" help:"Memory in use for frames that wait to be sent."` // filled by Snapshot
-	SealFailed     uint64 `metric:"tls_send_memory_full_total" help:"Times that waiting bytes could not be encrypted for lack of send memory."`
-	AssemblyMemory int    `metric:"assembly_memory_bytes" help:"Memory in use for partial messages."` // filled by Snapshot
-	AssemblyFull   uint64 `metric:"assembly_memory_full_total" help:"Connections ended because no memory was left for their partial message."`
-
-	// Mail between shards.
-	MailIn      uint64 `metric:"mail_received_total" help:"Records received from other shards."`
-	MailOut     uint64 `metric:"mail_sent_total" help:"Records sent to other shards."`
-	Wakes       uint64 `metric:"mail_wakes_total" help:"Times that another shard was woken for its mail."`
-	MailDepth   int    `metric:"mail_depth_bytes" help:"Bytes in the mailboxes to this shard."` // filled by Snapshot
-	Backlog     int    `metric:"mail_backlog" help:"Ends of connections that other shards have not been told yet."`
-	Backlogged  uint64 `metric:"-"`                                                                                   // ends of connections that could not be told at once, since the start
-	GoneWaiting int    `metric:"ended_connections_waiting" help:"Ended connections whose peers are not removed yet."` // filled by Snapshot
-	GoneWaited  uint64 `metric:"ended_connections_waited_total" help:"Ended connections whose peers could not be removed at once."`
 }
-
-// FamilyStats are the gauges of the swarms of one IP version.
-type FamilyStats struct {
-	Torrents int `metric:"torrents" help:"Torrents with at least one peer."`
-	Peers    int `metric:"peers" help:"Peers in all torrents."`
-}
-
-// families are the values of swarm.Key.Family, in the order of Stats.Families.
-var families = [...]uint8{4, 6, 0}
 
 // IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
 type IPStats struct {
-	Open       int                              `metric:"active_connections" help:"Open WebSocket connections."`
 	MessagesIn [wsproto.ActionScrape + 1]uint64 `metric:"messages_total" by:"type=action" help:"Messages received that can be acted on."`
-	FramesOut  [frameKinds]uint64               `metric:"frames_sent_total" by:"type=frame" help:"Frames and HTTP responses sent."`
 }
 
 // Tables returns the values of the labels of Stats, as package stats needs them.
@@ -108,12 +72,20 @@ func Tables() stats.Tables {
 	t := stats.Tables{
 		"action":     {"", "announce", "answer", "scrape"},
 		"family":     {"4", "6", "shared"},
-		"frame":      frameNames[:],
 		"ip_version": {"4", "6"},
-		"reason":     append([]string{""}, reasonNames[1:]...),
-		"state":      append([]string{""}, stateNames[1:]...), // the first stands for free slots
+		"reason":     {""},
+		"state":      {""}, // free slots are not connections
 	}
 	add := func(table, value string) { t[table] = append(t[table], strings.ReplaceAll(value, " ", "_")) }
+	for state := conn.Free + 1; state < conn.States; state++ {
+		add("state", state.String())
+	}
+	for why := conn.ReasonNone + 1; why < conn.Reasons; why++ {
+		add("reason", why.String())
+	}
+	for kind := range outbox.Kinds {
+		add("frame", kind.String())
+	}
 	for status := range swarm.StatusConnectionFull + 1 {
 		add("announce", status.String())
 	}
@@ -138,10 +110,10 @@ func Tables() stats.Tables {
 var refusalStatuses = [...]int{400, 405, 408, 426, 431, 503, 505, 0}
 
 // countRefusal counts an HTTP error.
-func (s *Stats) countRefusal(status int) {
+func (m *Messages) countRefusal(status int) {
 	for k, known := range refusalStatuses {
 		if known == status || known == 0 {
-			s.RefusedByStatus[k]++
+			m.RefusedByStatus[k]++
 			return
 		}
 	}
@@ -149,20 +121,12 @@ func (s *Stats) countRefusal(status int) {
 
 // Snapshot returns a copy of the counters. It is called by the loop's thread.
 func (s *Shard) Snapshot() Stats {
-	st := s.stats
-	st.SendMemory, st.AssemblyMemory = s.sendPool.InUse(), s.asmPool.InUse()
+	st := Stats{
+		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
+		Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
+	}
 	if s.secure != nil {
-		st.TLSMemory = s.secure.engine.Buffered()
-	}
-	for _, box := range s.in {
-		if box != nil {
-			st.MailDepth += box.Depth()
-		}
-	}
-	st.GoneWaiting = s.ended.len()
-	st.Swarm = s.table.Counts()
-	for k, family := range families {
-		st.Families[k].Torrents, st.Families[k].Peers = s.table.CountsByFamily(family)
+		st.Messages.TLSMemory = s.secure.engine.Buffered()
 	}
 	return st
 }
@@ -173,7 +137,7 @@ func (s *Stats) Add(o *Stats) { stats.Add(s, o) }
 // Open returns how many connections are not closed yet, in whatever state.
 func (s *Stats) Open() int {
 	n := 0
-	for _, c := range s.Conns {
+	for _, c := range s.Table.Conns {
 		n += c
 	}
 	return n

@@ -37,8 +37,8 @@ func TestStatsAdd(t *testing.T) {
 		}
 		want = want[1:]
 	})
-	if sum.GoneWaiting != 2*one.GoneWaiting || sum.Families[1].Peers != 2*one.Families[1].Peers ||
-		sum.Swarm.Peers != 2*one.Swarm.Peers || sum.Backlogged != 2*one.Backlogged {
+	if sum.Torrents.GoneWaiting != 2*one.Torrents.GoneWaiting || sum.Torrents.Families[1].Peers != 2*one.Torrents.Families[1].Peers ||
+		sum.Torrents.Swarm.Peers != 2*one.Torrents.Swarm.Peers || sum.Post.Backlogged != 2*one.Post.Backlogged {
 		t.Errorf("the total %+v is not twice %+v", sum, one)
 	}
 }
@@ -68,7 +68,7 @@ func fill(v reflect.Value, n int) int {
 
 // Every HTTP error with a counter of its own is one that can be sent, and any other has the last counter.
 func TestStatsOfRefusals(t *testing.T) {
-	var s Stats
+	var s Messages
 	for k, status := range refusalStatuses {
 		if status == 0 {
 			status = 599

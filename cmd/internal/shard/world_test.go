@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard/post"
 	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -22,6 +23,10 @@ type world struct {
 	t      testing.TB
 	now    time.Duration
 	shards []*Shard
+	wiring []Wiring
+	asm    []*ring.Pool // by shard
+	send   []*ring.Pool
+	taken  map[*ring.Pool][]ring.Buf // memory kept from the shards
 	events [][]ring.Event
 	ops    []ring.Op
 	slots  []slots
@@ -73,7 +78,7 @@ var testSeed = maphash.MakeSeed()
 
 // newWorld returns n shards; change may alter their options.
 func newWorld(t testing.TB, n int, change func(*Options)) *world {
-	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n)}
+	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n), taken: map[*ring.Pool][]ring.Buf{}}
 	for id, wiring := range Wire(n, 1<<18) {
 		o := testOptions(id, n)
 		if change != nil {
@@ -81,11 +86,41 @@ func newWorld(t testing.TB, n int, change func(*Options)) *world {
 		}
 		w.slots[id].clients = make([]*client, o.MaxConnections)
 		w.slots[id].gens = make([]uint32, o.MaxConnections)
-		w.shards = append(w.shards,
-			New(o, ring.NewPool(make([]byte, 4<<20)), ring.NewPool(make([]byte, 1<<20)), wiring))
+		w.send = append(w.send, ring.NewPool(make([]byte, 4<<20)))
+		w.asm = append(w.asm, ring.NewPool(make([]byte, 1<<20)))
+		w.wiring = append(w.wiring, wiring)
+		w.shards = append(w.shards, New(o, w.send[id], w.asm[id], wiring))
 	}
 	w.run()
 	return w
+}
+
+// exhaust takes all memory of a pool. restore gives it back.
+func (w *world) exhaust(p *ring.Pool) {
+	for size := p.Size(); size >= 512; {
+		if b := p.Get(size); b != 0 {
+			w.taken[p] = append(w.taken[p], b)
+		} else {
+			size /= 2
+		}
+	}
+}
+
+func (w *world) restore(p *ring.Pool) {
+	for _, b := range w.taken[p] {
+		p.Put(b)
+	}
+	delete(w.taken, p)
+}
+
+// fillBox puts records of size bytes into the mailbox from one shard to another until keep bytes of it are left.
+func (w *world) fillBox(from, to, size, keep int) {
+	box := w.wiring[from].Boxes.Out[to]
+	for rec := box.ReserveKeeping(size, keep); rec != nil; rec = box.ReserveKeeping(size, keep) {
+		clear(rec)
+		rec[0] = byte(post.KindEnded) // of a connection that never was
+		box.Commit(size)
+	}
 }
 
 // run steps all shards until nothing happens any more.
@@ -409,20 +444,21 @@ func answer(peer string, offer map[string]any) map[string]any {
 func (w *world) checkEmpty() {
 	w.t.Helper()
 	for k, s := range w.shards {
+		w.restore(w.asm[k])
 		st := s.Snapshot()
-		if st.Open() != 0 || s.live != 0 || st.SendMemory != 0 || st.AssemblyMemory != 0 || st.Swarm.Peers != 0 ||
-			st.Swarm.Torrents != 0 || st.Swarm.Connections != 0 || st.Backlog != 0 || st.GoneWaiting != 0 || st.MailDepth != 0 {
+		if st.Open() != 0 || s.table.Live() != 0 || st.Outbox.SendMemory != 0 || st.Inbox.AssemblyMemory != 0 || st.Torrents.Swarm.Peers != 0 ||
+			st.Torrents.Swarm.Torrents != 0 || st.Torrents.Swarm.Connections != 0 || st.Post.Backlog != 0 || st.Torrents.GoneWaiting != 0 || st.Post.MailDepth != 0 {
 			w.t.Errorf("shard %d still holds %+v", k, st)
 		}
 		closed := uint64(0)
-		for _, n := range st.Closed {
+		for _, n := range st.Table.Closed {
 			closed += n
 		}
-		if closed+st.MovedOut != st.Accepted+st.MovedIn {
+		if closed+st.Mover.MovedOut != st.Door.Accepted+st.Mover.MovedIn {
 			w.t.Errorf("shard %d: %d connections accepted and %d moved in, %d closed and %d moved out",
-				k, st.Accepted, st.MovedIn, closed, st.MovedOut)
+				k, st.Door.Accepted, st.Mover.MovedIn, closed, st.Mover.MovedOut)
 		}
-		if n := s.doors[k].coming.Load(); n > 0 {
+		if n := s.mover.Coming(); n > 0 {
 			w.t.Errorf("shard %d: %d connections are on their way, and there are none", k, n)
 		}
 	}

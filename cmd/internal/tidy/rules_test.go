@@ -40,13 +40,35 @@ var leaves = []string{"ring", "tlsconn", "wsproto", "swarm", "config"}
 // inner are packages inside cmd that keep the rules of the leaves too.
 var inner = []string{"cmd/internal/mailbox", "cmd/internal/stats"}
 
+// shardDir is where the event loop lives.
+const shardDir = "cmd/internal/shard"
+
 // ownImports lists, for each directory that may import packages of ours, which. All others may import none.
 var ownImports = map[string][]string{
-	"cmd/internal/shard":  {"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/mailbox", "cmd/internal/stats"},
-	"cmd/internal/server": append([]string{"cmd/internal/shard", "cmd/internal/mailbox", "cmd/internal/stats"}, leaves...),
-	"cmd/millrace":        {"cmd/internal/server", "cmd/internal/cli", "config"},
-	"cmd/millrace-load":   {"wsproto", "ring", "bench", "cmd/internal/cli"},
-	"bench":               {"wsproto", "ring"},
+	// The parts of a shard, from the bottom up: data flows down, and no part calls the shard.
+	shardDir + "/paced":    {},
+	shardDir + "/conn":     {"ring", "tlsconn", "wsproto", "swarm"},
+	shardDir + "/inbox":    {"ring", shardDir + "/conn"},
+	shardDir + "/outbox":   {"ring", "tlsconn", shardDir + "/conn", shardDir + "/inbox"},
+	shardDir + "/door":     {"ring", "tlsconn", "wsproto", shardDir + "/conn"},
+	shardDir + "/post":     {"ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
+	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced"},
+	shardDir + "/mover": {
+		"ring", "tlsconn", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox", shardDir + "/outbox",
+		shardDir + "/post",
+	},
+	shardDir: {
+		"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", shardDir + "/conn", shardDir + "/door",
+		shardDir + "/inbox", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
+		shardDir + "/torrents",
+	},
+	"cmd/internal/server": append([]string{
+		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
+		"cmd/internal/stats",
+	}, leaves...),
+	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "config"},
+	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
+	"bench":             {"wsproto", "ring"},
 }
 
 func checkOwnImports(sources []*source) (problems []string) {

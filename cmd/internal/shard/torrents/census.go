@@ -1,4 +1,4 @@
-package shard
+package torrents
 
 import "millrace/swarm"
 
@@ -50,9 +50,9 @@ func (c *censusTaker) observe(peer *swarm.ID) {
 }
 
 // Census returns the census of the last whole pass, or nil if there is none. It is called by the loop's thread.
-func (s *Shard) Census() *Census {
-	if s.census == nil {
+func (t *Torrents) Census() *Census {
+	if t.census == nil {
 		return nil
 	}
-	return s.census.last
+	return t.census.last
 }

@@ -1,0 +1,90 @@
+// Package conn is the connection table of a shard: the slots with their states, and the Step under way. The other parts
+// of a shard (door, inbox, outbox, post, mover) work on its connections; each of them owns some fields of [Conn] and is
+// the only one that writes to them.
+package conn
+
+import (
+	"net/netip"
+
+	"millrace/ring"
+	"millrace/wsproto"
+)
+
+// Conn is one slot of the connection table: plain data without pointers, so that the collector does not scan the table.
+// An idle connection holds no buffer. The words behind "owner:" name the package that writes to the fields below them.
+type Conn struct {
+	// owner: door
+	Addr   [16]byte // the client's address, IPv4 in its mapped form
+	Source uint64   // fingerprint of the client's address
+
+	// owner: shard, door, mover
+	Owners   uint64 // bit k%64: shard k may hold peers of this connection
+	Deadline uint32 // handshake, moving, closing, draining: the second at which patience ends
+
+	// owner: shard, door, outbox
+	LastSeen uint32 // second in which bytes came last, or since which the client could be heard again
+
+	// owner: inbox
+	AsmSince uint32   // second in which the message now in Asm began, 0 without one
+	Asm      ring.Buf // a head, message or PROXY header that has arrived in part
+	AsmLen   uint32
+
+	// owner: outbox
+	Out       ring.Buf // frames that wait
+	Flight    ring.Buf // frames handed to the ring
+	OutLen    uint32
+	FlightOff uint32
+	FlightLen uint32
+	SendTime  uint32 // second in which the send in flight was issued or last took bytes
+
+	// owner: shard
+	Reader wsproto.Reader
+	Bad    uint16 // unusable messages in a row
+	Asks   uint16 // requests mailed to other shards whose replies are still to come
+	Reason Reason // why it ends
+
+	// owner: mover
+	FD     int32  // moving, once paused: the descriptor
+	Target uint16 // moving: the shard that it goes to
+
+	// owner: door
+	Port    uint16
+	Family  uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared
+	Version uint8 // of the client's address: an index of Stats.ByIP
+
+	// owner: conn
+	state State
+	gen   uint32
+
+	Flags Flags
+}
+
+// Flags are a connection's yes-or-no facts.
+type Flags uint16
+
+// The flags, each with the part that sets and clears it.
+const (
+	Dirty       Flags = 1 << iota // outbox: it is looked at when the Step ends
+	Held                          // outbox: nothing is received before the bytes that wait for it have left
+	Notified                      // outbox: was sent its close_notify
+	Pinged                        // shard: was pinged and has sent nothing since
+	HungUp                        // shard: the client's side has ended
+	Established                   // shard: its TLS handshake is complete
+	Proxied                       // door: the header of the PROXY protocol is still to come
+	Settled                       // mover: it is on the shard on which it stays, or about to go there
+	Paused                        // mover: it is moving, and the ring receives nothing more
+)
+
+// Has reports whether one of the flags is set.
+func (f Flags) Has(g Flags) bool { return f&g != 0 }
+
+// State returns where the connection is in its life.
+func (c *Conn) State() State { return c.state }
+
+// Gen returns the generation of the slot, which tells its users apart.
+func (c *Conn) Gen() uint32 { return c.gen }
+
+// Client returns the address of the connection's client.
+func (c *Conn) Client() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(c.Addr).Unmap(), c.Port)
+}

@@ -1,0 +1,169 @@
+// Package door is the one place where a connection enters a shard and leaves it: by accept, by adoption from another
+// shard, and by its end. It knows whose connection it is, also behind reverse proxies. Everything that depends on a client's
+// address, or on whether the tracker takes in clients at all, belongs here.
+package door
+
+import (
+	"hash/maphash"
+	"net/netip"
+
+	"millrace/cmd/internal/shard/conn"
+	"millrace/ring"
+	"millrace/tlsconn"
+	"millrace/wsproto"
+)
+
+// Options are the settings of a door. Times are in whole seconds.
+type Options struct {
+	SourceSeed       maphash.Seed   // fingerprints of client addresses: the same for all shards
+	ShareFamilies    bool           // IPv4 and IPv6 peers in one swarm
+	TrustedProxies   []netip.Prefix // from these, what they say of the client's address is believed
+	ProxyProtocol    bool           // and their connections begin with a PROXY header
+	HandshakeTimeout uint32         // from accept to a whole upgrade request
+}
+
+// Door lets connections into the table of a shard and out of it. It belongs to the loop's thread.
+type Door struct {
+	opt       Options
+	table     *conn.Table
+	turn      *conn.Turn
+	engine    *tlsconn.Engine       // nil without TLS
+	isTrusted func(netip.Addr) bool // trusted, bound once so that its use does not allocate
+	closed    bool
+	stats     Stats
+}
+
+// Stats are the counters of a door. Their tags say how they are shown (see package stats).
+type Stats struct {
+	Accepted        uint64     `metric:"connections_accepted_total" help:"Connections that the kernel has handed over."`
+	Refused         uint64     `metric:"connections_refused_total" help:"Connections closed at once because max_connections is reached."`
+	AcceptFailed    uint64     `metric:"accept_failures_total" help:"Connections that the kernel could not hand over."`
+	LastAcceptError ring.Errno `metric:"-"`
+	BadProxyHeaders uint64     `metric:"bad_proxy_headers_total" help:"Connections from trusted proxies closed for lack of a PROXY protocol header."`
+}
+
+// New returns the door of a table. engine is nil without TLS.
+func New(o Options, table *conn.Table, turn *conn.Turn, engine *tlsconn.Engine) *Door {
+	d := &Door{opt: o, table: table, turn: turn, engine: engine}
+	d.isTrusted = d.trusted
+	return d
+}
+
+// Stats returns the counters.
+func (d *Door) Stats() Stats { return d.stats }
+
+// Close lets nobody in any more. A connection that the ring has accepted all the same still enters; the caller ends it.
+func (d *Door) Close() { d.closed = true }
+
+// Closed reports whether the tracker takes nobody in any more.
+func (d *Door) Closed() bool { return d.closed }
+
+// Accept lets in a connection that the ring has accepted.
+func (d *Door) Accept(e *ring.Event) *conn.Conn {
+	var t *tlsconn.Conn
+	if d.engine != nil {
+		t = d.engine.Start(Handle(e.Slot))
+	}
+	c := d.table.Enter(e.Slot, conn.Accepted, t)
+	c.LastSeen, c.Deadline = d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout
+	d.identify(c, e.Peer)
+	if d.opt.ProxyProtocol && d.trusted(e.Peer.Addr()) {
+		c.Flags |= conn.Proxied
+	}
+	d.stats.Accepted++
+	return c
+}
+
+// Refused counts connections that the ring has refused, or failed to accept.
+func (d *Door) Refused(e *ring.Event) {
+	if e.Kind == ring.EventRefused {
+		d.stats.Refused += uint64(e.N)
+		return
+	}
+	d.stats.AcceptFailed++
+	d.stats.LastAcceptError = e.Errno
+}
+
+// Adopt lets in a connection that has come from another shard with its TLS (nil without), flags and client's address.
+func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client netip.AddrPort) *conn.Conn {
+	c := d.table.Enter(slot, conn.Adopted, t)
+	c.LastSeen, c.Flags = d.turn.Now, flags
+	d.identify(c, client)
+	if t != nil {
+		d.engine.Attach(t, Handle(slot))
+	}
+	return c
+}
+
+// Leave lets out the connection at index i: by conn.Released or conn.Gone.
+func (d *Door) Leave(i uint32, e conn.Event) { d.table.Leave(i, e) }
+
+// Handle returns the name under which the helpers of TLS know a connection.
+func Handle(slot ring.Slot) tlsconn.Handle {
+	return tlsconn.Handle(uint64(slot.Gen)<<32 | uint64(slot.Index))
+}
+
+// SlotOf returns the connection that a handle names.
+func SlotOf(h tlsconn.Handle) ring.Slot { return ring.Slot{Index: uint32(h), Gen: uint32(h >> 32)} }
+
+// identify makes an address that of the connection's client. It is called when the connection enters, and again when a
+// trusted proxy has told of another one.
+func (d *Door) identify(c *conn.Conn, client netip.AddrPort) {
+	ip := client.Addr().Unmap()
+	c.Addr, c.Port = ip.As16(), client.Port()
+	c.Source, c.Family = maphash.Bytes(d.opt.SourceSeed, c.Addr[:]), d.family(ip)
+	version := uint8(1)
+	if ip.Is4() {
+		version = 0
+	}
+	d.table.SetVersion(c, version)
+}
+
+// family says in which swarms a client of this address takes part.
+func (d *Door) family(ip netip.Addr) uint8 {
+	switch {
+	case d.opt.ShareFamilies:
+		return 0
+	case ip.Is4():
+		return 4
+	}
+	return 6
+}
+
+// trusted reports whether an address is that of a proxy that is believed.
+func (d *Door) trusted(ip netip.Addr) bool {
+	for k := range d.opt.TrustedProxies {
+		if d.opt.TrustedProxies[k].Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// ProxyHeader reads the PROXY header at the start of the bytes of a trusted proxy's connection and returns its length: 0
+// while it is not complete. An error says that there is none.
+func (d *Door) ProxyHeader(c *conn.Conn, buf []byte) (n int, err error) {
+	n, client, local, err := wsproto.ParseProxyHeader(buf)
+	switch {
+	case err != nil:
+		d.stats.BadProxyHeaders++
+		return 0, err
+	case n == 0:
+		return 0, nil
+	}
+	c.Flags &^= conn.Proxied
+	if !local {
+		d.identify(c, client)
+	}
+	return n, nil
+}
+
+// ForwardedFor takes the client's address from the header fields of a trusted proxy's request.
+func (d *Door) ForwardedFor(c *conn.Conn, req *wsproto.Request) {
+	if d.opt.ProxyProtocol || !d.trusted(c.Client().Addr()) {
+		return
+	}
+	if ip, ok := req.ForwardedClient(d.isTrusted); ok {
+		d.identify(c, netip.AddrPortFrom(ip, 0))
+	}
+}

@@ -1,0 +1,167 @@
+// Package inbox keeps the bytes that a client has sent and that are not yet a whole message. Bytes are looked at where
+// the kernel put them; only an incomplete message at the end of a receive moves to a buffer of the inbox, and the buffer
+// goes back as soon as the message is complete.
+package inbox
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/ring"
+)
+
+// minBuffer is the smallest buffer. Buffers grow with the bytes that have arrived and not with the length that a header
+// promises, so a client has to send bytes to hold memory.
+const minBuffer = 2048
+
+// scarcePatience is how many seconds a message may take where memory runs short.
+const scarcePatience = 3
+
+// Inbox holds the partial messages of a shard's connections. It belongs to the loop's thread.
+type Inbox struct {
+	pool  *ring.Pool
+	turn  *conn.Turn
+	stats Stats
+}
+
+// Stats are the counters of an inbox. Their tags say how they are shown (see package stats).
+type Stats struct {
+	AssemblyMemory int    `metric:"assembly_memory_bytes" help:"Memory in use for partial messages."`
+	AssemblyFull   uint64 `metric:"assembly_memory_full_total" help:"Connections ended because no memory was left for their partial message."`
+}
+
+// New returns an empty inbox. pool may be any memory.
+func New(pool *ring.Pool, turn *conn.Turn) *Inbox { return &Inbox{pool: pool, turn: turn} }
+
+// Stats returns the counters.
+func (b *Inbox) Stats() Stats {
+	st := b.stats
+	st.AssemblyMemory = b.pool.InUse()
+	return st
+}
+
+// Join returns the unread bytes of a connection: data itself where nothing is kept, else all of them in the connection's
+// buffer. It reports false where no memory is left for them.
+func (b *Inbox) Join(c *conn.Conn, data []byte) ([]byte, bool) {
+	if c.Asm == 0 {
+		return data, true
+	}
+	total := int(c.AsmLen) + len(data)
+	if total > len(b.pool.Bytes(c.Asm)) {
+		grown := b.pool.Get(total)
+		if grown == 0 {
+			b.stats.AssemblyFull++
+			return nil, false
+		}
+		copy(b.pool.Bytes(grown), b.pool.Bytes(c.Asm)[:c.AsmLen])
+		b.pool.Put(c.Asm)
+		c.Asm = grown
+	}
+	buf := b.pool.Bytes(c.Asm)[:total]
+	copy(buf[c.AsmLen:], data)
+	c.AsmLen = uint32(total)
+	return buf, true
+}
+
+// Keep stores buf, the unread rest of a connection's bytes, until more arrives. need is how long the message becomes, 0 if
+// that is not known. buf starts where the connection's buffer starts, or lies in a receive buffer. It reports false where
+// no memory is left.
+func (b *Inbox) Keep(c *conn.Conn, buf []byte, need int) bool {
+	if len(buf) == 0 {
+		b.Free(c)
+		return true
+	}
+	if c.Asm == 0 {
+		c.Asm = b.pool.Get(max(minBuffer, len(buf), min(need, b.growth()*len(buf))))
+		if c.Asm == 0 {
+			b.stats.AssemblyFull++
+			return false
+		}
+		copy(b.pool.Bytes(c.Asm), buf)
+	}
+	c.AsmLen = uint32(len(buf))
+	b.Began(c)
+	return true
+}
+
+// growth is how many times its length a partial message gets as a buffer if its header promises more. Room in advance
+// saves copies while there is memory enough.
+func (b *Inbox) growth() int {
+	if b.pool.InUse() > b.pool.Size()/2 {
+		return 1
+	}
+	return 4
+}
+
+// Shift drops the first n of the buffered bytes buf, which [Inbox.Join] has returned, and returns the others. The time of
+// the next message begins anew.
+func (b *Inbox) Shift(c *conn.Conn, buf []byte, n int) []byte {
+	rest := buf[:copy(buf, buf[n:])]
+	c.AsmLen, c.AsmSince = uint32(len(rest)), 0
+	return rest
+}
+
+// Began notes that the connection is in the middle of a message, or of a TLS record.
+func (b *Inbox) Began(c *conn.Conn) {
+	if c.AsmSince == 0 {
+		c.AsmSince = b.turn.Now
+	}
+}
+
+// Restart lets the time of a message in progress begin again, if there is one.
+func (b *Inbox) Restart(c *conn.Conn) {
+	if c.AsmSince != 0 {
+		c.AsmSince = b.turn.Now
+	}
+}
+
+// Between notes that the connection is between two messages.
+func (b *Inbox) Between(c *conn.Conn) { c.AsmSince = 0 }
+
+// Free gives the connection's buffer back.
+func (b *Inbox) Free(c *conn.Conn) {
+	if c.Asm != 0 {
+		b.pool.Put(c.Asm)
+	}
+	c.Asm, c.AsmLen, c.AsmSince = 0, 0, 0
+}
+
+// Bytes returns what is kept of a connection.
+func (b *Inbox) Bytes(c *conn.Conn) []byte { return b.pool.Bytes(c.Asm)[:c.AsmLen] }
+
+// Parcel is the unread bytes of a connection that arrives from another shard, before it has a slot.
+type Parcel struct {
+	buf ring.Buf // 0: no memory was left for them
+	len uint32
+}
+
+// Pack copies unread bytes into a buffer of their own.
+func (b *Inbox) Pack(unread []byte) Parcel {
+	p := Parcel{buf: b.pool.Get(max(minBuffer, len(unread)))}
+	if p.buf == 0 {
+		b.stats.AssemblyFull++
+		return p
+	}
+	p.len = uint32(copy(b.pool.Bytes(p.buf), unread))
+	return p
+}
+
+// Unpack gives the bytes to a connection. It reports false where there was no memory for them.
+func (b *Inbox) Unpack(c *conn.Conn, p Parcel) bool {
+	c.Asm, c.AsmLen = p.buf, p.len
+	return p.buf != 0
+}
+
+// Discard gives the bytes up.
+func (b *Inbox) Discard(p Parcel) {
+	if p.buf != 0 {
+		b.pool.Put(p.buf)
+	}
+}
+
+// Patience returns how many seconds a message may take, at most most. Where memory runs short it ends with those who hold
+// it longest.
+func (b *Inbox) Patience(most uint32) uint32 {
+	if b.pool.InUse() > b.pool.Size()/4*3 {
+		return min(scarcePatience, most)
+	}
+	return most
+}

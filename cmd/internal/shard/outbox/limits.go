@@ -1,0 +1,97 @@
+package outbox
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/ring"
+)
+
+// This file owns the limits of send memory: which frame may be queued for a connection, and which client is held back. A
+// client is held back that asks faster than it reads. While more replies wait for it than they should, the ring receives
+// nothing from it: its requests stay in its socket and, when that is full, with the client, as TCP means it to be. It is
+// released when the bytes that waited are on their way. Nothing is lost by that, and a client that does not read at all is
+// closed when its send makes no progress ([Options.SendTimeout]).
+
+// How memory for sending is shared out. Frames that can be missed leave a part of the pool to those that cannot. A
+// client for which replies pile up is held back, but the requests that it has sent before, a thousand perhaps, still come
+// and want replies.
+const (
+	gatherFactor   = 4  // times MaxPending: bytes that may gather in one Step for a client that has taken all before
+	burstFactor    = 16 // times MaxPending: replies that may wait for a client
+	scarceFactor   = 2  // the same where memory runs short
+	scarcePatience = 3  // seconds that a slow send is given where memory runs short
+)
+
+// scarce reports whether send memory is nearly used up.
+func (o *Outbox) scarce() bool { return o.pool.InUse() > o.pool.Size()/4*3 }
+
+// Late reports whether the send in flight has made no progress for too long. Where memory runs short the patience ends
+// with the connections that hold it longest.
+func (o *Outbox) Late(c *conn.Conn) bool {
+	patience := o.opt.SendTimeout
+	if o.scarce() {
+		patience = min(scarcePatience, patience)
+	}
+	return c.Flight != 0 && o.turn.Now-c.SendTime > patience
+}
+
+// limit is how many bytes may wait for a connection before it counts as slow. A busy swarm may have more for a client in
+// one Step than a slow one is allowed; a client that has taken everything before is not slow.
+func (o *Outbox) limit(c *conn.Conn) int {
+	if c.Flight == 0 {
+		return gatherFactor * o.opt.MaxPending
+	}
+	return o.opt.MaxPending
+}
+
+// verdict says whether a frame may be queued for a connection.
+type verdict uint8
+
+const (
+	admitted  verdict = iota
+	overLimit         // too many bytes wait for the connection
+	noMemory          // the rest of the memory is kept for frames that matter more
+)
+
+// admit decides whether n more bytes may wait for a connection.
+func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
+	waiting := int(c.OutLen)
+	if kind.Droppable() {
+		switch {
+		case waiting > 0 && waiting+n > o.limit(c):
+			return overLimit
+		case o.scarce():
+			return noMemory
+		}
+		return admitted
+	}
+	most := burstFactor * o.opt.MaxPending
+	if o.scarce() {
+		most = scarceFactor * o.opt.MaxPending
+	}
+	if waiting+n > most {
+		return overLimit
+	}
+	return admitted
+}
+
+// hold stops receiving from a connection for which n more bytes of replies are about to wait, if they are too many.
+func (o *Outbox) hold(i uint32, c *conn.Conn, n int) {
+	if int(c.OutLen)+n <= o.limit(c) || c.State() != conn.Open || c.Flags.Has(conn.Held|conn.HungUp) {
+		return
+	}
+	// It has become too late to move to another shard: an EventPaused must have one meaning only.
+	c.Flags |= conn.Held | conn.Settled
+	o.stats.HeldBack++
+	o.turn.Do(ring.Op{Kind: ring.OpPause, Slot: o.table.Slot(i)})
+}
+
+// Release receives again from a connection that was held back. The time in which it was not heard does not count.
+func (o *Outbox) Release(i uint32, c *conn.Conn) {
+	if !c.Flags.Has(conn.Held) {
+		return
+	}
+	c.Flags &^= conn.Held
+	c.LastSeen = o.turn.Now
+	o.inbox.Restart(c)
+	o.turn.Do(ring.Op{Kind: ring.OpResume, Slot: o.table.Slot(i)})
+}

@@ -1,0 +1,222 @@
+// Package outbox takes frames to the connections of a shard. A frame is composed in the place where it stays: at the end
+// of the connection's waiting buffer. All bytes that wait for a connection at the end of a Step leave as one send.
+package outbox
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/inbox"
+	"millrace/ring"
+)
+
+// Outbox holds what waits for the clients of a shard. It belongs to the loop's thread.
+type Outbox struct {
+	opt    Options
+	pool   *ring.Pool // the ring's locked memory
+	table  *conn.Table
+	turn   *conn.Turn
+	inbox  *inbox.Inbox // a held client's message gets its time back
+	dirty  []uint32     // connections to look at when the Step ends
+	failed []uint32     // of the last Flush: connections that could not be encrypted
+	open   room         // the reservation under way
+	stats  Stats
+}
+
+// Options are the limits of an outbox.
+type Options struct {
+	MaxPending  int    // bytes of frames that wait for one connection's send; over it offers are dropped
+	SendTimeout uint32 // seconds that a send may go without progress
+}
+
+// Stats are the counters of an outbox. Their tags say how they are shown (see package stats).
+type Stats struct {
+	ByIP     [2]IPStats `by:"ip_version"`
+	BytesOut uint64     `metric:"sent_bytes_total" help:"Bytes sent to clients, those of TLS included."`
+
+	DroppedFull   [Kinds]uint64 `metric:"frames_dropped_total" label:"reason=slow_consumer" by:"type=frame"`
+	DroppedMemory [Kinds]uint64 `metric:"frames_dropped_total" label:"reason=send_memory" by:"type=frame"`
+	DroppedGone   [Kinds]uint64 `metric:"frames_dropped_total" label:"reason=gone" by:"type=frame"`
+
+	Sends      uint64 `metric:"sends_total" help:"Sends handed to the kernel."`
+	ShortSends uint64 `metric:"short_sends_total" help:"Sends of which the kernel took only a part."`
+	HeldBack   uint64 `metric:"held_back_total" help:"Times that a client was not read from because it did not read."`
+	SendMemory int    `metric:"send_memory_bytes" help:"Memory in use for frames that wait to be sent."`
+	SealFailed uint64 `metric:"tls_send_memory_full_total" help:"Times that waiting bytes could not be encrypted for lack of send memory."`
+}
+
+// IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
+type IPStats struct {
+	FramesOut [Kinds]uint64 `metric:"frames_sent_total" by:"type=frame" help:"Frames and HTTP responses sent."`
+}
+
+// room is a reservation for one frame, between a call of Room and the Commit that ends it.
+type room struct {
+	conn *conn.Conn
+	at   uint32
+	kind Kind
+}
+
+// New returns an empty outbox. pool is the send memory of the shard's ring.
+func New(o Options, pool *ring.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox) *Outbox {
+	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in}
+}
+
+// Stats returns the counters.
+func (o *Outbox) Stats() Stats {
+	st := o.stats
+	st.SendMemory = o.pool.InUse()
+	return st
+}
+
+// Room returns an empty slice with a capacity of at least n bytes in which the next frame for the connection at index i
+// is composed. It returns nil, and has counted why, if the connection may not have one. Commit must follow before the next
+// Room.
+func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
+	if state := c.State(); state != conn.Open && state != conn.Handshake {
+		o.stats.DroppedGone[kind]++
+		return nil
+	}
+	switch o.admit(c, n, kind) {
+	case overLimit:
+		o.stats.DroppedFull[kind]++
+		return nil
+	case noMemory:
+		o.stats.DroppedMemory[kind]++
+		return nil
+	}
+	if !o.grow(c, int(c.OutLen)+n) {
+		o.stats.DroppedMemory[kind]++
+		return nil
+	}
+	if !kind.Droppable() {
+		o.hold(i, c, n)
+	}
+	o.Touch(i, c)
+	o.open = room{conn: c, at: c.OutLen, kind: kind}
+	return o.pool.Bytes(c.Out)[c.OutLen:c.OutLen:len(o.pool.Bytes(c.Out))]
+}
+
+// RoomAt is Room for the connection of this shard that a swarm table or another shard names.
+func (o *Outbox) RoomAt(index, gen uint32, n int, kind Kind) []byte {
+	c := o.table.Find(index, gen)
+	if c == nil {
+		o.stats.DroppedGone[kind]++
+		return nil
+	}
+	return o.Room(index, c, n, kind)
+}
+
+// Commit ends a reservation with the frame, which was appended to what Room returned.
+func (o *Outbox) Commit(frame []byte) {
+	r := &o.open
+	if int(r.at)+len(frame) > len(o.pool.Bytes(r.conn.Out)) {
+		panic("BUG: a frame is longer than the room reserved for it: " + r.kind.String())
+	}
+	r.conn.OutLen += uint32(len(frame))
+	o.stats.ByIP[r.conn.Version].FramesOut[r.kind]++
+	*r = room{}
+}
+
+// Touch has a connection looked at when the Step ends, because it may have something to send.
+func (o *Outbox) Touch(i uint32, c *conn.Conn) {
+	if c.Flags&conn.Dirty == 0 {
+		c.Flags |= conn.Dirty
+		o.dirty = append(o.dirty, i)
+	}
+}
+
+// Discard gives up what waits for a connection and is not in flight.
+func (o *Outbox) Discard(c *conn.Conn) {
+	if c.Out != 0 {
+		o.pool.Put(c.Out)
+		c.Out, c.OutLen = 0, 0
+	}
+}
+
+// Idle reports whether nothing is left to send to a connection.
+func (o *Outbox) Idle(i uint32, c *conn.Conn) bool {
+	return c.Out == 0 && c.Flight == 0 && !o.table.TLSPending(i)
+}
+
+// grow makes the waiting buffer at least n bytes long.
+func (o *Outbox) grow(c *conn.Conn, n int) bool {
+	if c.Out != 0 && n <= len(o.pool.Bytes(c.Out)) {
+		return true
+	}
+	grown := o.pool.Get(n)
+	if grown == 0 {
+		return false
+	}
+	if c.Out != 0 {
+		copy(o.pool.Bytes(grown), o.pool.Bytes(c.Out)[:c.OutLen])
+		o.pool.Put(c.Out)
+	}
+	c.Out = grown
+	return true
+}
+
+// Flush issues one send for each connection that has something waiting and no send in flight. It returns the connections
+// that could not be encrypted because there was no memory; the list is valid until the next call.
+func (o *Outbox) Flush() []uint32 {
+	o.failed = o.failed[:0]
+	for _, i := range o.dirty {
+		c := o.table.At(i)
+		c.Flags &^= conn.Dirty
+		switch {
+		case c.Flight != 0 || c.State() == conn.Closed || c.State() == conn.Free || c.Out == 0 && !o.table.TLSPending(i):
+			continue
+		case !o.table.HasTLS():
+			c.Flight, c.FlightOff, c.FlightLen = c.Out, 0, c.OutLen
+			c.Out, c.OutLen = 0, 0
+		case !o.seal(i, c):
+			o.stats.SealFailed++
+			o.failed = append(o.failed, i)
+			continue
+		}
+		o.send(i, c)
+	}
+	o.dirty = o.dirty[:0]
+	return o.failed
+}
+
+// send hands what is left of the flight to the ring.
+func (o *Outbox) send(i uint32, c *conn.Conn) {
+	c.SendTime = o.turn.Now
+	o.stats.Sends++
+	o.turn.Do(ring.Op{
+		Kind: ring.OpSend,
+		Slot: o.table.Slot(i),
+		Data: o.pool.Bytes(c.Flight)[c.FlightOff:c.FlightLen],
+	})
+}
+
+// Outcome says what the end of a send means for its connection.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Goes   Outcome = iota // the rest of a short send is on its way
+	Broken                // the connection has failed
+	Left                  // the send is complete; Idle tells whether more waits
+)
+
+// Sent handles the completion of a send: the rest of a short one follows, else the bytes that wait.
+func (o *Outbox) Sent(i uint32, c *conn.Conn, e *ring.Event) Outcome {
+	o.stats.BytesOut += uint64(e.N)
+	c.FlightOff += e.N
+	if c.State() != conn.Closed && e.Errno == 0 && c.FlightOff < c.FlightLen {
+		o.stats.ShortSends++
+		o.send(i, c)
+		return Goes
+	}
+	o.pool.Put(c.Flight)
+	c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0
+	switch {
+	case e.Errno != 0:
+		return Broken
+	case !o.Idle(i, c):
+		o.Touch(i, c)
+	default:
+		o.Release(i, c)
+	}
+	return Left
+}

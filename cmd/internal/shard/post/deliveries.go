@@ -1,0 +1,130 @@
+package post
+
+import (
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// This file owns the records that tell the shard which holds a connection what the connection is to be told, and the
+// records about connections themselves.
+
+// Reply sends the reply to an announce to the shard that holds the connection.
+func (p *Post) Reply(to swarm.Addr, r *Reply) bool {
+	b := p.begin(int(to.Shard), replySize, KindReply, true)
+	if b == nil {
+		return false
+	}
+	b = appendIDs(appendAddr(b, to), &r.Hash)
+	b = le.AppendUint32(le.AppendUint32(b, r.Complete), r.Incomplete)
+	return p.commit(int(to.Shard), b)
+}
+
+// ReadReply decodes a record of KindReply.
+func ReadReply(rec []byte, r *Reply) {
+	n := rec[1+addrSize:]
+	r.Hash, r.Complete, r.Incomplete = swarm.ID(n[:idSize]), le.Uint32(n[idSize:]), le.Uint32(n[idSize+4:])
+}
+
+// Failure sends a failure to the shard that holds the connection.
+func (p *Post) Failure(to swarm.Addr, f *Failure) bool {
+	b := p.begin(int(to.Shard), failureSize, KindFailure, true)
+	if b == nil {
+		return false
+	}
+	b = appendAddr(b, to)
+	b = append(b, byte(f.Action), boolByte(f.HasHash), byte(f.Why))
+	return p.commit(int(to.Shard), append(b, f.Hash[:]...))
+}
+
+// ReadFailure decodes a record of KindFailure.
+func ReadFailure(rec []byte, f *Failure) {
+	b := rec[1+addrSize:]
+	f.Action, f.HasHash, f.Why, f.Hash = wsproto.Action(b[0]), b[1] != 0, Why(b[2]), swarm.ID(b[3:])
+}
+
+// Offer sends an offer to the shard that holds the peer it is for.
+func (p *Post) Offer(to swarm.Addr, r *Relay) bool { return p.relay(to, r, KindOffer) }
+
+// Answered sends an answer to the shard that holds the peer that made the offer.
+func (p *Post) Answered(to swarm.Addr, r *Relay) bool { return p.relay(to, r, KindAnswered) }
+
+func (p *Post) relay(to swarm.Addr, r *Relay, kind Kind) bool {
+	b := p.begin(int(to.Shard), relayHead+len(r.SDP), kind, false)
+	if b == nil {
+		return false
+	}
+	b = appendIDs(appendAddr(b, to), &r.Hash, &r.Peer, &r.Offer)
+	return p.commit(int(to.Shard), append(b, r.SDP...))
+}
+
+// ReadRelay decodes a record of KindOffer or KindAnswered. r.SDP points into the record.
+func ReadRelay(rec []byte, r *Relay) {
+	b := rec[1+addrSize:]
+	r.Hash, r.Peer, r.Offer = swarm.ID(b[:idSize]), swarm.ID(b[idSize:]), swarm.ID(b[2*idSize:])
+	r.SDP = rec[relayHead:]
+}
+
+// ReadAddr returns the connection that a record of KindReply, KindFailure, KindOffer, KindAnswered or KindEnded names. It
+// is a connection of the given shard: the reader's own, but for KindEnded the sender's.
+func ReadAddr(rec []byte, shard int) swarm.Addr { return addrAt(rec[1:], shard) }
+
+// Move sends a connection to shard k.
+func (p *Post) Move(k int, m *Move) bool {
+	b := p.begin(k, moveHead+len(m.Unread), KindMove, false)
+	if b == nil {
+		return false
+	}
+	b = le.AppendUint32(le.AppendUint16(b, m.Flags), uint32(m.FD))
+	b = le.AppendUint16(append(b, m.Addr[:]...), m.Port)
+	return p.commit(k, append(b, m.Unread...))
+}
+
+// ReadMove decodes a record of KindMove. m.Unread points into the record.
+func ReadMove(rec []byte, m *Move) {
+	m.Flags, m.FD = le.Uint16(rec[1:]), int32(le.Uint32(rec[3:]))
+	m.Addr, m.Port = [16]byte(rec[7:]), le.Uint16(rec[23:])
+	m.Unread = rec[moveHead:]
+}
+
+// Ended tells all shards in the mask that a connection of this shard has ended, this one excepted. Bit k%64 stands for
+// shard k; a shard that held no peers of it is not harmed. The news may not be lost, or the peers would stay for ever: it
+// waits in the backlog where a box has no room.
+func (p *Post) Ended(addr swarm.Addr, owners uint64) {
+	for k := range p.out {
+		switch {
+		case k == p.self || owners>>(k%64)&1 == 0:
+		case len(p.backlog[k]) > 0 || !p.putEnded(k, addr):
+			p.backlog[k] = append(p.backlog[k], addr)
+			p.stats.Backlog++
+			p.stats.Backlogged++
+		}
+	}
+}
+
+func (p *Post) putEnded(k int, addr swarm.Addr) bool {
+	rec := p.out[k].Reserve(endedSize)
+	if rec == nil {
+		return false
+	}
+	return p.commit(k, appendAddr(append(rec[:0], byte(KindEnded)), addr))
+}
+
+// FlushBacklog mails the ends of connections that found a box full, oldest first. The backlog is bounded by the
+// connections: a connection's end is told only to shards that have mail from it, and shard k gets mail from no other
+// connection before it has heard of these. Every Step tries again, a tick at the latest.
+func (p *Post) FlushBacklog() {
+	if p.stats.Backlog == 0 {
+		return
+	}
+	for k, waiting := range p.backlog {
+		done := 0
+		for done < len(waiting) && p.putEnded(k, waiting[done]) {
+			done++
+		}
+		p.stats.Backlog -= done
+		p.backlog[k] = waiting[done:]
+		if len(p.backlog[k]) == 0 {
+			p.backlog[k] = nil
+		}
+	}
+}

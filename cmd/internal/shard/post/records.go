@@ -1,0 +1,256 @@
+package post
+
+import (
+	"encoding/binary"
+
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// This file lays out the records that shards send each other. They carry payloads and not finished frames: the shard that
+// holds a connection makes every frame for it, so a frame can depend on its receiver. Integers are little-endian; a
+// record's sender is known from the box it lies in. Layouts, after one byte of kind:
+//
+//	announce  family left event offers:u8 · index gen · source:u64 · hash peer · { id len:u32 sdp }…
+//	answer    family · index gen · hash peer to offer · sdp
+//	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
+//	ended     index gen
+//	reply     index gen · hash complete incomplete:u32
+//	failure   action has-hash reason · index gen · hash
+//	offer     index gen · hash peer offer · sdp
+//	answered  index gen · hash peer offer · sdp
+//	move      flags:u16 · descriptor · address:16 port:u16 · bytes that the client has sent and nobody has read
+
+// Kind says what a record is.
+type Kind uint8
+
+// The kinds. The first three are requests on their way to the shard that owns a torrent; Reply to Answered are what a
+// connection is to be told; Ended and Move are about connections.
+const (
+	KindAnnounce Kind = iota + 1
+	KindAnswer
+	KindScrape
+	KindEnded
+	KindReply
+	KindFailure
+	KindOffer
+	KindAnswered
+	KindMove
+	Kinds // one more than the last
+)
+
+var kindNames = [Kinds]string{
+	"", "announce", "answer", "scrape", "ended", "reply", "failure", "relayed offer", "relayed answer", "move",
+}
+
+// String returns the kind's name as it stands in traces.
+func (k Kind) String() string { return kindNames[k] }
+
+const (
+	idSize         = len(swarm.ID{})
+	addrSize       = 8
+	announceHead   = 5 + addrSize + 8 + 2*idSize
+	offerHead      = idSize + 4
+	answerHead     = 2 + addrSize + 4*idSize
+	scrapeHead     = 2 + 2 + addrSize
+	scrapeFileSize = idSize + 13
+	endedSize      = 1 + addrSize
+	replySize      = 1 + addrSize + idSize + 8
+	failureSize    = 4 + addrSize + idSize
+	relayHead      = 1 + addrSize + 3*idSize
+	moveHead       = 1 + 2 + 4 + 16 + 2
+
+	maxOffers = 255 // of one announce: they are counted in one byte
+)
+
+var le = binary.LittleEndian
+
+// Announce is an announce on its way to the shard that owns the torrent. Its slices are views of the message or of the
+// record.
+type Announce struct {
+	swarm.Announce
+	SDPs []wsproto.Offer
+}
+
+// Answer is an answer on its way to the shard that owns the torrent.
+type Answer struct {
+	swarm.Answer
+	SDP []byte
+}
+
+// Scrape is a scrape on its way through the shards that own its torrents: each fills in what it knows and passes it on,
+// and the last one sends it home. So nobody has to remember that a scrape is under way.
+type Scrape struct {
+	From   swarm.Addr
+	Family uint8
+	Files  []wsproto.ScrapeFile
+	Filled []bool // by file
+}
+
+// Reply is the reply to an announce.
+type Reply struct {
+	Hash                 swarm.ID
+	Complete, Incomplete uint32
+}
+
+// Relay is an offer for a peer, or an answer for the peer that made the offer.
+type Relay struct {
+	Hash, Peer, Offer swarm.ID // Peer is the sender
+	SDP               []byte   // a JSON string literal, as received
+}
+
+// Failure is the reply to a request that cannot be served.
+type Failure struct {
+	Action  wsproto.Action
+	HasHash bool
+	Hash    swarm.ID
+	Why     Why
+}
+
+// Why is the reason of a failure.
+type Why uint8
+
+// The reasons for which the shard that owns a torrent refuses a request, or a shard on the way to it.
+const (
+	Busy            Why = iota // a mailbox on the way had no room
+	TooManyTorrents            // of one connection
+	TableFull
+	Forbidden // by the access list
+	whys
+)
+
+var whyTexts = [whys]string{
+	"tracker is overloaded, try again later",
+	"too many torrents on one connection",
+	"tracker is full, try again later",
+	"Info hash not allowed", // in the words of aquatic_ws
+}
+
+// String returns the reason as clients are told it.
+func (w Why) String() string { return whyTexts[w] }
+
+// Move is a connection that goes to another shard. Its TLS goes beside the mail (see package mover).
+type Move struct {
+	Flags  uint16
+	FD     int32
+	Addr   [16]byte
+	Port   uint16
+	Unread []byte
+}
+
+func appendAddr(b []byte, a swarm.Addr) []byte {
+	return le.AppendUint32(le.AppendUint32(b, a.Index), a.Gen)
+}
+
+func addrAt(b []byte, shard int) swarm.Addr {
+	return swarm.Addr{Index: le.Uint32(b), Gen: le.Uint32(b[4:]), Shard: uint16(shard)}
+}
+
+func appendIDs(b []byte, ids ...*swarm.ID) []byte {
+	for _, id := range ids {
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Announce sends an announce to shard k, the owner of its torrent. Like the other methods that send a record it reports
+// false, and has done nothing, where the box has no room.
+func (p *Post) Announce(k int, a *Announce) bool {
+	offers := a.SDPs[:min(len(a.SDPs), maxOffers)]
+	size := announceHead
+	for i := range offers {
+		size += offerHead + len(offers[i].SDP)
+	}
+	b := p.begin(k, size, KindAnnounce, false)
+	if b == nil {
+		return false
+	}
+	b = append(b, a.Key.Family, byte(a.Left), byte(a.Event), byte(len(offers)))
+	b = le.AppendUint64(appendAddr(b, a.From), a.Source)
+	b = appendIDs(b, &a.Key.Hash, &a.Peer)
+	for i := range offers {
+		b = append(b, offers[i].ID[:]...)
+		b = le.AppendUint32(b, uint32(len(offers[i].SDP)))
+		b = append(b, offers[i].SDP...)
+	}
+	return p.commit(k, b)
+}
+
+// ReadAnnounce decodes a record of KindAnnounce from shard k. a.SDPs is used again and points into the record.
+func ReadAnnounce(k int, rec []byte, a *Announce) {
+	sdps, ids := a.SDPs[:0], a.Offers
+	*a = Announce{}
+	a.Key.Family, a.Left, a.Event = rec[1], swarm.Left(rec[2]), swarm.Event(rec[3])
+	a.From = addrAt(rec[5:], k)
+	a.Source = le.Uint64(rec[13:])
+	copy(a.Key.Hash[:], rec[21:])
+	copy(a.Peer[:], rec[21+idSize:])
+	b := rec[announceHead:]
+	for range rec[4] {
+		size := int(le.Uint32(b[idSize:]))
+		sdps = append(sdps, wsproto.Offer{ID: swarm.ID(b[:idSize]), SDP: b[offerHead : offerHead+size]})
+		b = b[offerHead+size:]
+	}
+	a.SDPs, a.Offers = sdps, ids
+}
+
+// Answer sends an answer to shard k, the owner of its torrent.
+func (p *Post) Answer(k int, a *Answer) bool {
+	b := p.begin(k, answerHead+len(a.SDP), KindAnswer, false)
+	if b == nil {
+		return false
+	}
+	b = appendAddr(append(b, a.Key.Family), a.From)
+	b = appendIDs(b, &a.Key.Hash, &a.Peer, &a.To, &a.Offer)
+	return p.commit(k, append(b, a.SDP...))
+}
+
+// ReadAnswer decodes a record of KindAnswer from shard k. a.SDP points into the record.
+func ReadAnswer(k int, rec []byte, a *Answer) {
+	*a = Answer{SDP: rec[answerHead:]}
+	a.Key.Family = rec[1]
+	a.From = addrAt(rec[2:], k)
+	for i, id := range []*swarm.ID{&a.Key.Hash, &a.Peer, &a.To, &a.Offer} {
+		copy(id[:], rec[10+i*idSize:])
+	}
+}
+
+// Scrape sends a scrape to shard k, the next one that owns some of its torrents, or home.
+func (p *Post) Scrape(k int, r *Scrape) bool {
+	b := p.begin(k, scrapeHead+len(r.Files)*scrapeFileSize, KindScrape, k == int(r.From.Shard))
+	if b == nil {
+		return false
+	}
+	b = le.AppendUint16(append(b, r.Family), r.From.Shard)
+	b = appendAddr(b, r.From)
+	for i := range r.Files {
+		f := &r.Files[i]
+		b = append(b, f.Hash[:]...)
+		b = le.AppendUint32(b, f.Complete)
+		b = le.AppendUint32(b, f.Incomplete)
+		b = le.AppendUint32(b, f.Downloaded)
+		b = append(b, boolByte(r.Filled[i]))
+	}
+	return p.commit(k, b)
+}
+
+// ReadScrape decodes a record of KindScrape. The slices of r are used again.
+func ReadScrape(rec []byte, r *Scrape) {
+	r.Family = rec[1]
+	r.From = addrAt(rec[4:], int(le.Uint16(rec[2:])))
+	r.Files, r.Filled = r.Files[:0], r.Filled[:0]
+	for b := rec[scrapeHead:]; len(b) > 0; b = b[scrapeFileSize:] {
+		n := b[idSize:]
+		r.Files = append(r.Files, wsproto.ScrapeFile{
+			Hash: swarm.ID(b[:idSize]), Complete: le.Uint32(n), Incomplete: le.Uint32(n[4:]), Downloaded: le.Uint32(n[8:]),
+		})
+		r.Filled = append(r.Filled, n[12] != 0)
+	}
+}

@@ -1,0 +1,140 @@
+package shard
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/door"
+	"millrace/tlsconn"
+)
+
+// This file puts TLS between the ring and receive.go: received bytes are decrypted where they lie. A handshake runs in a
+// helper goroutine of the pool that all shards share; the shard is told from there that a connection has bytes to send.
+// The outbox encrypts.
+
+// TLSOptions are what a shard needs to speak TLS.
+type TLSOptions struct {
+	Pool        *tlsconn.Pool
+	Notify      func(tlsconn.Handle) // from any goroutine: HandshakesReady is to be called with it, between two Steps
+	MaxBuffered int                  // bytes for records that have arrived in part
+	MaxExpanded int                  // connections that keep their expanded keys
+	GracePeriod uint32               // seconds that connections on a replaced certificate may stay
+}
+
+// secure is a shard's side of TLS, but for the connections, which are in the table.
+type secure struct {
+	engine *tlsconn.Engine
+	ready  []tlsconn.Handle
+	grace  uint32
+
+	generation uint32 // of the certificate in use
+	replaced   uint32 // second in which the one before it was replaced, 0: never
+}
+
+func newSecure(o *TLSOptions) *secure {
+	if o == nil {
+		return nil
+	}
+	return &secure{
+		engine: tlsconn.NewEngine(o.Pool, tlsconn.EngineOptions{
+			Notify: o.Notify, MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded,
+		}),
+		grace:      o.GracePeriod,
+		generation: 1,
+	}
+}
+
+// tlsEngine returns the engine, nil without TLS.
+func (x *secure) tlsEngine() *tlsconn.Engine {
+	if x == nil {
+		return nil
+	}
+	return x.engine
+}
+
+// HandshakesReady says that the handshakes of these connections have bytes to send or have ended. It is called between
+// two Steps, by the loop's thread; the next Step looks at them.
+func (s *Shard) HandshakesReady(all []tlsconn.Handle) {
+	s.secure.ready = append(s.secure.ready, all...)
+}
+
+// SetCertificate says that a new certificate is in use. Connections on older ones may stay for a time. It is called
+// between two Steps, by the loop's thread.
+func (s *Shard) SetCertificate(generation uint32) {
+	s.secure.generation, s.secure.replaced = generation, s.turn.Now
+}
+
+// readyTLS looks at the connections whose handshakes have gone on.
+func (s *Shard) readyTLS() {
+	if s.secure == nil {
+		return
+	}
+	for _, h := range s.secure.ready {
+		slot := door.SlotOf(h)
+		c, t := s.table.Find(slot.Index, slot.Gen), s.table.TLS(slot.Index)
+		if c != nil && t != nil { // it may have ended meanwhile
+			s.decrypt(slot.Index, c, t)
+		}
+	}
+	s.secure.ready = s.secure.ready[:0]
+}
+
+// receivedTLS handles bytes of a TLS connection.
+func (s *Shard) receivedTLS(i uint32, c *conn.Conn, data []byte) {
+	if !c.State().Reads() {
+		return
+	}
+	t := s.table.TLS(i)
+	if err := t.Feed(data); err != nil {
+		s.endTLS(i, c, err)
+		return
+	}
+	s.decrypt(i, c, t)
+}
+
+// decrypt handles all that can be read of a connection now, and sends what TLS itself has to say.
+func (s *Shard) decrypt(i uint32, c *conn.Conn, t *tlsconn.Conn) {
+	for c.State().Reads() {
+		data, err := t.Next()
+		s.countHandshake(c, t)
+		if err != nil {
+			s.endTLS(i, c, err)
+			return
+		}
+		if len(data) == 0 {
+			break
+		}
+		s.readPlain(i, c, data)
+	}
+	if c.State() == conn.Closed || c.State() == conn.Free {
+		return
+	}
+	if t.Pending() > 0 {
+		s.outbox.Touch(i, c)
+	}
+	switch { // a record that does not end is a message that does not end
+	case c.Asm != 0:
+	case t.Partial():
+		s.inbox.Began(c)
+	default:
+		s.inbox.Between(c)
+	}
+}
+
+// countHandshake counts a handshake when it is complete, whatever becomes of the connection.
+func (s *Shard) countHandshake(c *conn.Conn, t *tlsconn.Conn) {
+	if c.Flags.Has(conn.Established) || t.Info().Version == 0 {
+		return
+	}
+	c.Flags |= conn.Established
+	if t.Info().Resumed {
+		s.stats.TLSResumed++
+	} else {
+		s.stats.TLSFull++
+	}
+}
+
+// outdated reports whether a connection has been on a replaced certificate for longer than it may.
+func (s *Shard) outdated(i uint32) bool {
+	x := s.secure
+	return x != nil && x.replaced != 0 && s.turn.Now-x.replaced > x.grace &&
+		s.table.TLS(i).Info().Generation != x.generation
+}

@@ -1,0 +1,61 @@
+package torrents
+
+import "millrace/swarm"
+
+// This file takes the peers of connections that have ended out of the swarms. Thousands of connections may end at once,
+// each with a thousand peers, as when a network fails; a Step that removed all of them took 32 ms. So each Step removes a
+// number of them, and the other connections wait their turn. Meanwhile their peers are still counted, and a message that
+// is relayed to one of them finds its connection closed, as it may with the peers that a connection has on another shard.
+
+const (
+	maxEndedPerStep = 1024    // peers after which a Step removes no more; it finishes the connection it is at
+	maxEndedWaiting = 1 << 16 // connections; when there are more, the oldest is not made to wait any longer
+)
+
+// ended is the queue of connections whose peers are to be removed, oldest first.
+type ended struct {
+	waiting []swarm.Addr // those before done are through with
+	done    int
+	budget  int // peers that this Step may still remove
+	perStep int // what each Step begins with
+}
+
+// Ended says that a connection, of this shard or another, has ended.
+func (t *Torrents) Ended(addr swarm.Addr) {
+	q := &t.ended
+	if q.len() == 0 && q.budget > 0 {
+		t.removePeers(addr)
+		return
+	}
+	if q.len() == maxEndedWaiting {
+		t.removePeers(q.next())
+	}
+	q.waiting = append(q.waiting, addr)
+	t.stats.GoneWaited++
+	t.turn.More = true
+}
+
+// RemoveEnded begins a Step's budget with the connections that wait.
+func (t *Torrents) RemoveEnded() {
+	q := &t.ended
+	q.budget = q.perStep
+	for q.len() > 0 && q.budget > 0 {
+		t.removePeers(q.next())
+	}
+	t.turn.More = t.turn.More || q.len() > 0
+}
+
+func (t *Torrents) removePeers(addr swarm.Addr) { t.ended.budget -= max(1, t.Gone(addr)) }
+
+func (q *ended) len() int { return len(q.waiting) - q.done }
+
+// next takes the oldest one out. The array is used again from its start when half of it is through with.
+func (q *ended) next() (addr swarm.Addr) {
+	addr = q.waiting[q.done]
+	q.done++
+	if 2*q.done >= len(q.waiting) {
+		q.waiting = q.waiting[:copy(q.waiting, q.waiting[q.done:])]
+		q.done = 0
+	}
+	return addr
+}

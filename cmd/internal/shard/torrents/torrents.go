@@ -1,0 +1,79 @@
+// Package torrents is a shard's own part of all torrents: its swarm table, the sweep of old peers, the ends of connections
+// whose peers are still to be removed, and the census of clients.
+package torrents
+
+import (
+	"time"
+
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/paced"
+	"millrace/swarm"
+)
+
+// Torrents is the swarm table of a shard with the work that it needs in every Step. It belongs to the loop's thread.
+type Torrents struct {
+	*swarm.Table
+	opt    Options
+	turn   *conn.Turn
+	census *censusTaker // nil: none is taken
+	ended  ended        // connections whose peers are to be removed
+	sweep  paced.Scan
+	stats  Stats
+}
+
+// Options are the settings of the torrents of a shard.
+type Options struct {
+	Swarm        swarm.Options
+	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
+	Census       bool          // that pass also counts the peers by the first bytes of their ids (see Census)
+	EndedPerStep int           // peers after which a Step removes no more of ended connections; 0: maxEndedPerStep
+}
+
+// Stats are the counters of the torrents of a shard. Their tags say how they are shown (see package stats).
+type Stats struct {
+	Families    [len(families)]FamilyStats `by:"ip_version=family"`
+	Swarm       swarm.Counts
+	GoneWaiting int    `metric:"ended_connections_waiting" help:"Ended connections whose peers are not removed yet."`
+	GoneWaited  uint64 `metric:"ended_connections_waited_total" help:"Ended connections whose peers could not be removed at once."`
+}
+
+// FamilyStats are the gauges of the swarms of one IP version.
+type FamilyStats struct {
+	Torrents int `metric:"torrents" help:"Torrents with at least one peer."`
+	Peers    int `metric:"peers" help:"Peers in all torrents."`
+}
+
+// families are the values of swarm.Key.Family, in the order of Stats.Families.
+var families = [...]uint8{4, 6, 0}
+
+// New returns an empty table.
+func New(o Options, turn *conn.Turn) *Torrents {
+	if o.EndedPerStep == 0 {
+		o.EndedPerStep = maxEndedPerStep
+	}
+	taker := newCensusTaker(&o)
+	return &Torrents{Table: swarm.New(o.Swarm), opt: o, turn: turn, census: taker, ended: ended{perStep: o.EndedPerStep}}
+}
+
+// Stats returns the counters.
+func (t *Torrents) Stats() Stats {
+	st := t.stats
+	st.GoneWaiting = t.ended.len()
+	st.Swarm = t.Counts()
+	for k, family := range families {
+		st.Families[k].Torrents, st.Families[k].Peers = t.CountsByFamily(family)
+	}
+	return st
+}
+
+// maxSweepPerStep bounds the entries of the swarm table at which one Step looks.
+const maxSweepPerStep = 4096
+
+// Housekeep looks for old peers in the share of the table that is due.
+func (t *Torrents) Housekeep() {
+	n, more := t.sweep.Due(t.turn.Nanos, t.Len(), t.opt.SweepPeriod, maxSweepPerStep)
+	if n > 0 {
+		t.Sweep(t.turn.Now, n)
+	}
+	t.turn.More = t.turn.More || more
+}

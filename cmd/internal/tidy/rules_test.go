@@ -38,7 +38,7 @@ const (
 var leaves = []string{"ring", "tlsconn", "wsproto", "swarm", "config"}
 
 // inner are packages inside cmd that keep the rules of the leaves too.
-var inner = []string{"cmd/internal/mailbox", "cmd/internal/stats"}
+var inner = []string{"cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace"}
 
 // shardDir is where the event loop lives.
 const shardDir = "cmd/internal/shard"
@@ -47,7 +47,7 @@ const shardDir = "cmd/internal/shard"
 var ownImports = map[string][]string{
 	// The parts of a shard, from the bottom up: data flows down, and no part calls the shard.
 	shardDir + "/paced":    {},
-	shardDir + "/conn":     {"ring", "tlsconn", "wsproto", "swarm"},
+	shardDir + "/conn":     {"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
 	shardDir + "/inbox":    {"ring", shardDir + "/conn"},
 	shardDir + "/outbox":   {"ring", "tlsconn", shardDir + "/conn", shardDir + "/inbox"},
 	shardDir + "/door":     {"ring", "tlsconn", "wsproto", shardDir + "/conn"},
@@ -58,13 +58,13 @@ var ownImports = map[string][]string{
 		shardDir + "/post",
 	},
 	shardDir: {
-		"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", shardDir + "/conn", shardDir + "/door",
+		"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",
 		shardDir + "/inbox", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
 		shardDir + "/torrents",
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
-		"cmd/internal/stats",
+		"cmd/internal/stats", "cmd/internal/trace",
 	}, leaves...),
 	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "config"},
 	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
@@ -303,6 +303,7 @@ func TestRulesCanFail(t *testing.T) {
 	f("OtherImports", "swarm/a_test.go", `package a; import "github.com/gobwas/ws"`)
 	f("Leaves", "ring/a.go", `package a; import ("log/slog"; "time"); var _ = time.Now`, "imports log/slog", "time.Now")
 	f("Leaves", "ring/a.go", `package a; import "time"; const a = time.Second`)
+	f("Leaves", "cmd/internal/trace/a.go", `package a; import "time"; var _ = time.Now`, "time.Now")
 	f("Leaves", "cmd/internal/server/a.go", `package a; import ("log/slog"; "time"); var _ = time.Now`)
 	f("FunctionLength", "a/a.go", "package a\nfunc a() {\n"+long+"}", "a/a.go:2: a has 72 lines")
 	f("FunctionLength", "a/a.go", "package a\nfunc a() {\n"+long[10:]+"}")

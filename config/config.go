@@ -150,6 +150,8 @@ type Metrics struct {
 	TorrentCountUpdateInterval int            `toml:"torrent_count_update_interval"` // no effect: torrents are counted exactly at each scrape
 	PeerClients                bool           `toml:"peer_clients"`                  // peers are counted by client; no effect without the endpoint
 	PeerIDPrefixes             bool           `toml:"peer_id_prefixes"`              // and by the first 8 bytes of their id; no effect without the endpoint
+	DebugFrom                  []netip.Prefix `toml:"debug_from"`                    // who may see the pages under /debug/; no effect without the endpoint
+	Pprof                      bool           `toml:"pprof"`                         // profiles are served there; no effect without the endpoint
 }
 
 // Default returns the configuration of an empty file.
@@ -191,6 +193,7 @@ func Default() *Config {
 		Metrics: Metrics{
 			PrometheusEndpointAddress:  netip.AddrPortFrom(netip.IPv4Unspecified(), 9000),
 			TorrentCountUpdateInterval: 10,
+			DebugFrom:                  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
 	}
 }

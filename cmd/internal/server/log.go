@@ -70,8 +70,8 @@ func (s *Server) LogStart(version string) {
 	}
 	s.log.Info("shards", "count", set.shards, "cpus", set.cpus, "max_connections", set.connsPerShard*set.shards,
 		"locked_bytes", set.plan.LockedBytes()*uint64(set.shards), limit)
-	if s.metrics != nil {
-		s.log.Info("serving metrics", "url", "http://"+s.metrics.addr.String()+"/metrics")
+	if s.admin != nil {
+		s.log.Info("serving metrics", "url", "http://"+s.admin.addr.String()+"/metrics")
 	}
 	scheme := "ws://"
 	if s.tls != nil {

@@ -3,11 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	stdlog "log"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -28,45 +24,9 @@ import (
 // a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the structs
 // of figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
 
-// metricsTimeout bounds how long a scrape waits for the loops.
-const metricsTimeout = 5 * time.Second
-
-// metricsServer answers scrapes until it is closed.
-type metricsServer struct {
-	http *http.Server
-	addr net.Addr
-}
-
-// serveMetrics listens on the address of the configuration.
-func (s *Server) serveMetrics(c *config.Metrics) (*metricsServer, error) {
-	l, err := net.Listen("tcp", c.PrometheusEndpointAddress.String())
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on metrics.prometheus_endpoint_address: %w", err)
-	}
-	m := &metricsServer{addr: l.Addr(), http: &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) }),
-		ReadHeaderTimeout: metricsTimeout,
-		WriteTimeout:      4 * metricsTimeout,
-		MaxHeaderBytes:    1 << 14,
-	}}
-	// The library complains through package log at every scrape about files in /proc that it may not read any more, after
-	// the privileges are dropped. Nothing else uses that package.
-	stdlog.SetOutput(io.Discard)
-	go func() {
-		if err := m.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("the Prometheus endpoint has failed", "error", err)
-		}
-	}()
-	return m, nil
-}
-
 // scrape answers one request.
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metrics) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		http.Error(w, "use GET", http.StatusMethodNotAllowed)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), metricsTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
 	defer cancel()
 	all, err := s.Snapshot(ctx)
 	if err != nil {

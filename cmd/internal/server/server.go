@@ -32,12 +32,13 @@ type Server struct {
 	done    chan struct{}  // closed when all is over
 	err     error          // why, before done is closed; guarded by once
 	fail    sync.Once
-	procs   int            // GOMAXPROCS to restore
-	metrics *metricsServer // nil: not asked for
-	tls     *tlsServer     // nil: ws only
-	rule    *swarm.Access  // which torrents are served at the start; nil: all
-	files   []*watched     // what Reload reads again
-	reloads chan struct{}  // a token when Reload was called
+	procs   int           // GOMAXPROCS to restore
+	admin   *adminServer  // nil: not asked for
+	traces  *traceLog     // nil: events are not logged
+	tls     *tlsServer    // nil: ws only
+	rule    *swarm.Access // the torrents that are served at the start; nil: all
+	files   []*watched    // the files that Reload reads again
+	reloads chan struct{} // a token when Reload was called
 }
 
 // Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
@@ -83,6 +84,9 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		rule:  rule,
 		tls:   secure,
 	}
+	for range set.shards {
+		s.controls = append(s.controls, shard.NewControl())
+	}
 	if err := s.startAll(cfg, listeners); err != nil {
 		for _, l := range listeners {
 			l.Close()
@@ -90,6 +94,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		runtime.GOMAXPROCS(s.procs)
 		return nil, err
 	}
+	s.traces = startTraceLog(log, tracers(s.controls))
 	go s.join()
 	s.watchAccess(cfg.AccessList, rule)
 	s.watchCertificate(cfg)
@@ -97,15 +102,15 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// startAll starts what answers anybody: the metrics first, since the shards are harder to take back.
+// startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.
 func (s *Server) startAll(cfg *config.Config, listeners []*ring.Listener) (err error) {
 	if cfg.Metrics.RunPrometheusEndpoint {
-		if s.metrics, err = s.serveMetrics(&cfg.Metrics); err != nil {
+		if s.admin, err = s.serveAdmin(&cfg.Metrics); err != nil {
 			return err
 		}
 	}
-	if err = s.startThreads(cfg, listeners); err != nil && s.metrics != nil {
-		s.metrics.http.Close()
+	if err = s.startThreads(cfg, listeners); err != nil && s.admin != nil {
+		s.admin.http.Close()
 	}
 	return err
 }
@@ -173,9 +178,7 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) er
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
 	key := newSecrets()
-	for id := range n {
-		c := shard.NewControl()
-		s.controls = append(s.controls, c)
+	for id, c := range s.controls {
 		s.loops.Add(1)
 		s.threads.Add(1)
 		t := &thread{s, id, cfg, listeners[id], wirings[id], key, c, opened, proceed}
@@ -297,9 +300,10 @@ func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 // join waits for all threads and says that all is over.
 func (s *Server) join() {
 	s.threads.Wait()
+	s.traces.close()
 	s.tls.close()
-	if s.metrics != nil {
-		s.metrics.http.Close()
+	if s.admin != nil {
+		s.admin.http.Close()
 	}
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)

@@ -12,7 +12,7 @@ import (
 func TestAppendText(t *testing.T) {
 	var names Names
 	frames := names.Add("control", "offer")
-	reasons := names.Add("", "too many torrents on one connection")
+	reasons := names.Add("", "too many torrents")
 	conn := Conn{Index: 17, Gen: 3, Shard: 0}
 	four, six := address("192.0.2.1"), address("2001:db8::1")
 	hash := [8]byte{0x6f, 0x2a, 0, 0, 0, 0, 0, 1}
@@ -29,7 +29,7 @@ func TestAppendText(t *testing.T) {
 		"0.000000s shard 2 for shard 0 conn 17.3 offer mailed by shard 0, torrent 6f2a000000000001 → served, 4 relayed")
 	f(Record{At: 25*time.Hour + time.Nanosecond, Conn: conn, Client: six, Port: 1, Event: Announce, Decision: Refused,
 		Why: reasons + 1},
-		"90000.000000s shard 0 conn 17.3 [2001:db8::1]:1 announce with 0 offers → refused: too many torrents on one connection")
+		"90000.000000s shard 0 conn 17.3 [2001:db8::1]:1 announce with 0 offers → refused: too many torrents")
 	f(Record{Conn: conn, Client: four, Port: 2, Event: Closed}, "0.000000s shard 0 conn 17.3 192.0.2.1:2 closed")
 	f(Record{By: 1, Client: four, Port: 2, Event: Accepted, Decision: Refused},
 		"0.000000s shard 1 192.0.2.1:2 accepted → refused")

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"time"
+
+	"millrace/config"
+)
+
+// This file owns the listener for operators and says which page answers which path: the metrics (metrics.go), the trace
+// (debug.go) and the profiles of net/http/pprof.
+
+// adminTimeout bounds how long a page waits for the loops.
+const adminTimeout = 5 * time.Second
+
+// adminServer answers operators until it is closed.
+type adminServer struct {
+	http *http.Server
+	addr net.Addr
+}
+
+// serveAdmin listens on the address of the configuration.
+func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
+	l, err := net.Listen("tcp", c.PrometheusEndpointAddress.String())
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on metrics.prometheus_endpoint_address: %w", err)
+	}
+	pages := &adminPages{
+		metrics: func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) },
+		trace:   tracePage{tracers(s.controls), s.start}.answer,
+		from:    c.DebugFrom,
+	}
+	if c.Pprof {
+		pages.profiles = profiles()
+	}
+	a := &adminServer{addr: l.Addr(), http: &http.Server{
+		Handler:           pages,
+		ReadHeaderTimeout: adminTimeout,
+		WriteTimeout:      4 * adminTimeout,
+		MaxHeaderBytes:    1 << 14,
+	}}
+	// At every scrape the metrics library complains through package log about files in /proc that the process cannot read
+	// after it has dropped its privileges. Nothing else uses that package.
+	stdlog.SetOutput(io.Discard)
+	go func() {
+		if err := a.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("the metrics listener has failed", "error", err)
+		}
+	}()
+	return a, nil
+}
+
+// adminPages finds the page for a path.
+type adminPages struct {
+	metrics, trace http.HandlerFunc
+	profiles       http.Handler   // nil: off
+	from           []netip.Prefix // addresses that may see the trace and the profiles
+}
+
+// ServeHTTP answers a request. Prometheus may be told any path: those that are none of the debug pages' are the metrics.
+func (p *adminPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	isTrace := r.URL.Path == "/debug/trace"
+	isProfile := strings.HasPrefix(r.URL.Path+"/", "/debug/pprof/")
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+	case !isTrace && !isProfile:
+		p.metrics(w, r)
+	case !p.mayDebug(r.RemoteAddr):
+		http.Error(w, fmt.Sprintf("%s is served to the networks of metrics.debug_from only, and %s is in none of them",
+			r.URL.Path, r.RemoteAddr), http.StatusForbidden)
+	case isTrace:
+		p.trace(w, r)
+	case p.profiles == nil:
+		http.Error(w, "profiles are off: set metrics.pprof = true", http.StatusNotFound)
+	default:
+		p.profiles.ServeHTTP(w, r)
+	}
+}
+
+// mayDebug reports whether the debug pages are served to an address, which has a port.
+func (p *adminPages) mayDebug(remote string) bool {
+	client, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	ip := client.Addr().Unmap().WithZone("")
+	for _, network := range p.from {
+		if network.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// profiles returns the pages of net/http/pprof.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index) // and every profile that has no function of its own
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,4 +1,5 @@
-// Command millrace is a WebTorrent tracker for Linux.
+// Command millrace is a WebTorrent tracker for Linux. Its main owns what belongs to a process: arguments, exit code, signals
+// and the log's format.
 package main
 
 import (
@@ -20,7 +21,7 @@ var version = ""
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run does what the command line asks for and returns the exit code.
+// run meets the request of the command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	cmd, err := cli.Parse(args)
 	if err != nil {
@@ -62,7 +63,7 @@ func load(file string) (*config.Config, error) {
 	return config.Load(file, data)
 }
 
-// serve runs the tracker until it is told to stop. Why it cannot start is the first thing it writes.
+// serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it.
 func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
@@ -90,11 +91,11 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 			case sig == syscall.SIGUSR1:
 				srv.Reload()
 			case stopping:
-				log.Warn("stopped at once by a second signal", "signal", sig.String())
+				log.Warn("second signal: stopped without waiting for clients", "signal", sig.String())
 				return cli.ExitError
 			default:
 				stopping = true
-				log.Info("stopping: clients are told to leave", "signal", sig.String(),
+				log.Info("shutting down: closing client connections", "signal", sig.String(),
 					"at_most_seconds", cfg.Network.ShutdownTimeout)
 				srv.Stop()
 			}
@@ -102,7 +103,7 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 	}
 }
 
-// newLogger returns a logger of text lines.
+// newLogger returns a logger of text lines. The level below debug is package server's, and slog has no name for it.
 func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {
 	levels := map[config.LogLevel]slog.Level{
 		config.LogOff:   slog.LevelError + 100,
@@ -110,7 +111,13 @@ func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {
 		config.LogWarn:  slog.LevelWarn,
 		config.LogInfo:  slog.LevelInfo,
 		config.LogDebug: slog.LevelDebug,
-		config.LogTrace: slog.LevelDebug - 4,
+		config.LogTrace: server.LevelTrace,
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: levels[level]}))
+	nameTrace := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.LevelKey && a.Value.Any() == server.LevelTrace {
+			a.Value = slog.StringValue("TRACE")
+		}
+		return a
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: levels[level], ReplaceAttr: nameTrace}))
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 )
 
+// This file proves that clients find each other, how the tracker stops, and how it refuses clients, files and machines.
+
 // With every plan of kernel features, and with one and two shards, clients find each other: each announce is answered,
 // an offer reaches the other peer, its answer comes back, large messages pass unchanged, and a stop ends with 1001 and
 // exit code 0.
@@ -84,7 +86,7 @@ func TestWithoutAsyncPreemption(t *testing.T) {
 	}
 }
 
-// A stop waits for clients that do not leave no longer than shutdown_timeout, and a second signal ends it at once.
+// A stop waits for clients that stay, but no longer than shutdown_timeout, and a second signal ends it at once.
 func TestStop(t *testing.T) {
 	stay := func(tr *tracker) net.Conn {
 		c := tr.raw()
@@ -133,7 +135,7 @@ func readUntil(t *testing.T, r io.Reader, mark string) string {
 	return string(got)
 }
 
-// What is not an acceptable upgrade gets its status, whole, and then the end of the connection.
+// A request that is no acceptable upgrade gets its status, whole, and then the end of the connection.
 func TestRefusedRequests(t *testing.T) {
 	tr := start(t, settings{network: "handshake_timeout = 1\nmax_request_head = 2048"})
 	f := func(request, want string) {
@@ -229,8 +231,8 @@ func TestCannotStart(t *testing.T) {
 	f(1, []string{"memlock", "LimitMEMLOCK="}, settings{uid: stranger(), shell: "ulimit -l 16"})
 }
 
-// stranger returns the id of an unprivileged user that no other process has: what a user has locked is counted over all
-// of its processes. It is 0, this user, where the test runs unprivileged already.
+// stranger returns the id of an unprivileged user that no other process has: the kernel counts the locked memory of a user
+// over all of its processes. It is 0, this user, where the test runs unprivileged already.
 func stranger() uint32 {
 	if os.Getuid() != 0 {
 		return 0
@@ -254,7 +256,7 @@ func TestSmallMemlock(t *testing.T) {
 		if !strings.Contains(tr.log.String(), "limit of locked memory") {
 			t.Errorf("%d KiB: no warning about the limit of locked memory", kib)
 		}
-		relaySDP(t, tr, strings.Repeat("a=candidate\r\n", 100)) // what is left is too little for the largest frames
+		relaySDP(t, tr, strings.Repeat("a=candidate\r\n", 100)) // the shrunken memory is too small for the largest frames
 		tr.signal(syscall.SIGTERM)
 		tr.wait()
 	}

@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// This file proves the work of operators: health checks, the metrics and debug pages, the log, the access list,
+// privileges and the placing of threads and connections.
+
 // get fetches a page of the tracker's.
 func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
@@ -48,8 +51,7 @@ func TestHealthCheck(t *testing.T) {
 	}
 }
 
-// The Prometheus endpoint counts what has happened, under the names that aquatic_ws has with our prefix, and every line
-// is one that Prometheus can read.
+// The metrics count all events, under the names of aquatic_ws with our prefix, and Prometheus can read every line.
 func TestMetrics(t *testing.T) {
 	tr := start(t, settings{
 		top:   "socket_workers = 2",
@@ -110,8 +112,51 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// The debug pages are served to the configured networks, profiles only if they are switched on.
+func TestDebugPages(t *testing.T) {
+	f := func(keys, path string, want int, text string) {
+		t.Helper()
+		tr := start(t, settings{
+			other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'\n" + keys,
+		})
+		url := regexp.MustCompile(`msg="serving metrics" url=(\S+)/metrics`).FindStringSubmatch(tr.log.String())
+		if status, page := get(t, url[1]+path); status != want || !strings.Contains(page, text) {
+			t.Errorf("%s with %q: %d %.100s, want %d %s", path, keys, status, page, want, text)
+		}
+		relay(t, tr)
+	}
+	f("", "/debug/trace?n=10", 200, "# now: ")
+	f("debug_from = []", "/debug/trace", 403, "metrics.debug_from")
+	f("debug_from = ['192.0.2.0/24']", "/debug/pprof/", 403, "metrics.debug_from")
+	f("", "/debug/pprof/", 404, "metrics.pprof")
+	f("pprof = true", "/debug/pprof/", 200, "goroutine")
+	f("pprof = true", "/debug/pprof/goroutine?debug=2", 200, "shard.Run")
+	f("debug_from = []", "/debug/", 200, "millrace_shards ")
+}
+
+// The log at the start names the kernel features that are used in one line, and says why only at level debug.
+func TestStartLog(t *testing.T) {
+	f := func(level string, reasons int) {
+		t.Helper()
+		tr := start(t, settings{top: "log_level = '" + level + "'", plan: "baseline"})
+		log := tr.log.String()
+		if n := strings.Count(log, `msg="kernel features" used="" not_used=multishot_accept,buffer_ring,`); n != 1 {
+			t.Errorf("%s: %d lines about all kernel features", level, n)
+		}
+		if n := strings.Count(log, `msg="kernel feature" name=`); n != reasons {
+			t.Errorf("%s: %d lines about single kernel features, want %d", level, n, reasons)
+		}
+		if strings.Contains(log, "cannot be used") {
+			t.Errorf("%s: a feature that is switched off is an exception", level)
+		}
+	}
+	f("info", 0)
+	f("debug", 12)
+	f("trace", 12)
+}
+
 // Peers are counted by client and by the first bytes of their ids where that is switched on, each by itself, over all
-// shards together; the counts follow who comes and goes.
+// shards together; the counts follow peers that come and go.
 func TestPeerClients(t *testing.T) {
 	f := func(keys string, clients, prefixes bool) {
 		t.Helper()
@@ -168,8 +213,8 @@ func total(t *testing.T, page, pattern string) float64 {
 	return sum
 }
 
-// An access list decides what is announced and scraped; a changed one takes effect on SIGUSR1 and by itself, also for
-// peers that are there already; and a bad one changes nothing and says why.
+// An access list decides which torrents are announced and scraped. A changed one takes effect on SIGUSR1 and by itself,
+// also for peers that are there already. A bad one changes nothing, and the log says why.
 func TestAccessList(t *testing.T) {
 	good, bad := id("good"), id("bad")
 	list := filepath.Join(t.TempDir(), "list.txt")
@@ -243,7 +288,7 @@ func eventually(t *testing.T, what string, ask func() bool) {
 	}
 }
 
-// With drop_privileges the tracker runs as somebody else in another root directory, serves clients, and reads its access
+// With drop_privileges the tracker runs as another user in another root directory, serves clients, and reads its access
 // list again from there.
 func TestDropPrivileges(t *testing.T) {
 	if os.Getuid() != 0 {

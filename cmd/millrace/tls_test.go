@@ -26,6 +26,8 @@ import (
 	"time"
 )
 
+// This file proves the tracker over TLS: with real clients, while certificates change, and under floods of handshakes.
+
 // pki is a certificate with its key in two files, as an operator has them.
 type pki struct {
 	cert, key string // paths
@@ -102,7 +104,7 @@ func (p *pki) client(version uint16, cache tls.ClientSessionCache) *http.Client 
 	}}
 }
 
-// Clients of TLS 1.2 and 1.3 find each other over wss, whatever the kind of key, with one and two shards and on every
+// Clients of TLS 1.2 and 1.3 find each other over wss, with every kind of key, with one and two shards and on every
 // plan; large messages pass unchanged; a stop still says 1001.
 func TestRelayOverTLS(t *testing.T) {
 	f := func(kind, plan string, shards int, version uint16) {
@@ -172,7 +174,7 @@ func TestReloadCertificate(t *testing.T) {
 	}
 	p.replace(t, p.key, []byte("-----BEGIN PRIVATE KEY-----\nhalf of it"))
 	tr.signal(syscall.SIGUSR1)
-	tr.logged("not reloaded", 1)
+	tr.logged("reload failed, keeping the previous version", 1)
 	f(2)
 	endLoad()
 	for k, c := range peers {
@@ -225,8 +227,8 @@ func TestGracePeriod(t *testing.T) {
 	young.receive()
 }
 
-// Whatever is wrong with certificate or key is said in one sentence that names the file or the key, and an expired
-// certificate is served with a warning.
+// Every mistake in certificate or key gives one sentence that names the file or the key, and an expired certificate is
+// served with a warning.
 func TestBadCertificates(t *testing.T) {
 	good, other := newPKI(t, "ecdsa", 1, time.Now().Add(time.Hour)), newPKI(t, "rsa", 2, time.Now().Add(time.Hour))
 	f := func(cert, key string, want ...string) {

@@ -23,7 +23,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The tests in this package run the tracker as its operators do, as a process, and talk to it as its clients do. The
+// This file owns the tools of the tests in this package, which run the tracker as its operators do, as a process, and talk
+// to it as its clients do. The
 // process is this test binary, which becomes the tracker when runMain is set in its environment: so the race detector
 // watches the tracker too.
 
@@ -314,7 +315,7 @@ func (tr *tracker) raw() net.Conn {
 	return c
 }
 
-// id returns a 20-byte id that starts with what its arguments print.
+// id returns a 20-byte id that starts with the text of its arguments.
 func id(format string, args ...any) string {
 	s := fmt.Sprintf(format, args...)
 	return s + "--------------------"[len(s):]

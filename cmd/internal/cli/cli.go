@@ -1,5 +1,5 @@
-// Package cli is what the mains of our programs share. It reads the command line of the tracker and only turns arguments
-// into a [Command]: files are opened and texts are printed by whoever runs it. [Build] names the version of any program.
+// Package cli holds the parts that the mains of our programs share. [Parse] turns the command line of the tracker into a
+// [Command] and does nothing else: its caller opens files and prints texts. [Build] names the version of any program.
 package cli
 
 import (
@@ -9,7 +9,7 @@ import (
 
 // Exit codes of the tracker.
 const (
-	ExitOK    = 0 // it did what it was asked, or was stopped
+	ExitOK    = 0 // it has met the request, or was stopped
 	ExitError = 1 // the configuration is wrong, or the tracker could not start or go on
 	ExitUsage = 2 // the command line is wrong
 )
@@ -17,16 +17,16 @@ const (
 // Usage is the text for -h. It ends with a line feed.
 const Usage = `Usage: millrace [-c FILE]
 
-millrace is a WebTorrent tracker. Without options it runs with its defaults.
+millrace is a WebTorrent tracker. Without options it runs with its default configuration.
 
   -c, --config-file FILE  read the configuration from FILE
-  -p, --print-config      print the default configuration with explanations, and exit
-  -P                      print the configuration as it was read, and exit
-  -v, --version           print the version, and exit
-  -h, --help              print this text, and exit
+  -p, --print-config      print the default configuration, which explains every key, and exit
+  -P                      print the configuration with the values of FILE, and exit
+  -v, --version           print the version and exit
+  -h, --help              print this help and exit
 `
 
-// Mode is what the tracker is asked to do.
+// Mode is the request of a command line.
 type Mode uint8
 
 const (
@@ -37,15 +37,14 @@ const (
 	Help                    // print Usage
 )
 
-// Command is a command line that has been understood.
+// Command is a parsed command line.
 type Command struct {
 	Mode       Mode
 	ConfigFile string // empty: no file, the defaults
 }
 
-// Parse reads the arguments that follow the program's name. When several modes are asked for, help comes before the
-// version and that before the prints, whatever their order: the harmless request is the one that is met. The error is
-// one sentence that mentions -h.
+// Parse reads the arguments that follow the program's name. Of several modes, in any order, it takes the most harmless:
+// help before the version, and the version before the prints. The error is one sentence that mentions -h.
 func Parse(args []string) (Command, error) {
 	var command Command
 	haveFile := false
@@ -85,7 +84,7 @@ var modes = map[string]Mode{
 	"-h": Help, "--help": Help,
 }
 
-// split takes apart what is written together: --config-file=FILE and -cFILE.
+// split takes an argument with its value apart: --config-file=FILE and -cFILE.
 func split(arg string) (flag, value string, hasValue bool) {
 	if strings.HasPrefix(arg, "--") {
 		return strings.Cut(arg, "=")

@@ -6,7 +6,9 @@ import (
 	"testing"
 )
 
-// TestParse proves what each command line asks for. The arguments are separated by spaces; ~ is an empty one.
+// This file proves how command lines are read.
+
+// TestParse proves the request of each command line. The arguments are separated by spaces; ~ is an empty one.
 func TestParse(t *testing.T) {
 	f := func(line string, mode Mode, file string) {
 		t.Helper()
@@ -19,7 +21,7 @@ func TestParse(t *testing.T) {
 	f("-c FILE", Run, "FILE")
 	f("-cFILE", Run, "FILE")
 	f("-c=FILE", Run, "=FILE")
-	f("-c -p", Run, "-p") // as everywhere, what follows -c is the file
+	f("-c -p", Run, "-p") // as everywhere, the argument after -c is the file
 	f("--config-file FILE", Run, "FILE")
 	f("--config-file=FILE", Run, "FILE")
 	f("--config-file=a=b", Run, "a=b")
@@ -37,7 +39,7 @@ func TestParse(t *testing.T) {
 	f("-p -v", Version, "")
 }
 
-// TestParseErrors proves that a wrong command line gives one sentence that says what is wrong and mentions -h.
+// TestParseErrors proves that a wrong command line gives one sentence that names the mistake and mentions -h.
 func TestParseErrors(t *testing.T) {
 	f := func(line, want string) {
 		t.Helper()

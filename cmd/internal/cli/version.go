@@ -2,7 +2,9 @@ package cli
 
 import "runtime/debug"
 
-// Build returns the name of a program's version: the one that the Makefile set, else what the build knows of its source.
+// This file owns the version that programs print.
+
+// Build returns the name of a program's version: the one that the Makefile has set, else that of the module in the build.
 func Build(set string) string {
 	if set != "" {
 		return set

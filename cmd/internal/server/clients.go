@@ -13,13 +13,13 @@ import (
 	"millrace/cmd/internal/shard/torrents"
 )
 
-// This file says which clients the peers use, from the first bytes of their ids. There is no standard for these, only
-// customs: Azureus style (-WW0205-), that of Shadow's client (T03I----), and Mainline's (M7-10-5-).
+// This file owns the names of clients, which it reads from the first bytes of peer ids. There is no standard for these,
+// only customs: Azureus style (-WW0205-), that of Shadow's client (T03I----), and Mainline's (M7-10-5-).
 
-// maxClientSeries bounds how many clients, and how many prefixes, have a series of their own: peers choose their ids.
+// maxClientSeries bounds the number of clients, and of prefixes, with a series of their own: peers choose their ids.
 const maxClientSeries = 100
 
-// Names of the series for all that have none of their own, and for ids that follow no custom.
+// Names of the series for all clients without one of their own, and for ids that follow no custom.
 const (
 	otherClients  = "other"
 	unknownClient = "unknown"
@@ -31,8 +31,8 @@ type azureusClient struct {
 	version func(v string) string // of four letters or digits; nil: as fourParts
 }
 
-// azureusClients are the clients in Azureus style by their code: those that speak WebRTC first, then those whose ids
-// come in through bridges or by copying, the frequent ones.
+// azureusClients are the clients in Azureus style by their code: first those that speak WebRTC, then frequent ones whose
+// ids arrive through bridges or were copied.
 var azureusClients = map[string]azureusClient{
 	"WW": {"WebTorrent", twoPairs},
 	"WD": {"WebTorrent Desktop", twoPairs},
@@ -86,8 +86,8 @@ var shadowClients = map[byte]string{
 	'A': "ABC", 'O': "Osprey Permaseed", 'Q': "BTQueue", 'R': "Tribler", 'S': "Shadow", 'T': "BitTornado", 'U': "UPnP NAT",
 }
 
-// clientOf returns the name of a client and its version, if it tells that, from the first bytes of a peer id. What it
-// returns needs no escaping in a label.
+// clientOf returns the name of a client and its version, if it tells that, from the first bytes of a peer id. The text
+// needs no escaping in a label.
 func clientOf(prefix torrents.Prefix) string {
 	id := string(prefix[:])
 	for _, style := range []func(string) string{azureus, mainline, shadow} {
@@ -207,8 +207,8 @@ func threePartsAndStage(v string) string {
 	return threeParts(v)
 }
 
-// transmissionVersion reads what Transmission wrote in its times: 0006 for 0.6, 0072 for 0.72, 2940 for 2.94, and since
-// its version 4 three parts.
+// transmissionVersion reads the versions of Transmission, whose form has changed: 0006 is 0.6, 0072 is 0.72, 2940 is 2.94,
+// and since version 4 there are three parts.
 func transmissionVersion(v string) string {
 	switch {
 	case v[:3] == "000":
@@ -221,8 +221,8 @@ func transmissionVersion(v string) string {
 	return threeParts(v)
 }
 
-// peerSeries writes how many peers of all shards have the same label, which is made of the first bytes of their ids: the
-// most frequent labels one by one, and one sum of the others.
+// peerSeries writes a gauge of peers, those of all shards together, by a label that is made of the first bytes of their
+// ids: the most frequent labels one by one, and one sum of the others.
 func peerSeries(w io.Writer, name, key string, all []shard.Published, value func(torrents.Prefix) string) {
 	peers := make(map[string]uint64)
 	others := uint64(0)

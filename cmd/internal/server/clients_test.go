@@ -10,6 +10,8 @@ import (
 	"millrace/cmd/internal/shard/torrents"
 )
 
+// This file proves how peers are counted by client.
+
 // TestClientOf proves that the first bytes of peer ids in each of the customary styles, and in none, give the name and
 // version that people would expect, and never one that a label cannot hold.
 func TestClientOf(t *testing.T) {
@@ -73,7 +75,7 @@ func TestClientOf(t *testing.T) {
 }
 
 // TestPeerSeries proves that the series are sums over all shards, those of one client together, and that there are no
-// more than there may be: what is left over is counted in one, with what the shards could not count.
+// more than there may be: the rest is counted in one, together with the peers that the shards could not count.
 func TestPeerSeries(t *testing.T) {
 	census := func(rest uint64, ids ...string) *torrents.Census {
 		c := &torrents.Census{Peers: make(map[torrents.Prefix]uint64), Rest: rest}

@@ -19,6 +19,8 @@ import (
 	"millrace/ring"
 )
 
+// This file proves, on trackers in this process, that they give back everything that clients or a run have taken.
+
 // patience bounds a hang; no test passes because of it.
 const patience = 60 * time.Second
 

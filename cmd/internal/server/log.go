@@ -13,7 +13,8 @@ import (
 	"millrace/cmd/internal/shard/conn"
 )
 
-// This file says what operators read: what runs, once at the start and once at the end, and warnings at a bounded rate.
+// This file owns the log lines of the tracker as a whole: the choices at the start, the sums at the end, and warnings at
+// a bounded rate between.
 
 // kernelRelease returns the running kernel's release, for the start log. A new root directory may not have the file.
 func kernelRelease() string {
@@ -43,7 +44,7 @@ func (h *heldHandler) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// release passes on what was kept, and everything from now on.
+// release passes on the records that were kept, and all later ones at once.
 func (h *heldHandler) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,7 +54,8 @@ func (h *heldHandler) release() {
 	h.records, h.released = nil, true
 }
 
-// LogStart says what runs and what was chosen for it.
+// LogStart logs the version, the choices that were made for this machine, and last the address. Why a kernel feature is
+// used or not is for debugging, unless the kernel lacks one that would be used.
 func (s *Server) LogStart(version string) {
 	set := &s.setup
 	s.held.release()
@@ -61,9 +63,7 @@ func (s *Server) LogStart(version string) {
 	if s.user.active {
 		s.log.Info("privileges dropped", "uid", s.user.uid, "gid", s.user.gid, "root", s.user.root)
 	}
-	for _, c := range set.plan.Choices {
-		s.log.Info("kernel feature", "name", c.Name, "used", c.On, "why", c.Why)
-	}
+	s.logFeatures()
 	limit := slog.String("locked_limit", "unlimited")
 	if !set.memlockFree {
 		limit = slog.Uint64("locked_limit", set.memlock)
@@ -80,7 +80,24 @@ func (s *Server) LogStart(version string) {
 	s.log.Info("listening", "url", scheme+s.addr.String())
 }
 
-// LogEnd sums up what the tracker has done.
+// logFeatures logs which kernel features are used.
+func (s *Server) logFeatures() {
+	var used, unused []string
+	for k, c := range s.setup.plan.Choices {
+		s.log.Debug("kernel feature", "name", c.Name, "used", c.On, "why", c.Why)
+		if c.On {
+			used = append(used, c.Name)
+			continue
+		}
+		unused = append(unused, c.Name)
+		if s.setup.ideal.Choices[k].On {
+			s.log.Info("kernel feature cannot be used", "name", c.Name, "why", c.Why)
+		}
+	}
+	s.log.Info("kernel features", "used", strings.Join(used, ","), "not_used", strings.Join(unused, ","))
+}
+
+// LogEnd logs the sums of the tracker's life.
 func (s *Server) LogEnd() {
 	total := s.total()
 	s.log.Info("stopped",
@@ -92,7 +109,7 @@ func (s *Server) LogEnd() {
 		"bytes_out", total.Outbox.BytesOut)
 }
 
-// total adds up what the shards have published last.
+// total adds up the figures that the shards have published last.
 func (s *Server) total() shard.Stats {
 	var total shard.Stats
 	for _, c := range s.controls {
@@ -113,7 +130,7 @@ func sum(counters []uint64) uint64 {
 // watchPeriod is how often trouble is looked for, and so the highest rate at which one kind of it is logged.
 const watchPeriod = 5 * time.Second
 
-// watch reads files again that have changed, and logs trouble that the loops have only counted.
+// watch reads changed files again, and logs trouble that the loops have only counted.
 func (s *Server) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
@@ -137,7 +154,7 @@ func (s *Server) watch() {
 	}
 }
 
-// logTrouble logs what has grown between two moments.
+// logTrouble logs the counters of trouble that have grown between two moments.
 func (s *Server) logTrouble(before, now *shard.Stats) {
 	ctx := context.Background()
 	f := func(grown uint64, level slog.Level, text string, args ...any) {
@@ -147,22 +164,22 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 	}
 	for why := conn.ReasonNone; why < conn.Reasons; why++ {
 		if why.Abusive() {
-			f(now.Table.Closed[why]-before.Table.Closed[why], slog.LevelInfo, "clients were closed", "reason", why.String(),
+			f(now.Table.Closed[why]-before.Table.Closed[why], slog.LevelInfo, "closed connections of misbehaving clients", "reason", why.String(),
 				"last_client", now.Table.LastClient[why].String())
 		}
 	}
 	f(now.Door.AcceptFailed-before.Door.AcceptFailed, slog.LevelError,
-		"accepting connections failed; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
+		"cannot accept connections; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
 		"error", now.Door.LastAcceptError.Error())
-	f(now.Door.Refused-before.Door.Refused, slog.LevelWarn, "connections were closed at once because network.max_connections is reached")
+	f(now.Door.Refused-before.Door.Refused, slog.LevelWarn, "refused connections: network.max_connections is reached")
 	f(now.Inbox.AssemblyFull-before.Inbox.AssemblyFull, slog.LevelWarn,
-		"connections were closed because io_uring.assembly_memory is used up by partial messages")
+		"closed connections: partial messages use up io_uring.assembly_memory")
 	f(now.Door.BadProxyHeaders-before.Door.BadProxyHeaders, slog.LevelWarn,
-		"connections from network.trusted_proxies were closed because they did not begin with a PROXY protocol header")
+		"closed connections from network.trusted_proxies: they did not begin with a header of the PROXY protocol")
 	f(now.Outbox.SealFailed-before.Outbox.SealFailed+sum(now.Outbox.DroppedMemory[:])-sum(before.Outbox.DroppedMemory[:]), slog.LevelWarn,
-		"frames were dropped because io_uring.send_memory is used up")
+		"dropped frames: io_uring.send_memory is used up")
 	f(sum(now.Messages.DroppedMail[:])-sum(before.Messages.DroppedMail[:]), slog.LevelWarn,
-		"frames were dropped because a mailbox between two shards was full (io_uring.mailbox_size)")
+		"dropped frames: a mailbox between two shards was full (io_uring.mailbox_size)")
 	f(sum(now.Messages.Overloaded[:])-sum(before.Messages.Overloaded[:]), slog.LevelWarn,
-		"requests failed because a mailbox between two shards was full (io_uring.mailbox_size)")
+		"refused requests: a mailbox between two shards was full (io_uring.mailbox_size)")
 }

@@ -5,16 +5,16 @@ import (
 	"runtime/metrics"
 )
 
-// This file keeps the garbage collector's part small. A tracker at work makes no garbage, and what it needs lies in large
-// tables. The exception are TLS handshakes: each leaves about 75 KB. While they come the collector must not run all the
-// time, and when they have come their garbage must not stay.
+// This file owns the settings of the garbage collector. A tracker at work makes no garbage and keeps its data in large
+// tables. TLS handshakes are the exception: each leaves about 75 KB. During a storm of them the collector must not run all
+// the time, and afterwards their garbage must not stay.
 
-// headroom is a block of memory that is never touched and so is not there for the kernel. The collector counts it: with it
-// the heap of a small tracker may grow by more than that before the collector runs, and that of a large one by hardly more
-// than without. A percentage (GOGC) that did the first would let the second grow by gigabytes.
+// headroom is the size of a block that is never touched, so that the kernel gives no memory for it. The collector counts
+// it: the heap of a small tracker may grow by more than this before the collector runs, and that of a large one by hardly
+// more than without. A percentage (GOGC) with the first effect would let the heap of a large tracker grow by gigabytes.
 const headroom = 16 << 20
 
-// leastGarbage is how much must have been allocated before it is worth giving memory back: about 60 handshakes.
+// leastGarbage is the least number of allocated bytes for which memory is given back: about 60 handshakes.
 const leastGarbage = 4 << 20
 
 // heap gives the memory of garbage back to the kernel. The runtime collects it only when as much has been allocated
@@ -22,8 +22,8 @@ const leastGarbage = 4 << 20
 type heap struct {
 	samples  [2]metrics.Sample
 	room     []byte
-	returned uint64 // bytes allocated since the start of the process when memory was given back last
-	before   uint64 // and when this was looked at last
+	returned uint64 // bytes allocated from the start of the process up to the last time that memory was given back
+	before   uint64 // and up to the last call of due
 }
 
 func newHeap() *heap {
@@ -33,7 +33,7 @@ func newHeap() *heap {
 	return h
 }
 
-// tend gives memory back where it is time. It is to be called every few seconds. It runs the collector, beside the loops.
+// tend gives memory back when it is time. Call it every few seconds. It runs the collector beside the loops.
 func (h *heap) tend() {
 	metrics.Read(h.samples[:])
 	if h.due(h.samples[0].Value.Uint64(), h.samples[1].Value.Uint64()) {
@@ -41,9 +41,9 @@ func (h *heap) tend() {
 	}
 }
 
-// due decides that, of the bytes that have been allocated since the start and those that live: there has to be garbage
-// worth it, which with many connections is more, and most of it must not be of these last seconds: a storm is to be over,
-// and where handshakes come evenly it is due now and then.
+// due reports whether it is time, by the bytes allocated since the start of the process and those in use. There must be
+// enough garbage, more with a large heap. And most of it must be older than the last call: then a storm is over, and with
+// an even rate of handshakes it is time now and then.
 func (h *heap) due(allocated, live uint64) bool {
 	garbage, recent := allocated-h.returned, allocated-h.before
 	h.before = allocated

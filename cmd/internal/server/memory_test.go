@@ -2,8 +2,10 @@ package server
 
 import "testing"
 
-// Memory is given back once after a storm, now and then in an even load, and not for little, which with many connections
-// is more.
+// This file proves when memory is given back to the kernel.
+
+// Memory is given back once after a storm and now and then in an even load, but not for a little garbage; with many
+// connections more garbage counts as little.
 func TestHeapDue(t *testing.T) {
 	f := func(name string, live uint64, allocated, want []int) {
 		t.Helper()

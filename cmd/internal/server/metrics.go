@@ -20,9 +20,9 @@ import (
 	"millrace/wsproto"
 )
 
-// This file serves the shards' figures to Prometheus. The loops count in plain integers; a scrape asks each of them for
-// a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the structs
-// of figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
+// This file owns the page of the shards' figures for Prometheus. The loops count in plain integers; a scrape asks each of
+// them for a copy, so nothing is shared with the path of a message. Names, types, texts and labels are the tags of the
+// structs of figures (see package stats), those of the shards and the few structs here; config/METRICS.md lists them all.
 
 // scrape answers one request.
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metrics) {

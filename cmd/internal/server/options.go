@@ -13,13 +13,13 @@ import (
 	"millrace/wsproto"
 )
 
-// This file turns a configuration into the options of each part.
+// This file owns the way from the configuration to the options of each package.
 
-// tick is the period of a shard's housekeeping timer. Deadlines have a resolution of a second; what an idle tracker
-// costs is its ticks.
+// tick is the period of a shard's housekeeping timer. Deadlines have a resolution of a second, and an idle tracker costs
+// nothing but its ticks.
 const tick = 500 * time.Millisecond
 
-// maxScanPeriod bounds how late a connection's deadline may be noticed, whatever the configuration says.
+// maxScanPeriod bounds the delay with which a connection's deadline is noticed, for every configuration.
 const maxScanPeriod = 2 * time.Second
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

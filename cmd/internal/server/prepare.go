@@ -9,22 +9,26 @@ import (
 	"millrace/ring"
 )
 
-// setup is what was decided before anything was opened.
+// This file owns the decisions that are made before anything is opened: shards, CPUs, connections, kernel features and
+// locked memory, by what the machine allows.
+
+// setup holds the decisions.
 type setup struct {
 	shards        int
 	cpus          []int // by shard; nil: not pinned
 	connsPerShard int
 	plan          ring.Plan
-	kernel        string // its release
-	memlock       uint64 // soft limit in bytes
-	memlockFree   bool   // there is none
+	ideal         ring.Plan // the same on a kernel that has every feature
+	kernel        string    // its release
+	memlock       uint64    // soft limit in bytes
+	memlockFree   bool      // there is none
 }
 
-// descriptorsKept is how many file descriptors are kept for what is not a connection: standard streams, the runtime's
+// descriptorsKept is the number of file descriptors that are not left to connections: standard streams, the runtime's
 // poller, and for each shard its ring, its eventfd and its listener.
 func descriptorsKept(shards int) int { return 32 + 4*shards }
 
-// prepare finds out what this machine allows and decides how the tracker will run on it.
+// prepare finds the limits of this machine and decides how the tracker will run on it.
 func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	var s setup
 	s.kernel = kernelRelease()
@@ -34,10 +38,10 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	}
 	allowed, err := ring.AllowedCPUs()
 	if err != nil {
-		return s, fmt.Errorf("cannot find out which CPUs may be used: %w", err)
+		return s, fmt.Errorf("cannot get the CPUs that the process may use: %w", err)
 	}
 	if len(allowed) == 0 {
-		return s, errors.New("the process may run on no CPU: allow it one, for example with taskset")
+		return s, errors.New("the process may run on no CPU; allow it one, for example with taskset")
 	}
 	s.shards = cfg.SocketWorkers
 	if s.shards == 0 {
@@ -45,14 +49,17 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	}
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
 	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, ring.RaiseFileLimit(), log)
-	s.plan, err = ring.Choose(features, ringOptions(cfg, s.connsPerShard))
-	if err != nil {
+	options := ringOptions(cfg, s.connsPerShard)
+	if s.plan, err = ring.Choose(features, options); err != nil {
+		return s, err
+	}
+	if s.ideal, err = ring.Choose(ring.Features{}, options); err != nil {
 		return s, err
 	}
 	return s, s.fitMemory(log)
 }
 
-// fitMemory makes the plan fit the limit of locked memory, with a warning where that makes it smaller.
+// fitMemory makes the plan fit the limit of locked memory, and warns where it becomes smaller.
 func (s *setup) fitMemory(log *slog.Logger) error {
 	s.memlock, s.memlockFree = ring.MemlockLimit()
 	if s.memlockFree {
@@ -73,8 +80,8 @@ func (s *setup) fitMemory(log *slog.Logger) error {
 	return nil
 }
 
-// assignCPUs gives each shard a CPU of its own out of those the process may use, or none where that is switched off or
-// there are fewer CPUs than shards: two pinned loops on one CPU would only stand in each other's way.
+// assignCPUs gives each shard a CPU of its own out of those that the process may use. It gives none where pinning is
+// switched off or there are fewer CPUs than shards: two loops pinned to one CPU would only get in each other's way.
 func assignCPUs(p config.CPUPinning, shards int, allowed []int, log *slog.Logger) []int {
 	if !p.Active {
 		return nil

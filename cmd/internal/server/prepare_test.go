@@ -10,8 +10,10 @@ import (
 	"millrace/config"
 )
 
-// Each shard gets a CPU of its own out of those that the process may use, from the offset on and counted round; none is
-// pinned where that is switched off, or where there are fewer CPUs than shards, which is logged.
+// This file proves the decisions about CPUs, connections and helpers for machines of any size.
+
+// Each shard gets a CPU of its own out of those that the process may use, from the offset on and counted round. None is
+// pinned where pinning is switched off, or where there are fewer CPUs than shards; the latter is logged.
 func TestAssignCPUs(t *testing.T) {
 	f := func(p config.CPUPinning, shards int, allowed, want []int, warns bool) {
 		t.Helper()

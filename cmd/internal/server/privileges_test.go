@@ -19,8 +19,10 @@ import (
 	"millrace/ring"
 )
 
-// What drop does cannot be taken back, so it is tried in processes of its own: this test binary, which does what
-// privilegesJob says instead of running tests.
+// This file proves that the tracker gives up root for good, or does not start.
+
+// privilegesJob is the environment variable that makes this binary do a job instead of running tests: the effects of drop
+// cannot be taken back, so they are tried in processes of their own.
 const privilegesJob = "SERVER_TEST_PRIVILEGES_JOB"
 
 func init() {
@@ -63,7 +65,7 @@ func child(t *testing.T, job, dir string) *exec.Cmd {
 	return cmd
 }
 
-// lookUpAndDrop is what the tracker does.
+// lookUpAndDrop takes the steps of the tracker.
 func lookUpAndDrop() error {
 	p, err := lookUpPrivileges(testPrivileges("jail"))
 	if err != nil {
@@ -99,8 +101,8 @@ func startThreadsOfAllKinds() error {
 	return nil
 }
 
-// dropAndReport drops the privileges and says what is wrong then; at the end "ready", and waits for its standard
-// input to end.
+// dropAndReport drops the privileges and prints every defect that it finds then. At the end it prints "ready" and waits for
+// its standard input to end.
 func dropAndReport() error {
 	outside, err := filepath.Abs("outside")
 	if err != nil {
@@ -155,9 +157,9 @@ func dropAndReport() error {
 	return nil
 }
 
-// After drop every thread of the process, those that wait and those that begin later, has the new ids, no group and no
-// capability; the root directory is the new one; nothing outside can be opened, and nothing leads back. What a thread
-// is comes from the kernel, read by another process.
+// After drop every thread of the process, waiting or begun later, has the new ids, no group and no capability. The root
+// directory is the new one, nothing outside can be opened, and nothing leads back. The state of the threads comes from
+// the kernel, read by another process.
 func TestDropPrivileges(t *testing.T) {
 	if os.Geteuid() != 0 {
 		_, err := lookUpPrivileges(testPrivileges("."))
@@ -275,7 +277,7 @@ func jail(t *testing.T) string {
 	return dir
 }
 
-// dropOneThread drops the privileges of one thread only, and reports what the check of all threads says.
+// dropOneThread drops the privileges of one thread only, and prints the result of the check of all threads.
 func dropOneThread() error {
 	if err := startThreadsOfAllKinds(); err != nil {
 		return err
@@ -295,7 +297,7 @@ func dropOneThread() error {
 	return privileges{uid: testUID, gid: testGID}.checkThreads(proc, false)
 }
 
-// lookUpAsUser tries as somebody who is not root.
+// lookUpAsUser tries as an ordinary user.
 func lookUpAsUser() error {
 	if err := syscall.Setuid(testUID); err != nil {
 		return err
@@ -324,11 +326,11 @@ func dropWithDirectory() error {
 	return lookUpAndDrop()
 }
 
-// What stands in the way of giving up everything is found and named, and nothing is believed that the kernel does not
-// show for every thread.
+// Obstacles to giving up everything are found and named, and nothing is believed that the kernel does not show for every
+// thread.
 func TestDropRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
-		return // TestDropPrivileges has tried what such a user can try
+		return // TestDropPrivileges has tried all that such a user can try
 	}
 	f := func(job string, want ...string) {
 		t.Helper()
@@ -345,13 +347,13 @@ func TestDropRefused(t *testing.T) {
 			t.Errorf("%s: the process has gone on: %q", job, out)
 		}
 	}
-	// To try all ways back changes nothing for one who is root still.
+	// To try all ways back changes nothing for a process that is root still.
 	checkSentence(t, checkNoWayBack(), "cannot drop privileges: setuid(0) still works afterwards")
 	f("half", "cannot drop privileges: thread ", `: its Uid is "0 0 0 0" and not "1234567 1234567 1234567 1234567"`)
 	f("user", notRoot(testUID)+"\n", "cannot change the root directory to / (privileges.chroot_path): chroot: "+
 		"operation not permitted; it takes CAP_SYS_CHROOT\n")
 	f("caps", `: its CapPrm is "`, "start the tracker without securebits that keep capabilities\n")
-	f("directory", "/jail (privileges.chroot_path): descriptor ", ", the directory /etc, was left open by what started it")
+	f("directory", "/jail (privileges.chroot_path): descriptor ", ", the directory /etc, was left open by the program that started the tracker")
 }
 
 func notRoot(uid int) string {
@@ -359,7 +361,8 @@ func notRoot(uid int) string {
 		"group and user: start it as root, or set drop_privileges = false and start it as the user that it shall run as", uid)
 }
 
-// Each wrong value has its sentence, which names the key; switched off, nothing is looked at and nothing changes.
+// Each wrong value has its sentence, which names the key. While drop_privileges is off, the other keys are not looked at
+// and nothing changes.
 func TestLookUpPrivileges(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -404,7 +407,7 @@ func TestLookUpPrivileges(t *testing.T) {
 	if err := p.drop(); err != nil || os.Geteuid() == testUID {
 		t.Errorf("the zero value: %v, user %d", err, os.Geteuid())
 	}
-	if err := p.checkReadable("key", "/nowhere"); err != nil { // whoever reads it says so
+	if err := p.checkReadable("key", "/nowhere"); err != nil { // the reader of the file reports it
 		t.Errorf("the zero value: %v", err)
 	}
 }
@@ -441,7 +444,7 @@ func checkSentence(t *testing.T, err error, want string) {
 	}
 }
 
-// A thread passes with exactly the ids that were asked for and nothing left. What is not shown is not proof.
+// A thread passes with exactly the wanted ids and no capability. A value that the kernel does not show is no proof.
 func TestCheckStatus(t *testing.T) {
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t \nCapPrm:\t0000000000000000\n" +
 		"CapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n"
@@ -466,7 +469,7 @@ func TestCheckStatus(t *testing.T) {
 	f("Uid", "uid", "the kernel does not show its Uid")
 }
 
-// A thread is io_uring's by its flags, whatever its name says.
+// A thread is io_uring's by its flags, under any name.
 func TestIsRingWorker(t *testing.T) {
 	f := func(stat string, want bool) {
 		t.Helper()

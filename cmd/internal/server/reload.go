@@ -13,8 +13,9 @@ import (
 	"millrace/swarm"
 )
 
-// This file reads again what operators change while the tracker runs: on SIGUSR1, and by itself when a file has changed.
-// A file is taken as a whole or not at all: a bad one leaves in force what was read before, and the log says why.
+// This file owns the files that operators change while the tracker runs. It reads them again on SIGUSR1, and by itself when
+// one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in force, and the
+// log says why.
 
 // watched is one or more files that are read again together.
 type watched struct {
@@ -26,10 +27,10 @@ type watched struct {
 	seen  look // the files as they were last seen
 }
 
-// look is what can be seen of files without reading them; nil stands for one that is not there.
+// look is the state of files as the file system shows it without reading them; nil stands for a missing file.
 type look []fs.FileInfo
 
-// look returns what the files are like now.
+// look returns the present state of the files.
 func (w *watched) look() look {
 	var l look
 	for _, path := range w.paths {
@@ -55,7 +56,7 @@ func (l look) same(o look) bool {
 	})
 }
 
-// addFiles has files read again by load, which has read them already.
+// addFiles adds files that load has read once and will read again.
 func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	w := &watched{key: key, paths: paths, load: load}
 	w.taken = w.look()
@@ -68,7 +69,7 @@ func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	}
 }
 
-// Reload has all files read again, soon. Requests that come before that are one.
+// Reload makes the tracker read all files again, soon. Several requests before that count as one.
 func (s *Server) Reload() {
 	select {
 	case s.reloads <- struct{}{}:
@@ -76,7 +77,7 @@ func (s *Server) Reload() {
 	}
 }
 
-// reloadAll does what Reload has asked for.
+// reloadAll reads all files again.
 func (s *Server) reloadAll() {
 	if len(s.files) == 0 {
 		s.log.Info("nothing to reload: neither an access list nor a certificate is in use")
@@ -87,8 +88,8 @@ func (s *Server) reloadAll() {
 	}
 }
 
-// reloadChanged reads the files that have changed since they were read, and have not changed since the last look: one
-// that is being written is left alone until it rests.
+// reloadChanged reads the files that have changed since they were read. A file that has also changed since the last look
+// may still be written: it waits for the next look.
 func (s *Server) reloadChanged() {
 	for _, w := range s.files {
 		now := w.look()
@@ -99,21 +100,21 @@ func (s *Server) reloadChanged() {
 	}
 }
 
-// reload reads files and logs what came of it.
+// reload reads files and logs the result.
 func (s *Server) reload(w *watched, now look) {
 	w.taken = now
 	if err := w.load(); err != nil {
-		s.log.Error("not reloaded: what was read before stays in force", "key", w.key, "error", err)
+		s.log.Error("reload failed, keeping the previous version", "key", w.key, "error", err)
 		return
 	}
 	s.log.Info("reloaded", "key", w.key, "files", w.paths)
 }
 
-// restTime is how long the reading of a list sleeps after each piece of work. On a machine without a core to spare the
-// kernel would else let it run for milliseconds while an event loop waits: its threads are as good as the loop's.
+// restTime is the sleep after each piece of work while a list is read. Without it, on a machine that has no core to spare,
+// the kernel would let the reader run for milliseconds while an event loop waits: to the kernel all threads are equal.
 const restTime = 200 * time.Microsecond
 
-// rest lets the event loops run. A tracker that has stopped has none.
+// rest lets the event loops run. It does not sleep after the tracker has stopped.
 func (s *Server) rest() {
 	select {
 	case <-s.done:
@@ -178,7 +179,7 @@ func readFile(path string, rest func()) ([]byte, error) {
 	}
 }
 
-// watchAccess has the access list read again when that is asked for. first is the rule that is in force already.
+// watchAccess adds the access list to the files that are read again. first is the rule in force.
 func (s *Server) watchAccess(c config.AccessList, first *swarm.Access) {
 	if first == nil {
 		return

@@ -10,6 +10,8 @@ import (
 	"testing"
 )
 
+// This file proves how files are read again.
+
 // TestReadFile proves that a file of any size is read as it is, with a rest after each piece, and that a pipe is read to
 // its end.
 func TestReadFile(t *testing.T) {
@@ -53,7 +55,7 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-// TestReloadOnlyAsks proves that whoever asks for a reload does not wait for it, and that requests do not pile up.
+// TestReloadOnlyAsks proves that Reload returns before the files are read, and that requests do not pile up.
 func TestReloadOnlyAsks(t *testing.T) {
 	s := &Server{reloads: make(chan struct{}, 1)}
 	for range 3 {

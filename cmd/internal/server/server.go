@@ -1,5 +1,5 @@
-// Package server makes a tracker out of a configuration: it finds out what the kernel can do, chooses, opens what every
-// shard needs, starts the threads in order and stops them in reverse.
+// Package server makes a tracker out of a configuration: it tries the features of the kernel, chooses, opens sockets and
+// rings, starts the threads in order and stops them in reverse. This file owns that order; each part has a file of its own.
 package server
 
 import (
@@ -21,7 +21,7 @@ import (
 type Server struct {
 	log      *slog.Logger
 	held     *heldHandler // of log, until LogStart
-	user     privileges   // what the loops run with
+	user     privileges   // with which the loops run
 	setup    setup
 	addr     netip.AddrPort
 	start    time.Time
@@ -41,10 +41,10 @@ type Server struct {
 	reloads chan struct{} // a token when Reload was called
 }
 
-// Start starts a tracker. It returns when it accepts connections, or one error that says what to do.
+// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
 func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	held := &heldHandler{Handler: log.Handler()}
-	log = slog.New(held) // what keeps the tracker from starting is said first
+	log = slog.New(held) // an error that keeps the tracker from starting must be the first line
 	user, err := lookUpPrivileges(cfg.Privileges)
 	if err != nil {
 		return nil, err
@@ -128,10 +128,10 @@ func (s *Server) Stop() {
 	}
 }
 
-// Done is closed when the tracker has ended, by Stop or by a failure, and has given back all it held.
+// Done is closed when the tracker has ended, after Stop or a failure, and has given everything back.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Err returns why the tracker ended, once Done is closed: nil after a stop.
+// Err waits for Done and returns the failure that ended the tracker; nil after a stop.
 func (s *Server) Err() error {
 	<-s.done
 	return s.err
@@ -198,7 +198,7 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) er
 		s.threads.Wait()
 		return errs[0] // the others failed for the same reason
 	}
-	// The rings belong to root and so does what they have locked. Nothing has been submitted to them yet: a request
+	// The rings and the memory that they have locked belong to root. Nothing has been submitted to them yet: a request
 	// carries the rights of the moment at which it was made.
 	if err := s.user.drop(); err != nil {
 		close(proceed)
@@ -236,7 +236,7 @@ func (t *thread) run() {
 	}
 }
 
-// open pins the thread and opens what the shard needs.
+// open pins the thread, maps the assembly memory and opens the ring.
 func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
 	set := &t.server.setup
 	if set.cpus != nil {
@@ -297,7 +297,7 @@ func (s *Server) healthy() bool {
 // failed keeps the first reason for which the tracker ended.
 func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 
-// join waits for all threads and says that all is over.
+// join waits for all threads, closes everything else and reports the end.
 func (s *Server) join() {
 	s.threads.Wait()
 	s.traces.close()

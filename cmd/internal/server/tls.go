@@ -10,17 +10,18 @@ import (
 	"millrace/tlsconn"
 )
 
-// This file opens what all shards share to speak TLS, and changes the certificate while they run.
+// This file owns the parts of TLS that all shards share: the certificate, which changes while they run, the keys of
+// session tickets and the pool of handshakes.
 
 const (
 	// maxHandshakes bounds the handshakes in flight, each of which holds 20 to 60 KB and a goroutine.
 	maxHandshakes = 1024
-	// expandedKeys is how many connections of a shard keep their expanded keys at hand, 1.5 KB each. A message on another
-	// connection takes 1 µs and two allocations more.
+	// expandedKeys is the number of connections of a shard that keep their expanded keys at hand, 1.5 KB each. A message on
+	// another connection takes 1 µs and two allocations more.
 	expandedKeys = 16384
 )
 
-// tlsServer is what shards share. A nil tlsServer is a tracker without TLS.
+// tlsServer holds the shared parts. A nil tlsServer is a tracker without TLS.
 type tlsServer struct {
 	certificates *tlsconn.Certificates
 	pool         *tlsconn.Pool
@@ -48,9 +49,9 @@ func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, erro
 	})}, nil
 }
 
-// helpers returns how many Ps there are beside those that the loops hold: one for all else, and with TLS half as many as
-// there are loops, for handshakes. With one alone a large machine would open no more connections a second than a small
-// one after a restart; with one for each loop a flood of handshakes could take as much of every CPU as the loops.
+// helpers returns the number of Ps beside those that the loops hold: one for everything else, and with TLS half as many as
+// there are loops, for handshakes. With a single one a large machine would open no more connections a second after a
+// restart than a small one. With one for each loop a flood of handshakes could take as much of every CPU as the loops.
 func helpers(cfg *config.Config, shards int) int {
 	if !cfg.Network.EnableTLS {
 		return 1
@@ -58,7 +59,7 @@ func helpers(cfg *config.Config, shards int) int {
 	return (shards + 1) / 2
 }
 
-// loadCertificate reads certificate and key, and logs what will make clients refuse them.
+// loadCertificate reads certificate and key, and warns of defects for which clients will refuse them.
 func loadCertificate(cfg *config.Config, log *slog.Logger) (*tlsconn.Loaded, error) {
 	if cfg.Network.TLSCertificatePath == "" || cfg.Network.TLSPrivateKeyPath == "" {
 		return nil, errors.New("network.enable_tls needs network.tls_certificate_path and network.tls_private_key_path")
@@ -74,7 +75,7 @@ func loadCertificate(cfg *config.Config, log *slog.Logger) (*tlsconn.Loaded, err
 	return loaded, nil
 }
 
-// shardOptions returns what a shard needs to speak TLS.
+// shardOptions returns the options with which a shard speaks TLS.
 func (t *tlsServer) shardOptions(cfg *config.Config, c *shard.Control) *shard.TLSOptions {
 	if t == nil {
 		return nil
@@ -88,8 +89,7 @@ func (t *tlsServer) shardOptions(cfg *config.Config, c *shard.Control) *shard.TL
 	}
 }
 
-// watchCertificate has certificate and key read again when one of them has changed or it is asked for. They are taken
-// together or not at all.
+// watchCertificate adds certificate and key to the files that are read again. They are taken together or not at all.
 func (s *Server) watchCertificate(cfg *config.Config) {
 	if s.tls == nil {
 		return

@@ -1,5 +1,5 @@
-// Command millrace is a WebTorrent tracker for Linux. Its main owns what belongs to a process: arguments, exit code, signals
-// and the log's format.
+// Command millrace is a WebTorrent tracker for Linux. Its main owns what belongs to a process: arguments, exit code,
+// signals and the log's format.
 package main
 
 import (

@@ -231,8 +231,8 @@ func TestCannotStart(t *testing.T) {
 	f(1, []string{"memlock", "LimitMEMLOCK="}, settings{uid: stranger(), shell: "ulimit -l 16"})
 }
 
-// stranger returns the id of an unprivileged user that no other process has: the kernel counts the locked memory of a user
-// over all of its processes. It is 0, this user, where the test runs unprivileged already.
+// stranger returns the id of an unprivileged user that no other process has: the kernel counts the locked memory of a
+// user over all of its processes. It is 0, this user, where the test runs unprivileged already.
 func stranger() uint32 {
 	if os.Getuid() != 0 {
 		return 0
@@ -243,7 +243,8 @@ func stranger() uint32 {
 
 var strangers uint32
 
-// An unprivileged user with a small limit of locked memory gets smaller buffers and a warning, and a tracker that works.
+// An unprivileged user with a small limit of locked memory gets smaller buffers and a warning, and a tracker that
+// works.
 func TestSmallMemlock(t *testing.T) {
 	for _, kib := range []int{512, 8192} {
 		tr := start(t, settings{

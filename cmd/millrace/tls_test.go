@@ -185,7 +185,8 @@ func TestReloadCertificate(t *testing.T) {
 	}
 }
 
-// busy lets every peer announce without end, each in a torrent of its own, until the function that it returns is called.
+// busy lets every peer announce without end, each in a torrent of its own, until the function that it returns is
+// called.
 func busy(t *testing.T, peers []*peer) (end func()) {
 	stop, done := make(chan struct{}), sync.WaitGroup{}
 	for k, c := range peers {
@@ -345,7 +346,8 @@ func TestForeignTLSClients(t *testing.T) {
 		`,path:'/health',ca:require('fs').readFileSync('`+p.cert+`')},r=>console.log('status',r.statusCode))`)
 }
 
-// A client that ends its side of TLS right after its requests still gets the replies, also those that another shard makes.
+// A client that ends its side of TLS right after its requests still gets the replies, also those that another shard
+// makes.
 func TestHalfCloseOverTLS(t *testing.T) {
 	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
 	tr := start(t, settings{top: "socket_workers = 2", network: p.settings()})

@@ -23,10 +23,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// This file owns the tools of the tests in this package, which run the tracker as its operators do, as a process, and talk
-// to it as its clients do. The
-// process is this test binary, which becomes the tracker when runMain is set in its environment: so the race detector
-// watches the tracker too.
+// This file owns the tools of the tests in this package, which run the tracker as its operators do, as a process, and
+// talk to it as its clients do. The process is this test binary, which becomes the tracker when runMain is set in its
+// environment: so the race detector watches the tracker too.
 
 const runMain = "MILLRACE_TEST_RUN_MAIN"
 
@@ -98,7 +97,8 @@ type settings struct {
 	large               bool     // buffers of the default sizes
 }
 
-// smallBuffers keep a tracker of two shards, and another one beside it, within the 8 MiB that an ordinary user may lock.
+// smallBuffers keep a tracker of two shards, and another one beside it, within the 8 MiB that an ordinary user may
+// lock.
 const smallBuffers = "entries = 256\nreceive_buffers = 32\nsend_memory = 1048576\n"
 
 // file returns the configuration.

@@ -1,5 +1,5 @@
-// Package cli holds the parts that the mains of our programs share. [Parse] turns the command line of the tracker into a
-// [Command] and does nothing else: its caller opens files and prints texts. [Build] names the version of any program.
+// Package cli holds the parts that the mains of our programs share. [Parse] turns the command line of the tracker into
+// a [Command] and does nothing else: its caller opens files and prints texts. [Build] names the version of any program.
 package cli
 
 import (

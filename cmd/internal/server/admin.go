@@ -47,8 +47,8 @@ func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
 		WriteTimeout:      4 * adminTimeout,
 		MaxHeaderBytes:    1 << 14,
 	}}
-	// At every scrape the metrics library complains through package log about files in /proc that the process cannot read
-	// after it has dropped its privileges. Nothing else uses that package.
+	// At every scrape the metrics library complains through package log about files in /proc that the process cannot
+	// read after it has dropped its privileges. Nothing else uses that package.
 	stdlog.SetOutput(io.Discard)
 	go func() {
 		if err := a.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -65,7 +65,8 @@ type adminPages struct {
 	from           []netip.Prefix // addresses that may see the trace and the profiles
 }
 
-// ServeHTTP answers a request. Prometheus may be told any path: those that are none of the debug pages' are the metrics.
+// ServeHTTP answers a request. Prometheus may be told any path: those that are none of the debug pages' are the
+// metrics.
 func (p *adminPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	isTrace := r.URL.Path == "/debug/trace"
 	isProfile := strings.HasPrefix(r.URL.Path+"/", "/debug/pprof/")

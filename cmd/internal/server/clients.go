@@ -31,8 +31,8 @@ type azureusClient struct {
 	version func(v string) string // of four letters or digits; nil: as fourParts
 }
 
-// azureusClients are the clients in Azureus style by their code: first those that speak WebRTC, then frequent ones whose
-// ids arrive through bridges or were copied.
+// azureusClients are the clients in Azureus style by their code: first those that speak WebRTC, then frequent ones
+// whose ids arrive through bridges or were copied.
 var azureusClients = map[string]azureusClient{
 	"WW": {"WebTorrent", twoPairs},
 	"WD": {"WebTorrent Desktop", twoPairs},
@@ -207,8 +207,8 @@ func threePartsAndStage(v string) string {
 	return threeParts(v)
 }
 
-// transmissionVersion reads the versions of Transmission, whose form has changed: 0006 is 0.6, 0072 is 0.72, 2940 is 2.94,
-// and since version 4 there are three parts.
+// transmissionVersion reads the versions of Transmission, whose form has changed: 0006 is 0.6, 0072 is 0.72, 2940 is
+// 2.94, and since version 4 there are three parts.
 func transmissionVersion(v string) string {
 	switch {
 	case v[:3] == "000":

@@ -24,8 +24,8 @@ import (
 //	/debug/trace?conn=17.3&shard=0        what happened to one connection, .3 (its generation) may be left out
 //	/debug/trace?event=closed             events of one kind
 
-// tracer is a shard that remembers its last events. Trace may be called on any thread. It asks the loop for a copy of its
-// trace and waits for it or for the end of ctx; when the loop has ended it returns the last copy.
+// tracer is a shard that remembers its last events. Trace may be called on any thread. It asks the loop for a copy of
+// its trace and waits for it or for the end of ctx; when the loop has ended it returns the last copy.
 type tracer interface {
 	Trace(ctx context.Context) (trace.Copy, error)
 }

@@ -28,7 +28,8 @@ func twoTracers() []tracer {
 	zero, one := trace.New(0, 256, &names), trace.New(1, 16, &names)
 	for k := range 250 {
 		r := zero.Add()
-		r.At, r.Event, r.Client, r.Port = time.Duration(k)*time.Second, trace.Accepted, [16]byte{10: 0xff, 0xff, 192, 0, 2, byte(k)}, 7
+		r.At, r.Event = time.Duration(k)*time.Second, trace.Accepted
+		r.Client, r.Port = [16]byte{10: 0xff, 0xff, 192, 0, 2, byte(k)}, 7
 		r.Conn = trace.Conn{Index: uint32(k), Gen: 3}
 	}
 	r := one.Add()
@@ -37,8 +38,8 @@ func twoTracers() []tracer {
 	return []tracer{&fakeTracer{copy: zero.Copy(nil)}, &fakeTracer{copy: one.Copy(nil)}}
 }
 
-// TestTracePage proves that the page shows the events of all shards that a request asks for, by time, the last 200 where
-// it does not say how many; that the clock of the first line is the loops'; and that a mistake gets a sentence.
+// TestTracePage proves that the page shows the events of all shards that a request asks for, by time, the last 200
+// where it does not say how many; that the clock of the first line is the loops'; and that a mistake gets a sentence.
 func TestTracePage(t *testing.T) {
 	page := tracePage{twoTracers(), time.Now().Add(-time.Hour)}
 	get := func(query string) (int, string) {

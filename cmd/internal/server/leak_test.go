@@ -31,7 +31,8 @@ func startTest(t *testing.T, change func(*config.Config)) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Two shards have to fit into the 8 MiB that an ordinary user may lock, beside those that are just being given back.
+	// Two shards have to fit into the 8 MiB that an ordinary user may lock, beside those that are just being given
+	// back.
 	cfg.IOUring.Entries, cfg.IOUring.ReceiveBuffers, cfg.IOUring.SendMemory = 256, 64, 1<<20
 	change(cfg)
 	s, err := Start(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))

@@ -13,8 +13,8 @@ import (
 	"millrace/cmd/internal/shard/conn"
 )
 
-// This file owns the log lines of the tracker as a whole: the choices at the start, the sums at the end, and warnings at
-// a bounded rate between.
+// This file owns the log lines of the tracker as a whole: the choices at the start, the sums at the end, and warnings
+// at a bounded rate between.
 
 // kernelRelease returns the running kernel's release, for the start log. A new root directory may not have the file.
 func kernelRelease() string {

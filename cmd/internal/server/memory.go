@@ -6,12 +6,13 @@ import (
 )
 
 // This file owns the settings of the garbage collector. A tracker at work makes no garbage and keeps its data in large
-// tables. TLS handshakes are the exception: each leaves about 75 KB. During a storm of them the collector must not run all
-// the time, and afterwards their garbage must not stay.
+// tables. TLS handshakes are the exception: each leaves about 75 KB. During a storm of them the collector must not run
+// all the time, and afterwards their garbage must not stay.
 
-// headroom is the size of a block that is never touched, so that the kernel gives no memory for it. The collector counts
-// it: the heap of a small tracker may grow by more than this before the collector runs, and that of a large one by hardly
-// more than without. A percentage (GOGC) with the first effect would let the heap of a large tracker grow by gigabytes.
+// headroom is the size of a block that is never touched, so that the kernel gives no memory for it. The collector
+// counts it: the heap of a small tracker may grow by more than this before the collector runs, and that of a large one
+// by hardly more than without. A percentage (GOGC) with the first effect would let the heap of a large tracker grow by
+// gigabytes.
 const headroom = 16 << 20
 
 // leastGarbage is the least number of allocated bytes for which memory is given back: about 60 handshakes.
@@ -42,8 +43,8 @@ func (h *heap) tend() {
 }
 
 // due reports whether it is time, by the bytes allocated since the start of the process and those in use. There must be
-// enough garbage, more with a large heap. And most of it must be older than the last call: then a storm is over, and with
-// an even rate of handshakes it is time now and then.
+// enough garbage, more with a large heap. And most of it must be older than the last call: then a storm is over, and
+// with an even rate of handshakes it is time now and then.
 func (h *heap) due(allocated, live uint64) bool {
 	garbage, recent := allocated-h.returned, allocated-h.before
 	h.before = allocated

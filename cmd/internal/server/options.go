@@ -15,8 +15,8 @@ import (
 
 // This file owns the way from the configuration to the options of each package.
 
-// tick is the period of a shard's housekeeping timer. Deadlines have a resolution of a second, and an idle tracker costs
-// nothing but its ticks.
+// tick is the period of a shard's housekeeping timer. Deadlines have a resolution of a second, and an idle tracker
+// costs nothing but its ticks.
 const tick = 500 * time.Millisecond
 
 // maxScanPeriod bounds the delay with which a connection's deadline is noticed, for every configuration.

@@ -49,8 +49,8 @@ func TestConnections(t *testing.T) {
 	f(0, 4, 10, 1, false)
 }
 
-// TestHelpers proves that a large machine makes more handshakes at a time than a small one, and that there is always a P
-// beside those of the loops.
+// TestHelpers proves that a large machine makes more handshakes at a time than a small one, and that there is always a
+// P beside those of the loops.
 func TestHelpers(t *testing.T) {
 	f := func(tls bool, shards, want int) {
 		t.Helper()

@@ -17,8 +17,8 @@ import (
 	"millrace/config"
 )
 
-// This file owns the step from root to an ordinary user. A tracker that has opened its sockets and rings needs no privilege
-// any more, and an intruder who takes it over must find none.
+// This file owns the step from root to an ordinary user. A tracker that has opened its sockets and rings needs no
+// privilege any more, and an intruder who takes it over must find none.
 
 // privileges are the user, group and root directory with which the process will run. The zero value changes nothing.
 type privileges struct {
@@ -30,9 +30,9 @@ type privileges struct {
 // noID is the number that the kernel takes for "leave it as it is" (setresuid(2)).
 const noID = 1<<32 - 1
 
-// lookUpPrivileges resolves the section [privileges]. It is called before anything is opened, while the files of users and
-// groups can still be read. Both may be given by name or by number. A program that is not linked with the C library finds
-// names in /etc/passwd and /etc/group only; a number needs neither.
+// lookUpPrivileges resolves the section [privileges]. It is called before anything is opened, while the files of users
+// and groups can still be read. Both may be given by name or by number. A program that is not linked with the C library
+// finds names in /etc/passwd and /etc/group only; a number needs neither.
 func lookUpPrivileges(p config.Privileges) (privileges, error) {
 	if !p.DropPrivileges {
 		return privileges{}, nil
@@ -112,8 +112,8 @@ func lookUpRoot(path string) (string, error) {
 // to the new root directory from then on, which is also the working directory. After an error the process is in some
 // state between and has to end.
 //
-// Later threads inherit from the present ones. A ring that is open keeps the rights with which it was opened: its memory
-// stays accounted as root's, which means not at all.
+// Later threads inherit from the present ones. A ring that is open keeps the rights with which it was opened: its
+// memory stays accounted as root's, which means not at all.
 func (p privileges) drop() error {
 	if !p.active {
 		return nil
@@ -126,8 +126,8 @@ func (p privileges) drop() error {
 		return fmt.Errorf("cannot watch the threads of this process while it drops its privileges: %w; mount /proc", err)
 	}
 	defer proc.Close() // it would be a way out of the new root directory
-	// Package time reads the file of the time zone, which the log needs, at its first use: that must be now, while the file
-	// can be read.
+	// Package time reads the file of the time zone, which the log needs, at its first use: that must be now, while the
+	// file can be read.
 	_, _ = time.Now().Zone()
 	if err := p.enterRoot(); err != nil {
 		return err
@@ -142,8 +142,8 @@ func (p privileges) drop() error {
 	return checkNoWayBack()
 }
 
-// checkReadable tries, after drop, to open a file that the configuration names. If that fails a reload will fail too, and
-// the previous version stays in force: the error is a warning.
+// checkReadable tries, after drop, to open a file that the configuration names. If that fails a reload will fail too,
+// and the previous version stays in force: the error is a warning.
 func (p privileges) checkReadable(key, path string) error {
 	if !p.active {
 		return nil
@@ -156,8 +156,8 @@ func (p privileges) checkReadable(key, path string) error {
 	return f.Close()
 }
 
-// checkDescriptors looks for open directories: a process can leave its root directory through one outside of it (chroot(2)).
-// The tracker opens none, but the program that started it may have left one open.
+// checkDescriptors looks for open directories: a process can leave its root directory through one outside of it
+// (chroot(2)). The tracker opens none, but the program that started it may have left one open.
 func (p privileges) checkDescriptors() error {
 	if p.root == "/" {
 		return nil
@@ -203,10 +203,10 @@ const (
 	capabilitiesAtMost = 64 // a capability is a bit of 64
 )
 
-// harden closes, for all threads, the ways to get privileges back by executing a file: it forbids that execve(2) grants any,
-// and empties the bounding and ambient sets of capabilities. It reports whether the first was done. The runtime offers
-// this only to programs that are not linked with the C library. The tracker executes nothing: this is a second wall, and
-// it can do without it.
+// harden closes, for all threads, the ways to get privileges back by executing a file: it forbids that execve(2) grants
+// any, and empties the bounding and ambient sets of capabilities. It reports whether the first was done. The runtime
+// offers this only to programs that are not linked with the C library. The tracker executes nothing: this is a second
+// wall, and it can do without it.
 func harden() bool {
 	prctl := func(request, a, b uintptr) bool {
 		_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, request, a, b)
@@ -281,7 +281,8 @@ const ringWorkerFlag = 0x10
 // listed among the process's own. They never run its code, and do each request with the identity of the thread that
 // made it (io_issue_sqe in io_uring/io_uring.c); the identity they show is the one that was there when they began.
 func isRingWorker(stat []byte) bool {
-	// The second field is the thread's name in parentheses, which may hold any character; the flags are the ninth field.
+	// The second field is the thread's name in parentheses, which may hold any character; the flags are the ninth
+	// field.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 7 {
 		return false

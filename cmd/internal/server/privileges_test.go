@@ -21,8 +21,8 @@ import (
 
 // This file proves that the tracker gives up root for good, or does not start.
 
-// privilegesJob is the environment variable that makes this binary do a job instead of running tests: the effects of drop
-// cannot be taken back, so they are tried in processes of their own.
+// privilegesJob is the environment variable that makes this binary do a job instead of running tests: the effects of
+// drop cannot be taken back, so they are tried in processes of their own.
 const privilegesJob = "SERVER_TEST_PRIVILEGES_JOB"
 
 func init() {
@@ -101,8 +101,8 @@ func startThreadsOfAllKinds() error {
 	return nil
 }
 
-// dropAndReport drops the privileges and prints every defect that it finds then. At the end it prints "ready" and waits for
-// its standard input to end.
+// dropAndReport drops the privileges and prints every defect that it finds then. At the end it prints "ready" and waits
+// for its standard input to end.
 func dropAndReport() error {
 	outside, err := filepath.Abs("outside")
 	if err != nil {
@@ -326,8 +326,8 @@ func dropWithDirectory() error {
 	return lookUpAndDrop()
 }
 
-// Obstacles to giving up everything are found and named, and nothing is believed that the kernel does not show for every
-// thread.
+// Obstacles to giving up everything are found and named, and nothing is believed that the kernel does not show for
+// every thread.
 func TestDropRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // TestDropPrivileges has tried all that such a user can try
@@ -353,7 +353,8 @@ func TestDropRefused(t *testing.T) {
 	f("user", notRoot(testUID)+"\n", "cannot change the root directory to / (privileges.chroot_path): chroot: "+
 		"operation not permitted; it takes CAP_SYS_CHROOT\n")
 	f("caps", `: its CapPrm is "`, "start the tracker without securebits that keep capabilities\n")
-	f("directory", "/jail (privileges.chroot_path): descriptor ", ", the directory /etc, was left open by the program that started the tracker")
+	f("directory", "/jail (privileges.chroot_path): descriptor ",
+		", the directory /etc, was left open by the program that started the tracker")
 }
 
 func notRoot(uid int) string {
@@ -361,8 +362,8 @@ func notRoot(uid int) string {
 		"group and user: start it as root, or set drop_privileges = false and start it as the user that it shall run as", uid)
 }
 
-// Each wrong value has its sentence, which names the key. While drop_privileges is off, the other keys are not looked at
-// and nothing changes.
+// Each wrong value has its sentence, which names the key. While drop_privileges is off, the other keys are not looked
+// at and nothing changes.
 func TestLookUpPrivileges(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {

@@ -13,9 +13,9 @@ import (
 	"millrace/swarm"
 )
 
-// This file owns the files that operators change while the tracker runs. It reads them again on SIGUSR1, and by itself when
-// one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in force, and the
-// log says why.
+// This file owns the files that operators change while the tracker runs. It reads them again on SIGUSR1, and by itself
+// when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in force,
+// and the log says why.
 
 // watched is one or more files that are read again together.
 type watched struct {
@@ -88,8 +88,8 @@ func (s *Server) reloadAll() {
 	}
 }
 
-// reloadChanged reads the files that have changed since they were read. A file that has also changed since the last look
-// may still be written: it waits for the next look.
+// reloadChanged reads the files that have changed since they were read. A file that has also changed since the last
+// look may still be written: it waits for the next look.
 func (s *Server) reloadChanged() {
 	for _, w := range s.files {
 		now := w.look()
@@ -110,8 +110,9 @@ func (s *Server) reload(w *watched, now look) {
 	s.log.Info("reloaded", "key", w.key, "files", w.paths)
 }
 
-// restTime is the sleep after each piece of work while a list is read. Without it, on a machine that has no core to spare,
-// the kernel would let the reader run for milliseconds while an event loop waits: to the kernel all threads are equal.
+// restTime is the sleep after each piece of work while a list is read. Without it, on a machine that has no core to
+// spare, the kernel would let the reader run for milliseconds while an event loop waits: to the kernel all threads are
+// equal.
 const restTime = 200 * time.Microsecond
 
 // rest lets the event loops run. It does not sleep after the tracker has stopped.

@@ -12,8 +12,8 @@ import (
 
 // This file proves how files are read again.
 
-// TestReadFile proves that a file of any size is read as it is, with a rest after each piece, and that a pipe is read to
-// its end.
+// TestReadFile proves that a file of any size is read as it is, with a rest after each piece, and that a pipe is read
+// to its end.
 func TestReadFile(t *testing.T) {
 	dir := t.TempDir()
 	f := func(size, rests int) {

@@ -1,5 +1,6 @@
-// Package server makes a tracker out of a configuration: it tries the features of the kernel, chooses, opens sockets and
-// rings, starts the threads in order and stops them in reverse. This file owns that order; each part has a file of its own.
+// Package server makes a tracker out of a configuration: it tries the features of the kernel, chooses, opens sockets
+// and rings, starts the threads in order and stops them in reverse. This file owns that order; each part has a file of
+// its own.
 package server
 
 import (

@@ -16,8 +16,8 @@ import (
 const (
 	// maxHandshakes bounds the handshakes in flight, each of which holds 20 to 60 KB and a goroutine.
 	maxHandshakes = 1024
-	// expandedKeys is the number of connections of a shard that keep their expanded keys at hand, 1.5 KB each. A message on
-	// another connection takes 1 µs and two allocations more.
+	// expandedKeys is the number of connections of a shard that keep their expanded keys at hand, 1.5 KB each. A
+	// message on another connection takes 1 µs and two allocations more.
 	expandedKeys = 16384
 )
 
@@ -49,8 +49,8 @@ func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, erro
 	})}, nil
 }
 
-// helpers returns the number of Ps beside those that the loops hold: one for everything else, and with TLS half as many as
-// there are loops, for handshakes. With a single one a large machine would open no more connections a second after a
+// helpers returns the number of Ps beside those that the loops hold: one for everything else, and with TLS half as many
+// as there are loops, for handshakes. With a single one a large machine would open no more connections a second after a
 // restart than a small one. With one for each loop a flood of handshakes could take as much of every CPU as the loops.
 func helpers(cfg *config.Config, shards int) int {
 	if !cfg.Network.EnableTLS {

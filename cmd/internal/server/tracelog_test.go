@@ -12,8 +12,8 @@ import (
 
 // This file proves that the log shows each event of the shards once.
 
-// TestTraceLog proves that each look logs the events since the last one, those of all shards by time, says how many were
-// lost, and that close looks once more.
+// TestTraceLog proves that each look logs the events since the last one, those of all shards by time, says how many
+// were lost, and that close looks once more.
 func TestTraceLog(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: LevelTrace}))

@@ -9,8 +9,8 @@ import (
 
 // This file proves how records of several shards are put in order and found.
 
-// story is what two shards wrote about two clients: one behind a proxy whose announce shard 1 serves, and one that is on
-// shard 1 and has a slot of the same number.
+// story is what two shards wrote about two clients: one behind a proxy whose announce shard 1 serves, and one that is
+// on shard 1 and has a slot of the same number.
 func story() []Record {
 	proxied, direct := Conn{Index: 17, Gen: 3, Shard: 0}, Conn{Index: 17, Gen: 5, Shard: 1}
 	zero := Copy{Records: []Record{
@@ -49,8 +49,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestSelect proves that a filter finds its records, the last n of them, and that an address finds the whole story of its
-// connections, on all shards.
+// TestSelect proves that a filter finds its records, the last n of them, and that an address finds the whole story of
+// its connections, on all shards.
 func TestSelect(t *testing.T) {
 	f := func(filter Filter, n int, want ...uint32) {
 		t.Helper()

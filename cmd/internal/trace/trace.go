@@ -1,10 +1,10 @@
 // Package trace remembers the last events of a shard: what came, for which connection, what was decided and why. Each
-// shard has a [Buffer] of fixed records in plain memory. It answers the question "what happened to this client?" without
-// a line of log per message.
+// shard has a [Buffer] of fixed records in plain memory. It answers the question "what happened to this client?"
+// without a line of log per message.
 //
-// The thread of the event loop adds records and makes a [Copy] when it is asked for one. Everybody else works on copies:
-// [Merge] puts those of several shards in order, [Select] finds the records of a client or connection, and [AppendText]
-// writes a line that an operator can read.
+// The thread of the event loop adds records and makes a [Copy] when it is asked for one. Everybody else works on
+// copies: [Merge] puts those of several shards in order, [Select] finds the records of a client or connection, and
+// [AppendText] writes a line that an operator can read.
 //
 // The package knows none of the enumerations of its callers. They register the names of their values in a [Names] and
 // put the numbers that they get into Record.What and Record.Why.

@@ -2,8 +2,8 @@ package trace
 
 import "strings"
 
-// This file owns the words of a trace: which events and decisions there are, what their numbers mean, and the names that
-// callers register for values of their own.
+// This file owns the words of a trace: which events and decisions there are, what their numbers mean, and the names
+// that callers register for values of their own.
 
 // Event says what came.
 type Event uint8
@@ -121,8 +121,8 @@ func ParseEvent(name string) (e Event, ok bool) {
 // Name is the number of a registered name. 0 is none.
 type Name uint16
 
-// Names gives numbers to the names of its callers' values. The zero value is ready. It is filled before the first Buffer
-// is made and read by any thread afterwards.
+// Names gives numbers to the names of its callers' values. The zero value is ready. It is filled before the first
+// Buffer is made and read by any thread afterwards.
 type Names struct{ all []string }
 
 // Add registers the names of an enumeration and returns the number of the first; the others follow, so that value v of

@@ -1,22 +1,25 @@
 // Package config reads the configuration file of the tracker: TOML with the sections, keys and meanings of aquatic_ws,
-// to which keys of our own are added. [Load] turns a file into a [Config] or into the list of everything that is wrong
-// with it; [DefaultTOML] is the annotated file that explains each key.
+// and with keys of our own. [Load] turns a file into a [Config], or into a list of all its mistakes. [DefaultTOML] is
+// the annotated file that explains each key.
 //
-// The package only reads and checks. It opens no file, resolves no name and applies nothing: whoever starts the parts
-// of the tracker turns a Config into their options.
+// The package only reads and checks. It opens no file, resolves no name and applies nothing: the server turns a Config
+// into the options of each part of the tracker.
 package config
 
 import "net/netip"
 
+// This file owns the keys: their Go names and types, and their defaults. default.toml explains each key, and a test
+// compares its values with those here.
+
 // Config holds one value for each key of the configuration file: fields for the keys at the top of the file and one
-// struct per section. Durations are whole seconds, sizes are bytes, unless a field says otherwise. A Config that came
-// from [Default] or [Load] is within the limits of every key; one that was changed by hand may not be.
+// struct per section. Durations are whole seconds and sizes are bytes, unless a field says otherwise. A Config from
+// [Default] or [Load] is within the limits of every key.
 type Config struct {
-	// SocketWorkers is the number of shards: threads that each own a ring, connections and swarms. 0 stands for one
-	// per CPU that the process may run on.
+	// SocketWorkers is the number of shards. A shard is a thread with its own ring, connections and swarms. 0: one for
+	// each CPU that the process may use.
 	SocketWorkers int `toml:"socket_workers"`
 
-	// SwarmWorkers is accepted at any value and has no effect: every shard keeps its own swarms.
+	// SwarmWorkers has no effect: each shard keeps its own swarms. Files of aquatic_ws have the key.
 	SwarmWorkers int `toml:"swarm_workers"`
 
 	// LogLevel is the least important kind of line that is logged.
@@ -43,57 +46,57 @@ type Network struct {
 	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
-	TLSPostQuantum          bool           `toml:"tls_post_quantum"`           // hybrid key exchange with clients that offer it
+	TLSPostQuantum          bool           `toml:"tls_post_quantum"`           // hybrid key exchange
 	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all its frames
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame
 
-	// WebsocketWriteBufferSize is the number of bytes that is gathered for a connection while it does not read; a
-	// connection may have three times as much waiting before it counts as slow, or twelve times if it has taken all before.
+	// WebsocketWriteBufferSize is the unit, in bytes, of the limits on waiting output. A connection is slow when three
+	// times as much waits for it, or twelve times if the client has taken all earlier output.
 	WebsocketWriteBufferSize int `toml:"websocket_write_buffer_size"`
 
 	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered
 
 	MaxConnections   int `toml:"max_connections"`   // divided among the shards; 0: what the descriptor limit allows
 	HandshakeTimeout int `toml:"handshake_timeout"` // seconds from accept to the end of the upgrade request
-	PingInterval     int `toml:"ping_interval"`     // seconds without a frame from a client after which it is pinged
-	SendTimeout      int `toml:"send_timeout"`      // seconds that a connection may stay full, or a message unfinished
-	CloseTimeout     int `toml:"close_timeout"`     // seconds to wait for the answer to a close frame
-	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients to leave; 0: none
+	PingInterval     int `toml:"ping_interval"`     // seconds of silence after which a client is pinged
+	SendTimeout      int `toml:"send_timeout"`      // seconds that a send or a message may take
+	CloseTimeout     int `toml:"close_timeout"`     // seconds to wait for the client's close frame
+	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients; 0: none
 	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
 
-	FollowTorrents bool `toml:"follow_torrents"` // a connection goes to the shard that owns the torrent it announces first
+	FollowTorrents bool `toml:"follow_torrents"` // a connection moves to its first torrent's shard
 
-	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // from these, what they say of the client's address is believed
-	ProxyProtocol  bool           `toml:"proxy_protocol"`  // and each of their connections begins with a PROXY header
+	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // these may tell the client's address
+	ProxyProtocol  bool           `toml:"proxy_protocol"`  // their connections begin with a PROXY header
 }
 
-// Protocol is the section [protocol]: what clients are told and how much of what they say is used.
+// Protocol is the section [protocol]: the replies to clients, and how much of a request is used.
 type Protocol struct {
 	MaxScrapeTorrents    int  `toml:"max_scrape_torrents"`    // info hashes answered in one scrape
 	MaxOffers            int  `toml:"max_offers"`             // offers relayed from one announce
-	PeerAnnounceInterval int  `toml:"peer_announce_interval"` // seconds, sent to clients as "interval"
-	ReplyToAnswers       bool `toml:"reply_to_answers"`       // an answer gets an announce reply, as from aquatic_ws
+	PeerAnnounceInterval int  `toml:"peer_announce_interval"` // seconds, "interval" in replies
+	ReplyToAnswers       bool `toml:"reply_to_answers"`       // an answer gets an announce reply, as in aquatic_ws
 
-	// ShareSwarmsAcrossIPVersions puts IPv4 and IPv6 peers of a torrent into one swarm instead of two.
+	// ShareSwarmsAcrossIPVersions puts the IPv4 and IPv6 peers of a torrent into one swarm instead of two.
 	ShareSwarmsAcrossIPVersions bool `toml:"share_swarms_across_ip_versions"`
 }
 
-// Cleaning is the section [cleaning]: how long things are kept, in seconds.
+// Cleaning is the section [cleaning]: how long peers, offers and connections are kept, in seconds.
 type Cleaning struct {
 	TorrentCleaningInterval        int `toml:"torrent_cleaning_interval"`           // one pass over all peers
-	MaxPeerAge                     int `toml:"max_peer_age"`                        // a peer is fresh after an announce
-	MaxQuietPeerAge                int `toml:"max_quiet_peer_age"`                  // a peer whose connection lives goes
-	MaxOfferAge                    int `toml:"max_offer_age"`                       // an offer may be answered
+	MaxPeerAge                     int `toml:"max_peer_age"`                        // then a silent peer is quiet
+	MaxQuietPeerAge                int `toml:"max_quiet_peer_age"`                  // then a quiet peer is removed
+	MaxOfferAge                    int `toml:"max_offer_age"`                       // then an offer expires
 	ConnectionCleaningInterval     int `toml:"connection_cleaning_interval"`        // one pass over all connections
-	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // a silent connection is closed
-	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // of a replaced certificate
+	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // then a silent connection is closed
+	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // then old connections are closed
 }
 
-// Limits is the section [limits]: bounds on what clients can make the tracker remember.
+// Limits is the section [limits]: bounds on the memory that clients can take.
 type Limits struct {
 	TorrentsPerConnection    int `toml:"torrents_per_connection"`     // peers (info hash and peer id) of one connection
-	BadMessagesPerConnection int `toml:"bad_messages_per_connection"` // unusable messages in a row that are tolerated
-	PendingOffersPerPeer     int `toml:"pending_offers_per_peer"`     // relayed offers of a peer that await an answer
+	BadMessagesPerConnection int `toml:"bad_messages_per_connection"` // unusable messages in a row that are passed over
+	PendingOffersPerPeer     int `toml:"pending_offers_per_peer"`     // relayed and unanswered offers of one peer
 	MaxPeers                 int `toml:"max_peers"`                   // all shards together
 	MaxPendingOffers         int `toml:"max_pending_offers"`          // all shards together
 }
@@ -117,33 +120,34 @@ type IOUring struct {
 	Entries           int `toml:"entries"`             // submission queue entries of a shard, a power of two
 	ReceiveBuffers    int `toml:"receive_buffers"`     // receive buffers of a shard, a power of two
 	ReceiveBufferSize int `toml:"receive_buffer_size"` // bytes of one receive buffer, a power of two
-	SendMemory        int `toml:"send_memory"`         // bytes of a shard for what waits to be sent
-	AssemblyMemory    int `toml:"assembly_memory"`     // bytes of a shard for messages that have arrived in part
+	SendMemory        int `toml:"send_memory"`         // bytes of a shard for waiting output
+	AssemblyMemory    int `toml:"assembly_memory"`     // bytes of a shard for messages that are not complete
 	MailboxSize       int `toml:"mailbox_size"`        // bytes of a mailbox between two shards, a power of two
-	MaxBatchDelayUs   int `toml:"max_batch_delay_us"`  // microseconds to wait for more work; 0: never wait for more
+	MaxBatchDelayUs   int `toml:"max_batch_delay_us"`  // microseconds that a busy shard waits for more events; 0: never
 }
 
-// CPUPinning is the section [cpu_pinning].
+// CPUPinning is the section [cpu_pinning]: the CPUs of the shards.
 type CPUPinning struct {
-	Active bool `toml:"active"` // shard i is pinned to one CPU
-	Offset int  `toml:"offset"` // and that is the (Offset+i)th of the CPUs that the process may use, counted round
+	Active bool `toml:"active"` // each shard has a CPU of its own
+	Offset int  `toml:"offset"` // shard i takes CPU Offset+i of the usable ones, counted round
 }
 
-// Privileges is the section [privileges]: what the process gives up after it has bound its sockets.
+// Privileges is the section [privileges]: the root directory, group and user that the process changes to after it has
+// bound its sockets.
 type Privileges struct {
-	DropPrivileges bool   `toml:"drop_privileges"` // refused until it is there; without it the other keys have no effect
+	DropPrivileges bool   `toml:"drop_privileges"` // without it the other keys have no effect
 	ChrootPath     string `toml:"chroot_path"`
 	Group          string `toml:"group"`
 	User           string `toml:"user"`
 }
 
-// AccessList is the section [access_list]: which info hashes are served.
+// AccessList is the section [access_list]: the info hashes that are served.
 type AccessList struct {
 	Mode AccessListMode `toml:"mode"` // off: every torrent is served
 	Path string         `toml:"path"` // has no effect while the mode is off
 }
 
-// Metrics is the section [metrics].
+// Metrics is the section [metrics]: the page of figures for Prometheus.
 type Metrics struct {
 	RunPrometheusEndpoint      bool           `toml:"run_prometheus_endpoint"`       // the figures are served to Prometheus
 	PrometheusEndpointAddress  netip.AddrPort `toml:"prometheus_endpoint_address"`   // no effect without the endpoint
@@ -198,8 +202,8 @@ func Default() *Config {
 	}
 }
 
-// defaultNetwork returns the defaults of [network]. The limits for messages and frames are larger than those of
-// aquatic_ws, 64 and 16 KiB: clients exist whose announce with ten offers would not fit into those.
+// defaultNetwork returns the defaults of [network]. aquatic_ws allows messages of 64 KiB and frames of 16 KiB. With
+// some clients an announce with ten offers is longer than that, so our limits are larger.
 func defaultNetwork() Network {
 	return Network{
 		Address:                  netip.AddrPortFrom(netip.IPv4Unspecified(), 3000),
@@ -218,8 +222,8 @@ func defaultNetwork() Network {
 	}
 }
 
-// IsSet reports whether the file that the Config was loaded from names the key, which is written as in
-// "swarm_workers" or "network.address". It tells a value that somebody chose from one that happens to be the default.
+// IsSet reports whether the loaded file names the key. Keys are written with their section, such as "swarm_workers" or
+// "network.address". A file may set a key to its default.
 func (c *Config) IsSet(key string) bool {
 	return c.set[key]
 }

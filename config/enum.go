@@ -2,6 +2,8 @@ package config
 
 import "fmt"
 
+// This file owns the enumerations and the words that stand for their values in the file.
+
 // Tri says how an optional kernel feature is chosen.
 type Tri uint8
 
@@ -11,7 +13,7 @@ const (
 	Require            // refuse to start where the kernel does not have it
 )
 
-// LogLevel is the least important kind of line that is logged: a level includes all levels before it.
+// LogLevel is the least important level that is logged. A level includes all levels before it.
 type LogLevel uint8
 
 const (
@@ -23,7 +25,7 @@ const (
 	LogTrace
 )
 
-// AccessListMode says how the list of info hashes is used.
+// AccessListMode is the use of the list of info hashes.
 type AccessListMode uint8
 
 const (
@@ -48,7 +50,7 @@ func (l LogLevel) String() string { return word(logLevelWords, uint8(l)) }
 // String returns the word that stands for m in the file.
 func (m AccessListMode) String() string { return word(accessListWords, uint8(m)) }
 
-// word returns words[i], or a text that no file may contain when a program made a value of its own.
+// word returns words[i]. A value without a word gets a text that no file may contain.
 func word(words []string, i uint8) string {
 	if int(i) >= len(words) {
 		return fmt.Sprintf("invalid(%d)", i)

@@ -7,8 +7,10 @@ import (
 	"testing"
 )
 
-// TestMistakes proves that each kind of mistake is told in the words and at the place that are expected, and nothing
-// else with it.
+// This file tests the errors of Load: their words, their places, and that each mistake has one.
+
+// TestMistakes proves that each kind of mistake gives one sentence, in the expected words and at the expected place, and
+// nothing else.
 func TestMistakes(t *testing.T) {
 	f := func(file string, want ...string) {
 		t.Helper()
@@ -81,8 +83,7 @@ func TestMistakes(t *testing.T) {
 	f("a = \"\xff\"", "1:6: the line is not TOML: invalid UTF-8 character in basic string")
 }
 
-// TestWrongValues proves that values which are well written but cannot be are refused: out of range, or against
-// another key.
+// TestWrongValues proves that a value out of range, or in contradiction to another key, is refused.
 func TestWrongValues(t *testing.T) {
 	f := func(file, want string) {
 		t.Helper()
@@ -129,8 +130,8 @@ func TestWrongValues(t *testing.T) {
 	}
 }
 
-// TestTLSPaths proves that a path may be set while TLS is off, that both are asked for at once, and that one which cannot
-// be read is not called empty as well.
+// TestTLSPaths proves that a path may be set while TLS is off, that one error asks for both paths, and that a path of a
+// wrong type is not called empty as well.
 func TestTLSPaths(t *testing.T) {
 	f := func(file, want string) {
 		t.Helper()
@@ -148,8 +149,8 @@ func TestTLSPaths(t *testing.T) {
 		"f:3:24: network.tls_certificate_path must be text in quotes, not 1")
 }
 
-// TestLimitsPerShard proves that a limit for all shards together is accepted up to what the shards that the file
-// promises can hold, and refused above: no table lowers it later.
+// TestLimitsPerShard proves that a limit for all shards together is accepted up to the capacity of the shards in the
+// file, and refused above it: no table lowers it later.
 func TestLimitsPerShard(t *testing.T) {
 	f := func(file, want string) {
 		t.Helper()
@@ -177,8 +178,8 @@ func TestLimitsPerShard(t *testing.T) {
 		"134217725, but must be at most 134217724, 67108862 for each shard of socket_workers")
 }
 
-// TestMemoryNeeds proves that memory which is set must suffice for what the other keys allow, to the byte, and that it
-// follows them where it is not set.
+// TestMemoryNeeds proves, to the byte, that a size of memory in the file must suffice for the other keys, and that a
+// missing one follows them.
 func TestMemoryNeeds(t *testing.T) {
 	f := func(key, others string, least int, why string) {
 		t.Helper()
@@ -217,8 +218,8 @@ func TestMemoryNeeds(t *testing.T) {
 	f("io_uring.send_memory", message+" = 8_380_000"+tls, 2*16777216+12*8192, send) // the records are longer than 8 MiB
 }
 
-// TestAllMistakesAtOnce proves that a file with many mistakes gives all of them, in the order of the file, and that a
-// key which is wrong already is not blamed for what follows from that.
+// TestAllMistakesAtOnce proves that the error lists all mistakes in the order of the file, and that a wrong value causes
+// no report about other keys.
 func TestAllMistakesAtOnce(t *testing.T) {
 	file, err := os.ReadFile("testdata/mistakes.toml")
 	if err != nil {
@@ -249,7 +250,7 @@ func TestManyMistakes(t *testing.T) {
 	}
 }
 
-// FuzzLoad proves that no file makes Load panic, that a file is either an error with a place in each line or a
+// FuzzLoad proves that no file makes Load panic, and that Load returns either an error with a place in each line, or a
 // configuration that prints, loads and prints as the same bytes.
 func FuzzLoad(f *testing.F) {
 	f.Add(defaultTOML)

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,17 +14,19 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
+// This file owns the reading of a file: its syntax, its sections and keys, and the places of all mistakes. value.go
+// reads single values, validate.go checks them.
+
 const (
 	maxFileSize = 1 << 20 // bytes; the annotated default file has 10 kB
-	maxMistakes = 100     // after so many the rest of the file is not looked at
-	maxQuoted   = 60      // bytes of a value that are repeated in an error
+	maxMistakes = 100     // the rest of the file is not read after so many
 )
 
-// Load reads a configuration file. A key that the file leaves out keeps its default, except where a default would
-// contradict a value of the file (see [Config.fitDefaults]). The name is only used in errors.
+// Load reads a configuration file. A missing key keeps its default, unless the default would contradict a value of the
+// file (see [Config.fitDefaults]). The name appears in errors only. Load keeps no reference to data.
 //
-// The error holds every mistake of the file, each on a line of its own as "name:line:column: sentence", in the order of
-// the file. Lines and columns count from 1, columns in characters. Load keeps no reference to data.
+// The error lists every mistake in the order of the file, one a line, as "name:line:column: sentence". Lines and
+// columns count from 1, columns in characters.
 func Load(name string, data []byte) (*Config, error) {
 	if len(data) > maxFileSize {
 		return nil, fmt.Errorf("%s:1:1: the file has %d bytes, but a configuration has at most %d",
@@ -54,12 +55,12 @@ func Load(name string, data []byte) (*Config, error) {
 // loader is the state of one call of Load.
 type loader struct {
 	config   *Config
-	fields   map[string]reflect.Value // where the value of each key goes
+	fields   map[string]reflect.Value // of config, by key
 	data     []byte
-	base     int              // offset in data of what the parser is working on
-	section  string           // of the keys that follow: empty at the top of the file, else with a dot at its end
-	skip     bool             // the keys that follow belong to no section: one mistake has been reported for all
-	keys     map[string]place // what the file has set
+	base     int              // offset in data at which the parser began
+	section  string           // of the next keys: empty at the top of the file, else with a dot at its end
+	skip     bool             // the next keys belong to no section: one mistake has been reported for all
+	keys     map[string]place // the keys that the file has set
 	tables   map[string]place // the section headers of the file
 	mistakes []mistake
 }
@@ -81,13 +82,13 @@ func (l *loader) report(offset int, format string, args ...any) {
 	l.mistakes = append(l.mistakes, mistake{offset, fmt.Sprintf(format, args...)})
 }
 
-// full reports whether there are as many mistakes as one error holds. It keeps the work on a hopeless file small.
+// full reports whether there are as many mistakes as an error may list. It bounds the work on a hopeless file.
 func (l *loader) full() bool {
 	return len(l.mistakes) >= maxMistakes
 }
 
-// read takes the values from the file. After text that is not TOML it goes on with the next line, so that what follows
-// is checked as well.
+// read takes the values from the file. After text that is not TOML it goes on with the next line, so that one error
+// lists the mistakes of the whole file.
 func (l *loader) read() {
 	var parser unstable.Parser
 	for l.base < len(l.data) && !l.full() {
@@ -109,8 +110,8 @@ func (l *loader) read() {
 	}
 }
 
-// resume moves to the line after offset. When the line that is left behind was to begin a section, the keys that
-// follow it cannot be assigned and are passed over, up to the next section.
+// resume moves to the line after offset. Where the bad line was to begin a section, the keys below it have no section
+// and are passed over, up to the next section.
 func (l *loader) resume(offset int) {
 	start := bytes.LastIndexByte(l.data[:offset], '\n') + 1
 	if bytes.HasPrefix(bytes.TrimLeft(l.data[start:], " \t"), []byte("[")) {
@@ -189,7 +190,7 @@ func (l *loader) keyValue(prefix string, node *unstable.Node) {
 		l.report(keyOffset, "%s has been set in line %d already", name, line)
 		return
 	}
-	// "Whitespace is ignored around key names and values" (TOML 1.0, Key/Value Pair).
+	// TOML 1.0, Key/Value Pair: «Whitespace is ignored around key names and values.»
 	rest := bytes.TrimLeft(l.data[keyEnd:], " \t=")
 	at := place{offset: len(l.data) - len(rest)}
 	if problem := setValue(l.fields[name], value); problem != "" {
@@ -200,8 +201,8 @@ func (l *loader) keyValue(prefix string, node *unstable.Node) {
 	l.config.set[name] = true
 }
 
-// keyOf returns the name of a node, dotted where it has several parts, and the offsets of its begin and end. A part
-// that would not be itself without quotes keeps them, so that the key "network.address" is not taken for two parts.
+// keyOf returns the name of a node, with dots between its parts, and the offsets of its first byte and of its end. A
+// part keeps its quotes where it needs them, so that the key "network.address" is not taken for two parts.
 func (l *loader) keyOf(node *unstable.Node) (name string, begin, end int) {
 	var parts []string
 	for it := node.Key(); it.Next(); {
@@ -224,128 +225,8 @@ func isAlphanumeric(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
 
-// setValue sets the field to the value, or returns what is wrong with it as the end of a sentence.
-func setValue(field reflect.Value, value *unstable.Node) (problem string) {
-	switch p := field.Addr().Interface().(type) {
-	case *bool:
-		if value.Kind != unstable.Bool {
-			return "must be true or false, not " + describe(value)
-		}
-		*p = string(value.Data) == "true"
-	case *int:
-		return setInt(p, value)
-	case *string:
-		if value.Kind != unstable.String {
-			return "must be text in quotes, not " + describe(value)
-		}
-		*p = string(value.Data)
-	case *netip.AddrPort:
-		return setAddress(p, value)
-	case *[]netip.Prefix:
-		return setPrefixes(p, value)
-	case *Tri:
-		return setWord(p, triWords, value)
-	case *LogLevel:
-		return setWord(p, logLevelWords, value)
-	case *AccessListMode:
-		return setWord(p, accessListWords, value)
-	default:
-		panic("BUG: a key has the type " + field.Type().String())
-	}
-	return ""
-}
-
-// setInt sets p to a whole number. The range of the key is checked later.
-func setInt(p *int, value *unstable.Node) (problem string) {
-	if value.Kind != unstable.Integer {
-		return "must be a whole number, not " + describe(value)
-	}
-	// The parser has checked the digits. Their value, in any of the four bases, is worked out by the decoder.
-	var number struct{ V int }
-	if err := toml.Unmarshal(append([]byte("V = "), value.Data...), &number); err != nil {
-		return "must be a whole number, but " + describe(value) + " is too large"
-	}
-	*p = number.V
-	return ""
-}
-
-// setAddress sets p to an IP address and a port. Host names are refused: an address is never looked up.
-func setAddress(p *netip.AddrPort, value *unstable.Node) (problem string) {
-	const want = `must be an IP address and a port, such as "0.0.0.0:3000" or "[::]:3000", `
-	if value.Kind != unstable.String {
-		return want + "not " + describe(value)
-	}
-	address, err := netip.ParseAddrPort(string(value.Data))
-	if err != nil {
-		return want + "but " + describe(value) + " is not one"
-	}
-	*p = address
-	return ""
-}
-
-// setPrefixes sets p to a list of networks. An address alone stands for the network that holds nothing else.
-func setPrefixes(p *[]netip.Prefix, value *unstable.Node) (problem string) {
-	const want = `must be a list of networks, such as ["127.0.0.1", "10.0.0.0/8", "fd00::/8"], `
-	if value.Kind != unstable.Array {
-		return want + "not " + describe(value)
-	}
-	var list []netip.Prefix
-	for it := value.Children(); it.Next(); {
-		item := it.Node()
-		if item.Kind == unstable.Comment {
-			continue
-		}
-		text := string(item.Data)
-		prefix, err := netip.ParsePrefix(text)
-		if address, isAddress := netip.ParseAddr(text); isAddress == nil && address.Zone() == "" {
-			prefix, err = address.Prefix(address.BitLen())
-		}
-		if item.Kind != unstable.String || err != nil {
-			return want + "but " + describe(item) + " is not one"
-		}
-		list = append(list, prefix.Masked())
-	}
-	*p = list
-	return ""
-}
-
-// setWord sets p to the constant that the value is the word for.
-func setWord[T ~uint8](p *T, words []string, value *unstable.Node) (problem string) {
-	i := -1
-	if value.Kind == unstable.String {
-		i = slices.Index(words, string(value.Data))
-	}
-	if i < 0 {
-		return fmt.Sprintf(`must be one of "%s", not %s`, strings.Join(words, `", "`), describe(value))
-	}
-	*p = T(i)
-	return ""
-}
-
-// describe names a value of the wrong type.
-func describe(value *unstable.Node) string {
-	switch value.Kind {
-	case unstable.String:
-		return fmt.Sprintf("%q", short(string(value.Data)))
-	case unstable.Array:
-		return "a list"
-	case unstable.InlineTable:
-		return "a table"
-	default:
-		return short(string(value.Data))
-	}
-}
-
-// short returns the part of s that is worth repeating in an error.
-func short(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-}
-
-// check reports what is wrong with values that were well written. A key is blamed once only: what follows from a value
-// that could not be read or is out of range is not told.
+// check reports the mistakes in values that could be read. A key is blamed only once: a value that could not be read,
+// or is out of range, causes no report about other keys.
 func (l *loader) check() {
 	for _, f := range l.config.checkValues(l.fields) {
 		l.blame(f)
@@ -373,8 +254,8 @@ func (l *loader) blame(f finding) {
 	}
 }
 
-// readAgain has the decoder read the whole file. It knows the rules of TOML that concern more than one line, such as
-// that an inline table is complete, and these are left to it.
+// readAgain has the decoder read the whole file. The decoder checks the rules of TOML that concern several lines, for
+// example that nothing is added to a complete inline table.
 func (l *loader) readAgain() {
 	var all map[string]any
 	err := toml.Unmarshal(l.data, &all)

@@ -12,7 +12,9 @@ import (
 	"testing"
 )
 
-// mustLoad loads a file that must be right.
+// This file tests Load and the prints with right files: the defaults, every key, and a file of aquatic_ws.
+
+// mustLoad loads a file without mistakes.
 func mustLoad(t *testing.T, data []byte) *Config {
 	t.Helper()
 	c, err := Load("test.toml", data)
@@ -39,7 +41,7 @@ func TestDefault(t *testing.T) {
 	}
 }
 
-// TestDefaultTOMLIsCopied proves that a caller who changes the bytes it was given changes nothing else.
+// TestDefaultTOMLIsCopied proves that DefaultTOML returns a copy: its caller may change the bytes.
 func TestDefaultTOMLIsCopied(t *testing.T) {
 	clear(DefaultTOML())
 	mustLoad(t, DefaultTOML())
@@ -48,8 +50,8 @@ func TestDefaultTOMLIsCopied(t *testing.T) {
 	}
 }
 
-// TestPrintParsePrint proves that printing, parsing and printing again gives the same bytes: of the defaults, of a file
-// with odd text, and appended to what is already there.
+// TestPrintParsePrint proves that printing, parsing and printing again gives the same bytes, with the defaults and with
+// odd text, and that a print is appended to its argument.
 func TestPrintParsePrint(t *testing.T) {
 	c := Default()
 	c.AccessList.Path = "a \"quoted\" \\path\\ with\ttab, \x01, \x7f, newline\n, é and 🦀"
@@ -64,7 +66,7 @@ func TestPrintParsePrint(t *testing.T) {
 	}
 }
 
-// other returns a value of the key that is allowed and not its default, as TOML.
+// other returns an allowed value of the key, other than its default, as TOML.
 func other(key string, field reflect.Value) string {
 	special := map[string]string{
 		"network.only_ipv6":                   "true", // with the IPv6 address below
@@ -95,11 +97,11 @@ func other(key string, field reflect.Value) string {
 	return fmt.Sprint(value)
 }
 
-// TestEveryKey proves that every key can be set by its name to something else than its default, is read back from what
-// is printed, and is known to be set.
+// TestEveryKey proves that every key can be set to another value than its default, is read back from the print, and is
+// known to be set.
 func TestEveryKey(t *testing.T) {
 	fields := Default().fields()
-	together := map[string]string{ // what else such a value calls for
+	together := map[string]string{ // other keys that such a value needs
 		"network.only_ipv6":         "network.address = '[::]:3000'",
 		"network.enable_tls":        "network.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'",
 		"limits.max_peers":          "socket_workers = 256",
@@ -148,7 +150,8 @@ func TestAquatic(t *testing.T) {
 	}
 }
 
-// TestFitDefaults proves that keys which a file leaves out follow the keys that it sets, and do not when it sets them.
+// TestFitDefaults proves that the defaults of missing keys follow the keys in the file, and that a key in the file keeps
+// its value.
 func TestFitDefaults(t *testing.T) {
 	c := mustLoad(t, []byte(`
 network.websocket_max_message_size = 1000000

@@ -2,35 +2,37 @@ package config
 
 import "math/bits"
 
-// This file says how much memory the other keys call for. Too little would not stop the tracker: it would close every
-// connection with a long message, or leave out every long reply, which looks like a fault of the network.
+// This file owns the least sizes of memory that follow from other keys. With less memory the tracker would run, but it
+// would close each connection with a long message, or drop each long reply. That looks like a fault of the network.
+//
+// The constants repeat facts of other packages, which config does not import. A test of the server compares them.
 
-// WriteBuffers is how many times network.websocket_write_buffer_size may wait for one connection, as in aquatic_ws.
+// WriteBuffers is how many times network.websocket_write_buffer_size may wait for a slow connection, as in aquatic_ws.
 const WriteBuffers = 3
 
 const (
-	// assemblyBuffers is the least number of partial messages of the greatest length that a shard holds. One that
-	// outgrows its buffer is copied into one of twice the size and needs both meanwhile, so a single client can take
-	// up to three.
+	// assemblyBuffers is the number of largest messages for which a shard has room while they arrive. A message that
+	// outgrows its buffer is copied into one of twice the size, and needs both during the copy: a single client can
+	// take the room of three.
 	assemblyBuffers = 4
 
-	// sendClients is the least number of clients that do not read for which a shard has memory.
+	// sendClients is the number of slow clients for which a shard has memory.
 	sendClients = 4
 
-	frameHeadroom   = 1024 // bytes by which a relayed frame is longer than the message it came in, at most
-	scrapeFileBytes = 200  // bytes of one torrent in the reply to a scrape, at most
-	frameHeaderSize = 14   // bytes before the payload of a masked frame, at most (RFC 6455, section 5.2)
+	frameHeadroom   = 1024 // a relayed frame is at most so many bytes longer than the message that brought it
+	scrapeFileBytes = 200  // a scrape reply has at most so many bytes for each torrent
+	frameHeaderSize = 14   // a masked frame has at most so many bytes before its payload (RFC 6455 §5.2)
 )
 
-// need is the least size of one key that follows from others.
+// need is the least value of a key that follows from other keys.
 type need struct {
 	key   string
 	least int
 	why   string   // the end of a sentence
-	from  []string // the keys that it follows from
+	from  []string // the other keys
 }
 
-// needs returns the least sizes of the keys for memory. More than one row may be for the same key.
+// needs returns the least values of the keys for memory. Several rows may be for one key.
 func (c *Config) needs() []need {
 	n := &c.Network
 	message := min(n.WebsocketMaxMessageSize, MaxMessageSize)
@@ -53,8 +55,8 @@ func (c *Config) needs() []need {
 	}
 }
 
-// largestFrame returns the bytes of send memory that the largest frame takes. With TLS there are two of it for a
-// moment: plain and encrypted, which is longer by 29 bytes for every 16 KiB.
+// largestFrame returns the bytes of send memory for the largest frame. With TLS the plain frame and its records need
+// memory at the same time. The records are 29 bytes longer for each 16 KiB, and 27 for a change of keys.
 func (c *Config) largestFrame(message int) int {
 	size := max(message, scrapeFileBytes*c.Protocol.MaxScrapeTorrents) + frameHeadroom
 	if c.Network.EnableTLS {

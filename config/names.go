@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+// This file owns the names of keys and sections, and the advice about a name that is not one of them.
+
 // names returns the names of all keys in alphabetical order.
 func (l *loader) names() []string {
 	return slices.Sorted(maps.Keys(l.fields))
@@ -25,8 +27,8 @@ func (l *loader) sections() []string {
 	return slices.Compact(sections)
 }
 
-// didYouMean returns the end of the sentence about an unknown name: the known name that is nearest to it, written by
-// format, or the advice how to see them all.
+// didYouMean returns the end of the sentence about an unknown name: the nearest known name, written by format, or the
+// advice to print all keys.
 func didYouMean(name string, known []string, format string) string {
 	if nearest := nearestName(name, known); nearest != "" {
 		return ": did you mean " + fmt.Sprintf(format, nearest) + "?"
@@ -34,8 +36,8 @@ func didYouMean(name string, known []string, format string) string {
 	return ": no known name is similar, -p prints them all"
 }
 
-// nearestName returns the known name that somebody who wrote name most likely meant, or "" when none is similar: the one
-// with the fewest letters different, at most a third of its own. The same key of another section is one letter away.
+// nearestName returns the known name that is most similar to name: the one with the fewest different letters, at most a
+// third of its own. The same key in another section counts as one letter. It returns "" when none is similar.
 func nearestName(name string, known []string) string {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	best, nearest := math.MaxInt, ""
@@ -49,8 +51,8 @@ func nearestName(name string, known []string) string {
 	return nearest
 }
 
-// distance returns how many bytes must be put in, left out or replaced to turn a into b (the Levenshtein distance).
-// Names that differ by more than maxDistance in length are as far apart as that: a name in a file may be very long.
+// distance returns the number of bytes to insert, delete or replace to turn a into b (the Levenshtein distance). It is
+// maxDistance for names whose lengths differ by more: a name in a file may be very long.
 func distance(a, b string) int {
 	const maxDistance = 32
 	if len(a)-len(b) > maxDistance || len(b)-len(a) > maxDistance {

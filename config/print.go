@@ -10,19 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-// defaultTOML is the annotated file. It is also the form in which a Config is printed.
+// This file owns the printing of a configuration as annotated TOML, and the list of all keys that is read off [Config].
+
+// defaultTOML is the annotated file, and the form of every print.
 //
 //go:embed default.toml
 var defaultTOML []byte
 
-// DefaultTOML returns the annotated configuration file, which holds every key at its default. The caller owns
-// the bytes.
+// DefaultTOML returns the annotated configuration file. It has every key at its default. The caller owns the bytes.
 func DefaultTOML() []byte {
 	return bytes.Clone(defaultTOML)
 }
 
-// AppendTOML appends the configuration as an annotated file: the text of [DefaultTOML] with the values of c. Loading
-// it gives the same values again.
+// AppendTOML appends the configuration as an annotated file: the text of [DefaultTOML] with the values of c. [Load]
+// reads the same values from it.
 func (c *Config) AppendTOML(dst []byte) []byte {
 	fields := c.fields()
 	section := ""
@@ -70,8 +71,9 @@ func appendValue(dst []byte, field reflect.Value) []byte {
 	}
 }
 
-// appendString appends s as a TOML basic string. Quotes, backslashes and control characters are escaped: "Any Unicode
-// character may be used except those that must be escaped" (TOML 1.0, String).
+// appendString appends s as a TOML basic string. Quotes, backslashes and control characters are escaped.
+//
+// TOML 1.0, String: «Any Unicode character may be used except those that must be escaped».
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for _, r := range s {
@@ -87,7 +89,7 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// fields returns the field of every key, by the key's name as in "network.address". Setting one of them changes c.
+// fields returns the field of each key, by names such as "network.address". Setting a field changes c.
 func (c *Config) fields() map[string]reflect.Value {
 	fields := make(map[string]reflect.Value)
 	top := reflect.ValueOf(c).Elem()
@@ -95,7 +97,7 @@ func (c *Config) fields() map[string]reflect.Value {
 		name := top.Type().Field(i).Tag.Get("toml")
 		section := top.Field(i)
 		switch {
-		case name == "": // what is remembered about the file
+		case name == "": // not a key
 		case !isSection(section.Type()):
 			fields[name] = section
 		default:

@@ -5,30 +5,34 @@ import (
 	"reflect"
 )
 
+// This file owns the rules for values: the range of each number, the defaults that follow other keys, and the
+// contradictions between keys. Rules about memory are in memory.go.
+
 // Bounds that other parts of the tracker rely on.
 const (
 	MaxShards      = 256      // socket_workers
 	MinMessageSize = 1 << 10  // websocket_max_message_size and websocket_max_frame_size, bytes
 	MaxMessageSize = 16 << 20 // the same
 
-	// MailboxMessages is the number of messages of the greatest length for which a mailbox has room.
+	// MailboxMessages is the number of largest messages for which a mailbox has room.
 	MailboxMessages = 4
 )
 
-// Bounds of several keys. They are far from what is reasonable: a value beyond them is a slip of the keyboard.
+// Bounds of several keys. They are far above any useful value: a greater one is a slip of the keyboard.
 const (
 	maxSeconds      = 100_000_000   // about three years
 	maxSwarmWorkers = 2_000_000_000 // the key has no effect
 	maxMemory       = 64 << 30      // bytes of one shard
 )
 
-// Bounds of what a shard can count. The tables would lower a greater limit without a word.
+// Bounds of the tables and memory of a shard. They repeat limits of the packages swarm, shard and ring, which config
+// does not import. A test of the server compares them: a table would lower a greater limit without a word.
 const (
-	maxShardPeers     = 1 << 24   // peers of one shard's table
-	maxShardOffers    = 1<<26 - 2 // pending offers of one shard's table
-	maxConnTorrents   = 1<<16 - 1 // torrents of one connection
-	maxBadMessages    = 1<<16 - 2 // a connection counts one more than are tolerated, in 16 bits
-	maxScrapeTorrents = 1 << 12   // so that a reply is less than 1 MiB
+	maxShardPeers     = 1 << 24   // swarm.MaxPeersLimit
+	maxShardOffers    = 1<<26 - 2 // swarm.MaxPendingOffersLimit
+	maxConnTorrents   = 1<<16 - 1 // swarm.MaxPeersPerConnectionLimit
+	maxBadMessages    = 1<<16 - 2 // a connection counts one more than are passed over, in 16 bits
+	maxScrapeTorrents = 1 << 12   // a scrape reply stays below 1 MiB
 )
 
 // rangeOf is the least and the greatest value of a key that is a number.
@@ -79,14 +83,14 @@ var ranges = []rangeOf{
 	{key: "metrics.torrent_count_update_interval", min: 1, max: maxSeconds},
 }
 
-// finding is something wrong with the values of one key, or with two keys together.
+// finding is a mistake in the value of one key, or in the values of several keys together.
 type finding struct {
 	keys     []string
 	sentence string
 }
 
-// fitDefaults changes defaults of keys that the file leaves out so that they go together with what it sets. Otherwise
-// a file of aquatic_ws, in which our keys are missing, could contradict a key that its author has never heard of.
+// fitDefaults changes the defaults of missing keys to fit the keys that the file sets. Otherwise a file of aquatic_ws
+// could contradict one of our keys, which its author cannot know.
 func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 	fit := func(key string, value int) {
 		if !c.IsSet(key) {
@@ -101,7 +105,7 @@ func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 	}
 }
 
-// checkValues returns what is wrong with single values.
+// checkValues returns the values that are out of their range.
 func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 	var found []finding
 	blame := func(key, format string, args ...any) {
@@ -169,8 +173,8 @@ func (c *Config) checkNetwork() (found []finding) {
 	return found
 }
 
-// checkTables returns which limits for all shards together are more than the tables of the shards can hold. How many
-// shards there will be is only known here when the file says so: otherwise it has to be possible with one.
+// checkTables returns the limits that are too large for the tables of all shards together. Without socket_workers in
+// the file the number of shards is not known yet, so one shard must be able to hold them.
 func (c *Config) checkTables() (found []finding) {
 	atMost := func(key string, value, perShard int) {
 		if value <= max(c.SocketWorkers, 1)*perShard {

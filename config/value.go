@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// This file owns the reading of a single value into the field of its key, and the words for a value of a wrong type.
+
+const maxQuoted = 60 // an error repeats at most so many bytes of a value
+
+// setValue sets the field to the value, or returns the problem as the end of a sentence that begins with the key.
+func setValue(field reflect.Value, value *unstable.Node) (problem string) {
+	switch p := field.Addr().Interface().(type) {
+	case *bool:
+		if value.Kind != unstable.Bool {
+			return "must be true or false, not " + describe(value)
+		}
+		*p = string(value.Data) == "true"
+	case *int:
+		return setInt(p, value)
+	case *string:
+		if value.Kind != unstable.String {
+			return "must be text in quotes, not " + describe(value)
+		}
+		*p = string(value.Data)
+	case *netip.AddrPort:
+		return setAddress(p, value)
+	case *[]netip.Prefix:
+		return setPrefixes(p, value)
+	case *Tri:
+		return setWord(p, triWords, value)
+	case *LogLevel:
+		return setWord(p, logLevelWords, value)
+	case *AccessListMode:
+		return setWord(p, accessListWords, value)
+	default:
+		panic("BUG: a key has the type " + field.Type().String())
+	}
+	return ""
+}
+
+// setInt sets p to a whole number. The range of the key is checked later.
+func setInt(p *int, value *unstable.Node) (problem string) {
+	if value.Kind != unstable.Integer {
+		return "must be a whole number, not " + describe(value)
+	}
+	// The parser has checked the digits. The decoder knows their value in each of the four bases.
+	var number struct{ V int }
+	if err := toml.Unmarshal(append([]byte("V = "), value.Data...), &number); err != nil {
+		return "must be a whole number, but " + describe(value) + " is too large"
+	}
+	*p = number.V
+	return ""
+}
+
+// setAddress sets p to an IP address and a port. Host names are refused: an address is never looked up.
+func setAddress(p *netip.AddrPort, value *unstable.Node) (problem string) {
+	const want = `must be an IP address and a port, such as "0.0.0.0:3000" or "[::]:3000", `
+	if value.Kind != unstable.String {
+		return want + "not " + describe(value)
+	}
+	address, err := netip.ParseAddrPort(string(value.Data))
+	if err != nil {
+		return want + "but " + describe(value) + " is not one"
+	}
+	*p = address
+	return ""
+}
+
+// setPrefixes sets p to a list of networks. An address without a length is a network of one address.
+func setPrefixes(p *[]netip.Prefix, value *unstable.Node) (problem string) {
+	const want = `must be a list of networks, such as ["127.0.0.1", "10.0.0.0/8", "fd00::/8"], `
+	if value.Kind != unstable.Array {
+		return want + "not " + describe(value)
+	}
+	var list []netip.Prefix
+	for it := value.Children(); it.Next(); {
+		item := it.Node()
+		if item.Kind == unstable.Comment {
+			continue
+		}
+		text := string(item.Data)
+		prefix, err := netip.ParsePrefix(text)
+		if address, isAddress := netip.ParseAddr(text); isAddress == nil && address.Zone() == "" {
+			prefix, err = address.Prefix(address.BitLen())
+		}
+		if item.Kind != unstable.String || err != nil {
+			return want + "but " + describe(item) + " is not one"
+		}
+		list = append(list, prefix.Masked())
+	}
+	*p = list
+	return ""
+}
+
+// setWord sets p to the constant whose word the value is.
+func setWord[T ~uint8](p *T, words []string, value *unstable.Node) (problem string) {
+	i := -1
+	if value.Kind == unstable.String {
+		i = slices.Index(words, string(value.Data))
+	}
+	if i < 0 {
+		return fmt.Sprintf(`must be one of "%s", not %s`, strings.Join(words, `", "`), describe(value))
+	}
+	*p = T(i)
+	return ""
+}
+
+// describe names a value of the wrong type.
+func describe(value *unstable.Node) string {
+	switch value.Kind {
+	case unstable.String:
+		return fmt.Sprintf("%q", short(string(value.Data)))
+	case unstable.Array:
+		return "a list"
+	case unstable.InlineTable:
+		return "a table"
+	default:
+		return short(string(value.Data))
+	}
+}
+
+// short returns s, cut to maxQuoted bytes for an error.
+func short(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
+}

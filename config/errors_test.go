@@ -9,8 +9,8 @@ import (
 
 // This file tests the errors of Load: their words, their places, and that each mistake has one.
 
-// TestMistakes proves that each kind of mistake gives one sentence, in the expected words and at the expected place, and
-// nothing else.
+// TestMistakes proves that each kind of mistake gives one sentence, in the expected words and at the expected place,
+// and nothing else.
 func TestMistakes(t *testing.T) {
 	f := func(file string, want ...string) {
 		t.Helper()
@@ -114,6 +114,10 @@ func TestWrongValues(t *testing.T) {
 		"as much as protocol.max_offers")
 	f("io_uring.mailbox_size = 262144", "1:25: io_uring.mailbox_size is 262144, but must be at least 524288, "+
 		"a power of two that holds four times network.websocket_max_message_size")
+	const ring = "io_uring.receive_buffers times io_uring.receive_buffer_size and io_uring.send_memory " +
+		"come to %d bytes, but must be at most 1072693248 together"
+	f("io_uring.send_memory = 1_068_498_945", "1:24: "+fmt.Sprintf(ring, 1072693249))
+	f("[io_uring]\nreceive_buffers = 16_384\nreceive_buffer_size = 65_536", "2:19: "+fmt.Sprintf(ring, 1082130432))
 	f("network.only_ipv6 = true", "1:21: network.only_ipv6 is true, but network.address is the IPv4 address 0.0.0.0")
 	f("network.only_ipv6 = true\nnetwork.address = '[::ffff:10.0.0.1]:1'",
 		"1:21: network.only_ipv6 is true, but network.address is the IPv4 address 10.0.0.1")
@@ -218,8 +222,8 @@ func TestMemoryNeeds(t *testing.T) {
 	f("io_uring.send_memory", message+" = 8_380_000"+tls, 2*16777216+12*8192, send) // the records are longer than 8 MiB
 }
 
-// TestAllMistakesAtOnce proves that the error lists all mistakes in the order of the file, and that a wrong value causes
-// no report about other keys.
+// TestAllMistakesAtOnce proves that the error lists all mistakes in the order of the file, and that a wrong value
+// causes no report about other keys.
 func TestAllMistakesAtOnce(t *testing.T) {
 	file, err := os.ReadFile("testdata/mistakes.toml")
 	if err != nil {

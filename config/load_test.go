@@ -106,6 +106,7 @@ func TestEveryKey(t *testing.T) {
 		"network.enable_tls":        "network.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'",
 		"limits.max_peers":          "socket_workers = 256",
 		"limits.max_pending_offers": "socket_workers = 256",
+		"io_uring.send_memory":      "io_uring.receive_buffers = 16\nio_uring.receive_buffer_size = 1024",
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		value := other(key, fields[key])
@@ -150,8 +151,8 @@ func TestAquatic(t *testing.T) {
 	}
 }
 
-// TestFitDefaults proves that the defaults of missing keys follow the keys in the file, and that a key in the file keeps
-// its value.
+// TestFitDefaults proves that the defaults of missing keys follow the keys in the file, and that a key in the file
+// keeps its value.
 func TestFitDefaults(t *testing.T) {
 	c := mustLoad(t, []byte(`
 network.websocket_max_message_size = 1000000

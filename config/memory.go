@@ -1,6 +1,9 @@
 package config
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // This file owns the least sizes of memory that follow from other keys. With less memory the tracker would run, but it
 // would close each connection with a long message, or drop each long reply. That looks like a fault of the network.
@@ -15,6 +18,8 @@ const (
 	// outgrows its buffer is copied into one of twice the size, and needs both during the copy: a single client can
 	// take the room of three.
 	assemblyBuffers = 4
+
+	mailboxMessages = 4 // largest messages for which a mailbox has room
 
 	// sendClients is the number of slow clients for which a shard has memory.
 	sendClients = 4
@@ -35,13 +40,13 @@ type need struct {
 // needs returns the least values of the keys for memory. Several rows may be for one key.
 func (c *Config) needs() []need {
 	n := &c.Network
-	message := min(n.WebsocketMaxMessageSize, MaxMessageSize)
+	message := min(n.WebsocketMaxMessageSize, maxMessageSize)
 	assembly := func(bytes int, from string) need {
 		return need{"io_uring.assembly_memory", assemblyBuffers * nextPowerOfTwo(bytes),
 			"four buffers, each a power of two, for " + from, []string{from}}
 	}
 	return []need{
-		{"io_uring.mailbox_size", nextPowerOfTwo(MailboxMessages * message),
+		{"io_uring.mailbox_size", nextPowerOfTwo(mailboxMessages * message),
 			"a power of two that holds four times network.websocket_max_message_size",
 			[]string{"network.websocket_max_message_size"}},
 		assembly(message+frameHeaderSize, "network.websocket_max_message_size"),
@@ -53,6 +58,18 @@ func (c *Config) needs() []need {
 			[]string{"network.websocket_max_message_size", "protocol.max_scrape_torrents",
 				"network.websocket_write_buffer_size"}},
 	}
+}
+
+// checkRingMemory returns that a ring would have too much memory to receive and to send.
+func (c *Config) checkRingMemory() []finding {
+	u := &c.IOUring
+	total := u.ReceiveBuffers*u.ReceiveBufferSize + u.SendMemory
+	if total <= maxRingMemory {
+		return nil
+	}
+	return []finding{{[]string{"io_uring.receive_buffers", "io_uring.receive_buffer_size", "io_uring.send_memory"},
+		fmt.Sprintf("io_uring.receive_buffers times io_uring.receive_buffer_size and io_uring.send_memory come to %d "+
+			"bytes, but must be at most %d together", total, maxRingMemory)}}
 }
 
 // largestFrame returns the bytes of send memory for the largest frame. With TLS the plain frame and its records need

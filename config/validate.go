@@ -3,23 +3,17 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // This file owns the rules for values: the range of each number, the defaults that follow other keys, and the
 // contradictions between keys. Rules about memory are in memory.go.
 
-// Bounds that other parts of the tracker rely on.
-const (
-	MaxShards      = 256      // socket_workers
-	MinMessageSize = 1 << 10  // websocket_max_message_size and websocket_max_frame_size, bytes
-	MaxMessageSize = 16 << 20 // the same
-
-	// MailboxMessages is the number of largest messages for which a mailbox has room.
-	MailboxMessages = 4
-)
-
 // Bounds of several keys. They are far above any useful value: a greater one is a slip of the keyboard.
 const (
+	maxShards       = 256           // socket_workers
+	minMessageSize  = 1 << 10       // bytes of a message and of a frame
+	maxMessageSize  = 16 << 20      // the same
 	maxSeconds      = 100_000_000   // about three years
 	maxSwarmWorkers = 2_000_000_000 // the key has no effect
 	maxMemory       = 64 << 30      // bytes of one shard
@@ -28,11 +22,12 @@ const (
 // Bounds of the tables and memory of a shard. They repeat limits of the packages swarm, shard and ring, which config
 // does not import. A test of the server compares them: a table would lower a greater limit without a word.
 const (
-	maxShardPeers     = 1 << 24   // swarm.MaxPeersLimit
-	maxShardOffers    = 1<<26 - 2 // swarm.MaxPendingOffersLimit
-	maxConnTorrents   = 1<<16 - 1 // swarm.MaxPeersPerConnectionLimit
-	maxBadMessages    = 1<<16 - 2 // a connection counts one more than are passed over, in 16 bits
-	maxScrapeTorrents = 1 << 12   // a scrape reply stays below 1 MiB
+	maxShardPeers     = 1 << 24    // swarm.MaxPeersLimit
+	maxShardOffers    = 1<<26 - 2  // swarm.MaxPendingOffersLimit
+	maxConnTorrents   = 1<<16 - 1  // swarm.MaxPeersPerConnectionLimit
+	maxBadMessages    = 1<<16 - 2  // a connection counts one more than are passed over, in 16 bits
+	maxRingMemory     = 1023 << 20 // bytes of one ring to receive and to send, which is one registered buffer
+	maxScrapeTorrents = 1 << 12    // a scrape reply stays below 1 MiB
 )
 
 // rangeOf is the least and the greatest value of a key that is a number.
@@ -44,11 +39,11 @@ type rangeOf struct {
 
 // ranges has a row for every key that is a number.
 var ranges = []rangeOf{
-	{key: "socket_workers", min: 0, max: MaxShards},
+	{key: "socket_workers", min: 0, max: maxShards},
 	{key: "swarm_workers", min: 0, max: maxSwarmWorkers},
 	{key: "network.tcp_backlog", min: 1, max: 1 << 20},
-	{key: "network.websocket_max_message_size", min: MinMessageSize, max: MaxMessageSize},
-	{key: "network.websocket_max_frame_size", min: MinMessageSize, max: MaxMessageSize},
+	{key: "network.websocket_max_message_size", min: minMessageSize, max: maxMessageSize},
+	{key: "network.websocket_max_frame_size", min: minMessageSize, max: maxMessageSize},
 	{key: "network.websocket_write_buffer_size", min: 1 << 10, max: 4 << 20},
 	{key: "network.max_connections", min: 0, max: 1 << 24},
 	{key: "network.handshake_timeout", min: 1, max: 3600},
@@ -70,12 +65,12 @@ var ranges = []rangeOf{
 	{key: "limits.torrents_per_connection", min: 1, max: maxConnTorrents},
 	{key: "limits.bad_messages_per_connection", min: 0, max: maxBadMessages},
 	{key: "limits.pending_offers_per_peer", min: 1, max: 1 << 16},
-	{key: "limits.max_peers", min: 1, max: MaxShards * maxShardPeers},
-	{key: "limits.max_pending_offers", min: 1, max: MaxShards * maxShardOffers},
+	{key: "limits.max_peers", min: 1, max: maxShards * maxShardPeers},
+	{key: "limits.max_pending_offers", min: 1, max: maxShards * maxShardOffers},
 	{key: "io_uring.entries", min: 64, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffers", min: 16, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffer_size", min: 1 << 10, max: 1 << 16, powerOfTwo: true},
-	{key: "io_uring.send_memory", min: 64 << 10, max: maxMemory},
+	{key: "io_uring.send_memory", min: 64 << 10, max: maxRingMemory - 16*1024}, // the receive buffers are 16 KiB or more
 	{key: "io_uring.assembly_memory", min: 64 << 10, max: maxMemory},
 	{key: "io_uring.mailbox_size", min: 4 << 10, max: 256 << 20, powerOfTwo: true},
 	{key: "io_uring.max_batch_delay_us", min: 0, max: 10_000},
@@ -125,7 +120,7 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 
 // checkTogether returns the contradictions between keys.
 func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
-	found := append(c.checkNetwork(), c.checkTables()...)
+	found := slices.Concat(c.checkNetwork(), c.checkTables(), c.checkRingMemory())
 	atLeast := func(key string, least int, why string, from ...string) {
 		if value := int(fields[key].Int()); value < least {
 			found = append(found, finding{append([]string{key}, from...),

@@ -56,7 +56,7 @@ type Network struct {
 
 	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered
 
-	MaxConnections   int `toml:"max_connections"`   // divided among the shards; 0: what the descriptor limit allows
+	MaxConnections   int `toml:"max_connections"`   // divided among the shards; 0: the descriptor limit decides
 	HandshakeTimeout int `toml:"handshake_timeout"` // seconds from accept to the end of the upgrade request
 	PingInterval     int `toml:"ping_interval"`     // seconds of silence after which a client is pinged
 	SendTimeout      int `toml:"send_timeout"`      // seconds that a send or a message may take

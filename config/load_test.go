@@ -128,7 +128,7 @@ func TestEveryKey(t *testing.T) {
 	}
 }
 
-// TestAquatic proves that the file which aquatic_ws 0.9 prints loads unchanged and means what it says.
+// TestAquatic proves that the file of aquatic_ws 0.9 loads unchanged and has the same meaning here.
 func TestAquatic(t *testing.T) {
 	data, err := os.ReadFile("testdata/aquatic_ws-0.9.toml")
 	if err != nil {
@@ -165,11 +165,11 @@ protocol.max_offers = 100`))
 	mustLoad(t, c.AppendTOML(nil))
 
 	if c := mustLoad(t, []byte("limits.bad_messages_per_connection = 0")); c.Limits.BadMessagesPerConnection != 0 {
-		t.Errorf("bad_messages_per_connection is %d, want what the file says", c.Limits.BadMessagesPerConnection)
+		t.Errorf("bad_messages_per_connection is %d, want 0 as in the file", c.Limits.BadMessagesPerConnection)
 	}
 	c = mustLoad(t, []byte("network.ping_interval = 30\ncleaning.max_connection_idle = 40"))
 	if c.Network.PingInterval != 30 {
-		t.Errorf("ping_interval is %d, want what the file says", c.Network.PingInterval)
+		t.Errorf("ping_interval is %d, want 30 as in the file", c.Network.PingInterval)
 	}
 }
 

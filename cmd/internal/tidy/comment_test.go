@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+// This file owns the rules about comments.
+
 // TestPackageComments proves that every package says in a comment what it is for.
 func TestPackageComments(t *testing.T) {
 	for _, problem := range checkPackageComment(readTree(t)) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 )
 
+// This file owns the house rules about Go files. A rule is a row of rules, and TestRulesCanFail has an example of each.
+
 // rule is a house rule about Go files. check returns a sentence for each place where it is broken.
 type rule struct {
 	name, text string

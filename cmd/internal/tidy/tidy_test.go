@@ -12,6 +12,8 @@ import (
 	"testing"
 )
 
+// This file reads the Go files of the module for the rules, and keeps the order of the tree and of default.toml.
+
 // root is the top of the project, seen from here.
 const root = "../../.."
 

@@ -1,39 +1,60 @@
 package tidy
 
 import (
+	"go/ast"
+	"go/token"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestReadmeNamesEveryKey proves that an operator who reads README.md finds each key of the configuration file there.
-func TestReadmeNamesEveryKey(t *testing.T) {
-	for _, key := range unnamed(readFile(t, "config/default.toml"), readFile(t, "README.md")) {
-		t.Errorf("README.md does not mention %s: add a row to its section on configuration, the key in backticks", key)
+// This file keeps the texts for operators true: the keys, series and words that they name are those of the code.
+
+// operatorTexts are the texts that name keys and series.
+var operatorTexts = []string{"README.md", "config/OPERATING.md", ".github/SECURITY.md"}
+
+// TestTextsNameWhatExists proves that a key, a series or another name of the code that a text for operators shows as
+// code is there: a renamed one is renamed in the texts too.
+func TestTextsNameWhatExists(t *testing.T) {
+	var sources strings.Builder
+	for _, s := range readTree(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && !s.isTest() {
+				sources.WriteString(text.Value + "\n")
+			}
+			return true
+		})
 	}
-	got := unnamed("a = 1\n[s]\nb = 2\nc = 3\nd = 4\n", "a `a` `s.b` `[s] c` d `dd`")
-	if !slices.Equal(got, []string{"s.d"}) {
+	known := readFile(t, "config/default.toml") + sources.String()
+	for _, name := range operatorTexts {
+		for _, word := range missing(readFile(t, name), known) {
+			t.Errorf("%s names `%s`, but no key, series or text of the code has that name", name, word)
+		}
+	}
+	got := missing("`a_key` `another_key = 1` `[s] third_key` `millrace_a_series_total` `go_goroutines` `no_key` `-flag`",
+		"a_key another_key \"a_series_total\"")
+	if !slices.Equal(got, []string{"third_key", "no_key"}) {
 		t.Errorf("the rule itself is wrong: %q", got)
 	}
 }
 
-// inBackticks matches what Markdown shows as code.
-var inBackticks = regexp.MustCompile("`[^`\n]+`")
+var (
+	inBackticks = regexp.MustCompile("`[^`\n]+`")              // what Markdown shows as code
+	snakeCase   = regexp.MustCompile(`[a-z0-9]+(_[a-z0-9]+)+`) // a name of the configuration or of a series
+)
 
-// unnamed returns the keys of a TOML file that a Markdown text does not name in backticks: alone, or with their section
-// as in `network.address` or `[network] address`.
-func unnamed(file, text string) (missing []string) {
-	named := make(map[string]bool)
+// missing returns the names that a Markdown text shows as code and that known does not have as whole words. Series have
+// the prefix millrace_ only in the text; those of the Go runtime and the process come from a library.
+func missing(text, known string) (words []string) {
 	for _, code := range inBackticks.FindAllString(text, -1) {
-		named[strings.Trim(code, "`")] = true
-	}
-	keys, _ := keysOf(file)
-	for _, key := range keys {
-		section, name, _ := strings.Cut(key, ".")
-		if !named[key] && !named[name] && !named["["+section+"] "+name] {
-			missing = append(missing, key)
+		for _, word := range snakeCase.FindAllString(code, -1) {
+			name := strings.TrimPrefix(word, "millrace_")
+			library := strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_")
+			if !library && !regexp.MustCompile(`\b(millrace_)?`+name+`\b`).MatchString(known) {
+				words = append(words, word)
+			}
 		}
 	}
-	return missing
+	return words
 }

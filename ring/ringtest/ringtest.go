@@ -49,10 +49,17 @@ type Kernel struct {
 
 // New makes a kernel. The zero Faults make everything go well.
 func New(seed uint64, f Faults) *Kernel {
+	k := &Kernel{rng: rand.New(rand.NewPCG(seed, 0x72696e67)), fds: map[int32]*file{}, lastFD: 2}
+	k.SetFaults(f)
+	return k
+}
+
+// SetFaults changes the faults from the next Enter on. Completions that are held back by then are delivered.
+func (k *Kernel) SetFaults(f Faults) {
 	if f.SocketBuffer == 0 {
 		f.SocketBuffer = 64 << 10
 	}
-	return &Kernel{faults: f, rng: rand.New(rand.NewPCG(seed, 0x72696e67)), fds: map[int32]*file{}, lastFD: 2}
+	k.faults = f
 }
 
 // Open makes a ring with a listener of its own. Its Wait never blocks: when nothing can complete it returns no events.

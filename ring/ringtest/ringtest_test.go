@@ -461,3 +461,38 @@ func TestEchoUnderFaults(t *testing.T) {
 		t.Errorf("%d connections went from ring to ring, %d found no room: the seeds do not lead there", moved, lost)
 	}
 }
+
+// TestFaultsEnd proves that a kernel on which nothing succeeds serves its rings again when SetFaults ends the faults.
+func TestFaultsEnd(t *testing.T) {
+	w := &world{k: New(1, Faults{Delay: 1, AcceptError: 1}), rng: rand.New(rand.NewPCG(1, 3))}
+	r := w.k.Open(randomPlan(w.rng))
+	w.k.Dial(r, netip.MustParseAddrPort("192.0.2.1:1000"))
+	accepted := func() (n int) {
+		for range 50 {
+			w.k.Advance(10 * time.Millisecond)
+			events, err := r.Wait(nil, ring.Window{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				if e.Kind == ring.EventAccept {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	if n := accepted(); n != 0 {
+		t.Errorf("%d connections were accepted in spite of the faults", n)
+	}
+	w.k.SetFaults(Faults{})
+	if n := accepted(); n != 1 {
+		t.Errorf("%d connections were accepted after the faults, want 1", n)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := w.k.Check(); err != nil {
+		t.Error(err)
+	}
+}

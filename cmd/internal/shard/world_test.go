@@ -18,7 +18,7 @@ import (
 )
 
 // world is some shards with clients around them and no kernel between: ops are carried out at once and without fault.
-// It is for tests of what shards decide; simulation_test.go has the faults.
+// It is for tests of what shards decide; package simulation has the faults.
 type world struct {
 	t      testing.TB
 	now    time.Duration

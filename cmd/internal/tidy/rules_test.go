@@ -68,6 +68,9 @@ var ownImports = map[string][]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
 		"cmd/internal/stats", "cmd/internal/trace",
 	}, leaves...),
+	"cmd/internal/simulation": {
+		"ring", "wsproto", "swarm", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
+	},
 	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "config"},
 	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":             {"wsproto", "ring"},
@@ -105,8 +108,8 @@ func topOf(dir string) string {
 	return first
 }
 
-// homes lists packages of others and the only directories that may import them. The tests of all may use gobwas/ws, as
-// a client.
+// homes lists packages of others, and the kernel of plain memory, and the only directories that may import them. The
+// tests of all may use that kernel, and gobwas/ws as a client.
 var homes = []struct {
 	prefix    string
 	dirs      []string
@@ -116,6 +119,7 @@ var homes = []struct {
 	{"golang.org/x/sys/unix", []string{"ring"}, false},
 	{"unsafe", []string{"ring"}, false},
 	{"github.com/gobwas/ws", []string{"wsproto"}, true},
+	{module + "ring/ringtest", []string{"ring/ringtest", "cmd/internal/simulation"}, true},
 	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
 	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},
@@ -301,6 +305,8 @@ func TestRulesCanFail(t *testing.T) {
 		"imports swarm")
 	f("OtherImports", "swarm/a_test.go", `package a; import "unsafe"`, "imports unsafe")
 	f("OtherImports", "ring/a.go", `package a; import "unsafe"`)
+	f("OtherImports", "cmd/internal/server/a.go", `package a; import "millrace/ring/ringtest"`, "imports millrace/ring")
+	f("OtherImports", "cmd/internal/simulation/a.go", `package a; import "millrace/ring/ringtest"`)
 	f("OtherImports", "swarm/a.go", `package a; import "github.com/gobwas/ws/wsutil"`, "imports github.com/gobwas/ws")
 	f("OtherImports", "swarm/a_test.go", `package a; import "github.com/gobwas/ws"`)
 	f("Leaves", "ring/a.go", `package a; import ("log/slog"; "time"); var _ = time.Now`, "imports log/slog", "time.Now")

@@ -1,0 +1,46 @@
+package simulation
+
+import (
+	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/outbox"
+)
+
+// This file owns the list of rare paths. A simulation that never goes there proves nothing.
+
+// Path is something rare that shards do under faults, and how often they did.
+type Path struct {
+	Name  string
+	Count uint64
+}
+
+// Paths returns how often each rare path was taken.
+func Paths(st *shard.Stats) []Path {
+	reply, offer, answer := outbox.Reply, outbox.Offer, outbox.Answer
+	paths := []Path{
+		{"a short send", st.Outbox.ShortSends},
+		{"a full connection table", st.Door.Refused},
+		{"a failed accept", st.Door.AcceptFailed},
+		{"the end of a connection that found a mailbox full", st.Post.Backlogged},
+		{"the end of a connection that waited for another Step", st.Torrents.GoneWaited},
+		{"no memory for a partial message", st.Inbox.AssemblyFull},
+		{"no memory for an offer", st.Outbox.DroppedMemory[offer]},
+		{"an offer to a client that does not read", st.Outbox.DroppedFull[offer]},
+		{"an offer that found a mailbox full", st.Messages.DroppedMail[offer]},
+		{"a frame for a client that left",
+			st.Outbox.DroppedGone[offer] + st.Outbox.DroppedGone[answer] + st.Outbox.DroppedGone[reply]},
+		{"a client that was held back", st.Outbox.HeldBack},
+		{"a request for a torrent of another shard", st.Messages.ServedElsewhere},
+		{"a connection that followed its torrent", st.Mover.MovedIn},
+		{"a connection that found the other shard with enough", st.Mover.MovesRefused},
+		{"a connection that was about to move and stayed, or ended", st.Mover.MovesGivenUp},
+		{"a connection that arrived when the table was full", st.Mover.MovesLost},
+	}
+	for _, why := range []conn.Reason{
+		conn.ReasonClientClose, conn.ReasonEOF, conn.ReasonReset, conn.ReasonIdle, conn.ReasonSlowConsumer,
+		conn.ReasonProtocol, conn.ReasonBadMessages, conn.ReasonNoMemory, conn.ReasonStopping,
+	} {
+		paths = append(paths, Path{"a connection that ended with " + why.String(), st.Table.Closed[why]})
+	}
+	return paths
+}

@@ -15,7 +15,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
 PACKAGES := ./...
 
-.PHONY: help build run test check fuzz bench benchcmp e2e kernels idle compare report clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,11 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	go vet $(PACKAGES)
 	go run $(STATICCHECK) $(PACKAGES)
 	$(TEST) -race -p 1 $(PACKAGES)
+
+MINUTES ?= 1
+simulate: ## simulate whole shards under faults, with new random seeds, for MINUTES (1); SEED= replays one seed
+	$(BUILD) -o bin/millrace-simulate ./cmd/internal/simulation/millrace-simulate
+	bin/millrace-simulate $(if $(SEED),-seed $(SEED),-minutes $(MINUTES))
 
 e2e: build ## move real files between real clients (installs npm packages, Chromium, nginx and HAProxy where they are missing)
 	bench/e2e/run.sh

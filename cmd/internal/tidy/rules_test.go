@@ -71,6 +71,7 @@ var ownImports = map[string][]string{
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
 	},
+	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
 	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "config"},
 	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":             {"wsproto", "ring"},

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/simulation"
+)
+
+// This file owns the simulations that run at the same time, and the report about them.
+
+// simulator is the signature of [simulation.Run].
+type simulator func(seed uint64) (simulation.Result, error)
+
+// progressPeriod is the time between two lines of progress.
+const progressPeriod = time.Minute
+
+// fleet plays seeds, one after the other on each of several cores. All of it is behind the mutex.
+type fleet struct {
+	simulate simulator
+
+	mu       sync.Mutex
+	next     uint64          // the seed to play next
+	underWay map[uint64]bool // seeds
+	played   int             // simulations without a failure
+	total    shard.Stats     // of them
+	err      error           // the first failure
+	failed   uint64          // its seed
+}
+
+// newFleet returns a fleet that has played nothing.
+func newFleet(from uint64, simulate simulator) *fleet {
+	return &fleet{simulate: simulate, next: from, underWay: map[uint64]bool{}}
+}
+
+// play plays seeds on so many cores until ctx is done or one fails. Simulations that are under way then are waited for,
+// but not longer than hang: that is a failure too.
+func (f *fleet) play(ctx context.Context, cores int, hang time.Duration, progress io.Writer) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	for range cores {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				if !f.one(f.take()) {
+					cancel()
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(ended)
+	}()
+	ticker := time.NewTicker(progressPeriod)
+	defer ticker.Stop()
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case <-ticker.C:
+			f.mu.Lock()
+			fmt.Fprintf(progress, "%d simulations\n", f.played)
+			f.mu.Unlock()
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(hang):
+		f.hung(hang)
+	}
+}
+
+// take returns the seed to play next.
+func (f *fleet) take() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next++
+	return f.next - 1
+}
+
+// one plays a seed and reports whether it did not fail.
+func (f *fleet) one(seed uint64) bool {
+	f.mu.Lock()
+	f.underWay[seed] = true
+	f.mu.Unlock()
+	res, err := f.simulate(seed)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.underWay, seed)
+	switch {
+	case err == nil:
+		f.played++
+		f.total.Add(&res.Stats)
+	case f.err == nil:
+		f.err, f.failed = err, seed
+	}
+	return err == nil
+}
+
+// hung notes that a simulation does not end, unless there is a failure already.
+func (f *fleet) hung(after time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for seed := range f.underWay {
+		if f.err == nil {
+			f.err, f.failed = fmt.Errorf("seed %d: the simulation has not ended %v after the others", seed, after), seed
+		}
+	}
+}
+
+// report prints the outcome and returns the exit code.
+func (f *fleet) report(stdout, stderr io.Writer) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		fmt.Fprintf(stdout, "%d simulations, none failed. They led to:\n", f.played)
+		for _, p := range simulation.Paths(&f.total) {
+			fmt.Fprintf(stdout, "%10d × %s\n", p.Count, p.Name)
+		}
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "millrace-simulate: a simulation failed, after %d that did not\n", f.played)
+	var failure *simulation.Failure
+	if errors.As(f.err, &failure) {
+		fmt.Fprint(stderr, failure.Trace)
+	}
+	fmt.Fprintf(stderr, "%v\nreplay it with: make simulate SEED=%d\n", f.err, f.failed)
+	return exitError
+}

@@ -102,20 +102,20 @@ type Limits struct {
 }
 
 // IOUring is the section [io_uring]: one [Tri] per kernel feature that the tracker can work without, and the sizes of
-// what each shard keeps for its ring.
+// what each shard keeps for its ring. The tag needs names the feature without which another one cannot be required.
 type IOUring struct {
-	MultishotAccept   Tri `toml:"multishot_accept"`   // Linux 5.19
-	BufferRing        Tri `toml:"buffer_ring"`        // Linux 5.19
-	MultishotReceive  Tri `toml:"multishot_receive"`  // Linux 6.0, needs BufferRing
-	MessageRing       Tri `toml:"message_ring"`       // Linux 5.18
-	CoopTaskrun       Tri `toml:"coop_taskrun"`       // Linux 5.19
-	SingleIssuer      Tri `toml:"single_issuer"`      // Linux 6.0
-	DeferTaskrun      Tri `toml:"defer_taskrun"`      // Linux 6.1, needs SingleIssuer
-	RegisteredRing    Tri `toml:"registered_ring"`    // Linux 5.18
-	RegisteredBuffers Tri `toml:"registered_buffers"` // Linux 5.1
-	FixedSend         Tri `toml:"fixed_send"`         // needs RegisteredBuffers
-	TimedWait         Tri `toml:"timed_wait"`         // Linux 5.11
-	MinWait           Tri `toml:"min_wait"`           // Linux 6.12, needs TimedWait
+	MultishotAccept   Tri `toml:"multishot_accept"`
+	BufferRing        Tri `toml:"buffer_ring"`
+	MultishotReceive  Tri `toml:"multishot_receive" needs:"buffer_ring"`
+	MessageRing       Tri `toml:"message_ring"`
+	CoopTaskrun       Tri `toml:"coop_taskrun"`
+	SingleIssuer      Tri `toml:"single_issuer"`
+	DeferTaskrun      Tri `toml:"defer_taskrun" needs:"single_issuer"`
+	RegisteredRing    Tri `toml:"registered_ring"`
+	RegisteredBuffers Tri `toml:"registered_buffers"`
+	FixedSend         Tri `toml:"fixed_send" needs:"registered_buffers"`
+	TimedWait         Tri `toml:"timed_wait"`
+	MinWait           Tri `toml:"min_wait" needs:"timed_wait"`
 
 	Entries           int `toml:"entries"`             // submission queue entries of a shard, a power of two
 	ReceiveBuffers    int `toml:"receive_buffers"`     // receive buffers of a shard, a power of two

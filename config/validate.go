@@ -134,19 +134,7 @@ func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
 	for _, row := range c.needs() {
 		atLeast(row.key, row.least, row.why, row.from...)
 	}
-
-	u := &c.IOUring
-	needs := func(key string, value Tri, other string, needed Tri) {
-		if value == Require && needed == Off {
-			found = append(found, finding{[]string{key, other},
-				fmt.Sprintf(`%s is "require", but needs %s, which is "off"`, key, other)})
-		}
-	}
-	needs("io_uring.multishot_receive", u.MultishotReceive, "io_uring.buffer_ring", u.BufferRing)
-	needs("io_uring.defer_taskrun", u.DeferTaskrun, "io_uring.single_issuer", u.SingleIssuer)
-	needs("io_uring.fixed_send", u.FixedSend, "io_uring.registered_buffers", u.RegisteredBuffers)
-	needs("io_uring.min_wait", u.MinWait, "io_uring.timed_wait", u.TimedWait)
-	return found
+	return append(found, c.checkFeatures()...)
 }
 
 // checkNetwork returns the contradictions between the keys of [network].

@@ -24,7 +24,7 @@ func (k *sysKernel) mapArena(p Plan) error {
 		// both, so not where a limit counts. A kernel that has none to give refuses, or leaves it at small ones.
 		unix.Madvise(mem, unix.MADV_HUGEPAGE)
 	}
-	if p.Use.RegisteredBuffers {
+	if p.Use[RegisteredBuffers] {
 		iov := unix.Iovec{Base: &mem[0]}
 		iov.SetLen(len(mem))
 		if errno := k.register(giouring.RegisterBuffers, unsafe.Pointer(&iov), 1); errno != 0 {
@@ -33,7 +33,7 @@ func (k *sysKernel) mapArena(p Plan) error {
 	} else if err := unix.Mlock(mem); err != nil {
 		return lockError(p, "lock", Errno(err.(unix.Errno)))
 	}
-	if !p.Use.BufferRing {
+	if !p.Use[BufferRing] {
 		return nil
 	}
 	at := p.Layout().BufferRing

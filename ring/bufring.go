@@ -55,7 +55,7 @@ func (r *Ring) giveBack() {
 		return
 	}
 	size := r.plan.ReceiveBufferSize
-	if r.plan.Use.BufferRing {
+	if r.plan.Use[BufferRing] {
 		for _, bid := range r.lent {
 			r.ring.add(r.bufferAddr(bid), size, bid)
 		}

@@ -85,14 +85,14 @@ func (r *Ring) completed(cqe CQE) (uint32, *conn) {
 // armReceive starts to receive. Without a buffer ring a POLL comes first: before 5.18 a receive that waits keeps the
 // buffer it chose, so that idle connections would own them all.
 func (r *Ring) armReceive(i uint32, c *conn) {
-	if !r.plan.Use.BufferRing {
+	if !r.plan.Use[BufferRing] {
 		r.room(2)
 		c.pending++
 		fillPoll(r.nextEntry(userData(kindPoll, c.gen, i)), c.fd)
 	}
 	c.pending++
 	e := r.entry(userData(kindReceive, c.gen, i))
-	fillReceive(e, c.fd, r.plan.ReceiveBufferSize, r.plan.Use.MultishotReceive)
+	fillReceive(e, c.fd, r.plan.ReceiveBufferSize, r.plan.Use[MultishotReceive])
 }
 
 func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
@@ -126,7 +126,7 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 	}
 	if ended && c.flags&(connPausing|connHungUp) == 0 {
 		// A multishot receive may end with a positive result, for instance when the completion queue overflows.
-		if r.plan.Use.MultishotReceive {
+		if r.plan.Use[MultishotReceive] {
 			r.stats.Rearms++
 		}
 		r.armReceive(i, c)
@@ -168,7 +168,7 @@ func (r *Ring) send(op *Op) {
 	c.pending++
 	c.asked = uint32(len(op.Data))
 	e := r.entry(userData(kindSend, c.gen, op.Slot.Index))
-	fillSend(e, c.fd, r.mem.Base+uint64(at), len(op.Data), r.plan.Use.FixedSend)
+	fillSend(e, c.fd, r.mem.Base+uint64(at), len(op.Data), r.plan.Use[FixedSend])
 }
 
 // offset returns where data lies in the arena.
@@ -243,7 +243,7 @@ func (r *Ring) cancelConn(i uint32, c *conn) {
 		return
 	}
 	r.cancel(userData(kindReceive, c.gen, i))
-	if !r.plan.Use.BufferRing {
+	if !r.plan.Use[BufferRing] {
 		r.cancel(userData(kindPoll, c.gen, i))
 	}
 	if c.flags&connSending != 0 {

@@ -228,15 +228,16 @@ func (s *echoServer) push(slot Slot, c *echoConn) {
 // testPlans are the plans that the tests of the real kernel run under: from the 5.8 baseline to all the kernel has.
 func testPlans(t testing.TB, f func(name string, p Plan)) {
 	t.Helper()
-	off := Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}
-	baseline := off
-	provided511 := off
-	provided511.TimedWait = Auto
-	ring519 := provided511
-	ring519.MultishotAccept, ring519.BufferRing, ring519.MessageRing = Auto, Auto, Auto
-	ring519.CoopTaskrun, ring519.RegisteredRing, ring519.RegisteredBuffers = Auto, Auto, Auto
-	multishot60 := ring519
-	multishot60.MultishotReceive, multishot60.SingleIssuer = Auto, Auto
+	with := func(w Want, features ...Feature) Want {
+		for _, feature := range features {
+			w[feature] = Auto
+		}
+		return w
+	}
+	baseline := allOff()
+	provided511 := with(baseline, TimedWait)
+	ring519 := with(provided511, MultishotAccept, BufferRing, MessageRing, CoopTaskrun, RegisteredRing, RegisteredBuffers)
+	multishot60 := with(ring519, MultishotReceive, SingleIssuer)
 	fixed := Want{FixedSend: Require}
 	for _, c := range []struct {
 		name string

@@ -6,20 +6,179 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
 )
 
-// Outcome is what trying a feature showed.
+// This file owns the optional kernel features: one block each in a table, from which the probing, the wishes and the
+// decisions are derived. A new feature is a constant and a block here, and a key in config/default.toml and in
+// config.IOUring; a test in cmd/internal/server compares them.
+
+// Feature names a kernel feature that a ring uses where it is there, and can do without.
+type Feature uint8
+
+// The features, each behind those that it needs. Their facts are in the table below and in the example of [Feature].
+const (
+	MultishotAccept Feature = iota
+	BufferRing
+	MultishotReceive
+	MessageRing
+	CoopTaskrun
+	SingleIssuer
+	DeferTaskrun
+	RegisteredRing
+	RegisteredBuffers
+	FixedSend
+	TimedWait
+	MinWait
+
+	FeatureCount = iota
+)
+
+// FeatureInfo is what is known of a feature.
+type FeatureInfo struct {
+	Name    string    // the key in the section [io_uring] of the configuration
+	Kernel  string    // the first Linux release that has it: "5.19"
+	Commit  string    // title of the commit that brought it
+	Needs   []Feature // without one of these it is not used
+	Without string    // how a ring does without it
+	Unused  string    // why Auto leaves it out; "" where Auto uses it
+
+	try func() error // uses it on small rings; nil when it did what it should
+}
+
+var featureTable = [FeatureCount]FeatureInfo{
+	MultishotAccept: {
+		Name:    "multishot_accept",
+		Kernel:  "5.19",
+		Commit:  "io_uring: implement multishot mode for accept",
+		Without: "16 single accepts in flight",
+		try:     tryMultishotAccept,
+	},
+	BufferRing: {
+		Name:   "buffer_ring",
+		Kernel: "5.19",
+		Commit: "io_uring: add support for ring mapped supplied buffers",
+		// Before 5.18 a receive that waits keeps its buffer: the poll lets idle connections hold none.
+		Without: "PROVIDE_BUFFERS requests, and a POLL linked before each RECV",
+		try:     func() error { return tryReceive(Use{BufferRing: true}) },
+	},
+	MultishotReceive: {
+		Name:    "multishot_receive",
+		Kernel:  "6.0",
+		Commit:  "io_uring: multishot recv",
+		Needs:   []Feature{BufferRing},
+		Without: "one RECV request a message",
+		try:     func() error { return tryReceive(Use{BufferRing: true, MultishotReceive: true}) },
+	},
+	MessageRing: {
+		Name:    "message_ring",
+		Kernel:  "5.18",
+		Commit:  "io_uring: add support for IORING_OP_MSG_RING command",
+		Without: "a write to the other ring's eventfd",
+		try:     tryMessageRing,
+	},
+	CoopTaskrun: {
+		Name:    "coop_taskrun",
+		Kernel:  "5.19",
+		Commit:  "io_uring: use TWA_SIGNAL_NO_IPI if IORING_SETUP_COOP_TASKRUN is used",
+		Without: "an interrupt for each batch of completions",
+		try:     func() error { return trySetup(Use{CoopTaskrun: true}) },
+	},
+	SingleIssuer: {
+		Name:    "single_issuer",
+		Kernel:  "6.0",
+		Commit:  "io_uring: add IORING_SETUP_SINGLE_ISSUER",
+		Without: "a lock in each enter",
+		try:     func() error { return trySetup(Use{SingleIssuer: true}) },
+	},
+	DeferTaskrun: {
+		Name:    "defer_taskrun",
+		Kernel:  "6.1",
+		Commit:  "io_uring: add IORING_SETUP_DEFER_TASKRUN",
+		Needs:   []Feature{SingleIssuer},
+		Without: "completions run at any return to user space: 1.2 to 1.4 times the CPU",
+		try:     func() error { return trySetup(Use{SingleIssuer: true, DeferTaskrun: true}) },
+	},
+	RegisteredRing: {
+		Name:    "registered_ring",
+		Kernel:  "5.18",
+		Commit:  "io_uring: add support for registering ring file descriptors",
+		Without: "a descriptor lookup in each enter",
+		try:     func() error { return trySetup(Use{RegisteredRing: true}) },
+	},
+	RegisteredBuffers: {
+		Name:    "registered_buffers",
+		Kernel:  "5.1",
+		Commit:  "io_uring: add support for pre-mapped user IO buffers",
+		Without: "the arena is locked by mlock",
+		try:     func() error { return trySetup(Use{RegisteredBuffers: true}) },
+	},
+	FixedSend: {
+		Name:    "fixed_send",
+		Kernel:  "5.1",
+		Commit:  "io_uring: add support for pre-mapped user IO buffers", // WRITE_FIXED
+		Needs:   []Feature{RegisteredBuffers},
+		Without: "SEND",
+		Unused:  "measured no better than send",
+		try:     tryFixedSend,
+	},
+	TimedWait: {
+		Name:    "timed_wait",
+		Kernel:  "5.11",
+		Commit:  "io_uring: add timeout support for io_uring_enter()",
+		Without: "no batching windows",
+		try:     func() error { return tryWait(Hold{Timeout: time.Millisecond}) },
+	},
+	MinWait: {
+		Name:    "min_wait",
+		Kernel:  "6.12",
+		Commit:  "io_uring: wire up min batch wake timeout",
+		Needs:   []Feature{TimedWait},
+		Without: "an empty window returns without an event",
+		try:     func() error { return tryWait(Hold{Timeout: 2 * time.Millisecond, MinWait: time.Millisecond}) },
+	},
+}
+
+// Info returns the facts of the feature. The slice in it is shared: do not change it.
+func (f Feature) Info() FeatureInfo { return featureTable[f] }
+
+// String returns the feature's name in the configuration.
+func (f Feature) String() string { return featureTable[f].Name }
+
+// FeatureNamed returns the feature with the given name in the configuration.
+func FeatureNamed(name string) (f Feature, ok bool) {
+	for f := range Feature(FeatureCount) {
+		if featureTable[f].Name == name {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
+// Tri is a wish for an optional feature.
+type Tri uint8
+
+const (
+	Auto    Tri = iota // use it where the kernel has it and it was measured to help
+	Off                // do not use it
+	Require            // refuse to start without it
+)
+
+// Want holds the wish for each feature. The zero value leaves all of them to Auto.
+type Want [FeatureCount]Tri
+
+// Use says which features a ring uses.
+type Use [FeatureCount]bool
+
+// Outcome is the result of a try.
 type Outcome uint8
 
 const (
 	Available    Outcome = iota // it was used and did what it should
 	NotSupported                // the kernel refused it as unknown
-	Inconclusive                // it could not be tried, or failed for another reason
+	Inconclusive                // it could not be tried, or it failed for another reason
 )
 
 // Probed is the outcome for one feature, with the reason ("" when available).
@@ -28,52 +187,31 @@ type Probed struct {
 	Reason  string
 }
 
-// Features is what the kernel can do, found by trying it. The zero value says that everything is available.
+// Features says what the kernel can do. The zero value says that everything is available.
 type Features struct {
-	IOUring           Probed // io_uring itself; its Reason is a whole sentence, with the remedy
-	MultishotAccept   Probed
-	BufferRing        Probed
-	MultishotReceive  Probed
-	MessageRing       Probed
-	CoopTaskrun       Probed
-	SingleIssuer      Probed
-	DeferTaskrun      Probed
-	RegisteredRing    Probed
-	RegisteredBuffers Probed
-	FixedSend         Probed
-	TimedWait         Probed
-	MinWait           Probed
+	IOUring  Probed // io_uring itself; its Reason is a whole sentence, with the remedy
+	Optional [FeatureCount]Probed
 }
 
-// Probe tries each feature on small rings and local sockets, since distributions carry features back and forbid them
-// by policy: a version number proves neither. It takes some milliseconds and leaves nothing behind.
+// Probe tries each feature on small rings and local sockets: distributions carry features back and forbid them by
+// policy, so that a version number proves neither. It takes some milliseconds and leaves nothing behind.
 func Probe() Features {
 	// SINGLE_ISSUER and DEFER_TASKRUN rings belong to the thread that made them.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var f Features
-	f.IOUring = probeIOUring()
-	if f.IOUring.Outcome != Available {
-		none := Probed{Inconclusive, "io_uring itself is not available"}
-		return Features{f.IOUring, none, none, none, none, none, none, none, none, none, none, none, none}
+	f := Features{IOUring: judgeIOUring(trySetup(Use{}))}
+	for i := range f.Optional {
+		if f.IOUring.Outcome == Available {
+			f.Optional[i] = outcome(featureTable[i].try())
+		} else {
+			f.Optional[i] = Probed{Inconclusive, "io_uring itself is not available"}
+		}
 	}
-	f.MultishotAccept = outcome(tryMultishotAccept())
-	f.BufferRing = outcome(tryReceive(Use{BufferRing: true}))
-	f.MultishotReceive = outcome(tryReceive(Use{BufferRing: true, MultishotReceive: true}))
-	f.MessageRing = outcome(tryMessageRing())
-	f.CoopTaskrun = outcome(trySetup(Use{CoopTaskrun: true}))
-	f.SingleIssuer = outcome(trySetup(Use{SingleIssuer: true}))
-	f.DeferTaskrun = outcome(trySetup(Use{SingleIssuer: true, DeferTaskrun: true}))
-	f.RegisteredRing = outcome(trySetup(Use{RegisteredRing: true}))
-	f.RegisteredBuffers = outcome(trySetup(Use{RegisteredBuffers: true}))
-	f.FixedSend = outcome(tryFixedSend())
-	f.TimedWait = outcome(tryWait(Hold{Timeout: time.Millisecond}))
-	f.MinWait = outcome(tryWait(Hold{Timeout: 2 * time.Millisecond, MinWait: time.Millisecond}))
 	return f
 }
 
 // outcome sorts an error: unknown opcodes, flags and registrations are answered with EINVAL, and by some kernels with
-// EOPNOTSUPP or ENOSYS. Everything else says nothing about the feature.
+// EOPNOTSUPP or ENOSYS. Every other error says nothing about the feature.
 func outcome(err error) Probed {
 	if err == nil {
 		return Probed{}
@@ -86,10 +224,7 @@ func outcome(err error) Probed {
 	return Probed{Inconclusive, err.Error()}
 }
 
-// probeIOUring tells why there is no io_uring at all.
-func probeIOUring() Probed { return judgeIOUring(trySetup(Use{})) }
-
-// judgeIOUring makes a sentence of the error of setting a ring up.
+// judgeIOUring turns the error of setting a ring up into a sentence for operators.
 func judgeIOUring(err error) Probed {
 	if err == nil {
 		return Probed{}
@@ -107,256 +242,10 @@ func judgeIOUring(err error) Probed {
 		}
 		p.Reason = "cannot use io_uring: it is forbidden (EPERM), most likely by the seccomp profile of a container: " +
 			"allow the system calls io_uring_setup, io_uring_enter and io_uring_register"
-	case unix.ENOMEM, unix.EAGAIN:
+	default: // the error names the failed step
 		p = Probed{Inconclusive, err.Error()}
-	default:
-		p = Probed{Inconclusive, "cannot use io_uring: " + err.Error()}
 	}
 	return p
-}
-
-// scratchPlan is the smallest ring that a feature can be tried on.
-func scratchPlan(u Use) Plan {
-	return Plan{
-		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: granule, SendMemory: granule, MaxConnections: 1,
-	}
-}
-
-// scratch is a ring to try one feature on, without the machinery of Ring.
-type scratch struct {
-	Memory
-	k   *sysKernel
-	lay Layout
-	fds []int
-}
-
-func openScratch(u Use) (*scratch, error) {
-	s := &scratch{k: newSysKernel()}
-	p := scratchPlan(u)
-	s.lay = p.Layout()
-	var err error
-	s.Memory, err = s.k.Setup(p)
-	return s, err
-}
-
-// close gives everything back. The sockets go first, then the ring, which joins what is still in flight; the arena is
-// unmapped last.
-func (s *scratch) close() {
-	for _, fd := range s.fds {
-		unix.Shutdown(fd, unix.SHUT_RDWR)
-		unix.Close(fd)
-	}
-	_ = s.k.Teardown()
-}
-
-// push fills one entry.
-func (s *scratch) push(fill func(*SQE)) {
-	tail := *s.SQTail
-	e := &s.SQEs[tail&uint32(len(s.SQEs)-1)]
-	*e = SQE{UserData: uint64(tail)}
-	fill(e)
-	atomic.StoreUint32(s.SQTail, tail+1)
-}
-
-// probePatience bounds how long a try waits for a completion, in rounds of a yielded processor; local sockets answer
-// within the first.
-const probePatience = 100_000
-
-// wait submits and takes the next completion.
-func (s *scratch) wait() (CQE, error) {
-	for range probePatience {
-		if head := *s.CQHead; head != atomic.LoadUint32(s.CQTail) {
-			c := s.CQEs[head&uint32(len(s.CQEs)-1)]
-			atomic.StoreUint32(s.CQHead, head+1)
-			if c.Res < 0 {
-				return c, Errno(-c.Res)
-			}
-			return c, nil
-		}
-		_, errno := s.k.Enter(*s.SQTail-atomic.LoadUint32(s.SQHead), 0, Hold{})
-		if errno != 0 && unix.Errno(errno) != unix.EINTR {
-			return CQE{}, errno
-		}
-		runtime.Gosched()
-	}
-	return CQE{}, Errno(unix.ETIMEDOUT)
-}
-
-// pair returns connected local stream sockets.
-func (s *scratch) pair() (a, b int, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	s.fds = append(s.fds, fds[:]...)
-	return fds[0], fds[1], err
-}
-
-func trySetup(u Use) error {
-	s, err := openScratch(u)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	s.push(func(e *SQE) { e.OpCode = giouring.OpNop })
-	_, err = s.wait()
-	return err
-}
-
-// errNotMultishot: a kernel before multishot ignores the flag or refuses it with EINVAL.
-var errNotMultishot = fmt.Errorf("the request ended after its first completion: %w", Errno(unix.EINVAL))
-
-// tryMultishotAccept connects twice to a listener with one accept. The address is an abstract one that the kernel
-// chooses, so that nothing is left in the file system.
-func tryMultishotAccept() error {
-	s, err := openScratch(Use{})
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	l, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	s.fds = append(s.fds, l)
-	if err := unix.Bind(l, &unix.SockaddrUnix{}); err != nil {
-		return err
-	}
-	if err := unix.Listen(l, 4); err != nil {
-		return err
-	}
-	name, err := unix.Getsockname(l)
-	if err != nil {
-		return err
-	}
-	s.push(func(e *SQE) { fillAccept(e, int32(l), true) })
-	for range 2 {
-		c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		s.fds = append(s.fds, c)
-		if err := unix.Connect(c, name); err != nil {
-			return err
-		}
-		got, err := s.wait()
-		if err != nil {
-			return err
-		}
-		s.fds = append(s.fds, int(got.Res))
-		if got.Flags&cqeMore == 0 {
-			return errNotMultishot
-		}
-	}
-	return nil
-}
-
-// tryReceive receives twice into buffers of a buffer ring.
-func tryReceive(u Use) error {
-	s, err := openScratch(u)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	a, b, err := s.pair()
-	if err != nil {
-		return err
-	}
-	p := scratchPlan(u)
-	ring := newBufRing(s.Arena[s.lay.BufferRing:][:p.ReceiveBuffers*bufRingEntry])
-	for bid := range p.ReceiveBuffers {
-		ring.add(s.Base+uint64(s.lay.Receive+bid*p.ReceiveBufferSize), p.ReceiveBufferSize, uint16(bid))
-	}
-	ring.publish()
-	for round := range 2 {
-		if round == 0 || !u.MultishotReceive {
-			s.push(func(e *SQE) { fillReceive(e, int32(a), p.ReceiveBufferSize, u.MultishotReceive) })
-		}
-		word := []byte("datum")
-		if _, err := unix.Write(b, word); err != nil {
-			return err
-		}
-		c, err := s.wait()
-		if err != nil {
-			return err
-		}
-		at := s.lay.Receive + int(c.Flags>>16)*p.ReceiveBufferSize
-		if c.Flags&cqeBuffer == 0 || int(c.Res) != len(word) || string(s.Arena[at:at+len(word)]) != string(word) {
-			return fmt.Errorf("a receive gave %d bytes with flags %#x: %w", c.Res, c.Flags, Errno(unix.EOPNOTSUPP))
-		}
-		if u.MultishotReceive && c.Flags&cqeMore == 0 {
-			return errNotMultishot
-		}
-	}
-	return nil
-}
-
-func tryMessageRing() error {
-	from, err := openScratch(Use{})
-	if err != nil {
-		return err
-	}
-	defer from.close()
-	to, err := openScratch(Use{})
-	if err != nil {
-		return err
-	}
-	defer to.close()
-	const token = 0xfeed
-	from.push(func(e *SQE) { fillMessage(e, to.k.RingFD(), token) })
-	if _, err := from.wait(); err != nil {
-		return err
-	}
-	c, err := to.wait()
-	if err == nil && c.UserData != token {
-		err = Errno(unix.EOPNOTSUPP)
-	}
-	return err
-}
-
-func tryFixedSend() error {
-	s, err := openScratch(Use{RegisteredBuffers: true})
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	a, b, err := s.pair()
-	if err != nil {
-		return err
-	}
-	word := "datum"
-	copy(s.Arena[s.lay.Send:], word)
-	s.push(func(e *SQE) { fillSend(e, int32(a), s.Base+uint64(s.lay.Send), len(word), true) })
-	if _, err := s.wait(); err != nil {
-		return err
-	}
-	got := make([]byte, 16)
-	n, err := unix.Read(b, got)
-	if err == nil && string(got[:n]) != word {
-		err = Errno(unix.EOPNOTSUPP)
-	}
-	return err
-}
-
-// tryWait waits for a completion that does not come: a kernel that obeys the timeout answers ETIME.
-func tryWait(h Hold) error {
-	s, err := openScratch(Use{})
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if s.k.features&giouring.FeatExtArg == 0 {
-		return Errno(unix.EINVAL) // without the feature the argument would be taken for a signal mask
-	}
-	h.GiveUpP = true
-	for range probePatience {
-		_, errno := s.k.Enter(0, 1, h)
-		switch unix.Errno(errno) {
-		case unix.ETIME:
-			return nil
-		case unix.EINTR:
-		default:
-			return fmt.Errorf("a wait with a timeout: %w", errno)
-		}
-	}
-	return Errno(unix.EINTR)
 }
 
 // errnoIn finds the error number that err wraps; 0 when there is none.

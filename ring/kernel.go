@@ -77,7 +77,7 @@ type Layout struct {
 	WakeCount  int // 8 bytes, target of the eventfd's READ
 	Receive    int // ReceiveBuffers x ReceiveBufferSize
 	Send       int // SendMemory
-	BufferRing int // ReceiveBuffers x 16 bytes, page aligned; only with Use.BufferRing
+	BufferRing int // ReceiveBuffers x 16 bytes, page aligned; only with Use[BufferRing]
 	Names      int // Entries x nameSize bytes, the addresses that CONNECT requests name; only with Outgoing
 	Size       int
 }
@@ -88,7 +88,7 @@ func (p Plan) Layout() Layout {
 	l.Send = int(pages(uint64(l.Receive + p.ReceiveBuffers*p.ReceiveBufferSize)))
 	l.BufferRing = int(pages(uint64(l.Send + p.SendMemory)))
 	l.Size = l.BufferRing
-	if p.Use.BufferRing {
+	if p.Use[BufferRing] {
 		l.Size += int(pages(uint64(p.ReceiveBuffers * bufRingEntry)))
 	}
 	l.Names = l.Size

@@ -23,7 +23,7 @@ func (r *Ring) pause(s Slot) {
 		return
 	}
 	r.cancel(userData(kindReceive, c.gen, s.Index))
-	if !r.plan.Use.BufferRing {
+	if !r.plan.Use[BufferRing] {
 		r.cancel(userData(kindPoll, c.gen, s.Index))
 	}
 }

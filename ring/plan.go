@@ -8,47 +8,6 @@ import (
 	"time"
 )
 
-// Tri is what the operator wants of an optional kernel feature.
-type Tri uint8
-
-const (
-	Auto    Tri = iota // use it where the kernel has it and it was measured to help
-	Off                // do not use it
-	Require            // refuse to start without it
-)
-
-// Want is the operator's wish for each optional feature; the zero value leaves all to Auto.
-type Want struct {
-	MultishotAccept   Tri
-	BufferRing        Tri
-	MultishotReceive  Tri
-	MessageRing       Tri
-	CoopTaskrun       Tri
-	SingleIssuer      Tri
-	DeferTaskrun      Tri
-	RegisteredRing    Tri
-	RegisteredBuffers Tri
-	FixedSend         Tri
-	TimedWait         Tri
-	MinWait           Tri
-}
-
-// Use says which optional features a plan uses.
-type Use struct {
-	MultishotAccept   bool
-	BufferRing        bool
-	MultishotReceive  bool
-	MessageRing       bool
-	CoopTaskrun       bool
-	SingleIssuer      bool
-	DeferTaskrun      bool
-	RegisteredRing    bool
-	RegisteredBuffers bool
-	FixedSend         bool
-	TimedWait         bool
-	MinWait           bool
-}
-
 // Options are the sizes and wishes from which Choose makes a Plan. All sizes are per ring; zero takes the default.
 type Options struct {
 	Entries           int           // submission queue entries, a power of two; default 1024
@@ -64,18 +23,15 @@ type Options struct {
 
 // Choice is one line of a plan: a feature, whether it is used, and why.
 type Choice struct {
-	Name string // as in the configuration: "multishot_accept"
+	Name string // of the feature, as in the configuration
 	On   bool
 	Why  string
 }
 
-// featureCount is the number of optional features.
-const featureCount = 12
-
 // Plan is what Choose decided: pure data, the same for every ring of the process.
 type Plan struct {
 	Use               Use
-	Choices           [featureCount]Choice // for the start log, in the order of Want
+	Choices           [FeatureCount]Choice // one for each Feature, in their order
 	Entries           uint32               // submission queue
 	CQEntries         uint32               // completion queue
 	ReceiveBuffers    int
@@ -111,17 +67,6 @@ const (
 	cqPerSQ           = 4
 )
 
-// need is one row of the decision: a feature, what was wanted and found, and what it stands on.
-type need struct {
-	name   string
-	want   Tri
-	found  Probed
-	use    *bool
-	on     *bool  // the feature it needs; nil when none
-	onName string // its name
-	auto   string // when not empty, Auto means off, and this is why
-}
-
 // Choose decides which features to use. It is pure: the same features and options give the same plan. Its error joins
 // one sentence for each mistake: every size out of range and every feature that is required but cannot be used.
 func Choose(f Features, o Options) (Plan, error) {
@@ -133,60 +78,45 @@ func Choose(f Features, o Options) (Plan, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	for i, n := range p.needs(f, o.Want) {
-		on, why := n.decide()
-		*n.use = on
-		p.Choices[i] = Choice{Name: n.name, On: on, Why: why}
-		if n.want == Require && !on {
-			errs = append(errs, fmt.Errorf("io_uring feature %s is required but cannot be used: %s", n.name, why))
+	for i := range p.Choices {
+		feature := Feature(i)
+		on, why := p.decide(feature, f.Optional[feature], o.Want[feature])
+		p.Use[feature] = on
+		p.Choices[i] = Choice{Name: feature.String(), On: on, Why: why}
+		if o.Want[feature] == Require && !on {
+			errs = append(errs, fmt.Errorf("io_uring feature %s is required but cannot be used: %s", feature, why))
 		}
 	}
 	if len(errs) > 0 {
 		return Plan{}, errors.Join(errs...)
 	}
-	if !p.Use.TimedWait {
+	if !p.Use[TimedWait] {
 		p.MaxBatchDelay = 0 // nothing would end a window surely: see hold
 	}
 	return p, nil
 }
 
-// needs lists the features in the order of Want, each after those it stands on.
-func (p *Plan) needs(f Features, w Want) [featureCount]need {
-	u := &p.Use
-	n := [featureCount]need{
-		{name: "multishot_accept", want: w.MultishotAccept, found: f.MultishotAccept, use: &u.MultishotAccept},
-		{name: "buffer_ring", want: w.BufferRing, found: f.BufferRing, use: &u.BufferRing},
-		{name: "multishot_receive", want: w.MultishotReceive, found: f.MultishotReceive, use: &u.MultishotReceive,
-			on: &u.BufferRing, onName: "buffer_ring"},
-		{name: "message_ring", want: w.MessageRing, found: f.MessageRing, use: &u.MessageRing},
-		{name: "coop_taskrun", want: w.CoopTaskrun, found: f.CoopTaskrun, use: &u.CoopTaskrun},
-		{name: "single_issuer", want: w.SingleIssuer, found: f.SingleIssuer, use: &u.SingleIssuer},
-		{name: "defer_taskrun", want: w.DeferTaskrun, found: f.DeferTaskrun, use: &u.DeferTaskrun,
-			on: &u.SingleIssuer, onName: "single_issuer"},
-		{name: "registered_ring", want: w.RegisteredRing, found: f.RegisteredRing, use: &u.RegisteredRing},
-		{name: "registered_buffers", want: w.RegisteredBuffers, found: f.RegisteredBuffers, use: &u.RegisteredBuffers},
-		{name: "fixed_send", want: w.FixedSend, found: f.FixedSend, use: &u.FixedSend,
-			on: &u.RegisteredBuffers, onName: "registered_buffers", auto: "measured no better than send"},
-		{name: "timed_wait", want: w.TimedWait, found: f.TimedWait, use: &u.TimedWait},
-		{name: "min_wait", want: w.MinWait, found: f.MinWait, use: &u.MinWait, on: &u.TimedWait, onName: "timed_wait"},
-	}
-	return n
-}
-
-func (n *need) decide() (on bool, why string) {
+// decide says whether a feature is used, and why. The features that it needs have been decided.
+func (p *Plan) decide(f Feature, found Probed, want Tri) (on bool, why string) {
+	info := &featureTable[f]
 	switch {
-	case n.want == Off:
+	case want == Off:
 		return false, "switched off"
-	case n.found.Outcome == NotSupported:
-		return false, "the kernel does not have it: " + n.found.Reason
-	case n.found.Outcome == Inconclusive:
-		return false, "trying it failed: " + n.found.Reason
-	case n.on != nil && !*n.on:
-		return false, "it needs " + n.onName + ", which is not used"
-	case n.want == Require:
+	case found.Outcome == NotSupported:
+		return false, "the kernel does not have it: " + found.Reason
+	case found.Outcome == Inconclusive:
+		return false, "trying it failed: " + found.Reason
+	}
+	for _, needed := range info.Needs {
+		if !p.Use[needed] {
+			return false, "it needs " + needed.String() + ", which is not used"
+		}
+	}
+	switch {
+	case want == Require:
 		return true, "required"
-	case n.auto != "":
-		return false, n.auto
+	case info.Unused != "":
+		return false, info.Unused
 	}
 	return true, "available"
 }

@@ -1,7 +1,7 @@
 package ring
 
 import (
-	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,41 +35,67 @@ func TestChoose(t *testing.T) {
 			t.Errorf("got %q, want %q", got, on)
 		}
 		// Without a timeout of its own a wait in a window might not end.
-		if windows := p.MaxBatchDelay > 0; windows != p.Use.TimedWait {
-			t.Errorf("longest batch delay %v, timed waits %v", p.MaxBatchDelay, p.Use.TimedWait)
+		if windows := p.MaxBatchDelay > 0; windows != p.Use[TimedWait] {
+			t.Errorf("longest batch delay %v, timed waits %v", p.MaxBatchDelay, p.Use[TimedWait])
 		}
 		for i, c := range p.Choices {
-			if c.Name == "" || c.Why == "" || c.On != reflect.ValueOf(p.Use).Field(i).Bool() {
+			if c.Name != Feature(i).String() || c.Why == "" || c.On != p.Use[i] {
 				t.Errorf("choice %d: %+v", i, c)
 			}
 		}
+	}
+	without := func(found Probed, features ...Feature) (f Features) {
+		for _, feature := range features {
+			f.Optional[feature] = found
+		}
+		return f
 	}
 	all := "multishot_accept buffer_ring multishot_receive message_ring coop_taskrun single_issuer defer_taskrun " +
 		"registered_ring registered_buffers timed_wait min_wait"
 	f(Features{}, Want{}, all)
 	f(Features{}, Want{FixedSend: Require}, strings.Replace(all, "buffers timed", "buffers fixed_send timed", 1))
-	f(Features{}, Want{Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off, Off}, "baseline")
-	// What a feature stands on takes it along.
-	f(Features{TimedWait: no}, Want{}, strings.TrimSuffix(all, " timed_wait min_wait"))
-	f(Features{BufferRing: no, SingleIssuer: unsure, TimedWait: no}, Want{},
+	f(Features{}, allOff(), "baseline")
+	// A feature that is missing takes those along that need it.
+	f(without(no, TimedWait), Want{}, strings.TrimSuffix(all, " timed_wait min_wait"))
+	f(without(no, BufferRing, SingleIssuer, TimedWait), Want{},
 		"multishot_accept message_ring coop_taskrun registered_ring registered_buffers")
 	f(Features{}, Want{BufferRing: Off, MultishotReceive: Require}, "", "multishot_receive is required")
-	f(Features{MessageRing: no, MinWait: unsure}, Want{MessageRing: Require, MinWait: Require, CoopTaskrun: Require}, "",
+	two := without(no, MessageRing)
+	two.Optional[MinWait] = unsure
+	f(two, Want{MessageRing: Require, MinWait: Require, CoopTaskrun: Require}, "",
 		"message_ring is required but cannot be used: the kernel does not have it: EINVAL",
 		"min_wait is required but cannot be used: trying it failed: ENOMEM")
 	f(Features{IOUring: Probed{NotSupported, "cannot use io_uring: ENOSYS"}}, Want{}, "", "cannot use io_uring: ENOSYS")
 }
 
-// TestNamesFollowFields proves that the name of each choice is the snake case of its field, in the fields' order: they
-// are the keys of the configuration.
-func TestNamesFollowFields(t *testing.T) {
-	p, _ := Choose(Features{}, Options{})
-	w, u := reflect.TypeFor[Want](), reflect.TypeFor[Use]()
-	for i, c := range p.Choices {
-		joined := strings.ReplaceAll(c.Name, "_", "")
-		if !strings.EqualFold(joined, w.Field(i).Name) || !strings.EqualFold(joined, u.Field(i).Name) {
-			t.Errorf("choice %d is %q, the fields %s and %s", i, c.Name, w.Field(i).Name, u.Field(i).Name)
+// allOff is the wish for no feature at all.
+func allOff() (w Want) {
+	for i := range w {
+		w[i] = Off
+	}
+	return w
+}
+
+// TestFeatureTable proves that every feature has its facts, that its name leads back to it, and that it stands behind
+// the features that it needs: Choose decides in this order.
+func TestFeatureTable(t *testing.T) {
+	kernel := regexp.MustCompile(`^[5-9]\.[0-9]+$`)
+	for f := range Feature(FeatureCount) {
+		info := f.Info()
+		if !kernel.MatchString(info.Kernel) || !strings.HasPrefix(info.Commit, "io_uring: ") || info.Without == "" {
+			t.Errorf("%s: a fact is missing: %+v", f, info)
 		}
+		if named, ok := FeatureNamed(f.String()); !ok || named != f {
+			t.Errorf("the name %q leads to %q", f, named)
+		}
+		for _, needed := range info.Needs {
+			if needed >= f {
+				t.Errorf("%s stands before %s, which it needs", f, needed)
+			}
+		}
+	}
+	if f, ok := FeatureNamed("entries"); ok {
+		t.Errorf("entries is a size, but leads to the feature %s", f)
 	}
 }
 

@@ -117,7 +117,7 @@ func (r *Ring) hold(w Window) (wait uint32, h Hold) {
 	}
 	wait = uint32(min(w.Min+int(provides), len(r.mem.CQEs)))
 	delay := min(w.Max, r.plan.MaxBatchDelay)
-	if r.plan.Use.MinWait {
+	if r.plan.Use[MinWait] {
 		return wait, Hold{MinWait: max(delay, time.Microsecond), Timeout: longWait}
 	}
 	return wait, Hold{Timeout: delay}

@@ -118,12 +118,12 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 	for i := range r.lent {
 		r.lent[i] = uint16(i)
 	}
-	if p.Use.BufferRing {
+	if p.Use[BufferRing] {
 		r.ring = newBufRing(mem.Arena[r.lay.BufferRing:][:p.ReceiveBuffers*bufRingEntry])
 	}
 	r.initConns(p.MaxConnections)
 	r.accepts = singleAccepts
-	if p.Use.MultishotAccept {
+	if p.Use[MultishotAccept] {
 		r.accepts = 1
 	}
 	r.giveBack()
@@ -354,7 +354,7 @@ func (r *Ring) onAccept(events []Event, c CQE) []Event {
 	if r.stopped {
 		r.closeListener()
 	} else if c.Flags&cqeMore == 0 && !pause {
-		if r.plan.Use.MultishotAccept {
+		if r.plan.Use[MultishotAccept] {
 			r.stats.Rearms++
 		}
 		r.armAccept(n)
@@ -386,7 +386,7 @@ func (r *Ring) armAccepts() {
 
 func (r *Ring) armAccept(n uint32) {
 	r.accepting |= 1 << n
-	fillAccept(r.entry(userData(kindAccept, 0, n)), r.listener, r.plan.Use.MultishotAccept)
+	fillAccept(r.entry(userData(kindAccept, 0, n)), r.listener, r.plan.Use[MultishotAccept])
 }
 
 // stopAccept shuts the listening socket down, which refuses new clients at once and ends the accepts in flight. The

@@ -74,13 +74,13 @@ func newSysKernel() *sysKernel { return &sysKernel{fd: -1, wakeFD: -1} }
 // setupFlags: without SINGLE_ISSUER the kernel refuses DEFER_TASKRUN; Choose keeps to that.
 func setupFlags(u Use) uint32 {
 	flags := giouring.SetupCQSize | giouring.SetupClamp
-	if u.CoopTaskrun {
+	if u[CoopTaskrun] {
 		flags |= giouring.SetupCoopTaskrun
 	}
-	if u.SingleIssuer {
+	if u[SingleIssuer] {
 		flags |= giouring.SetupSingleIssuer
 	}
-	if u.DeferTaskrun {
+	if u[DeferTaskrun] {
 		flags |= giouring.SetupDeferTaskrun
 	}
 	return flags
@@ -128,7 +128,7 @@ func (k *sysKernel) setup(p Plan) (mem Memory, err error) {
 		return mem, fmt.Errorf("cannot make an eventfd: %w", err)
 	}
 	mem.WakeFD = int32(k.wakeFD)
-	if p.Use.RegisteredRing {
+	if p.Use[RegisteredRing] {
 		err = k.registerRing()
 	}
 	return mem, err
@@ -142,7 +142,7 @@ func (k *sysKernel) setupQueues(entries uint32, p *setupParams) (mem Memory, err
 	k.args = (*enterArgs)(unsafe.Pointer(&k.argsPage[0]))
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(p)), 0)
 	if errno != 0 {
-		return mem, fmt.Errorf("cannot set a ring up: %w", errno)
+		return mem, fmt.Errorf("cannot make an io_uring ring: %w", errno)
 	}
 	k.fd, k.enterFD, k.features = int(fd), fd, p.features
 	size := max(int(p.sq.array)+int(p.sqEntries)*4, int(p.cq.cqes)+int(p.cqEntries)*cqeSize)

@@ -34,7 +34,7 @@ func (w *Waker) stop() {
 // wakePeer wakes another ring: by MSG_RING, which posts a completion there, or by its eventfd.
 func (r *Ring) wakePeer(target uint16) {
 	peer := r.peers[target]
-	if !r.plan.Use.MessageRing || peer.waker.users.Load() < 0 {
+	if !r.plan.Use[MessageRing] || peer.waker.users.Load() < 0 {
 		peer.waker.Wake()
 		return
 	}

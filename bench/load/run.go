@@ -132,7 +132,7 @@ func (s *site) locate(ctx context.Context) error {
 func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 	features := ring.Probe()
 	if features.IOUring.Outcome != ring.Available {
-		return ring.Plan{}, fmt.Errorf("io_uring is not available: %s", features.IOUring.Reason)
+		return ring.Plan{}, errors.New(features.IOUring.Reason)
 	}
 	const least, most = 8 << 20, 256 << 20
 	clients := (cfg.Connections + workers - 1) / workers
@@ -146,7 +146,7 @@ func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 		Tick:              publishEvery,
 		MaxBatchDelay:     idleWindow,
 		Outgoing:          true,
-		Want:              ring.Want{TimedWait: ring.Require, MinWait: ring.Off}, // timers are due between ticks
+		Want:              ring.Want{ring.TimedWait: ring.Require, ring.MinWait: ring.Off}, // timers are due between ticks
 	})
 	if err != nil {
 		return plan, err

@@ -72,7 +72,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 	p.check(submit, wait, h)
 	p.takeBufferRing()
 	p.choked = false
-	if !p.flushOverflow() && !p.plan.Use.MultishotAccept {
+	if !p.flushOverflow() && !p.plan.Use[ring.MultishotAccept] {
 		return 0, ring.Errno(unix.EBUSY) // what kernels before 5.19 do
 	}
 	if p.k.chance(p.k.faults.Reset) && len(p.k.live) > 0 {
@@ -104,7 +104,7 @@ func (p *port) check(submit, wait uint32, h ring.Hold) {
 	if queued := atomic.LoadUint32(p.mem.SQTail) - atomic.LoadUint32(p.mem.SQHead); submit > queued {
 		k.violate("%d entries submitted of %d", submit, queued)
 	}
-	if (h.Timeout > 0 && !p.plan.Use.TimedWait) || (h.MinWait > 0 && !p.plan.Use.MinWait) {
+	if (h.Timeout > 0 && !p.plan.Use[ring.TimedWait]) || (h.MinWait > 0 && !p.plan.Use[ring.MinWait]) {
 		k.violate("a wait with an argument that the plan leaves out")
 	}
 	// Only its own timeout surely ends a wait for several completions. A timer's completion does so when it comes during
@@ -197,7 +197,7 @@ func (p *port) flushOverflow() bool {
 
 // takeBufferRing sees the buffers that were added to the buffer ring since the last look.
 func (p *port) takeBufferRing() {
-	if !p.plan.Use.BufferRing {
+	if !p.plan.Use[ring.BufferRing] {
 		return
 	}
 	entries := p.mem.Arena[p.lay.BufferRing:]

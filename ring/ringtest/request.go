@@ -63,7 +63,7 @@ func (p *port) prepare(r *request) unix.Errno {
 		if p.k.lookup(e.Fd, fileListener, "accept") == nil {
 			return unix.EBADF
 		}
-		return p.must(e.IoPrio&giouring.AcceptMultishot == 0 || p.plan.Use.MultishotAccept, "multishot accept")
+		return p.must(e.IoPrio&giouring.AcceptMultishot == 0 || p.plan.Use[ring.MultishotAccept], "multishot accept")
 	case giouring.OpRecv, giouring.OpPollAdd, giouring.OpSend, giouring.OpWriteFixed:
 		return p.prepareSocket(r)
 	case giouring.OpTimeout:
@@ -79,7 +79,7 @@ func (p *port) prepare(r *request) unix.Errno {
 			return unix.EBADF
 		}
 	case giouring.OpMsgRing:
-		return p.must(p.plan.Use.MessageRing, "message to a ring")
+		return p.must(p.plan.Use[ring.MessageRing], "message to a ring")
 	case giouring.OpProvideBuffers, giouring.OpAsyncCancel:
 	default:
 		return p.must(false, "unknown kind")
@@ -118,12 +118,12 @@ func (p *port) prepareSocket(r *request) unix.Errno {
 		if e.Flags&giouring.SqeBufferSelect == 0 {
 			return p.must(false, "receive without buffer selection")
 		}
-		return p.must(e.IoPrio&giouring.RecvMultishot == 0 || p.plan.Use.MultishotReceive, "multishot receive")
+		return p.must(e.IoPrio&giouring.RecvMultishot == 0 || p.plan.Use[ring.MultishotReceive], "multishot receive")
 	default:
 		if r.socket.sends++; r.socket.sends > 1 {
 			p.k.violate("a second send in flight on descriptor %d", e.Fd)
 		}
-		if e.OpCode == giouring.OpWriteFixed && !p.plan.Use.FixedSend {
+		if e.OpCode == giouring.OpWriteFixed && !p.plan.Use[ring.FixedSend] {
 			return p.must(false, "fixed send")
 		}
 		data := p.memory(e.Addr, int(e.Len))
@@ -198,7 +198,7 @@ func (r *request) runnable(p *port) bool {
 	case giouring.OpPollAdd:
 		return r.socket.readable()
 	case giouring.OpRecv:
-		return r.socket.readable() || (!p.plan.Use.BufferRing && r.bid < 0)
+		return r.socket.readable() || (!p.plan.Use[ring.BufferRing] && r.bid < 0)
 	case giouring.OpSend, giouring.OpWriteFixed:
 		return r.socket.reset || r.socket.shutWrite || len(r.socket.out) < p.k.faults.SocketBuffer
 	case giouring.OpTimeout:

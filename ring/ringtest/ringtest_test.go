@@ -74,12 +74,12 @@ func (w *world) failf(format string, args ...any) {
 
 func randomPlan(rng *rand.Rand) ring.Plan {
 	var want ring.Want
-	for _, t := range []*ring.Tri{&want.MultishotAccept, &want.BufferRing, &want.MultishotReceive, &want.MessageRing,
-		&want.RegisteredBuffers, &want.FixedSend, &want.TimedWait, &want.MinWait} {
+	for _, t := range []*ring.Tri{&want[ring.MultishotAccept], &want[ring.BufferRing], &want[ring.MultishotReceive], &want[ring.MessageRing],
+		&want[ring.RegisteredBuffers], &want[ring.FixedSend], &want[ring.TimedWait], &want[ring.MinWait]} {
 		*t = ring.Tri(rng.IntN(2)) // Auto or Off
 	}
-	if rng.IntN(3) == 0 && want.RegisteredBuffers == ring.Auto {
-		want.FixedSend = ring.Require
+	if rng.IntN(3) == 0 && want[ring.RegisteredBuffers] == ring.Auto {
+		want[ring.FixedSend] = ring.Require
 	}
 	p, err := ring.Choose(ring.Features{}, ring.Options{
 		Entries: 16 << rng.IntN(3), ReceiveBuffers: 2 << rng.IntN(4), ReceiveBufferSize: 512,

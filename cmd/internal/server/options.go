@@ -35,21 +35,25 @@ func ringOptions(c *config.Config, connsPerShard int) ring.Options {
 		MaxConnections:    connsPerShard,
 		Tick:              tick,
 		MaxBatchDelay:     time.Duration(u.MaxBatchDelayUs) * time.Microsecond,
-		Want: ring.Want{
-			MultishotAccept:   ring.Tri(u.MultishotAccept),
-			BufferRing:        ring.Tri(u.BufferRing),
-			MultishotReceive:  ring.Tri(u.MultishotReceive),
-			MessageRing:       ring.Tri(u.MessageRing),
-			CoopTaskrun:       ring.Tri(u.CoopTaskrun),
-			SingleIssuer:      ring.Tri(u.SingleIssuer),
-			DeferTaskrun:      ring.Tri(u.DeferTaskrun),
-			RegisteredRing:    ring.Tri(u.RegisteredRing),
-			RegisteredBuffers: ring.Tri(u.RegisteredBuffers),
-			FixedSend:         ring.Tri(u.FixedSend),
-			TimedWait:         ring.Tri(u.TimedWait),
-			MinWait:           ring.Tri(u.MinWait),
-		},
+		Want:              wishes(u),
 	}
+}
+
+// wishes translates what the operator wants of each kernel feature, by its name.
+func wishes(u *config.IOUring) (want ring.Want) {
+	for _, f := range u.Features() {
+		feature, ok := ring.FeatureNamed(f.Name)
+		if !ok {
+			panic("BUG: the configuration has the kernel feature " + f.Name + ", package ring does not")
+		}
+		switch f.Wish {
+		case config.Off:
+			want[feature] = ring.Off
+		case config.Require:
+			want[feature] = ring.Require
+		}
+	}
+	return want
 }
 
 // secrets are the keys of this process's hashes: clients choose info hashes and addresses, and must not be able to

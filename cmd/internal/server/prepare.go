@@ -34,7 +34,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	s.kernel = kernelRelease()
 	features := ring.Probe()
 	if features.IOUring.Outcome != ring.Available {
-		return s, fmt.Errorf("io_uring is not available: %s", features.IOUring.Reason)
+		return s, errors.New(features.IOUring.Reason)
 	}
 	allowed, err := ring.AllowedCPUs()
 	if err != nil {

@@ -105,9 +105,11 @@ func (w *world) noFaults() ringtest.Faults {
 // plan draws a plan of rings from all there are.
 func (w *world) plan(memory int) (ring.Plan, error) {
 	var want ring.Want
-	for _, f := range []*ring.Tri{&want.MultishotAccept, &want.BufferRing, &want.MultishotReceive, &want.MessageRing,
-		&want.RegisteredBuffers, &want.TimedWait, &want.MinWait} {
-		*f = ring.Tri(w.rng.IntN(2)) // Auto or Off
+	for _, f := range []ring.Feature{
+		ring.MultishotAccept, ring.BufferRing, ring.MultishotReceive, ring.MessageRing, ring.RegisteredBuffers,
+		ring.TimedWait, ring.MinWait,
+	} {
+		want[f] = ring.Tri(w.rng.IntN(2)) // Auto or Off
 	}
 	return ring.Choose(ring.Features{}, ring.Options{
 		Entries: 32, ReceiveBuffers: 4 << w.rng.IntN(4), ReceiveBufferSize: 512,

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"millrace/ring/host"
+	"millrace/ring/internal/sockaddr"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +19,7 @@ func TestLoopDoesNotAllocate(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		runtime.LockOSThread() // a subtest has a goroutine of its own
 		p.Tick = time.Hour
-		ls, err := Listen(ListenOptions{Address: "127.0.0.1:0"})
+		ls, err := host.Listen(host.ListenOptions{Address: "127.0.0.1:0"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +73,7 @@ func connect(t testing.TB, addr netip.AddrPort) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Connect(fd, sockaddr(addr)); err != nil {
+	if err := unix.Connect(fd, sockaddr.Of(addr)); err != nil {
 		t.Fatal(err)
 	}
 	return fd

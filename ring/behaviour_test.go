@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"millrace/ring/internal/sockaddr"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -301,7 +303,7 @@ func TestOutOfFiles(t *testing.T) {
 			}
 			fill = append(fill, spare)
 		}
-		if err := unix.Connect(fd, sockaddr(netip.MustParseAddrPort(s.addr))); err != nil {
+		if err := unix.Connect(fd, sockaddr.Of(netip.MustParseAddrPort(s.addr))); err != nil {
 			t.Fatal(err)
 		}
 		for failures := 0; failures < 2; {

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"millrace/ring/host"
+	"millrace/ring/pool"
 )
 
 // echoServer is a minimal event loop over one ring: what a client sends comes back, in order; after the client's end
@@ -32,7 +35,7 @@ type echoServer struct {
 
 type echoConn struct {
 	pending []byte
-	buf     Buf
+	buf     pool.Buf
 	sent    int // bytes of buf that are already acknowledged
 	size    int
 	sending bool
@@ -48,7 +51,7 @@ type echoConn struct {
 // startEcho runs an echo server on a thread of its own. stop it with s.close, which also proves that the ring joins.
 func startEcho(t testing.TB, p Plan, w Window) *echoServer {
 	t.Helper()
-	ls, err := Listen(ListenOptions{Address: "127.0.0.1:0"})
+	ls, err := host.Listen(host.ListenOptions{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +94,7 @@ func (s *echoServer) waitWoken() {
 	}
 }
 
-func (s *echoServer) run(p Plan, l *Listener, opened chan<- error) {
+func (s *echoServer) run(p Plan, l *host.Listener, opened chan<- error) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 	defer close(s.ended)
 	r, err := Open(p, l)
@@ -225,6 +228,14 @@ func (s *echoServer) push(slot Slot, c *echoConn) {
 	}
 }
 
+// testOptions are the sizes of the rings that the tests open.
+func testOptions(w Want) Options {
+	return Options{
+		Entries: 256, ReceiveBuffers: 64, ReceiveBufferSize: 2048, SendMemory: 1 << 20, MaxConnections: 300,
+		Tick: 20 * time.Millisecond, MaxBatchDelay: 2 * time.Millisecond, Want: w,
+	}
+}
+
 // testPlans are the plans that the tests of the real kernel run under: from the 5.8 baseline to all the kernel has.
 func testPlans(t testing.TB, f func(name string, p Plan)) {
 	t.Helper()
@@ -246,10 +257,7 @@ func testPlans(t testing.TB, f func(name string, p Plan)) {
 		{"baseline 5.8", baseline}, {"5.11", provided511}, {"5.19", ring519}, {"6.0", multishot60},
 		{"6.1", Want{MinWait: Off}}, {"fixed send", fixed}, {"newest", Want{}},
 	} {
-		p, err := Choose(Probe(), Options{
-			Entries: 256, ReceiveBuffers: 64, ReceiveBufferSize: 2048, SendMemory: 1 << 20, MaxConnections: 300,
-			Tick: 20 * time.Millisecond, MaxBatchDelay: 2 * time.Millisecond, Want: c.want,
-		})
+		p, err := Choose(Probe(), testOptions(c.want))
 		if err != nil {
 			t.Fatal(fmt.Errorf("%s: %w", c.name, err))
 		}

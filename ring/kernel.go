@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"millrace/ring/internal/sockaddr"
+
 	"github.com/pawelgaczynski/giouring"
 )
 
@@ -78,7 +80,7 @@ type Layout struct {
 	Receive    int // ReceiveBuffers x ReceiveBufferSize
 	Send       int // SendMemory
 	BufferRing int // ReceiveBuffers x 16 bytes, page aligned; only with Use[BufferRing]
-	Names      int // Entries x nameSize bytes, the addresses that CONNECT requests name; only with Outgoing
+	Names      int // Entries x sockaddr.Size bytes, the addresses that CONNECT requests name; only with Outgoing
 	Size       int
 }
 
@@ -93,7 +95,7 @@ func (p Plan) Layout() Layout {
 	}
 	l.Names = l.Size
 	if p.Outgoing {
-		l.Size += int(pages(uint64(int(p.Entries) * nameSize)))
+		l.Size += int(pages(uint64(int(p.Entries) * sockaddr.Size)))
 	}
 	return l
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"millrace/ring/host"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -27,11 +29,13 @@ func TestMemlockLimit(t *testing.T) {
 	if err := unix.Capset(&header, &data[0]); err != nil {
 		t.Fatal(err)
 	}
-	if soft, unlimited := MemlockLimit(); soft != limit || unlimited {
+	if soft, unlimited := host.MemlockLimit(); soft != limit || unlimited {
 		t.Fatalf("the limit is %d, unlimited %v", soft, unlimited)
 	}
 	for _, registered := range []Tri{Auto, Off} {
-		p, err := Choose(features, Options{Entries: 64, Want: Want{RegisteredBuffers: registered}})
+		o := testOptions(Want{RegisteredBuffers: registered})
+		o.SendMemory = 8 << 20
+		p, err := Choose(features, o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ func TestChoose(t *testing.T) {
 	unsure := Probed{Inconclusive, "ENOMEM"}
 	f := func(features Features, want Want, on string, errs ...string) {
 		t.Helper()
-		p, err := Choose(features, Options{Want: want, MaxBatchDelay: time.Millisecond})
+		p, err := Choose(features, testOptions(want))
 		if len(errs) > 0 {
 			if err == nil {
 				t.Fatalf("no error; want %q", errs)
@@ -99,37 +99,43 @@ func TestFeatureTable(t *testing.T) {
 	}
 }
 
-// TestChooseSizes proves the defaults, the rounding and the refusal of sizes out of range.
+// TestChooseSizes proves the rounding, and the refusal of sizes out of range: a size that was forgotten is one.
 func TestChooseSizes(t *testing.T) {
-	p, err := Choose(Features{}, Options{Entries: 100, ReceiveBuffers: 33, SendMemory: 100_001})
+	o := testOptions(Want{})
+	o.Entries, o.ReceiveBuffers, o.SendMemory = 100, 33, 100_001
+	p, err := Choose(Features{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p.Entries != 128 || p.CQEntries != 512 || p.ReceiveBuffers != 64 || p.SendMemory != 99_840 ||
-		p.ReceiveBufferSize != 4096 || p.MaxConnections != 4096 || p.Tick != 100*time.Millisecond {
+		p.ReceiveBufferSize != o.ReceiveBufferSize || p.MaxConnections != o.MaxConnections || p.Tick != o.Tick {
 		t.Errorf("%+v", p)
 	}
-	f := func(o Options, want string) {
+	f := func(change func(o *Options), want string) {
 		t.Helper()
+		o := testOptions(Want{})
+		change(&o)
 		if _, err := Choose(Features{}, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", o, err, want)
 		}
 	}
-	f(Options{Entries: 1 << 20}, "ring entries is 1048576: it must be between 16 and 32768")
-	f(Options{Entries: -1}, "ring entries is -1")
-	f(Options{ReceiveBuffers: 1 << 16}, "receive buffers is 65536")
-	f(Options{ReceiveBufferSize: 100}, "receive buffer size is 100")
-	f(Options{SendMemory: 10}, "send memory is 10")
-	f(Options{MaxConnections: -5}, "max connections is -5")
-	f(Options{Tick: time.Microsecond}, "tick is 1µs")
-	f(Options{MaxBatchDelay: -1}, "longest batch delay -1ns")
-	f(Options{ReceiveBuffers: 32768, ReceiveBufferSize: 1 << 20}, "per ring")
+	f(func(o *Options) { o.Entries = 1 << 20 }, "ring entries is 1048576: it must be between 16 and 32768")
+	f(func(o *Options) { o.Entries = 0 }, "ring entries is 0")
+	f(func(o *Options) { o.ReceiveBuffers = 1 << 16 }, "receive buffers is 65536")
+	f(func(o *Options) { o.ReceiveBufferSize = 100 }, "receive buffer size is 100")
+	f(func(o *Options) { o.SendMemory = 10 }, "send memory is 10")
+	f(func(o *Options) { o.MaxConnections = -5 }, "max connections is -5")
+	f(func(o *Options) { o.Tick = time.Microsecond }, "tick is 1µs")
+	f(func(o *Options) { o.MaxBatchDelay = -1 }, "longest batch delay -1ns")
+	f(func(o *Options) { o.ReceiveBuffers, o.ReceiveBufferSize = 32768, 1<<20 }, "per ring")
 }
 
 // TestFit proves that a plan shrinks just to its budget, keeps everything else, and that a budget below the least
 // gives a sentence with the figures and the remedy.
 func TestFit(t *testing.T) {
-	p, err := Choose(Features{}, Options{Entries: 256, ReceiveBuffers: 1024, SendMemory: 8 << 20})
+	o := testOptions(Want{})
+	o.ReceiveBuffers, o.ReceiveBufferSize, o.SendMemory = 1024, 4096, 8<<20
+	p, err := Choose(Features{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +160,8 @@ func TestFit(t *testing.T) {
 	f(need/2, 512, 2<<20, true)
 	f(1<<20, 128, 256<<10, true)
 	f(200<<10, 16, 64<<10, true)
-	deep, err := Choose(Features{}, Options{Entries: 4096, ReceiveBuffers: 512, SendMemory: 1 << 20})
+	o.Entries, o.ReceiveBuffers, o.SendMemory = 4096, 512, 1<<20
+	deep, err := Choose(Features{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

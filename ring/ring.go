@@ -1,13 +1,10 @@
 package ring
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
-	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"millrace/ring/host"
+	"millrace/ring/pool"
 )
 
 // Ring is one io_uring instance with its sockets, its connection table and its arena. It turns ops into requests and
@@ -17,7 +14,7 @@ type Ring struct {
 	plan  Plan
 	lay   Layout
 	mem   Memory
-	pool  *Pool
+	pool  *pool.Pool
 	waker *Waker
 	peers []*Ring
 
@@ -53,53 +50,19 @@ type Ring struct {
 	stats         Stats
 }
 
-// Window says how long Wait waits.
-//
-// Max is cut to the plan's MaxBatchDelay; where that is 0, a larger Min counts as 1.
-//
-// Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
-// until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.
-type Window struct {
-	Min int
-	Max time.Duration
-}
-
-// Stats are what a ring counted since Open, and three gauges, which are the fields of type int. The tags name and explain
-// them for a metrics page; "-" marks those that it does not show.
-type Stats struct {
-	Enters           uint64 `metric:"ring_enters_total" help:"System calls io_uring_enter."`
-	Events           uint64 `metric:"ring_events_total" help:"Events that the ring has reported."`
-	CQOverflows      uint64 `metric:"ring_overflows_total" help:"Completions that the kernel had to drop, none since Linux 5.5."` // IORING_FEAT_NODROP
-	NoBuffers        uint64 `metric:"ring_no_buffers_total" help:"Receives that found no buffer."`
-	StaleCompletions uint64 `metric:"ring_stale_completions_total" help:"Completions for connections that had gone."`
-	Rearms           uint64 `metric:"ring_rearms_total" help:"Multishot requests that ended and were started again."`
-	ShortSends       uint64 `metric:"-"` // sends that took fewer bytes than asked
-	Vanished         uint64 `metric:"connections_vanished_total" help:"Connections whose client had gone before they were accepted."`
-	Connections      int    `metric:"-"` // connections open now
-	BuffersInUse     int    `metric:"receive_buffers_in_use" help:"Receive buffers with data that is being read."`
-	Parked           int    `metric:"connections_parked" help:"Connections that wait for a receive buffer."`
-}
-
-const (
-	singleAccepts = 16 // accepts in flight without multishot: a batching window would let in one client per window
-	noSlot        = ^uint32(0)
-	longWait      = time.Hour // what stands beside a min_wait: with no end it returns every period
-	submitTries   = 1000
-)
-
 // Open makes a ring of the plan, takes the listener over (nil: the ring accepts nothing) and begins to accept. It must
 // be called on the locked thread that will use the ring. If it fails, the listener stays the caller's.
-func Open(p Plan, l *Listener) (*Ring, error) {
+func Open(p Plan, l *host.Listener) (*Ring, error) {
 	fd := int32(-1)
 	if l != nil {
-		fd = int32(l.fd)
+		fd = int32(l.FD())
 	}
 	r, err := OpenOn(newSysKernel(), p, fd)
 	if err != nil {
 		return nil, err
 	}
 	if l != nil {
-		l.fd = -1
+		l.Release()
 	}
 	r.alwaysGiveUpP = environmentPreemptionOff()
 	return r, nil
@@ -113,7 +76,7 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 	}
 	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, listener: listener, parkHead: noSlot, parkTail: noSlot}
 	r.waker = &Waker{k: k}
-	r.pool = NewPool(mem.Arena[r.lay.Send : r.lay.Send+p.SendMemory])
+	r.pool = pool.New(mem.Arena[r.lay.Send : r.lay.Send+p.SendMemory])
 	r.lent = make([]uint16, p.ReceiveBuffers)
 	for i := range r.lent {
 		r.lent[i] = uint16(i)
@@ -134,7 +97,7 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 }
 
 // Pool returns the memory from which the Data of every OpSend is taken.
-func (r *Ring) Pool() *Pool { return r.pool }
+func (r *Ring) Pool() *pool.Pool { return r.pool }
 
 // Waker returns what other threads wake the ring with.
 func (r *Ring) Waker() *Waker { return r.waker }
@@ -294,129 +257,3 @@ func (r *Ring) cancelAll() {
 		}
 	}
 }
-
-func (r *Ring) armTick() {
-	// A struct __kernel_timespec, which stays where it is while the kernel may read it.
-	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[r.lay.Tick]))
-	ts[0], ts[1] = int64(r.plan.Tick/time.Second), int64(r.plan.Tick%time.Second)
-	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick))
-}
-
-func (r *Ring) onTick(events []Event) []Event {
-	if r.lastTick {
-		return events
-	}
-	r.armTick()
-	if !r.stopped {
-		r.armAccepts()
-	}
-	return append(events, Event{Kind: EventTick})
-}
-
-// admit takes an accepted descriptor into the connection table, or closes it.
-func (r *Ring) admit(events []Event, fd int32) []Event {
-	if r.stopped {
-		r.k.CloseFD(fd)
-		return events
-	}
-	if r.freeHead == noSlot {
-		r.refused++
-		r.k.CloseFD(fd)
-		return events
-	}
-	// A multishot accept shares one address buffer among all its connections, so the address is asked for.
-	peer, errno := r.k.PeerName(fd)
-	if errno != 0 {
-		r.stats.Vanished++
-		r.k.CloseFD(fd)
-		return events
-	}
-	i, c := r.take(fd)
-	r.armReceive(i, c)
-	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-	return append(events, Event{Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer})
-}
-
-func (r *Ring) onAccept(events []Event, c CQE) []Event {
-	n := uint32(c.UserData)
-	if c.Flags&cqeMore == 0 {
-		r.accepting &^= 1 << n
-	}
-	pause := false
-	if c.Res >= 0 {
-		events = r.admit(events, c.Res)
-	} else if !r.stopped {
-		errno := Errno(-c.Res)
-		if pause = acceptMustPause(errno); pause {
-			r.acceptErrno = errno
-		}
-	}
-	if r.stopped {
-		r.closeListener()
-	} else if c.Flags&cqeMore == 0 && !pause {
-		if r.plan.Use[MultishotAccept] {
-			r.stats.Rearms++
-		}
-		r.armAccept(n)
-	}
-	return events
-}
-
-// acceptMustPause tells the errors that concern one client, after which accepting goes on, from those that would come
-// again at once.
-func acceptMustPause(e Errno) bool {
-	switch unix.Errno(e) {
-	case unix.ECONNABORTED, unix.EINTR, unix.EAGAIN, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT,
-		unix.EHOSTDOWN, unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH:
-		return false
-	}
-	return true
-}
-
-func (r *Ring) armAccepts() {
-	if r.listener < 0 {
-		return
-	}
-	for n := range r.accepts {
-		if r.accepting&(1<<n) == 0 {
-			r.armAccept(n)
-		}
-	}
-}
-
-func (r *Ring) armAccept(n uint32) {
-	r.accepting |= 1 << n
-	fillAccept(r.entry(userData(kindAccept, 0, n)), r.listener, r.plan.Use[MultishotAccept])
-}
-
-// stopAccept shuts the listening socket down, which refuses new clients at once and ends the accepts in flight. The
-// descriptor is closed when the last of them has come back.
-func (r *Ring) stopAccept() {
-	if r.stopped {
-		return
-	}
-	r.stopped = true
-	if r.listener >= 0 {
-		if errno := r.k.Shutdown(r.listener, unix.SHUT_RDWR); errno != 0 {
-			r.cancelAccepts()
-		}
-		r.closeListener()
-	}
-}
-
-func (r *Ring) cancelAccepts() {
-	for n := range r.accepts {
-		if r.accepting&(1<<n) != 0 {
-			r.cancel(userData(kindAccept, 0, n))
-		}
-	}
-}
-
-func (r *Ring) closeListener() {
-	if r.accepting == 0 && r.listener >= 0 {
-		r.k.CloseFD(r.listener)
-		r.listener = -1
-	}
-}
-
-var errQueueStuck = errors.New("cannot submit to a ring: the kernel takes no more requests")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestMain gives the scheduler one P more than the most rings a test runs, as thread.go asks for.
+// TestMain gives the scheduler one P more than the most rings a test runs, as uring_wait.go asks for.
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(max(3, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())

@@ -3,6 +3,8 @@ package ring
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
+	"unsafe"
 )
 
 // Waker wakes a ring from any thread, by a write to an eventfd that the ring always has a READ on. (A POLL on the
@@ -59,4 +61,22 @@ func (r *Ring) onWakeRead() {
 	if !r.closing {
 		r.armWakeRead()
 	}
+}
+
+func (r *Ring) armTick() {
+	// A struct __kernel_timespec, which stays where it is while the kernel may read it.
+	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[r.lay.Tick]))
+	ts[0], ts[1] = int64(r.plan.Tick/time.Second), int64(r.plan.Tick%time.Second)
+	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick))
+}
+
+func (r *Ring) onTick(events []Event) []Event {
+	if r.lastTick {
+		return events
+	}
+	r.armTick()
+	if !r.stopped {
+		r.armAccepts()
+	}
+	return append(events, Event{Kind: EventTick})
 }

@@ -2,6 +2,7 @@ package floor
 
 import (
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/wsproto"
 )
 
@@ -25,10 +26,10 @@ type conn struct {
 	client  uint32 // the client's number in millrace-load, as its peer ids name it
 	peer    id     // its peer id
 	first   uint32 // its first membership; none: it is in no torrent
-	partial ring.Buf
+	partial pool.Buf
 	kept    uint32 // bytes in partial
 
-	out, flight     ring.Buf // what waits, and what the ring is sending
+	out, flight     pool.Buf // what waits, and what the ring is sending
 	outSize         uint32
 	flightAt, total uint32 // of the flight: bytes sent, and all
 	state           state

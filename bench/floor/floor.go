@@ -17,12 +17,13 @@ import (
 	"sync/atomic"
 
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // Floor is the server without its ring: events go in, operations come out.
 type Floor struct {
-	pool     *ring.Pool // for sends
-	partials *ring.Pool // for incomplete messages
+	pool     *pool.Pool // for sends
+	partials *pool.Pool // for incomplete messages
 	conns    []conn
 	members
 	layouts layouts
@@ -63,7 +64,7 @@ func (f *Floor) Dropped() (offers, answers uint64) {
 
 // New returns a server with room for so many connections. pool is that of its ring, partials holds incomplete messages;
 // both stay the caller's.
-func New(pool, partials *ring.Pool, connections int, fault Fault) *Floor {
+func New(pool, partials *pool.Pool, connections int, fault Fault) *Floor {
 	return &Floor{pool: pool, partials: partials, conns: make([]conn, connections), fault: fault,
 		members: members{free: none}, layouts: newLayouts()}
 }

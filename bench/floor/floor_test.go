@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // world is a floor server without a kernel: a test hands it the bytes of clients and takes what it sends.
@@ -22,7 +23,7 @@ type world struct {
 
 func newWorld(t testing.TB, connections int, fault Fault) *world {
 	return &world{t: t, got: map[uint32][]byte{},
-		f: New(ring.NewPool(make([]byte, 1<<20)), ring.NewPool(make([]byte, 1<<20)), connections, fault)}
+		f: New(pool.New(make([]byte, 1<<20)), pool.New(make([]byte, 1<<20)), connections, fault)}
 }
 
 // turn reports events and completes every send, until nothing more is sent.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/host"
+	"millrace/ring/pool"
 )
 
 // Options say where and how a floor server runs.
@@ -47,9 +49,9 @@ type Server struct {
 }
 
 // Start starts a server, which runs until Stop. Its thread waits in the kernel without giving its P back, so GOMAXPROCS
-// must be at least one more than the threads of this kind in the process (see ring/thread.go).
+// must be at least one more than the threads of this kind in the process (see ring/uring_wait.go).
 func Start(o Options) (*Server, error) {
-	limit := int(min(ring.RaiseFileLimit(), mostConnections)) - filesKept
+	limit := int(min(host.RaiseFileLimit(), mostConnections)) - filesKept
 	if o.MaxConnections == 0 {
 		o.MaxConnections = max(limit, 1)
 	}
@@ -67,7 +69,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := ring.Listen(ring.ListenOptions{Address: o.Address})
+	listeners, err := host.Listen(host.ListenOptions{Address: o.Address})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func choose(o Options) (ring.Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	if soft, unlimited := ring.MemlockLimit(); !unlimited {
+	if soft, unlimited := host.MemlockLimit(); !unlimited {
 		plan, _, err = ring.Fit(plan, soft)
 	}
 	return plan, err
@@ -119,7 +121,7 @@ func (s *Server) Stop() (Stats, error) {
 }
 
 // run is the server's thread.
-func (s *Server) run(plan ring.Plan, l *ring.Listener, o Options, opened chan<- error) {
+func (s *Server) run(plan ring.Plan, l *host.Listener, o Options, opened chan<- error) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 	r, err := ring.Open(plan, l)
 	if err != nil {
@@ -128,7 +130,7 @@ func (s *Server) run(plan ring.Plan, l *ring.Listener, o Options, opened chan<- 
 	}
 	defer close(s.ended)
 	s.waker = r.Waker()
-	partials, err := ring.MapPool(partialMemory)
+	partials, err := pool.Map(partialMemory)
 	if err != nil {
 		opened <- errors.Join(err, r.Close())
 		return

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // timingWorker is a worker of 64 open clients in 8 torrents, as in the profile heavy.
@@ -13,7 +13,7 @@ func timingWorker() *worker {
 	cfg.Connections, cfg.Torrents = 64, 8
 	s := &site{config: &cfg, workers: 1, books: newLedger(&cfg), clock: func() time.Duration { return 0 }}
 	w := newWorker(s, 0)
-	w.pool, w.parts = ring.NewPool(make([]byte, 8<<20)), ring.NewPool(make([]byte, 8<<20))
+	w.pool, w.parts = pool.New(make([]byte, 8<<20)), pool.New(make([]byte, 8<<20))
 	for i := range w.clients {
 		w.clients[i].state = stateOpen
 		s.books.life[i].Store(liveBit)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // testConfig is a small load: connection c is in torrent c mod 4.
@@ -22,7 +22,7 @@ func testWorker() *worker {
 	cfg := testConfig()
 	s := &site{config: &cfg, workers: 1, books: newLedger(&cfg), clock: func() time.Duration { return 0 }}
 	w := newWorker(s, 0)
-	w.pool, w.parts = ring.NewPool(make([]byte, 2<<20)), ring.NewPool(make([]byte, 4<<20))
+	w.pool, w.parts = pool.New(make([]byte, 2<<20)), pool.New(make([]byte, 4<<20))
 	return w
 }
 

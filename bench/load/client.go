@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // clientState is where a client is in its life.
@@ -31,7 +32,7 @@ type client struct {
 	first  uint32 // its first announce on this connection
 	heard  uint32 // when a message last came, in milliseconds of the run's clock
 
-	pending, flight, part          ring.Buf // to be sent; being sent; a frame or head of which the rest is missing
+	pending, flight, part          pool.Buf // to be sent; being sent; a frame or head of which the rest is missing
 	pendingLen, partLen            uint32
 	flightLen, flightAt, closeCode uint32
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/host"
 )
 
 // Run puts a load on a tracker and returns what was seen. progress, which may be nil, is called about once a second by
@@ -72,7 +73,7 @@ func prepare(ctx context.Context, cfg *Config) (*run, error) {
 		return nil, err
 	}
 	const descriptorsKept = 64 // standard streams, rings, what reads /proc
-	if limit := ring.RaiseFileLimit(); limit > 0 && limit < uint64(cfg.Connections)+descriptorsKept {
+	if limit := host.RaiseFileLimit(); limit > 0 && limit < uint64(cfg.Connections)+descriptorsKept {
 		return nil, fmt.Errorf("%d connections need %d file descriptors, but the limit is %d: raise it with "+
 			"ulimit -n, or the line \"* - nofile %d\" in /etc/security/limits.conf and a new login",
 			cfg.Connections, cfg.Connections+descriptorsKept, limit, cfg.Connections+descriptorsKept)
@@ -151,7 +152,7 @@ func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	if soft, unlimited := ring.MemlockLimit(); !unlimited {
+	if soft, unlimited := host.MemlockLimit(); !unlimited {
 		plan, _, err = ring.Fit(plan, soft/uint64(workers))
 	}
 	return plan, err

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // This file makes the clients speak: announces when they are due, answers to offers, and the sends that carry them.
@@ -204,7 +205,7 @@ func (w *worker) room(i uint32, n int) []byte {
 			return piece[:c.pendingLen]
 		}
 	}
-	var b ring.Buf
+	var b pool.Buf
 	if need <= maxPending {
 		b = w.pool.Get(need)
 	}

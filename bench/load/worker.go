@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/host"
+	"millrace/ring/pool"
 )
 
 // site is what all workers of a run share and do not change, but for its atomics.
@@ -41,8 +43,8 @@ type worker struct {
 	*site
 	number    int
 	ring      *ring.Ring
-	pool      *ring.Pool // what is sent
-	parts     *ring.Pool // what was received in part
+	pool      *pool.Pool // what is sent
+	parts     *pool.Pool // what was received in part
 	pace      ring.Pacer
 	clients   []client
 	bySlot    []uint32 // slot index to client
@@ -180,7 +182,7 @@ func (w *worker) run() (err error) {
 	// have no more than 16 (IORING_REGISTER_RING_FDS).
 	runtime.LockOSThread()
 	if cpus := w.config.CPUs; len(cpus) > 0 {
-		if err := ring.PinThread(cpus[w.number%len(cpus)]); err != nil {
+		if err := host.PinThread(cpus[w.number%len(cpus)]); err != nil {
 			return err
 		}
 	}
@@ -198,7 +200,7 @@ func (w *worker) run() (err error) {
 			err = e
 		}
 	}()
-	if w.parts, err = ring.MapPool(partsSize(len(w.clients))); err != nil {
+	if w.parts, err = pool.Map(partsSize(len(w.clients))); err != nil {
 		return err
 	}
 	defer w.parts.Unmap()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 var (
@@ -57,7 +58,7 @@ type server struct {
 
 type echo struct {
 	pending         []byte
-	buf             ring.Buf
+	buf             pool.Buf
 	from, to        int
 	sending, shut   bool
 	hungUp, closing bool

@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func serve(o floor.Options, metrics string, stdout io.Writer) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	runtime.GOMAXPROCS(2) // the server's thread and one more: see ring/thread.go
+	runtime.GOMAXPROCS(2) // the server's thread and one more: see ring/uring_wait.go
 	s, err := floor.Start(o)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"millrace/cmd/internal/mailbox"
 	"millrace/config"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/swarm"
 	"millrace/tlsconn"
 	"millrace/wsproto"
@@ -122,13 +123,13 @@ func TestMemoryRules(t *testing.T) {
 		}
 		// An offer cannot be longer than the message that brings it.
 		frame := max(wsproto.OfferSize(message), wsproto.ScrapeReplySize(scrape))
-		send := ring.NewPool(make([]byte, leastWith(t, "io_uring.send_memory", others)))
+		send := pool.New(make([]byte, leastWith(t, "io_uring.send_memory", others)))
 		if send.Get(frame) == 0 || secure && send.Get(frame+tlsconn.RecordOverhead(frame)) == 0 {
 			t.Errorf("message %d, scrape %d, TLS %v: send_memory of %d bytes does not hold a frame of %d bytes",
 				message, scrape, secure, send.Size(), frame)
 		}
 		received := ws.HeaderSize(ws.Header{Masked: true, Length: int64(message)}) + message
-		assembly := ring.NewPool(make([]byte, leastWith(t, "io_uring.assembly_memory", others)))
+		assembly := pool.New(make([]byte, leastWith(t, "io_uring.assembly_memory", others)))
 		for k := range 4 {
 			if assembly.Get(received) == 0 {
 				t.Errorf("message %d: assembly_memory of %d bytes holds %d messages, want 4", message, assembly.Size(), k)

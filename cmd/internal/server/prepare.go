@@ -7,6 +7,7 @@ import (
 
 	"millrace/config"
 	"millrace/ring"
+	"millrace/ring/host"
 )
 
 // This file owns the decisions that are made before anything is opened: shards, CPUs, connections, kernel features and
@@ -36,7 +37,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	if features.IOUring.Outcome != ring.Available {
 		return s, errors.New(features.IOUring.Reason)
 	}
-	allowed, err := ring.AllowedCPUs()
+	allowed, err := host.AllowedCPUs()
 	if err != nil {
 		return s, fmt.Errorf("cannot get the CPUs that the process may use: %w", err)
 	}
@@ -48,7 +49,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 		s.shards = len(allowed)
 	}
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
-	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, ring.RaiseFileLimit(), log)
+	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
 	options := ringOptions(cfg, s.connsPerShard)
 	if s.plan, err = ring.Choose(features, options); err != nil {
 		return s, err
@@ -61,7 +62,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 
 // fitMemory makes the plan fit the limit of locked memory, and warns where it becomes smaller.
 func (s *setup) fitMemory(log *slog.Logger) error {
-	s.memlock, s.memlockFree = ring.MemlockLimit()
+	s.memlock, s.memlockFree = host.MemlockLimit()
 	if s.memlockFree {
 		return nil
 	}

@@ -15,6 +15,8 @@ import (
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
+	"millrace/ring/host"
+	"millrace/ring/pool"
 	"millrace/swarm"
 )
 
@@ -62,7 +64,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := ring.Listen(ring.ListenOptions{
+	listeners, err := host.Listen(host.ListenOptions{
 		Address:  cfg.Network.Address.String(),
 		OnlyIPv6: cfg.Network.OnlyIPv6,
 		Backlog:  cfg.Network.TCPBacklog,
@@ -104,7 +106,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 }
 
 // startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.
-func (s *Server) startAll(cfg *config.Config, listeners []*ring.Listener) (err error) {
+func (s *Server) startAll(cfg *config.Config, listeners []*host.Listener) (err error) {
 	if cfg.Metrics.RunPrometheusEndpoint {
 		if s.admin, err = s.serveAdmin(&cfg.Metrics); err != nil {
 			return err
@@ -157,7 +159,7 @@ type thread struct {
 	server   *Server
 	id       int
 	cfg      *config.Config
-	listener *ring.Listener
+	listener *host.Listener
 	wiring   shard.Wiring
 	key      secrets
 	control  *shard.Control
@@ -173,7 +175,7 @@ type openResult struct {
 }
 
 // startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
-func (s *Server) startThreads(cfg *config.Config, listeners []*ring.Listener) error {
+func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) error {
 	n := s.setup.shards
 	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
 	opened := make(chan openResult, n)
@@ -238,15 +240,15 @@ func (t *thread) run() {
 }
 
 // open pins the thread, maps the assembly memory and opens the ring.
-func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
+func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 	set := &t.server.setup
 	if set.cpus != nil {
 		cpu := set.cpus[t.id]
-		if err := ring.PinThread(cpu); err != nil {
+		if err := host.PinThread(cpu); err != nil {
 			return nil, nil, fmt.Errorf("cannot pin shard %d to CPU %d: %w; set cpu_pinning.active = false", t.id, cpu, err)
 		}
 	}
-	asm, err := ring.MapPool(t.cfg.IOUring.AssemblyMemory)
+	asm, err := pool.Map(t.cfg.IOUring.AssemblyMemory)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
 	}
@@ -259,7 +261,7 @@ func (t *thread) open() (*ring.Ring, *ring.Pool, error) {
 }
 
 // loop runs the shard until it stops or fails. A shard that fails ends the others too.
-func (s *Server) loop(t *thread, r *ring.Ring, asm *ring.Pool, rings []*ring.Ring) *shard.Shard {
+func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
 	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key)

@@ -28,6 +28,7 @@ import (
 	"millrace/cmd/internal/shard/post"
 	"millrace/cmd/internal/shard/torrents"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -121,7 +122,7 @@ func Wire(n, size int) []Wiring {
 }
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
-func New(o Options, sendPool, asmPool *ring.Pool, w Wiring) *Shard {
+func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s := &Shard{opt: o, secure: newSecure(o.TLS)}
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)

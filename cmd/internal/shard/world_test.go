@@ -13,6 +13,7 @@ import (
 
 	"millrace/cmd/internal/shard/post"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -24,9 +25,9 @@ type world struct {
 	now    time.Duration
 	shards []*Shard
 	wiring []Wiring
-	asm    []*ring.Pool // by shard
-	send   []*ring.Pool
-	taken  map[*ring.Pool][]ring.Buf // memory kept from the shards
+	asm    []*pool.Pool // by shard
+	send   []*pool.Pool
+	taken  map[*pool.Pool][]pool.Buf // memory kept from the shards
 	events [][]ring.Event
 	ops    []ring.Op
 	slots  []slots
@@ -78,7 +79,7 @@ var testSeed = maphash.MakeSeed()
 
 // newWorld returns n shards; change may alter their options.
 func newWorld(t testing.TB, n int, change func(*Options)) *world {
-	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n), taken: map[*ring.Pool][]ring.Buf{}}
+	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n), taken: map[*pool.Pool][]pool.Buf{}}
 	for id, wiring := range Wire(n, 1<<18) {
 		o := testOptions(id, n)
 		if change != nil {
@@ -86,8 +87,8 @@ func newWorld(t testing.TB, n int, change func(*Options)) *world {
 		}
 		w.slots[id].clients = make([]*client, o.MaxConnections)
 		w.slots[id].gens = make([]uint32, o.MaxConnections)
-		w.send = append(w.send, ring.NewPool(make([]byte, 4<<20)))
-		w.asm = append(w.asm, ring.NewPool(make([]byte, 1<<20)))
+		w.send = append(w.send, pool.New(make([]byte, 4<<20)))
+		w.asm = append(w.asm, pool.New(make([]byte, 1<<20)))
 		w.wiring = append(w.wiring, wiring)
 		w.shards = append(w.shards, New(o, w.send[id], w.asm[id], wiring))
 	}
@@ -96,7 +97,7 @@ func newWorld(t testing.TB, n int, change func(*Options)) *world {
 }
 
 // exhaust takes all memory of a pool. restore gives it back.
-func (w *world) exhaust(p *ring.Pool) {
+func (w *world) exhaust(p *pool.Pool) {
 	for size := p.Size(); size >= 512; {
 		if b := p.Get(size); b != 0 {
 			w.taken[p] = append(w.taken[p], b)
@@ -106,7 +107,7 @@ func (w *world) exhaust(p *ring.Pool) {
 	}
 }
 
-func (w *world) restore(p *ring.Pool) {
+func (w *world) restore(p *pool.Pool) {
 	for _, b := range w.taken[p] {
 		p.Put(b)
 	}

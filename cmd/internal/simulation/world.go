@@ -9,6 +9,7 @@ import (
 
 	"millrace/cmd/internal/shard"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/ring/ringtest"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -58,7 +59,7 @@ type world struct {
 type loop struct {
 	shard   *shard.Shard
 	ring    *ring.Ring
-	held    ring.Buf // send memory kept from the shard; 0: none
+	held    pool.Buf // send memory kept from the shard; 0: none
 	events  []ring.Event
 	ops     []ring.Op
 	journal journal
@@ -136,7 +137,7 @@ func (w *world) open(n int, follow bool) {
 		o.FollowTorrents = follow
 		o.EndedPerStep = 1 + w.rng.IntN(4) // so that some wait
 		rings[k] = w.k.Open(plan)
-		l := &loop{shard: shard.New(o, rings[k].Pool(), ring.NewPool(make([]byte, memory)), wiring), ring: rings[k]}
+		l := &loop{shard: shard.New(o, rings[k].Pool(), pool.New(make([]byte, memory)), wiring), ring: rings[k]}
 		l.lastEvents = l.journal.String
 		if w.tight {
 			l.held = rings[k].Pool().Get(tightHeld)

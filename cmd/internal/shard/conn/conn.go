@@ -6,7 +6,7 @@ package conn
 import (
 	"net/netip"
 
-	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/wsproto"
 )
 
@@ -26,12 +26,12 @@ type Conn struct {
 
 	// owner: inbox
 	AsmSince uint32   // second in which the message now in Asm began, 0 without one
-	Asm      ring.Buf // a head, message or PROXY header that has arrived in part
+	Asm      pool.Buf // a head, message or PROXY header that has arrived in part
 	AsmLen   uint32
 
 	// owner: outbox
-	Out       ring.Buf // frames that wait
-	Flight    ring.Buf // frames handed to the ring
+	Out       pool.Buf // frames that wait
+	Flight    pool.Buf // frames handed to the ring
 	OutLen    uint32
 	FlightOff uint32
 	FlightLen uint32

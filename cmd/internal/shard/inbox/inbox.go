@@ -5,7 +5,7 @@ package inbox
 
 import (
 	"millrace/cmd/internal/shard/conn"
-	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // minBuffer is the smallest buffer. Buffers grow with the bytes that have arrived and not with the length that a header
@@ -17,7 +17,7 @@ const scarcePatience = 3
 
 // Inbox holds the partial messages of a shard's connections. It belongs to the loop's thread.
 type Inbox struct {
-	pool  *ring.Pool
+	pool  *pool.Pool
 	turn  *conn.Turn
 	stats Stats
 }
@@ -29,7 +29,7 @@ type Stats struct {
 }
 
 // New returns an empty inbox. pool may be any memory.
-func New(pool *ring.Pool, turn *conn.Turn) *Inbox { return &Inbox{pool: pool, turn: turn} }
+func New(pool *pool.Pool, turn *conn.Turn) *Inbox { return &Inbox{pool: pool, turn: turn} }
 
 // Stats returns the counters.
 func (b *Inbox) Stats() Stats {
@@ -129,7 +129,7 @@ func (b *Inbox) Bytes(c *conn.Conn) []byte { return b.pool.Bytes(c.Asm)[:c.AsmLe
 
 // Parcel is the unread bytes of a connection that arrives from another shard, before it has a slot.
 type Parcel struct {
-	buf ring.Buf // 0: no memory was left for them
+	buf pool.Buf // 0: no memory was left for them
 	len uint32
 }
 

@@ -6,12 +6,13 @@ import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // Outbox holds what waits for the clients of a shard. It belongs to the loop's thread.
 type Outbox struct {
 	opt    Options
-	pool   *ring.Pool // the ring's locked memory
+	pool   *pool.Pool // the ring's locked memory
 	table  *conn.Table
 	turn   *conn.Turn
 	inbox  *inbox.Inbox // a held client's message gets its time back
@@ -56,7 +57,7 @@ type room struct {
 }
 
 // New returns an empty outbox. pool is the send memory of the shard's ring.
-func New(o Options, pool *ring.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox) *Outbox {
+func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox) *Outbox {
 	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"unsafe"
 
+	"millrace/ring/host"
+
 	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +21,7 @@ func (k *sysKernel) mapArena(p Plan) error {
 		return fmt.Errorf("cannot map %d bytes for a ring: %w", p.arenaSize(), err)
 	}
 	k.arena = mem
-	if _, unlimited := MemlockLimit(); unlimited {
+	if _, unlimited := host.MemlockLimit(); unlimited {
 		// Fewer misses of the TLB (measured: 0.96 of the CPU per message). A page that two arenas share would be charged to
 		// both, so not where a limit counts. A kernel that has none to give refuses, or leaves it at small ones.
 		unix.Madvise(mem, unix.MADV_HUGEPAGE)
@@ -57,7 +59,7 @@ func lockError(p Plan, what string, errno Errno) error {
 	}
 	switch unix.Errno(errno) {
 	case unix.ENOMEM, unix.EAGAIN:
-		soft, _ := MemlockLimit()
+		soft, _ := host.MemlockLimit()
 		return fmt.Errorf("cannot %s %d bytes of memory for a ring: the memlock limit is %d bytes for all rings together (%w); %s",
 			what, p.LockedBytes(), soft, errno, memlockRemedy)
 	}

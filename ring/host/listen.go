@@ -1,15 +1,17 @@
-package ring
+package host
 
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
+
+	"millrace/ring/internal/sockaddr"
 
 	"golang.org/x/sys/unix"
 )
+
+// This file owns the listening sockets until a ring takes them over.
 
 // ListenOptions say where to listen.
 type ListenOptions struct {
@@ -20,10 +22,10 @@ type ListenOptions struct {
 }
 
 // Listener is one of several listening sockets that share an address by SO_REUSEPORT: the kernel spreads the clients
-// over them. Open hands it to a ring, which closes it.
+// over them. It is a blocking socket. A ring takes its descriptor over when it is opened.
 type Listener struct {
 	addr netip.AddrPort
-	fd   int // -1 once closed or handed to a ring
+	fd   int // -1 once closed or taken over
 }
 
 const (
@@ -136,7 +138,7 @@ func bound(addr netip.AddrPort, onlyIPv6, share bool) (fd int, err error) {
 		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, boolInt(onlyIPv6))
 	}
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(addr))
+		err = unix.Bind(fd, sockaddr.Of(addr))
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -150,13 +152,6 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
-	if addr.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16(), ZoneId: zoneIndex(addr.Addr().Zone())}
 }
 
 // localAddr returns addr with the port that the socket really has.
@@ -178,24 +173,16 @@ func localAddr(fd int, addr netip.AddrPort) (netip.AddrPort, error) {
 // Addr returns the address with the port that was really taken.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
-// Close closes the socket, unless a ring has taken it over. Closing twice does nothing.
+// FD returns the descriptor, -1 once it is closed or taken over.
+func (l *Listener) FD() int { return l.fd }
+
+// Release hands the descriptor over: the caller closes it from now on, and Close does nothing.
+func (l *Listener) Release() { l.fd = -1 }
+
+// Close closes the socket, unless it has been taken over. Closing twice does nothing.
 func (l *Listener) Close() {
 	if l.fd >= 0 {
 		unix.Close(l.fd)
 		l.fd = -1
 	}
-}
-
-// zoneIndex returns the interface number of an IPv6 zone given as a number or a name; 0 when there is none.
-func zoneIndex(zone string) uint32 {
-	if zone == "" {
-		return 0
-	}
-	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-		return uint32(n)
-	}
-	if itf, err := net.InterfaceByName(zone); err == nil {
-		return uint32(itf.Index)
-	}
-	return 0
 }

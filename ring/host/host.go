@@ -1,36 +1,14 @@
-package ring
+// Package host asks Linux for what a server needs besides a ring: listening sockets, a CPU for each thread, and the limits
+// of open files and of locked memory. It owns no state but the listening sockets, and knows nothing of io_uring.
+package host
 
 import (
 	"fmt"
-	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// How a loop waits decides its cost in Go. The loop's goroutine is locked to its thread and enters the kernel by
-// RawSyscall6, blocking: the runtime does not learn that the thread sleeps, and so does not take its P away and give
-// it back around every wait (measured: 1.3 to 2.3 times the CPU per message otherwise). Three rules follow.
-//
-//   - GOMAXPROCS must be at least the number of rings plus one. With as many Ps as rings the garbage collector finds no
-//     P to start a worker on, and the process hangs.
-//   - The runtime interrupts a thread that should stop by a signal, which ends the wait with EINTR; Wait then calls
-//     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle and the
-//     next wait gives its P up (Syscall6).
-//   - GODEBUG=asyncpreemptoff=1 turns that signal off. Then every wait gives the P up.
-
-// preemptionOff reports whether a GODEBUG setting turns the runtime's preemption signal off. The last value counts.
-func preemptionOff(godebug string) bool {
-	off := false
-	for _, setting := range strings.Split(godebug, ",") {
-		if v, ok := strings.CutPrefix(setting, "asyncpreemptoff="); ok {
-			off = v == "1"
-		}
-	}
-	return off
-}
-
-func environmentPreemptionOff() bool { return preemptionOff(os.Getenv("GODEBUG")) }
+// This file owns the CPUs of threads and the limits of the process.
 
 // AllowedCPUs returns the numbers of the CPUs this process may run on, in ascending order.
 func AllowedCPUs() ([]int, error) {

@@ -1,15 +1,16 @@
-package ring
+package host
 
 import (
 	"errors"
 	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// This file owns the tests of listening sockets.
 
 // TestListen proves that the sockets share one port, that a free port is found once for all of them, and that
 // connections inherit TCP_NODELAY.
@@ -79,46 +80,4 @@ func TestListenErrors(t *testing.T) {
 	if !errors.Is(listenError(ls[0].Addr(), unix.EACCES), unix.EACCES) {
 		t.Error("the cause is lost")
 	}
-}
-
-// TestPeerAddress proves that clients' addresses are told right: IPv4, IPv6, and IPv4 over a dual-stack socket.
-func TestPeerAddress(t *testing.T) {
-	p, err := Choose(Probe(), Options{SendMemory: 64 << 10, ReceiveBuffers: 16, MaxConnections: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := func(address, dialTo string) {
-		t.Helper()
-		ls, err := Listen(ListenOptions{Address: address})
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := ls[0].Addr().Port()
-		r, err := Open(p, ls[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := net.Dial("tcp", netip.AddrPortFrom(netip.MustParseAddr(dialTo), port).String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var events []Event
-		for len(events) == 0 || events[0].Kind != EventAccept {
-			if events, err = r.Wait(events[:0], Window{Min: 1}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, want := events[0].Peer.String(), c.LocalAddr().String(); got != want {
-			t.Errorf("peer %s, want %s", got, want)
-		}
-		_ = c.Close()
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	f("127.0.0.1:0", "127.0.0.1")
-	f("[::]:0", "127.0.0.1")
-	f("[::]:0", "::1")
 }

@@ -1,14 +1,14 @@
 package ring
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"millrace/ring/internal/sockaddr"
 
 	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
@@ -228,7 +228,7 @@ func (k *sysKernel) Socket(local, remote netip.AddrPort) (int32, Errno) {
 	if err == nil && local.IsValid() {
 		// The port is chosen when connecting, so that it may serve several remote addresses (4.2).
 		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
-			err = unix.Bind(fd, sockaddr(local))
+			err = unix.Bind(fd, sockaddr.Of(local))
 		}
 	}
 	if err != nil {
@@ -247,25 +247,10 @@ func (k *sysKernel) PeerName(fd int32) (netip.AddrPort, Errno) {
 	if errno != 0 {
 		return netip.AddrPort{}, Errno(errno)
 	}
-	switch name.Addr.Family {
-	case unix.AF_INET:
-		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), hostOrder(a.Port)), 0
-	case unix.AF_INET6:
-		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(name))
-		addr := netip.AddrFrom16(a.Addr)
-		if a.Scope_id != 0 && addr.IsLinkLocalUnicast() {
-			addr = addr.WithZone(strconv.Itoa(int(a.Scope_id)))
-		}
-		return netip.AddrPortFrom(addr, hostOrder(a.Port)), 0
+	if a, ok := sockaddr.Get(name); ok {
+		return a, 0
 	}
 	return netip.AddrPort{}, Errno(unix.EAFNOSUPPORT)
-}
-
-func hostOrder(port uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], port)
-	return binary.BigEndian.Uint16(b[:])
 }
 
 // Shutdown implements Kernel.

@@ -2,6 +2,19 @@ package ring
 
 import "time"
 
+// This file owns the length of a wait: the window that a loop asks for, and the pacer that chooses it.
+
+// Window says how long Wait waits.
+//
+// Max is cut to the plan's MaxBatchDelay; where that is 0, a larger Min counts as 1.
+//
+// Min 0 does not block. Min 1 waits for one completion, however long. A larger Min waits until there are so many, or
+// until Max has passed; with a plan that has MinWait, a window that ends empty goes on to wait for one.
+type Window struct {
+	Min int
+	Max time.Duration
+}
+
 // Pacer decides how long a loop's wait lasts. Waking up is what costs most when events come one by one, so a busy loop
 // lets them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop
 // that would gather next to nothing waits for a single event and adds no delay.

@@ -1,18 +1,13 @@
 package ring
 
 import (
-	"encoding/binary"
-	"net/netip"
+	"millrace/ring/internal/sockaddr"
 
 	"golang.org/x/sys/unix"
 )
 
 // This file opens connections (OpConnect): IORING_OP_CONNECT, 5.5. A connection takes its place in the table when it is
 // asked for, and its slot is handed out when it is there.
-
-// nameSize is the room of one address, a sockaddr_in or a sockaddr_in6. Each submission entry has its own, since the
-// kernel reads it when it takes the entry.
-const nameSize = 32
 
 func (r *Ring) connect(op *Op) {
 	if !r.plan.Outgoing {
@@ -35,8 +30,8 @@ func (r *Ring) connect(op *Op) {
 	c.asked = op.Tag
 	c.pending++
 	r.room(1)
-	at := r.lay.Names + int(r.sqTail&uint32(len(r.mem.SQEs)-1))*nameSize
-	n := putName(r.mem.Arena[at:at+nameSize], op.Remote)
+	at := r.lay.Names + int(r.sqTail&uint32(len(r.mem.SQEs)-1))*sockaddr.Size
+	n := sockaddr.Put(r.mem.Arena[at:at+sockaddr.Size], op.Remote)
 	fillConnect(r.nextEntry(userData(kindConnect, c.gen, i)), fd, r.mem.Base+uint64(at), n)
 }
 
@@ -61,21 +56,4 @@ func (r *Ring) onConnect(events []Event, cqe CQE) []Event {
 	e.Slot = Slot{Index: i, Gen: c.gen}
 	r.armReceive(i, c)
 	return append(events, e)
-}
-
-// putName writes an address as the kernel reads it and returns its length.
-func putName(b []byte, a netip.AddrPort) int {
-	clear(b)
-	binary.BigEndian.PutUint16(b[2:], a.Port())
-	if a.Addr().Is4() {
-		binary.NativeEndian.PutUint16(b, unix.AF_INET)
-		ip := a.Addr().As4()
-		copy(b[4:], ip[:])
-		return unix.SizeofSockaddrInet4
-	}
-	binary.NativeEndian.PutUint16(b, unix.AF_INET6)
-	ip := a.Addr().As16()
-	copy(b[8:], ip[:])
-	binary.NativeEndian.PutUint32(b[24:], zoneIndex(a.Addr().Zone()))
-	return unix.SizeofSockaddrInet6
 }

@@ -1,10 +1,9 @@
 package ring
 
 import (
+	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
-	"time"
 
 	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
@@ -16,6 +15,9 @@ const (
 	cqeMore   = giouring.CQEFMore
 	cqeBuffer = giouring.CQEFBuffer
 )
+
+// submitTries bounds the rounds in which a full queue is submitted to make room.
+const submitTries = 1000
 
 // entry returns the next free submission entry, zeroed (a stale field of its last use would be obeyed), and counts a
 // request in flight.
@@ -65,6 +67,8 @@ func (r *Ring) flush() {
 	}
 }
 
+var errQueueStuck = errors.New("cannot submit to a ring: the kernel takes no more requests")
+
 func (r *Ring) breakDown(errno Errno) {
 	r.broken = fmt.Errorf("cannot enter the ring: %w", errno)
 }
@@ -75,52 +79,6 @@ func (r *Ring) enterOnce(wait uint32, h Hold) Errno {
 	r.stats.Enters++
 	_, errno := r.k.Enter(r.sqTail-atomic.LoadUint32(r.mem.SQHead), wait, h)
 	return errno
-}
-
-// enter submits everything and waits by the recipe of thread.go.
-func (r *Ring) enter(w Window) {
-	wait, hold := r.hold(w)
-	r.publishHead()
-	r.provides = 0
-	for {
-		h := hold
-		h.GiveUpP = wait > 0 && (r.alwaysGiveUpP || h.GiveUpP)
-		errno := r.enterOnce(wait, h)
-		switch unix.Errno(errno) {
-		case 0, unix.EINTR:
-		case unix.ETIME, unix.EBUSY, unix.EAGAIN:
-			return
-		default:
-			r.breakDown(errno)
-			return
-		}
-		if wait == 0 || r.completions() > 0 {
-			return
-		}
-		// The runtime interrupted the wait because it wants this thread to stop for a moment.
-		runtime.Gosched()
-		hold.GiveUpP = r.quiet
-		r.quiet = true
-	}
-}
-
-// hold translates a window into what the plan's kernel offers. Without a timeout argument a wait is never for more than
-// one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its completion wakes a
-// thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue already.
-func (r *Ring) hold(w Window) (wait uint32, h Hold) {
-	if len(r.done)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
-		return 0, h
-	}
-	provides := uint32(r.provides)
-	if w.Min == 1 || w.Max <= 0 || r.plan.MaxBatchDelay <= 0 {
-		return 1 + provides, h
-	}
-	wait = uint32(min(w.Min+int(provides), len(r.mem.CQEs)))
-	delay := min(w.Max, r.plan.MaxBatchDelay)
-	if r.plan.Use[MinWait] {
-		return wait, Hold{MinWait: max(delay, time.Microsecond), Timeout: longWait}
-	}
-	return wait, Hold{Timeout: delay}
 }
 
 // completions returns how many are in the queue.

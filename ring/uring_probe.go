@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"millrace/ring/pool"
+
 	"github.com/pawelgaczynski/giouring"
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +17,7 @@ import (
 // scratchPlan is the smallest ring that a feature can be tried on.
 func scratchPlan(u Use) Plan {
 	return Plan{
-		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: granule, SendMemory: granule, MaxConnections: 1,
+		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: pool.Granule, SendMemory: pool.Granule, MaxConnections: 1,
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"testing"
 
+	"millrace/ring/host"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -89,18 +91,11 @@ func expectEcho(t *testing.T, r *Ring, s Slot) {
 func TestCloseWhileConnecting(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		runtime.LockOSThread()
-		full, err := bound(netip.MustParseAddrPort("127.0.0.1:0"), false, false)
+		full, err := host.Listen(host.ListenOptions{Address: "127.0.0.1:0", Backlog: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(full)
-		if err := unix.Listen(full, 0); err != nil {
-			t.Fatal(err)
-		}
-		server, err := localAddr(full, netip.MustParseAddrPort("127.0.0.1:0"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		defer full[0].Close()
 		p.Outgoing = true
 		p.MaxConnections = 8
 		r, err := Open(p, nil)
@@ -108,7 +103,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range p.MaxConnections {
-			r.Submit([]Op{{Kind: OpConnect, Remote: server}})
+			r.Submit([]Op{{Kind: OpConnect, Remote: full[0].Addr()}})
 		}
 		if _, err := r.Wait(nil, Window{}); err != nil {
 			t.Fatal(err)

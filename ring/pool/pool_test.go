@@ -1,4 +1,4 @@
-package ring
+package pool
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ func TestPoolAgainstModel(t *testing.T) {
 	f := func(size int, seed uint64) {
 		t.Helper()
 		rng := rand.New(rand.NewPCG(seed, 1))
-		p := NewPool(make([]byte, size))
+		p := New(make([]byte, size))
 		whole := p.Largest()
 		type piece struct {
 			b     Buf
@@ -34,7 +34,7 @@ func TestPoolAgainstModel(t *testing.T) {
 					continue
 				}
 				mem := p.Bytes(b)
-				if len(mem) < n || len(mem) < granule || len(mem)&(len(mem)-1) != 0 || cap(mem) != len(mem) {
+				if len(mem) < n || len(mem) < Granule || len(mem)&(len(mem)-1) != 0 || cap(mem) != len(mem) {
 					t.Fatalf("size %d seed %d: Get(%d) gave %d bytes, capacity %d", size, seed, n, len(mem), cap(mem))
 				}
 				for j := range mem {
@@ -67,13 +67,13 @@ func TestPoolAgainstModel(t *testing.T) {
 	for seed := range uint64(20) {
 		f(1<<16, seed)
 		f(100_000, seed)
-		f(7*granule+13, seed)
+		f(7*Granule+13, seed)
 	}
 }
 
 // TestPoolLimits proves what happens at the edges: nothing to give, too large, put back twice, no memory at all.
 func TestPoolLimits(t *testing.T) {
-	p := NewPool(make([]byte, 4096))
+	p := New(make([]byte, 4096))
 	if p.Get(4097) != 0 || p.Size() != 4096 {
 		t.Fatal("more than the whole was handed out")
 	}
@@ -84,14 +84,14 @@ func TestPoolLimits(t *testing.T) {
 	p.Put(b)
 	mustPanic(t, "put twice", func() { p.Put(b) })
 	mustPanic(t, "use of none", func() { p.Bytes(0) })
-	if empty := NewPool(nil); empty.Get(0) != 0 || empty.Largest() != 0 {
+	if empty := New(nil); empty.Get(0) != 0 || empty.Largest() != 0 {
 		t.Fatal("a pool without memory handed something out")
 	}
 }
 
 // TestPoolDoesNotAllocate proves that the steady state costs no garbage.
 func TestPoolDoesNotAllocate(t *testing.T) {
-	p := NewPool(make([]byte, 1<<20))
+	p := New(make([]byte, 1<<20))
 	if n := testing.AllocsPerRun(100, func() {
 		a, b := p.Get(700), p.Get(9000)
 		p.Put(a)
@@ -101,9 +101,9 @@ func TestPoolDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestMapPool proves that mapped memory can be written to its end and given back.
-func TestMapPool(t *testing.T) {
-	p, err := MapPool(1 << 20)
+// TestMap proves that mapped memory can be written to its end and given back.
+func TestMap(t *testing.T) {
+	p, err := Map(1 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestMapPool(t *testing.T) {
 	if p.Get(1) != 0 {
 		t.Fatal("an unmapped pool handed something out")
 	}
-	if _, err := MapPool(1); err == nil {
+	if _, err := Map(1); err == nil {
 		t.Fatal("a pool without room was made")
 	}
 }

@@ -1,0 +1,85 @@
+package ring
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file owns the wait for completions: the one system call of a round.
+//
+// How a loop waits decides its cost in Go. The loop's goroutine is locked to its thread and enters the kernel by
+// RawSyscall6, blocking: the runtime does not learn that the thread sleeps, and so does not take its P away and give
+// it back around every wait (measured: 1.3 to 2.3 times the CPU per message otherwise). Three rules follow.
+//
+//   - GOMAXPROCS must be at least the number of rings plus one. With as many Ps as rings the garbage collector finds no
+//     P to start a worker on, and the process hangs.
+//   - The runtime interrupts a thread that should stop by a signal, which ends the wait with EINTR; Wait then calls
+//     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle and the
+//     next wait gives its P up (Syscall6).
+//   - GODEBUG=asyncpreemptoff=1 turns that signal off. Then every wait gives the P up.
+
+// preemptionOff reports whether a GODEBUG setting turns the runtime's preemption signal off. The last value counts.
+func preemptionOff(godebug string) bool {
+	off := false
+	for _, setting := range strings.Split(godebug, ",") {
+		if v, ok := strings.CutPrefix(setting, "asyncpreemptoff="); ok {
+			off = v == "1"
+		}
+	}
+	return off
+}
+
+func environmentPreemptionOff() bool { return preemptionOff(os.Getenv("GODEBUG")) }
+
+// longWait is the timeout beside a min_wait: a wait without an end returns every period.
+const longWait = time.Hour
+
+// enter submits everything and waits by the recipe above.
+func (r *Ring) enter(w Window) {
+	wait, hold := r.hold(w)
+	r.publishHead()
+	r.provides = 0
+	for {
+		h := hold
+		h.GiveUpP = wait > 0 && (r.alwaysGiveUpP || h.GiveUpP)
+		errno := r.enterOnce(wait, h)
+		switch unix.Errno(errno) {
+		case 0, unix.EINTR:
+		case unix.ETIME, unix.EBUSY, unix.EAGAIN:
+			return
+		default:
+			r.breakDown(errno)
+			return
+		}
+		if wait == 0 || r.completions() > 0 {
+			return
+		}
+		// The runtime interrupted the wait because it wants this thread to stop for a moment.
+		runtime.Gosched()
+		hold.GiveUpP = r.quiet
+		r.quiet = true
+	}
+}
+
+// hold translates a window into what the plan's kernel offers. Without a timeout argument a wait is never for more than
+// one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its completion wakes a
+// thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue already.
+func (r *Ring) hold(w Window) (wait uint32, h Hold) {
+	if len(r.done)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
+		return 0, h
+	}
+	provides := uint32(r.provides)
+	if w.Min == 1 || w.Max <= 0 || r.plan.MaxBatchDelay <= 0 {
+		return 1 + provides, h
+	}
+	wait = uint32(min(w.Min+int(provides), len(r.mem.CQEs)))
+	delay := min(w.Max, r.plan.MaxBatchDelay)
+	if r.plan.Use[MinWait] {
+		return wait, Hold{MinWait: max(delay, time.Microsecond), Timeout: longWait}
+	}
+	return wait, Hold{Timeout: delay}
+}

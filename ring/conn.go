@@ -13,53 +13,54 @@ type conn struct {
 	prev    uint32 // in the parking list
 	asked   uint32 // bytes of the send in flight; the tag of a connect
 	flags   uint8
-	pending uint8 // requests whose last completion has not been walked
+	pending uint8     // requests whose last completion has not been walked
+	state   connState // changed by endStep only
 }
 
+// The flags say what is under way on a connection; connState (end.go) says how far it has come.
 const (
-	connOpen       = 1 << iota // the place is taken
-	connSending                // a send is in flight
-	connHungUp                 // EventHangup was reported: nothing more is received
-	connParked                 // waits for a receive buffer
-	connClosing                // OpClose was given
-	connShut                   // OpShutdown was given
-	connConnecting             // a connect is in flight; the slot is not handed out yet
-	connPausing                // OpPause was given: no receive is started
+	flagSending    = 1 << iota // a send is in flight
+	flagConnecting             // a connect is in flight
+	flagParked                 // waits for a receive buffer
+	flagPausing                // OpPause was given: no receive is started
 )
 
 func (r *Ring) initConns(n int) {
 	r.conns = make([]conn, n)
 	for i := range r.conns {
-		r.conns[i] = conn{fd: -1, gen: 1, next: uint32(i + 1)}
+		r.conns[i] = conn{fd: -1, gen: 1, next: uint32(i + 1), state: connFree}
 	}
 	r.conns[n-1].next = noSlot
 }
 
-// take gives a descriptor the place that was freed last, whose cache lines are the warmest.
-func (r *Ring) take(fd int32) (uint32, *conn) {
+// take gives a descriptor the place that was freed last, whose cache lines are the warmest. There must be a free one.
+func (r *Ring) take(fd int32, e endEvent) (uint32, *conn) {
 	i := r.freeHead
 	c := &r.conns[i]
+	c.endStep(e)
 	r.freeHead = c.next
-	*c = conn{fd: fd, gen: c.gen, flags: connOpen}
+	*c = conn{fd: fd, gen: c.gen, state: c.state}
 	r.stats.Connections++
 	return i, c
 }
 
-func (r *Ring) release(i uint32) {
+// release frees a place under a new name. The descriptor is the caller's concern.
+func (r *Ring) release(i uint32, e endEvent) {
 	c := &r.conns[i]
+	c.endStep(e)
 	gen := (c.gen + 1) & genMask
 	if gen == 0 {
 		gen = 1
 	}
-	*c = conn{fd: -1, gen: gen, next: r.freeHead}
+	*c = conn{fd: -1, gen: gen, next: r.freeHead, state: c.state}
 	r.freeHead = i
 	r.stats.Connections--
 }
 
-// named returns the connection an op names.
+// named returns the connection that an op names.
 func (r *Ring) named(s Slot) *conn {
 	if int(s.Index) < len(r.conns) {
-		if c := &r.conns[s.Index]; c.gen == s.Gen && c.flags&connOpen != 0 && c.flags&connClosing == 0 {
+		if c := &r.conns[s.Index]; c.gen == s.Gen && c.state.nameable() {
 			return c
 		}
 	}
@@ -70,7 +71,7 @@ func (r *Ring) named(s Slot) *conn {
 func (r *Ring) completed(cqe CQE) (uint32, *conn) {
 	i := uint32(cqe.UserData)
 	gen := uint32(cqe.UserData>>genShift) & genMask
-	if int(i) >= len(r.conns) || r.conns[i].gen != gen || r.conns[i].flags&connOpen == 0 {
+	if int(i) >= len(r.conns) || r.conns[i].gen != gen || r.conns[i].state == connFree {
 		r.stats.StaleCompletions++
 		return 0, nil
 	}

@@ -25,8 +25,8 @@ func (r *Ring) connect(op *Op) {
 		fail(errno)
 		return
 	}
-	i, c := r.take(fd)
-	c.flags |= connConnecting
+	i, c := r.take(fd, endConnect)
+	c.flags |= flagConnecting
 	c.asked = op.Tag
 	c.pending++
 	r.room(1)
@@ -40,9 +40,9 @@ func (r *Ring) onConnect(events []Event, cqe CQE) []Event {
 	if c == nil {
 		return events
 	}
-	c.flags &^= connConnecting
-	if c.flags&connClosing != 0 {
-		r.settle(i, c)
+	c.flags &^= flagConnecting
+	if c.state == connClosing {
+		r.endJoin(i, c)
 		return events
 	}
 	e := Event{Kind: EventConnect, Tag: c.asked}
@@ -50,9 +50,10 @@ func (r *Ring) onConnect(events []Event, cqe CQE) []Event {
 	if cqe.Res < 0 {
 		e.Errno = Errno(-cqe.Res)
 		r.k.CloseFD(c.fd)
-		r.release(i)
+		r.release(i, endFail)
 		return append(events, e)
 	}
+	c.endStep(endConnected)
 	e.Slot = Slot{Index: i, Gen: c.gen}
 	r.armReceive(i, c)
 	return append(events, e)

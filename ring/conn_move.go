@@ -11,14 +11,14 @@ import "golang.org/x/sys/unix"
 // the poll has seen and ends by itself.
 func (r *Ring) pause(s Slot) {
 	c := r.named(s)
-	if c.flags&(connPausing|connShut) != 0 {
+	if c.flags&flagPausing != 0 || !c.state.sends() {
 		panic("BUG: ring: a connection is paused twice, or after shutdown")
 	}
-	c.flags |= connPausing
-	if c.flags&connParked != 0 {
+	c.flags |= flagPausing
+	if c.flags&flagParked != 0 {
 		r.leavePark(s.Index, c)
 	}
-	if c.receives() == 0 {
+	if c.receiving() == 0 {
 		r.paused = append(r.paused, s.Index)
 		return
 	}
@@ -28,9 +28,9 @@ func (r *Ring) pause(s Slot) {
 	}
 }
 
-// receives returns how many requests in flight are not a send.
-func (c *conn) receives() int {
-	if c.flags&connSending != 0 {
+// receiving returns how many requests in flight are not a send.
+func (c *conn) receiving() int {
+	if c.flags&flagSending != 0 {
 		return int(c.pending) - 1
 	}
 	return int(c.pending)
@@ -39,7 +39,7 @@ func (c *conn) receives() int {
 // notePaused notes that a connection which is to be paused receives no more. It is called after each completion of a
 // receive or a poll.
 func (r *Ring) notePaused(i uint32, c *conn) {
-	if c.flags&connPausing != 0 && c.receives() == 0 {
+	if c.flags&flagPausing != 0 && c.receiving() == 0 {
 		r.paused = append(r.paused, i)
 	}
 }
@@ -48,10 +48,10 @@ func (r *Ring) notePaused(i uint32, c *conn) {
 // again like one that was interrupted.
 func (r *Ring) resume(s Slot) {
 	c := r.named(s)
-	if c.flags&connPausing == 0 {
+	if c.flags&flagPausing == 0 {
 		panic("BUG: ring: a connection is resumed that was not paused")
 	}
-	c.flags &^= connPausing
+	c.flags &^= flagPausing
 	kept := r.paused[:0]
 	for _, i := range r.paused {
 		if i != s.Index {
@@ -59,17 +59,17 @@ func (r *Ring) resume(s Slot) {
 		}
 	}
 	r.paused = kept
-	if c.flags&connHungUp == 0 && c.receives() == 0 {
+	if c.state.receives() && c.receiving() == 0 {
 		r.armReceive(s.Index, c)
 	}
 }
 
 // giveAway takes a paused connection out of the table and leaves its descriptor open.
 func (r *Ring) giveAway(s Slot) {
-	if c := r.named(s); c.flags&connPausing == 0 || c.pending > 0 {
+	if c := r.named(s); c.flags&flagPausing == 0 || c.pending > 0 {
 		panic("BUG: ring: a connection is released that is not paused or has a send in flight")
 	}
-	r.release(s.Index)
+	r.release(s.Index, endRelease)
 }
 
 // adopt takes a connected descriptor into the table. The event that tells the slot comes before those of its data.
@@ -79,7 +79,7 @@ func (r *Ring) adopt(op *Op) {
 		r.k.CloseFD(op.FD)
 		e.Errno = Errno(unix.ENFILE)
 	} else {
-		i, c := r.take(op.FD)
+		i, c := r.take(op.FD, endTake)
 		e.Slot = Slot{Index: i, Gen: c.gen}
 		r.armReceive(i, c)
 	}

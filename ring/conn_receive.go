@@ -26,8 +26,8 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 	if c == nil {
 		return events
 	}
-	if c.flags&(connClosing|connHungUp) != 0 {
-		r.settle(i, c)
+	if !c.state.receives() {
+		r.endJoin(i, c)
 		r.notePaused(i, c)
 		return events
 	}
@@ -38,15 +38,15 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 		events = append(events, Event{Kind: EventRecv, Slot: Slot{Index: i, Gen: c.gen}, Data: data})
 	case errno == unix.ENOBUFS:
 		r.stats.NoBuffers++
-		if ended && c.flags&connPausing == 0 {
+		if ended && c.flags&flagPausing == 0 {
 			r.park(i, c)
 			return events
 		}
 	case errno == unix.EINTR || errno == unix.EAGAIN || errno == unix.ECANCELED: // cancelled by a pause
 	default:
-		events = r.hangup(events, i, c, Errno(errno))
+		events = r.endHangup(events, i, c, Errno(errno))
 	}
-	if ended && c.flags&(connPausing|connHungUp) == 0 {
+	if ended && c.flags&flagPausing == 0 && c.state.receives() {
 		// A multishot receive may end with a positive result, for instance when the completion queue overflows.
 		if r.plan.Use[MultishotReceive] {
 			r.stats.Rearms++
@@ -63,13 +63,13 @@ func (r *Ring) onPoll(events []Event, cqe CQE) []Event {
 	if c == nil {
 		return events
 	}
-	if c.flags&(connClosing|connHungUp) != 0 {
-		r.settle(i, c)
+	if !c.state.receives() {
+		r.endJoin(i, c)
 		r.notePaused(i, c)
 		return events
 	}
 	if cqe.Res < 0 && unix.Errno(-cqe.Res) != unix.ECANCELED { // that is a pause
-		events = r.hangup(events, i, c, Errno(-cqe.Res))
+		events = r.endHangup(events, i, c, Errno(-cqe.Res))
 	}
 	r.notePaused(i, c)
 	return events
@@ -77,7 +77,7 @@ func (r *Ring) onPoll(events []Event, cqe CQE) []Event {
 
 // park puts a connection whose receive found no buffer at the end of the queue for buffers.
 func (r *Ring) park(i uint32, c *conn) {
-	c.flags |= connParked
+	c.flags |= flagParked
 	c.next, c.prev = noSlot, r.parkTail
 	if r.parkTail == noSlot {
 		r.parkHead = i
@@ -99,7 +99,7 @@ func (r *Ring) leavePark(i uint32, c *conn) {
 	} else {
 		r.conns[c.next].prev = c.prev
 	}
-	c.flags &^= connParked
+	c.flags &^= flagParked
 	r.stats.Parked--
 }
 

@@ -10,11 +10,11 @@ import (
 
 func (r *Ring) send(op *Op) {
 	c := r.named(op.Slot)
-	if c.flags&(connSending|connShut) != 0 || len(op.Data) == 0 {
+	if c.flags&flagSending != 0 || !c.state.sends() || len(op.Data) == 0 {
 		panic("BUG: ring: a second send, an empty one, or one after shutdown")
 	}
 	at := r.offset(op.Data)
-	c.flags |= connSending
+	c.flags |= flagSending
 	c.pending++
 	c.asked = uint32(len(op.Data))
 	e := r.entry(userData(kindSend, c.gen, op.Slot.Index))
@@ -36,7 +36,7 @@ func (r *Ring) onSend(events []Event, cqe CQE) []Event {
 	if c == nil {
 		return events
 	}
-	c.flags &^= connSending
+	c.flags &^= flagSending
 	e := Event{Kind: EventSent, Slot: Slot{Index: i, Gen: c.gen}}
 	switch {
 	case cqe.Res >= 0:
@@ -49,6 +49,6 @@ func (r *Ring) onSend(events []Event, cqe CQE) []Event {
 	default:
 		e.Errno = Errno(-cqe.Res)
 	}
-	r.settle(i, c)
+	r.endJoin(i, c)
 	return append(events, e)
 }

@@ -19,8 +19,9 @@ const (
 	// report fewer bytes than asked, and the caller then sends the rest.
 	OpSend OpKind = iota + 1
 
-	// OpShutdown closes the connection's sending side (a FIN): no OpSend may follow. Data that arrives is still
-	// reported, so that the caller can wait for the client's end before OpClose and not lose its last frame to a reset.
+	// OpShutdown closes the connection's sending side (a FIN). It may be given once, and neither OpSend, OpPause nor
+	// OpRelease may follow. Data that arrives is still reported, so that the caller can wait for the client's end before
+	// OpClose and not lose its last frame to a reset.
 	OpShutdown
 
 	// OpClose ends the connection. No EventRecv or EventHangup follows. A send that is outstanding still gets its

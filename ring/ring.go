@@ -26,9 +26,9 @@ type Ring struct {
 	provides  int // PROVIDE_BUFFERS among the entries not yet submitted: they complete at once
 
 	conns              []conn
-	freeHead           uint32 // free slots, last used first
-	parkHead, parkTail uint32 // connections whose receive found no buffer, longest waiting first
-	done               []uint32
+	freeHead           uint32   // free slots, last used first
+	parkHead, parkTail uint32   // connections whose receive found no buffer, longest waiting first
+	joined             []uint32 // connections whose descriptor the next Wait closes
 	unconnected        []Event  // connects that failed before a request was made
 	paused             []uint32 // connections whose EventPaused is due
 	adopted            []Event  // what the next Wait says of descriptors given to OpAdopt
@@ -120,9 +120,9 @@ func (r *Ring) Submit(ops []Op) {
 		case OpSend:
 			r.send(op)
 		case OpShutdown:
-			r.shutdown(op.Slot)
+			r.endShutdown(op.Slot)
 		case OpClose:
-			r.closeConn(op.Slot, op.Abort)
+			r.endClose(op.Slot, op.Abort)
 		case OpWake:
 			r.wakePeer(op.Target)
 		case OpStopAccept:
@@ -156,7 +156,7 @@ func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	events = append(events, r.adopted...)
 	r.adopted = r.adopted[:0]
 	events = r.walk(events)
-	events = r.finish(events)
+	events = r.report(events)
 	r.stats.Events += uint64(len(events) - before)
 	if len(events) > before && (len(events) > before+1 || events[before].Kind != EventTick) {
 		r.quiet = false
@@ -164,21 +164,15 @@ func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	return events, r.broken
 }
 
-// finish reports what a round gathered: connections that are gone, and the events of which one stands for many.
-func (r *Ring) finish(events []Event) []Event {
+// report adds what a round gathered: paused and ended connections, and the events of which one stands for many.
+func (r *Ring) report(events []Event) []Event {
 	for _, i := range r.paused {
-		if c := &r.conns[i]; c.flags&(connPausing|connClosing) == connPausing {
+		if c := &r.conns[i]; c.flags&flagPausing != 0 && c.state.nameable() {
 			events = append(events, Event{Kind: EventPaused, Slot: Slot{Index: i, Gen: c.gen}, FD: c.fd})
 		}
 	}
 	r.paused = r.paused[:0]
-	for _, i := range r.done {
-		c := &r.conns[i]
-		r.k.CloseFD(c.fd)
-		events = append(events, Event{Kind: EventClosed, Slot: Slot{Index: i, Gen: c.gen}})
-		r.release(i)
-	}
-	r.done = r.done[:0]
+	events = r.endReport(events)
 	events = append(events, r.unconnected...)
 	r.unconnected = r.unconnected[:0]
 	if r.refused > 0 {
@@ -203,17 +197,13 @@ func (r *Ring) Close() error {
 	r.waker.stop()
 	r.closing = true
 	r.stopAccept()
-	for i := range r.conns {
-		if c := &r.conns[i]; c.flags&connOpen != 0 && c.flags&connClosing == 0 {
-			r.closeConn(Slot{Index: uint32(i), Gen: c.gen}, true)
-		}
-	}
+	r.endAll()
 	r.k.Notify() // completes the READ of the eventfd
 	var events []Event
 	ticks := 0
 	// The housekeeping timer runs until the end, so that a wait cannot last for ever. The rounds are bounded for
 	// kernels whose time stands still.
-	for rounds := 0; r.broken == nil && (r.inflight > 1 || len(r.done) > 0 || r.provides > 0); rounds++ {
+	for rounds := 0; r.broken == nil && (r.inflight > 1 || len(r.joined) > 0 || r.provides > 0); rounds++ {
 		if ticks == closeTicks || rounds == closeRounds {
 			break
 		}
@@ -221,7 +211,7 @@ func (r *Ring) Close() error {
 		for _, e := range events {
 			if e.Kind == EventTick {
 				ticks++
-				r.cancelAll()
+				r.endCancelAll()
 			}
 		}
 	}
@@ -247,13 +237,3 @@ const (
 	closeTicks  = 100
 	closeRounds = 100_000
 )
-
-// cancelAll asks for everything that Close still waits for by name. Shutdown and reset have normally ended it already.
-func (r *Ring) cancelAll() {
-	r.cancelAccepts()
-	for i := range r.conns {
-		if c := &r.conns[i]; c.pending > 0 {
-			r.cancelConn(uint32(i), c)
-		}
-	}
-}

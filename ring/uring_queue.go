@@ -155,3 +155,8 @@ func (r *Ring) complete(events []Event, c CQE) []Event {
 	}
 	return events
 }
+
+// cancel ends another request of this ring by its name. That request reports by itself; one that is gone does no harm.
+func (r *Ring) cancel(target uint64) {
+	fillCancel(r.entry(userData(kindCancel, 0, 0)), target)
+}

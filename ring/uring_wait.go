@@ -69,7 +69,7 @@ func (r *Ring) enter(w Window) {
 // one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its completion wakes a
 // thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue already.
 func (r *Ring) hold(w Window) (wait uint32, h Hold) {
-	if len(r.done)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
+	if len(r.joined)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
 		return 0, h
 	}
 	provides := uint32(r.provides)

@@ -159,15 +159,15 @@ func (p *port) drop(r *request) {
 	}
 }
 
-// end completes a request for good, and starts or cancels what is linked behind it.
-func (p *port) end(r *request, res int32, flags uint32) {
+// complete ends a request for good, and starts or cancels what is linked behind it.
+func (p *port) complete(r *request, res int32, flags uint32) {
 	p.drop(r)
 	p.finish(r, res, flags)
 	if r.linked == nil {
 		return
 	}
 	if res < 0 {
-		p.end(r.linked, -int32(unix.ECANCELED), 0)
+		p.complete(r.linked, -int32(unix.ECANCELED), 0)
 		return
 	}
 	r.linked.waiting = false
@@ -214,17 +214,17 @@ func (p *port) run(r *request) {
 	case giouring.OpAccept:
 		p.runAccept(r)
 	case giouring.OpPollAdd:
-		p.end(r, unix.POLLIN, 0)
+		p.complete(r, unix.POLLIN, 0)
 	case giouring.OpRecv:
 		p.runReceive(r)
 	case giouring.OpSend, giouring.OpWriteFixed:
 		p.runSend(r)
 	case giouring.OpTimeout:
-		p.end(r, -int32(unix.ETIME), 0)
+		p.complete(r, -int32(unix.ETIME), 0)
 	case giouring.OpRead:
 		binary.NativeEndian.PutUint64(p.memory(r.sqe.Addr, 8), p.event.count)
 		p.event.count = 0
-		p.end(r, 8, 0)
+		p.complete(r, 8, 0)
 	case giouring.OpMsgRing:
 		p.runMessage(r)
 	case giouring.OpProvideBuffers:
@@ -237,12 +237,12 @@ func (p *port) run(r *request) {
 func (p *port) runAccept(r *request) {
 	f := p.k.fds[r.fd]
 	if f == nil || !f.listening {
-		p.end(r, -int32(unix.EINVAL), 0)
+		p.complete(r, -int32(unix.EINVAL), 0)
 		return
 	}
 	if p.k.chance(p.k.faults.AcceptError) {
 		errs := []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ECONNABORTED}
-		p.end(r, -int32(errs[p.k.rng.IntN(len(errs))]), 0)
+		p.complete(r, -int32(errs[p.k.rng.IntN(len(errs))]), 0)
 		return
 	}
 	s := f.queue[0]
@@ -255,7 +255,7 @@ func (p *port) runAccept(r *request) {
 // result completes a request that may be a multishot one, which then goes on.
 func (p *port) result(r *request, res int32, flags uint32, multishot uint16) {
 	if r.sqe.IoPrio&multishot == 0 || len(p.overflow) > 0 || p.k.chance(p.k.faults.EndMultishot) {
-		p.end(r, res, flags)
+		p.complete(r, res, flags)
 		return
 	}
 	p.finish(r, res, flags|more)
@@ -272,12 +272,12 @@ func (p *port) runReceive(r *request) {
 		if r.bid >= 0 {
 			flags = p.fill(r, nil)
 		}
-		p.end(r, res, flags)
+		p.complete(r, res, flags)
 		return
 	}
 	if r.bid < 0 {
 		if len(p.provided) == 0 || p.k.chance(p.k.faults.NoBuffers) {
-			p.end(r, -int32(unix.ENOBUFS), 0)
+			p.complete(r, -int32(unix.ENOBUFS), 0)
 			return
 		}
 		r.bid = int(p.provided[0])
@@ -309,10 +309,10 @@ func (p *port) runSend(r *request) {
 	switch {
 	case s.reset && !s.told:
 		s.told = true
-		p.end(r, -int32(unix.ECONNRESET), 0)
+		p.complete(r, -int32(unix.ECONNRESET), 0)
 		return
 	case s.reset || s.shutWrite:
-		p.end(r, -int32(unix.EPIPE), 0)
+		p.complete(r, -int32(unix.EPIPE), 0)
 		return
 	}
 	n := min(int(r.sqe.Len), p.k.faults.SocketBuffer-len(s.out))
@@ -320,45 +320,45 @@ func (p *port) runSend(r *request) {
 		n = 1 + p.k.rng.IntN(n)
 	}
 	s.out = append(s.out, p.memory(r.sqe.Addr, n)...)
-	p.end(r, int32(n), 0)
+	p.complete(r, int32(n), 0)
 }
 
 func (p *port) runMessage(r *request) {
 	f := p.k.fds[r.sqe.Fd]
 	switch {
 	case f == nil || f.kind != fileRing:
-		p.end(r, -int32(unix.EBADFD), 0)
+		p.complete(r, -int32(unix.EBADFD), 0)
 	case p.k.chance(p.k.faults.MessageError):
-		p.end(r, -int32(unix.EOVERFLOW), 0)
+		p.complete(r, -int32(unix.EOVERFLOW), 0)
 	default:
 		p.k.requests++
 		f.port.ready = append(f.port.ready, completion{
 			cqe: ring.CQE{UserData: r.sqe.Off, Res: int32(r.sqe.Len)},
 			key: p.k.requests,
 		})
-		p.end(r, 0, 0)
+		p.complete(r, 0, 0)
 	}
 }
 
 func (p *port) runProvide(r *request) {
 	if p.k.chance(p.k.faults.ProvideError) {
-		p.end(r, -int32(unix.ENOMEM), 0)
+		p.complete(r, -int32(unix.ENOMEM), 0)
 		return
 	}
 	e := &r.sqe
 	for i := range int(e.Fd) {
 		p.provide(e.Addr+uint64(i)*uint64(e.Len), e.Len, uint16(int(e.Off)+i))
 	}
-	p.end(r, 0, 0)
+	p.complete(r, 0, 0)
 }
 
 func (p *port) runCancel(r *request) {
 	for _, other := range p.pending {
 		if other != r && !other.waiting && other.sqe.UserData == r.sqe.Addr {
-			p.end(other, -int32(unix.ECANCELED), 0)
-			p.end(r, 0, 0)
+			p.complete(other, -int32(unix.ECANCELED), 0)
+			p.complete(r, 0, 0)
 			return
 		}
 	}
-	p.end(r, -int32(unix.ENOENT), 0)
+	p.complete(r, -int32(unix.ENOENT), 0)
 }

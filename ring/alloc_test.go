@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the test that a loop makes no garbage.
+
 // TestLoopDoesNotAllocate proves that a message received and answered costs no garbage under any plan.
 func TestLoopDoesNotAllocate(t *testing.T) {
 	runtime.LockOSThread()

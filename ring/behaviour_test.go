@@ -18,6 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the tests of a ring as a server: many clients and their ends, limits, wakes, timers and signals, each
+// under every plan.
+
 func dial(t *testing.T, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -41,7 +44,7 @@ func echoOnce(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestResets proves that clients which reset in any state leave nothing behind and harm nobody.
+// TestResets proves that a reset by the client leaves nothing behind in any state, and harms no other client.
 func TestResets(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		s := startEcho(t, p, Window{Min: 1})
@@ -108,7 +111,7 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// waitClosed waits until no connection is open, whatever became of their buffers.
+// waitClosed waits until no connection is open. Their buffers may still be out.
 func (s *echoServer) waitClosed(t *testing.T) {
 	t.Helper()
 	for open := 1; open > 0; {
@@ -257,7 +260,7 @@ func TestCollectorDuringWait(t *testing.T) {
 	})
 }
 
-// child runs one test of this binary in a process of its own and returns what it printed.
+// child runs one test of this binary in a process of its own and returns its output.
 func child(t *testing.T, test string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+test+"$", "-test.timeout", "60s", "-test.v")

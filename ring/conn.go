@@ -8,7 +8,7 @@ const noSlot = ^uint32(0)
 // conn is one place of the connection table: a descriptor and which requests are in flight on it. No pointers.
 type conn struct {
 	fd      int32
-	gen     uint32 // 24 bits, never 0; what the present user of the place is told apart by
+	gen     uint32 // 24 bits, never 0; tells the successive users of the place apart
 	next    uint32 // in the free list or the parking list
 	prev    uint32 // in the parking list
 	asked   uint32 // bytes of the send in flight; the tag of a connect
@@ -17,7 +17,7 @@ type conn struct {
 	state   connState // changed by endStep only
 }
 
-// The flags say what is under way on a connection; connState (end.go) says how far it has come.
+// The flags say which requests are under way on a connection; connState (end.go) says how far it has come.
 const (
 	flagSending    = 1 << iota // a send is in flight
 	flagConnecting             // a connect is in flight

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file accepts connections: it owns the listening socket and the ACCEPT requests on it.
+// This file owns the listening socket and the ACCEPT requests on it.
 
 // singleAccepts is the number of accepts in flight without multishot: a batching window would let in one client per
 // window otherwise.

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file opens connections (OpConnect): IORING_OP_CONNECT, 5.5. A connection takes its place in the table when it is
-// asked for, and its slot is handed out when it is there.
+// This file owns the opening of connections (OpConnect) by IORING_OP_CONNECT, 5.5. A connection takes its place in the
+// table when it is asked for, and its slot is handed out when it is there.
 
 func (r *Ring) connect(op *Op) {
 	if !r.plan.Outgoing {

@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ring opens connections as well as it accepts them: to a listener it gets a slot on which bytes go both ways, from
-// the source address asked for; where nobody listens, and when the table is full, it reports the error with the tag and
-// keeps no descriptor. The test speaks to an echo server on another ring, on each plan.
+// This file owns the tests of OpConnect.
+
+// TestConnect proves that OpConnect to a listener gives a slot on which bytes go both ways, from the source address
+// asked for; and that a refused connect, or one into a full table, is reported with its tag and keeps no descriptor.
 func TestConnect(t *testing.T) {
 	eachPlan(t, testConnect)
 }
@@ -87,7 +88,8 @@ func expectEcho(t *testing.T, r *Ring, s Slot) {
 	}
 }
 
-// A ring joins connects that are still under way when it is closed: those to a listener whose queue is full.
+// TestCloseWhileConnecting proves that Close joins connects which are still under way: those to a listener whose queue
+// is full.
 func TestCloseWhileConnecting(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		runtime.LockOSThread()

@@ -2,11 +2,11 @@ package ring
 
 import "golang.org/x/sys/unix"
 
-// This file takes a connection from one ring to another one of the same process: OpPause, EventPaused, OpRelease here,
-// and OpAdopt, EventAdopted there. Until OpRelease the connection stays in this ring's table, so that whoever changes
-// his mind gives OpResume or OpClose, which cannot fail.
+// This file owns the move of a connection from one ring to another one of the same process: OpPause, EventPaused,
+// OpRelease here, and OpAdopt, EventAdopted there. Until OpRelease the connection stays in this ring's table, so that
+// the caller may change its mind by OpResume or OpClose, which cannot fail.
 
-// pause ends the receive by cancelling it. What has arrived by then is still reported; what comes later stays in the
+// pause ends the receive by cancelling it. Bytes that have arrived by then are still reported; later ones stay in the
 // socket. A receive that a poll is linked before may start while its own cancel is under way: it finds the data that
 // the poll has seen and ends by itself.
 func (r *Ring) pause(s Slot) {

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the tests of OpPause, OpResume, OpRelease and OpAdopt, and the part of the echo server that moves
+// connections.
+
 // inbox is how echo servers hand connections to each other.
 type inbox struct {
 	mu       sync.Mutex
@@ -48,7 +51,7 @@ func (s *echoServer) moveOn(c *echoConn, slot Slot) {
 	s.next.r.Waker().Wake()
 }
 
-// takeIn adopts what has arrived.
+// takeIn adopts the connections that have arrived.
 func (s *echoServer) takeIn() {
 	s.inbox.mu.Lock()
 	defer s.inbox.mu.Unlock()
@@ -75,8 +78,8 @@ func (s *echoServer) adopted(e Event) {
 	}
 }
 
-// A connection can go from ring to ring and back while its client sends without a pause, and no byte is lost, doubled
-// or out of order, however it is received; the end of its client is found wherever it is by then.
+// TestMove proves that a connection can go from ring to ring and back while its client sends without a pause: no byte
+// is lost, doubled or out of order under any plan, and the ring that has it by then finds the end of its client.
 func TestMove(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		a, b := startEcho(t, p, Window{Min: 1}), startEcho(t, p, Window{Min: 1})
@@ -109,8 +112,8 @@ func TestMove(t *testing.T) {
 	})
 }
 
-// A paused connection can be resumed and closed like any other: what came meanwhile is received then, and a ring that is
-// closed with paused connections resets them.
+// TestPause proves that a paused connection can be resumed and closed like any other: the bytes that came meanwhile are
+// received after OpResume, and Close resets connections that are paused.
 func TestPause(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		s := startEcho(t, p, Window{Min: 1})
@@ -157,7 +160,8 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// A descriptor for which there is no place in the table is closed, and the event says so.
+// TestAdoptIntoFullTable proves that a descriptor is closed when the table has no place for it, and that the event says
+// so.
 func TestAdoptIntoFullTable(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		from := startEcho(t, p, Window{Min: 1})
@@ -183,7 +187,8 @@ func TestAdoptIntoFullTable(t *testing.T) {
 	})
 }
 
-// What an op brings about by itself is told by the next Wait, which does not wait for something else to happen.
+// TestMoveOnQuietRing proves that the next Wait reports the outcome of OpAdopt and OpPause at once, on a ring on which
+// nothing else happens.
 func TestMoveOnQuietRing(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		runtime.LockOSThread()

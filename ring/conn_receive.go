@@ -2,7 +2,7 @@ package ring
 
 import "golang.org/x/sys/unix"
 
-// This file receives: it owns the RECV and POLL requests of connections, and the queue of those that wait for a buffer.
+// This file owns the RECV and POLL requests of connections, and the queue of connections that wait for a buffer.
 
 // armReceive starts to receive. Without a buffer ring a POLL comes first: before 5.18 a receive that waits keeps the
 // buffer it chose, so that idle connections would own them all.

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file sends: it owns the SEND request of each connection.
+// This file owns the SEND request of each connection.
 
 func (r *Ring) send(op *Op) {
 	c := r.named(op.Slot)

@@ -11,9 +11,11 @@ import (
 	"millrace/ring/pool"
 )
 
-// echoServer is a minimal event loop over one ring: what a client sends comes back, in order; after the client's end
-// everything is sent before the connection is closed. It keeps the contract of Op and Event and fails where the ring
-// does not.
+// This file owns the echo server that most tests of this package talk to, and the plans that they run under.
+
+// echoServer is a minimal event loop over one ring. It sends the bytes of a client back, in order; after the client's
+// end it sends the rest before it closes the connection. It keeps the contract of Op and Event, and fails where the
+// ring does not.
 type echoServer struct {
 	r       *Ring
 	addr    string
@@ -41,7 +43,7 @@ type echoConn struct {
 	sending bool
 	ended   bool
 	closing bool
-	failed  bool // a send failed; what still arrives is of no use
+	failed  bool // a send failed; later bytes are of no use
 
 	received int // events since it came to this server
 	leaving  bool
@@ -55,8 +57,9 @@ func startEcho(t testing.TB, p Plan, w Window) *echoServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &echoServer{addr: ls[0].Addr().String(), window: w, conns: map[Slot]*echoConn{}, fail: t.Errorf, perOp: 1 << 16,
-		stop: make(chan struct{}), ended: make(chan struct{}), ask: make(chan func(*echoServer), 16)}
+	s := &echoServer{addr: ls[0].Addr().String(), window: w, conns: map[Slot]*echoConn{}, fail: t.Errorf,
+		perOp: 1 << 16,
+		stop:  make(chan struct{}), ended: make(chan struct{}), ask: make(chan func(*echoServer), 16)}
 	opened := make(chan error)
 	go s.run(p, ls[0], opened)
 	if err := <-opened; err != nil {
@@ -247,7 +250,8 @@ func testPlans(t testing.TB, f func(name string, p Plan)) {
 	}
 	baseline := allOff()
 	provided511 := with(baseline, TimedWait)
-	ring519 := with(provided511, MultishotAccept, BufferRing, MessageRing, CoopTaskrun, RegisteredRing, RegisteredBuffers)
+	ring519 := with(provided511, MultishotAccept, BufferRing, MessageRing, CoopTaskrun,
+		RegisteredRing, RegisteredBuffers)
 	multishot60 := with(ring519, MultishotReceive, SingleIssuer)
 	fixed := Want{FixedSend: Require}
 	for _, c := range []struct {

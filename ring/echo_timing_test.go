@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the benchmark of a ring under load.
+
 // BenchmarkEcho measures messages of 200 bytes over 64 connections that each wait for their echo. server-cpu-ns/op is
 // the processor time of the loop's thread alone; ns/op includes the clients, which share the machine.
 func BenchmarkEcho(b *testing.B) {

@@ -2,9 +2,9 @@ package ring
 
 import "golang.org/x/sys/unix"
 
-// This file owns the end of a connection. Every function that brings one nearer to its end has the prefix end, and the
-// state of a connection is changed by endStep only, which obeys endTable. This is the table, state × event → state; an
-// event that has a dot cannot come in that state, and is a mistake of the ring or of its caller:
+// This file owns the end of a connection. Every function that brings one nearer to its end has the prefix end. Only
+// endStep changes the state of a connection, and it obeys endTable. This is the table, state × event → state. An event
+// with a dot cannot come in that state: it would be a mistake of the ring or of its caller.
 //
 //	state       take  connect     connected  fail  shutdown  hangup  close    join    report  release
 //	free        open  connecting  ·          ·     ·         ·       ·        ·       ·       ·

@@ -137,10 +137,11 @@ func TestEndWalk(t *testing.T) {
 	f("connect close join+report")
 	for state := connFree; state < connStates; state++ {
 		for event := range endEvents {
+			step := eventNames[event] + " of " + stateNames[state]
 			if allowed := endTable[state][event] != connNever; allowed != walked[state][event] {
-				t.Errorf("%s of %s: allowed %v, walked %v", eventNames[event], stateNames[state], allowed, walked[state][event])
+				t.Errorf("%s: allowed %v, walked %v", step, allowed, walked[state][event])
 			} else if !allowed {
-				mustPanic(t, eventNames[event]+" of "+stateNames[state], func() { (&conn{state: state}).endStep(event) })
+				mustPanic(t, step, func() { (&conn{state: state}).endStep(event) })
 			}
 		}
 	}
@@ -196,7 +197,7 @@ func eventNamed(name string) endEvent {
 	panic("BUG: no event " + name)
 }
 
-// TestEndMistakes proves that a caller who ends a connection in the wrong order is stopped at once.
+// TestEndMistakes proves that a caller that ends a connection in the wrong order is stopped at once.
 func TestEndMistakes(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -6,6 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the error numbers in events.
+
 // Errno is a kernel error number; zero means success. It is an error by value, so that events stay plain data.
 type Errno uint16
 

@@ -36,7 +36,7 @@ const (
 	FeatureCount = iota
 )
 
-// FeatureInfo is what is known of a feature.
+// FeatureInfo holds the facts of a feature.
 type FeatureInfo struct {
 	Name    string    // the key in the section [io_uring] of the configuration
 	Kernel  string    // the first Linux release that has it: "5.19"
@@ -45,7 +45,7 @@ type FeatureInfo struct {
 	Without string    // how a ring does without it
 	Unused  string    // why Auto leaves it out; "" where Auto uses it
 
-	try func() error // uses it on small rings; nil when it did what it should
+	try func() error // uses it on small rings; nil when it works
 }
 
 var featureTable = [FeatureCount]FeatureInfo{
@@ -98,7 +98,7 @@ var featureTable = [FeatureCount]FeatureInfo{
 		Kernel:  "6.1",
 		Commit:  "io_uring: add IORING_SETUP_DEFER_TASKRUN",
 		Needs:   []Feature{SingleIssuer},
-		Without: "completions run at any return to user space: 1.2 to 1.4 times the CPU",
+		Without: "completions at any return to user space, 1.2 to 1.4 times the CPU",
 		try:     func() error { return trySetup(Use{SingleIssuer: true, DeferTaskrun: true}) },
 	},
 	RegisteredRing: {
@@ -176,7 +176,7 @@ type Use [FeatureCount]bool
 type Outcome uint8
 
 const (
-	Available    Outcome = iota // it was used and did what it should
+	Available    Outcome = iota // it was used and works
 	NotSupported                // the kernel refused it as unknown
 	Inconclusive                // it could not be tried, or it failed for another reason
 )
@@ -187,7 +187,7 @@ type Probed struct {
 	Reason  string
 }
 
-// Features says what the kernel can do. The zero value says that everything is available.
+// Features is the outcome for io_uring and for each feature. The zero value says that everything is available.
 type Features struct {
 	IOUring  Probed // io_uring itself; its Reason is a whole sentence, with the remedy
 	Optional [FeatureCount]Probed

@@ -9,6 +9,8 @@ import (
 	"github.com/pawelgaczynski/giouring"
 )
 
+// This file owns the contract between a ring and its kernel: the calls, and the memory that both use.
+
 // SQE is a submission queue entry (struct io_uring_sqe, 64 bytes).
 type SQE = giouring.SubmissionQueueEntry
 
@@ -22,8 +24,8 @@ type Kernel interface {
 	// and with its buffer ring registered as group 0 where the plan says so.
 	Setup(p Plan) (Memory, error)
 
-	// Enter is io_uring_enter(2): it submits entries, flushes what overflowed and, with wait > 0, blocks until so many
-	// completions are there. A kernel that cannot block answers ETIME instead.
+	// Enter is io_uring_enter(2): it submits entries, flushes completions that overflowed and, with wait > 0, blocks
+	// until so many completions are there. A kernel that cannot block answers ETIME instead.
 	Enter(submit, wait uint32, h Hold) (submitted uint32, e Errno)
 
 	// Socket makes a TCP socket for a connection to remote, bound to local where that is valid.
@@ -32,10 +34,10 @@ type Kernel interface {
 	// PeerName is getpeername(2).
 	PeerName(fd int32) (netip.AddrPort, Errno)
 
-	// Shutdown is shutdown(2). On a listening socket it ends the accepts that wait there.
+	// Shutdown is shutdown(2). On a listening socket it ends the waiting accepts.
 	Shutdown(fd int32, how int) Errno
 
-	// Reset ends a connection at once: its peer gets a reset and every request that waits on it completes.
+	// Reset ends a connection at once: its peer gets a reset and every request on it completes.
 	Reset(fd int32) Errno
 
 	// CloseFD is close(2).
@@ -58,7 +60,7 @@ type Hold struct {
 	GiveUpP bool          // tell the Go runtime that the thread sleeps
 }
 
-// Memory is what a ring shares with its kernel.
+// Memory is shared by a ring and its kernel.
 type Memory struct {
 	Arena      []byte
 	Base       uint64 // the address of Arena[0], as requests name it
@@ -72,7 +74,7 @@ type Memory struct {
 	WakeFD     int32
 }
 
-// Layout is where things lie in the arena, in bytes from its start. It begins with one page of control words that the
+// Layout says where things lie in the arena, in bytes from its start. It begins with one page of control words that the
 // kernel reads or writes: timer periods, the count read from the eventfd.
 type Layout struct {
 	Tick       int // struct __kernel_timespec of the housekeeping timer

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the tests under a small limit of locked memory.
+
 // TestMemlockLimit proves, in a process without CAP_IPC_LOCK and with a small limit, that the limit is read, that a
 // ring over it is refused with the remedy and leaves nothing open, and that a plan fitted to it opens.
 func TestMemlockLimit(t *testing.T) {

@@ -2,6 +2,8 @@ package ring
 
 import "net/netip"
 
+// This file owns the vocabulary of a ring: the ops that an event loop gives it and the events that it reports.
+
 // Slot names a connection of one ring: Index is its place in the connection table, Gen tells the successive users of
 // that place apart. The ring hands a Slot out with [EventAccept], [EventConnect] or [EventAdopted] and takes it back
 // with [EventClosed] or [OpRelease]; in between it is the only name by which the connection is addressed.
@@ -10,7 +12,7 @@ type Slot struct {
 	Gen   uint32
 }
 
-// OpKind says what an [Op] asks for.
+// OpKind is the kind of an [Op].
 type OpKind uint8
 
 const (
@@ -20,8 +22,8 @@ const (
 	OpSend OpKind = iota + 1
 
 	// OpShutdown closes the connection's sending side (a FIN). It may be given once, and neither OpSend, OpPause nor
-	// OpRelease may follow. Data that arrives is still reported, so that the caller can wait for the client's end before
-	// OpClose and not lose its last frame to a reset.
+	// OpRelease may follow. Data that arrives is still reported, so that the caller can wait for the client's end
+	// before OpClose and not lose its last frame to a reset.
 	OpShutdown
 
 	// OpClose ends the connection. No EventRecv or EventHangup follows. A send that is outstanding still gets its
@@ -39,21 +41,22 @@ const (
 	// it. It needs a plan made with Options.Outgoing.
 	OpConnect
 
-	// OpPause stops receiving on the connection without a sign to its client. What the kernel has received by then is
-	// still reported; when nothing more can come, EventPaused follows. Sending goes on. OpClose and OpResume may follow
-	// at any time, before EventPaused too, which then does not come any more (unless it is already on its way).
+	// OpPause stops receiving on the connection without a sign to its client. Bytes that the kernel has received by
+	// then are still reported; when nothing more can come, EventPaused follows. Sending goes on. OpClose and OpResume
+	// may follow at any time, before EventPaused too, which then does not come any more (unless it is already on its
+	// way).
 	OpPause
 
 	// OpResume starts to receive again after OpPause.
 	OpResume
 
 	// OpRelease takes a connection for which EventPaused has been reported, and on which no send is outstanding, out of
-	// the table. Its descriptor stays open and is the caller's, who hands it to OpAdopt of some ring. This is the last
-	// op that may name the slot; no event answers it.
+	// the table. Its descriptor stays open and becomes the caller's, to be given to OpAdopt of some ring. This is the
+	// last op that may name the slot; no event answers it.
 	OpRelease
 
-	// OpAdopt takes the connected socket FD, which no other ring has a request on, into the table. EventAdopted answers
-	// it.
+	// OpAdopt takes the connected socket FD into the table. No other ring may have a request on it. EventAdopted
+	// answers it.
 	OpAdopt
 )
 
@@ -70,7 +73,7 @@ type Op struct {
 	Abort  bool // OpClose
 }
 
-// EventKind says what an [Event] reports.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 const (
@@ -102,8 +105,8 @@ const (
 	// EventRefused reports N connections that were closed at once because the connection table was full.
 	EventRefused
 
-	// EventConnect answers an OpConnect and gives its Tag back. With Errno 0, Slot is the name of the new connection and
-	// the ring has begun to receive on it; else there is none.
+	// EventConnect answers an OpConnect and gives its Tag back. With Errno 0, Slot is the name of the new connection
+	// and the ring has begun to receive on it; else there is none.
 	EventConnect
 
 	// EventAcceptFailed reports that accepting failed with Errno (for example EMFILE). The ring tries again at the next
@@ -115,11 +118,12 @@ const (
 	EventPaused
 
 	// EventAdopted answers an OpAdopt and gives its Tag back. With Errno 0, Slot is the name of the connection and the
-	// ring has begun to receive on it; with ENFILE the connection table was full and the ring has closed the descriptor.
+	// ring has begun to receive on it; with ENFILE the connection table was full and the ring has closed the
+	// descriptor.
 	EventAdopted
 )
 
-// Event is what a ring reports to its event loop: plain data.
+// Event is a report of a ring to its event loop: plain data.
 type Event struct {
 	Data  []byte         // EventRecv
 	Peer  netip.AddrPort // EventAccept

@@ -10,6 +10,8 @@ import (
 	"millrace/ring/pool"
 )
 
+// This file owns the decision how a ring is made: from features, sizes and wishes to a plan.
+
 // Options are the sizes and wishes from which Choose makes a Plan. All sizes are per ring. None has a default: the
 // configuration owns those.
 type Options struct {
@@ -31,7 +33,7 @@ type Choice struct {
 	Why  string
 }
 
-// Plan is what Choose decided: pure data, the same for every ring of the process.
+// Plan is the decision of Choose: pure data, the same for every ring of the process.
 type Plan struct {
 	Use               Use
 	Choices           [FeatureCount]Choice // one for each Feature, in their order

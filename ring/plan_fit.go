@@ -6,10 +6,11 @@ import (
 	"millrace/ring/pool"
 )
 
-// This file owns the memory of a plan: what one ring locks, and how a plan is made to fit a limit.
+// This file owns the memory of a plan: the bytes that a ring locks, and how a plan is made to fit a limit.
 
-// LockedBytes returns what one ring of the plan charges to the memlock limit: the arena and the queues. Kernels 5.12
-// and later charge the queues only to users without CAP_IPC_LOCK (measured on 6.18), so that this is the upper bound.
+// LockedBytes returns the bytes that one ring of the plan charges to the memlock limit: the arena and the queues.
+// Kernels 5.12 and later charge the queues only to users without CAP_IPC_LOCK (measured on 6.18), so that this is the
+// upper bound.
 func (p Plan) LockedBytes() uint64 {
 	return uint64(p.arenaSize()) + p.queueBytes()
 }
@@ -25,8 +26,8 @@ const pageSize = 4096
 func pages(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
 
 // Fit shrinks a plan so that one ring stays within perRing bytes of locked memory: the largest of send memory, receive
-// buffers and queues is halved until it fits. It is an error, which names the bytes needed, the limit and the lines that
-// mend it, when even the least (16 receive buffers, 64 KiB to send, 256 entries) is too large.
+// buffers and queues is halved until it fits. It is an error when even the least (16 receive buffers, 64 KiB to send,
+// 256 entries) is too large; the error names the bytes needed, the limit and the lines that mend it.
 func Fit(p Plan, perRing uint64) (fitted Plan, shrunk bool, err error) {
 	q := p
 	for q.LockedBytes() > perRing {

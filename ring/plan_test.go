@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// This file owns the tests of the choice: features, sizes, and the limit of locked memory.
+
 // TestChoose proves which features each combination of wish and finding leads to, and that errors name all of them.
 func TestChoose(t *testing.T) {
 	no := Probed{NotSupported, "EINVAL"}
@@ -147,7 +149,8 @@ func TestFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if q.ReceiveBuffers != buffers || q.SendMemory != send || s != shrunk || q.LockedBytes() > budget {
-			t.Errorf("budget %d: %d buffers, %d bytes to send, shrunk %v, %d bytes", budget, q.ReceiveBuffers, q.SendMemory, s, q.LockedBytes())
+			t.Errorf("budget %d: %d buffers, %d bytes to send, shrunk %v, %d bytes",
+				budget, q.ReceiveBuffers, q.SendMemory, s, q.LockedBytes())
 		}
 		q.ReceiveBuffers, q.SendMemory = p.ReceiveBuffers, p.SendMemory
 		if q != p {
@@ -166,7 +169,8 @@ func TestFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	q, shrunk, err := Fit(deep, 256<<10)
-	if err != nil || !shrunk || q.Entries >= 4096 || q.Entries < 256 || q.CQEntries != 4*q.Entries || q.LockedBytes() > 256<<10 {
+	if err != nil || !shrunk || q.Entries >= 4096 || q.Entries < 256 || q.CQEntries != 4*q.Entries ||
+		q.LockedBytes() > 256<<10 {
 		t.Errorf("deep queues: %v, %v, %v", q, shrunk, err)
 	}
 	_, _, err = Fit(p, 100<<10)

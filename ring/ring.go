@@ -7,6 +7,8 @@ import (
 	"millrace/ring/pool"
 )
 
+// This file owns the ring as its caller sees it: Open, Submit, Wait and Close.
+
 // Ring is one io_uring instance with its sockets, its connection table and its arena. It turns ops into requests and
 // completions into events. Everything but its Waker is used by one goroutine, locked to the thread that called Open.
 type Ring struct {
@@ -31,7 +33,7 @@ type Ring struct {
 	joined             []uint32 // connections whose descriptor the next Wait closes
 	unconnected        []Event  // connects that failed before a request was made
 	paused             []uint32 // connections whose EventPaused is due
-	adopted            []Event  // what the next Wait says of descriptors given to OpAdopt
+	adopted            []Event  // EventAdopted that are due
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
 
@@ -96,10 +98,10 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 	return r, nil
 }
 
-// Pool returns the memory from which the Data of every OpSend is taken.
+// Pool returns the memory from which the Data of every OpSend must be taken.
 func (r *Ring) Pool() *pool.Pool { return r.pool }
 
-// Waker returns what other threads wake the ring with.
+// Waker returns the means by which other threads wake the ring.
 func (r *Ring) Waker() *Waker { return r.waker }
 
 // SetPeers gives the rings that OpWake addresses by number. It keeps the slice.
@@ -144,7 +146,7 @@ func (r *Ring) Submit(ops []Op) {
 }
 
 // Wait gives the receive buffers of the last round back, submits every request, waits as w says in (but for
-// interruptions) one system call, and appends what happened to events. It may return no event. An error means that the
+// interruptions) one system call, and appends the events to those given. There may be none. An error means that the
 // ring is broken and can only be closed.
 func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	before := len(events)

@@ -12,13 +12,15 @@ import (
 	"time"
 )
 
+// This file owns the set-up of all tests of the package, and the echo test that most others vary.
+
 // TestMain gives the scheduler one P more than the most rings a test runs, as uring_wait.go asks for.
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(max(3, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 
-// roundTrip sends data in pieces, half-closes, and returns what came back.
+// roundTrip sends data in pieces, half-closes, and proves that the same bytes come back.
 func roundTrip(t *testing.T, addr string, data []byte, seed uint64) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The arena is all memory that the kernel reads or writes for connections: one anonymous mapping per ring, outside the
-// Go heap, since the kernel uses it while Go code runs and the collector must neither see nor move it.
+// This file owns the arena. It is all memory that the kernel reads or writes for connections: one anonymous mapping per
+// ring, outside the Go heap, since the kernel uses it while Go code runs and the collector must neither see nor move
+// it.
 
 // mapArena maps and locks the arena. Registering it as a fixed buffer pins it already; mlock as well would be charged
 // a second time (measured: 8 MB then need a limit of 16), so it is one or the other.
@@ -22,8 +23,9 @@ func (k *sysKernel) mapArena(p Plan) error {
 	}
 	k.arena = mem
 	if _, unlimited := host.MemlockLimit(); unlimited {
-		// Fewer misses of the TLB (measured: 0.96 of the CPU per message). A page that two arenas share would be charged to
-		// both, so not where a limit counts. A kernel that has none to give refuses, or leaves it at small ones.
+		// Fewer misses of the TLB (measured: 0.96 of the CPU per message). A page that two arenas share would be
+		// charged to both, so not where a limit counts. A kernel that has none to give refuses, or leaves it at small
+		// ones.
 		unix.Madvise(mem, unix.MADV_HUGEPAGE)
 	}
 	if p.Use[RegisteredBuffers] {
@@ -60,7 +62,8 @@ func lockError(p Plan, what string, errno Errno) error {
 	switch unix.Errno(errno) {
 	case unix.ENOMEM, unix.EAGAIN:
 		soft, _ := host.MemlockLimit()
-		return fmt.Errorf("cannot %s %d bytes of memory for a ring: the memlock limit is %d bytes for all rings together (%w); %s",
+		return fmt.Errorf("cannot %s %d bytes of memory for a ring: "+
+			"the memlock limit is %d bytes for all rings together (%w); %s",
 			what, p.LockedBytes(), soft, errno, memlockRemedy)
 	}
 	return fmt.Errorf("cannot %s %d bytes of memory for a ring: %w", what, p.arenaSize(), errno)

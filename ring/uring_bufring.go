@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Receive buffers are given to the kernel in one of two ways: through a buffer ring (5.19), memory that it reads by
-// itself, or through PROVIDE_BUFFERS requests (5.7).
+// This file owns the receive buffers while no event points into them. They are given to the kernel in one of two ways:
+// through a buffer ring (5.19), memory that it reads by itself, or through PROVIDE_BUFFERS requests (5.7).
 
 // bufRingEntry is the size of struct io_uring_buf: addr u64, len u32, bid u16, resv u16. The resv of entry 0 is the
 // ring's tail.

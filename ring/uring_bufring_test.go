@@ -20,7 +20,8 @@ func TestBufRingWraps(t *testing.T) {
 		b.publish()
 		for i := range entries {
 			e := mem[i*bufRingEntry:]
-			if binary.NativeEndian.Uint64(e) != round<<32|uint64(i) || binary.NativeEndian.Uint32(e[8:]) != 100+uint32(round) ||
+			if binary.NativeEndian.Uint64(e) != round<<32|uint64(i) ||
+				binary.NativeEndian.Uint32(e[8:]) != 100+uint32(round) ||
 				binary.NativeEndian.Uint16(e[12:]) != uint16(entries-1-i) {
 				t.Fatalf("round %d: entry %d is % x", round, i, e[:bufRingEntry])
 			}

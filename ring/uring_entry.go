@@ -5,6 +5,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the submission entries: how each kind of request is written, and the names that requests carry.
+
 // The kinds of requests, in the top byte of user_data. Requests on a connection carry its generation in the next 24
 // bits and its index in the low 32; the others carry a number of their own in the low bits.
 const (

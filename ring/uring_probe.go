@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file owns the tries of [Probe]: a ring of the smallest size without the machinery of [Ring], and one function for
-// each kind of feature that uses it and looks at the outcome.
+// This file owns the tries of [Probe]: rings of the smallest size without the machinery of [Ring], and one function for
+// each kind of feature, which uses it there and looks at the outcome.
 
 // scratchPlan is the smallest ring that a feature can be tried on.
 func scratchPlan(u Use) Plan {
 	return Plan{
-		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: pool.Granule, SendMemory: pool.Granule, MaxConnections: 1,
+		Use: u, Entries: 8, CQEntries: 32, ReceiveBuffers: 4, ReceiveBufferSize: pool.Granule,
+		SendMemory: pool.Granule, MaxConnections: 1,
 	}
 }
 
@@ -38,7 +39,7 @@ func openScratch(u Use) (*scratch, error) {
 	return s, err
 }
 
-// close gives everything back. The sockets go first, then the ring, which joins what is still in flight; the arena is
+// close gives everything back. The sockets go first, then the ring, which joins the requests in flight; the arena is
 // unmapped last.
 func (s *scratch) close() {
 	for _, fd := range s.fds {

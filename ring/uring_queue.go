@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The two queues shared with the kernel: entries go out, completions come in.
+// This file owns the two queues shared with the kernel: entries go out, completions come in.
 
 const (
 	cqeMore   = giouring.CQEFMore
@@ -149,7 +149,7 @@ func (r *Ring) complete(events []Event, c CQE) []Event {
 		r.onProvide(c)
 	case kindConnect:
 		return r.onConnect(events, c)
-	case kindCancel: // what it cancelled reports by itself
+	case kindCancel: // the cancelled request reports by itself
 	default:
 		r.stats.StaleCompletions++
 	}

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the real kernel: the system calls of a ring.
+
 // sysKernel is the real Kernel: Linux.
 type sysKernel struct {
 	fd         int // of the ring, -1 before Setup
@@ -28,7 +30,7 @@ type sysKernel struct {
 	argsPage   []byte
 }
 
-// enterArgs is what system calls read and write by address. It lies outside the Go heap, where nothing moves.
+// enterArgs is read and written by system calls, by its address. It lies outside the Go heap, where nothing moves.
 type enterArgs struct {
 	arg     getEventsArg
 	ts      [2]int64
@@ -86,9 +88,9 @@ func setupFlags(u Use) uint32 {
 	return flags
 }
 
-// The kernel tears rings down in the background, and what they had locked stays charged to the user until then: the
-// scratch rings of Probe, and those of a tracker that has just ended and is started again. So a ring that finds no
-// room below the memlock limit is tried again for about two seconds, with pauses in which a failed try is given back.
+// The kernel tears rings down in the background, and their locked memory stays charged to the user until then: that of
+// the scratch rings of Probe, and of a tracker that has just ended and is started again. So a ring that finds no room
+// below the memlock limit is tried again for about two seconds, with pauses in which a failed try is given back.
 const (
 	lockTries = 20
 	lockPause = 100 * time.Millisecond
@@ -259,8 +261,8 @@ func (k *sysKernel) Shutdown(fd int32, how int) Errno {
 	return Errno(errno)
 }
 
-// Reset implements Kernel. Connecting a TCP socket to AF_UNSPEC disconnects it: the peer gets a reset, what waits on
-// the socket is woken with ECONNRESET, and what comes later fails (tcp_disconnect).
+// Reset implements Kernel. Connecting a TCP socket to AF_UNSPEC disconnects it: the peer gets a reset, calls
+// that wait on the socket end with ECONNRESET, and later ones fail (tcp_disconnect).
 func (k *sysKernel) Reset(fd int32) Errno {
 	k.args.name.Addr.Family = unix.AF_UNSPEC
 	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&k.args.name)), 16)

@@ -65,11 +65,13 @@ func (r *Ring) enter(w Window) {
 	}
 }
 
-// hold translates a window into what the plan's kernel offers. Without a timeout argument a wait is never for more than
-// one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its completion wakes a
-// thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue already.
+// hold translates a window into the arguments that the plan's kernel knows. Without a timeout argument a wait is never
+// for more than one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its
+// completion wakes a thread that waits (cq_timeouts in io_should_wake), but a thread that is late finds it in the queue
+// already.
 func (r *Ring) hold(w Window) (wait uint32, h Hold) {
-	if len(r.joined)+len(r.unconnected)+len(r.paused)+len(r.adopted) > 0 || r.parkHead != noSlot || r.backlogAt < len(r.backlog) || w.Min <= 0 {
+	due := len(r.joined) + len(r.unconnected) + len(r.paused) + len(r.adopted) + len(r.backlog) - r.backlogAt
+	if due > 0 || r.parkHead != noSlot || w.Min <= 0 {
 		return 0, h
 	}
 	provides := uint32(r.provides)

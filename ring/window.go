@@ -15,8 +15,8 @@ type Window struct {
 	Max time.Duration
 }
 
-// Pacer decides how long a loop's wait lasts. Waking up is what costs most when events come one by one, so a busy loop
-// lets them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop
+// Pacer decides how long a loop's wait lasts. Waking up costs most when events come one by one, so a busy loop lets
+// them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop
 // that would gather next to nothing waits for a single event and adds no delay.
 type Pacer struct {
 	Window time.Duration // at most so long; 0: never
@@ -27,8 +27,8 @@ type Pacer struct {
 }
 
 // A window is worth its timer when it gathers many events: with 16 of them it cost as much as it saved, with 6 a fifth
-// more than single waits, which gather some by themselves (bench/results/tried.md). Between the two thresholds the pacer
-// stays what it is.
+// more than single waits, which gather some by themselves (bench/results/tried.md). Between the two thresholds the
+// pacer goes on as before.
 const (
 	batchFrom   = 24.0
 	batchUntil  = 12.0
@@ -43,7 +43,7 @@ func (p *Pacer) Saw(n int, now time.Duration) {
 	if elapsed <= 0 || p.Window == 0 {
 		return
 	}
-	// The average is one over time: a burst of events in a short while, such as what one announce brings about, counts
+	// The average is one over time: a burst of events in a short while, such as one announce brings about, counts
 	// no more than the silence around it.
 	memory := paceMemory * float64(p.Window)
 	p.expected = (p.expected*memory + float64(n)*float64(p.Window)) / (memory + float64(elapsed))

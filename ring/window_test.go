@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// A loop waits for single events while they are rare, gathers them in windows when they are many, and returns to single
-// events when they become rare again; a window of 0 switches gathering off.
+// This file owns the tests of the pacer, on a clock of its own.
+
+// TestPacer proves that a loop waits for single events while they are rare, gathers them in windows when they are many,
+// and returns to single events when they become rare again; and that a window of 0 switches gathering off.
 func TestPacer(t *testing.T) {
 	f := func(p *Pacer, perSecond float64, want Window) {
 		t.Helper()
@@ -30,13 +32,13 @@ func TestPacer(t *testing.T) {
 	f(p, 100, single)
 	f(p, 5_000, single)
 	f(p, 100_000, window)
-	f(p, 9_000, window) // between the thresholds it stays what it is
+	f(p, 9_000, window) // between the thresholds nothing changes
 	f(p, 2_000, single)
 	f(p, 9_000, single)
 	f(&Pacer{}, 1_000_000, single)
 }
 
-// Bursts do not deceive the pacer: twenty events within 20 µs, every 10 ms, are few.
+// TestPacerBursts proves that bursts do not deceive the pacer: twenty events within 20 µs, every 10 ms, are few.
 func TestPacerBursts(t *testing.T) {
 	p := &Pacer{Window: 2 * time.Millisecond}
 	for now := time.Duration(0); now < 10*time.Second; now += 10 * time.Millisecond {

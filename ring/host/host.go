@@ -1,5 +1,6 @@
-// Package host asks Linux for what a server needs besides a ring: listening sockets, a CPU for each thread, and the limits
-// of open files and of locked memory. It owns no state but the listening sockets, and knows nothing of io_uring.
+// Package host asks Linux for the things that a server needs besides a ring: listening sockets, a CPU for each thread,
+// and the limits of open files and of locked memory. It owns the listening sockets until they are handed over, and
+// knows nothing of io_uring.
 package host
 
 import (

@@ -26,9 +26,9 @@ const (
 	none   = ^uint32(0)
 )
 
-// Pool hands out pieces of one block of memory. The size of each is a power of two and at least [Granule]. It is a buddy
-// allocator whose bookkeeping lies beside the memory, in arrays without pointers; Get and Put take O(log size) steps and
-// never allocate. It is used by one goroutine.
+// Pool hands out pieces of one block of memory. The size of each is a power of two and at least [Granule]. It is a
+// buddy allocator whose bookkeeping lies beside the memory, in arrays without pointers; Get and Put take O(log size)
+// steps and never allocate. It is used by one goroutine.
 type Pool struct {
 	mem    []byte
 	state  []uint8  // per granule
@@ -97,7 +97,8 @@ func (p *Pool) Unmap() error {
 	return unix.Munmap(mem)
 }
 
-// Get hands out a piece of at least n bytes, or 0 when no such piece is free. It still holds the bytes of its last user.
+// Get hands out a piece of at least n bytes, or 0 when no such piece is free. It still holds the bytes of its last
+// user.
 func (p *Pool) Get(n int) Buf {
 	if n > p.size {
 		return 0

@@ -6,8 +6,11 @@ import (
 	"testing"
 )
 
-// TestPoolAgainstModel proves that pieces never overlap, hold at least what was asked, keep their bytes, are counted
-// right, and that everything joins again when all came back: random traffic beside a naive model that paints bytes.
+// This file owns the tests of the allocator.
+
+// TestPoolAgainstModel proves that pieces never overlap, hold at least the bytes asked for, keep their bytes, are
+// counted right, and that everything joins again when all came back: random traffic beside a naive model that paints
+// bytes.
 func TestPoolAgainstModel(t *testing.T) {
 	f := func(size int, seed uint64) {
 		t.Helper()
@@ -29,7 +32,8 @@ func TestPoolAgainstModel(t *testing.T) {
 				b := p.Get(n)
 				if b == 0 {
 					if p.Largest() >= n {
-						t.Fatalf("size %d seed %d: Get(%d) failed although a piece of %d is free", size, seed, n, p.Largest())
+						t.Fatalf("size %d seed %d: Get(%d) failed although a piece of %d is free",
+							size, seed, n, p.Largest())
 					}
 					continue
 				}
@@ -61,7 +65,8 @@ func TestPoolAgainstModel(t *testing.T) {
 			p.Put(l.b)
 		}
 		if p.InUse() != 0 || p.Largest() != whole {
-			t.Fatalf("size %d seed %d: after all came back: in use %d, largest %d of %d", size, seed, p.InUse(), p.Largest(), whole)
+			t.Fatalf("size %d seed %d: after all came back: in use %d, largest %d of %d",
+				size, seed, p.InUse(), p.Largest(), whole)
 		}
 	}
 	for seed := range uint64(20) {
@@ -71,7 +76,7 @@ func TestPoolAgainstModel(t *testing.T) {
 	}
 }
 
-// TestPoolLimits proves what happens at the edges: nothing to give, too large, put back twice, no memory at all.
+// TestPoolLimits proves the behaviour at the edges: nothing to give, too large, put back twice, no memory at all.
 func TestPoolLimits(t *testing.T) {
 	p := New(make([]byte, 4096))
 	if p.Get(4097) != 0 || p.Size() != 4096 {

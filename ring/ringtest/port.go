@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the kernel's side of a ring: its queues, its arena and its receive buffers.
+
 // arenaBase is the address at which rings are told their arena lies. Only the kernel of memory ever looks there.
 const arenaBase = 0x10_0000_0000
 
@@ -37,7 +39,7 @@ type port struct {
 	ringHead uint16   // entries of the buffer ring seen
 }
 
-// completion is a CQE with what is to be done when it reaches the queue. Those with the same key keep their order.
+// completion is a CQE and the function to call when it reaches the queue. Those with the same key keep their order.
 type completion struct {
 	cqe       ring.CQE
 	key       uint64
@@ -73,7 +75,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 	p.takeBufferRing()
 	p.choked = false
 	if !p.flushOverflow() && !p.plan.Use[ring.MultishotAccept] {
-		return 0, ring.Errno(unix.EBUSY) // what kernels before 5.19 do
+		return 0, ring.Errno(unix.EBUSY) // as kernels before 5.19 do
 	}
 	if p.k.chance(p.k.faults.Reset) && len(p.k.live) > 0 {
 		p.k.live[p.k.rng.IntN(len(p.k.live))].resetByPeer()
@@ -107,8 +109,9 @@ func (p *port) check(submit, wait uint32, h ring.Hold) {
 	if (h.Timeout > 0 && !p.plan.Use[ring.TimedWait]) || (h.MinWait > 0 && !p.plan.Use[ring.MinWait]) {
 		k.violate("a wait with an argument that the plan leaves out")
 	}
-	// Only its own timeout surely ends a wait for several completions. A timer's completion does so when it comes during
-	// the wait; a thread that is late finds it in the queue already, and waits for the rest of the number for ever.
+	// Only its own timeout surely ends a wait for several completions. A timer's completion does so when it comes
+	// during the wait; a thread that is late finds it in the queue already, and waits for the rest of the number for
+	// ever.
 	if atOnce := p.atOnce(submit); h.Timeout == 0 && wait > atOnce+1 {
 		k.violate("a wait without a timeout for %d completions, of which only %d are sure to come", wait, atOnce)
 	}
@@ -143,7 +146,7 @@ func (p *port) finish(r *request, res int32, flags uint32) {
 	})
 }
 
-// deliver moves what is ready into the queue, some of it late or out of order.
+// deliver moves completions into the queue, some of them late or out of order.
 func (p *port) deliver() {
 	var late []completion
 	held := map[uint64]bool{}
@@ -184,7 +187,7 @@ func (p *port) put(c completion) bool {
 	return true
 }
 
-// flushOverflow moves what overflowed into the queue and reports whether all of it found room.
+// flushOverflow moves completions that overflowed into the queue and reports whether all of them found room.
 func (p *port) flushOverflow() bool {
 	for len(p.overflow) > 0 {
 		if !p.put(p.overflow[0]) {
@@ -209,7 +212,7 @@ func (p *port) takeBufferRing() {
 	}
 }
 
-// provide takes a buffer back, and scribbles over it so that whoever still reads it notices.
+// provide takes a buffer back, and scribbles over it so that a late reader notices.
 func (p *port) provide(addr uint64, size uint32, bid uint16) {
 	want := arenaBase + uint64(p.lay.Receive+int(bid)*p.plan.ReceiveBufferSize)
 	if int(bid) >= len(p.owned) || addr != want || int(size) != p.plan.ReceiveBufferSize {

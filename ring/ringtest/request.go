@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the requests: how each kind is checked, waits, and completes.
+
 // request is a submitted entry that has not completed.
 type request struct {
 	sqe      ring.SQE
@@ -38,7 +40,7 @@ func (p *port) submit(e ring.SQE, next *ring.SQE) {
 	k.requests++
 	r := &request{sqe: e, key: k.requests, fd: -1, bid: -1}
 	if e.Addr3 != 0 || e.SpliceFdIn != 0 || e.Personality != 0 {
-		k.violate("an entry of kind %d carries what another one left", e.OpCode)
+		k.violate("an entry of kind %d carries the rest of another one", e.OpCode)
 	}
 	if n := len(p.pending); n > 0 && p.pending[n-1].linked == nil && p.pending[n-1].sqe.Flags&giouring.SqeIOLink != 0 {
 		before := p.pending[n-1]
@@ -54,7 +56,7 @@ func (p *port) submit(e ring.SQE, next *ring.SQE) {
 	}
 }
 
-// prepare checks an entry and gives the request what it needs.
+// prepare checks an entry and fills in the request.
 func (p *port) prepare(r *request) unix.Errno {
 	e := &r.sqe
 	switch e.OpCode {
@@ -159,7 +161,7 @@ func (p *port) drop(r *request) {
 	}
 }
 
-// complete ends a request for good, and starts or cancels what is linked behind it.
+// complete ends a request for good, and starts or cancels the request linked behind it.
 func (p *port) complete(r *request, res int32, flags uint32) {
 	p.drop(r)
 	p.finish(r, res, flags)
@@ -173,7 +175,7 @@ func (p *port) complete(r *request, res int32, flags uint32) {
 	r.linked.waiting = false
 }
 
-// progress completes what can complete. One request may enable others, so it goes round until nothing moves.
+// progress completes the requests that can. One request may enable others, so it goes round until nothing moves.
 func (p *port) progress() {
 	for moved := true; moved; {
 		moved = false

@@ -18,7 +18,7 @@ import (
 	"millrace/ring"
 )
 
-// Faults are probabilities between 0 and 1 of what may go wrong, and the size of the sockets' buffers.
+// Faults are probabilities between 0 and 1 of things that may go wrong, and the size of the sockets' buffers.
 type Faults struct {
 	ShortSend    float64 // a send takes fewer bytes than there is room for
 	Reset        float64 // in one Enter, the client of a random connection resets it
@@ -91,7 +91,7 @@ func (k *Kernel) Idle() bool {
 	return true
 }
 
-// Check returns everything that was found wrong so far. Once all rings are closed it includes what they left behind.
+// Check returns every broken rule so far; once all rings are closed, also the descriptors that they left open.
 func (k *Kernel) Check() error {
 	errs := k.violations
 	open := false
@@ -143,17 +143,17 @@ func (c *Client) Write(b []byte) int {
 	return len(b)
 }
 
-// Read takes what has arrived, which makes room for more; nil when there is nothing.
+// Read takes the bytes that have arrived, which makes room for more; nil when there is nothing.
 func (c *Client) Read() []byte {
 	b := c.s.out
 	c.s.out = nil
 	return b
 }
 
-// CloseWrite ends the client's data: the ring's side reads an end after what was written.
+// CloseWrite ends the client's data: the ring's side reads an end after the written bytes.
 func (c *Client) CloseWrite() { c.s.inEOF = true }
 
-// Reset ends the connection at once. What the ring's side has not read yet is lost.
+// Reset ends the connection at once. Bytes that the ring's side has not read yet are lost.
 func (c *Client) Reset() { c.s.resetByPeer() }
 
 // EOF reports whether the other side has ended its data in an orderly way and all of it was read.

@@ -13,12 +13,14 @@ import (
 	"millrace/ring/pool"
 )
 
+// This file owns the test of package ring under faults: an echo server on the kernel of memory.
+
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run only this seed of TestEchoUnderFaults, verbosely")
 	seedCount = flag.Uint64("seeds", 2000, "how many seeds TestEchoUnderFaults runs")
 )
 
-// world is one run: an echo server over one or two rings, clients that do as the seed says, and what they know.
+// world is one run: an echo server over one or two rings, clients that do as the seed says, and their memory.
 type world struct {
 	k       *Kernel
 	rng     *rand.Rand
@@ -34,7 +36,7 @@ type world struct {
 	lost   int // connections for which the adopting ring had no room
 }
 
-// client remembers what it wrote and what came back.
+// client remembers the bytes that it wrote and read.
 type client struct {
 	*Client
 	wrote, read []byte
@@ -43,7 +45,7 @@ type client struct {
 	gone        bool   // did something that may lose data
 }
 
-// server is an event loop that sends back what it receives and keeps the contract of ring.Op and ring.Event.
+// server is an event loop that sends received bytes back and keeps the contract of ring.Op and ring.Event.
 type server struct {
 	w         *world
 	r         *ring.Ring
@@ -75,9 +77,9 @@ func (w *world) failf(format string, args ...any) {
 
 func randomPlan(rng *rand.Rand) ring.Plan {
 	var want ring.Want
-	for _, t := range []*ring.Tri{&want[ring.MultishotAccept], &want[ring.BufferRing], &want[ring.MultishotReceive], &want[ring.MessageRing],
-		&want[ring.RegisteredBuffers], &want[ring.FixedSend], &want[ring.TimedWait], &want[ring.MinWait]} {
-		*t = ring.Tri(rng.IntN(2)) // Auto or Off
+	for _, feature := range []ring.Feature{ring.MultishotAccept, ring.BufferRing, ring.MultishotReceive,
+		ring.MessageRing, ring.RegisteredBuffers, ring.FixedSend, ring.TimedWait, ring.MinWait} {
+		want[feature] = ring.Tri(rng.IntN(2)) // Auto or Off
 	}
 	if rng.IntN(3) == 0 && want[ring.RegisteredBuffers] == ring.Auto {
 		want[ring.FixedSend] = ring.Require
@@ -110,7 +112,7 @@ func randomFaults(rng *rand.Rand) Faults {
 	}
 }
 
-// run plays one seed and returns what went wrong.
+// run plays one seed and returns the first fault found.
 func run(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	w := &world{k: New(seed, randomFaults(rng)), rng: rng, moving: map[uint32]*echo{}}
@@ -144,14 +146,15 @@ func run(seed uint64) error {
 	return w.err
 }
 
-// What all seeds together led to.
+// Counts over all seeds.
 var moved, lost int
 
 // act lets the clients and the clock do something.
 func (w *world) act() {
 	w.k.Advance(time.Duration(w.rng.IntN(3)) * time.Millisecond)
 	if len(w.clients) < 20 && w.rng.IntN(4) == 0 {
-		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(len(w.clients))}), uint16(1+w.rng.IntN(65000)))
+		ip := netip.AddrFrom4([4]byte{10, 0, 0, byte(len(w.clients))})
+		from := netip.AddrPortFrom(ip, uint16(1+w.rng.IntN(65000)))
 		to := w.servers[w.rng.IntN(len(w.servers))].r
 		w.clients = append(w.clients, &client{Client: w.k.Dial(to, from), salt: w.rng.Uint32()})
 	}
@@ -247,7 +250,8 @@ func (w *world) drain() {
 		if s.asked && w.err == nil {
 			w.failf("a ring waits for its wake in vain")
 		}
-		if w.err == nil && (st.Connections != 0 || st.Parked != 0 || st.StaleCompletions != 0 || s.r.Pool().InUse() != 0) {
+		left := st.Connections != 0 || st.Parked != 0 || st.StaleCompletions != 0 || s.r.Pool().InUse() != 0
+		if w.err == nil && left {
 			w.failf("left over: %+v, pool %d", st, s.r.Pool().InUse())
 		}
 	}
@@ -442,9 +446,9 @@ func (s *server) adopted(e ring.Event) *echo {
 	return c
 }
 
-// TestEchoUnderFaults proves, over thousands of seeds, that whatever the kernel does the clients get their own bytes in
-// order or a reset, that the ring keeps the kernel's rules (the kernel of memory checks them), and that nothing is
-// left at the end. A failing seed is printed; -seed replays it.
+// TestEchoUnderFaults proves, over thousands of seeds, that the clients get their own bytes in order or a reset in
+// spite of all faults of the kernel, that the ring keeps the kernel's rules (the kernel of memory checks them), and
+// that nothing is left at the end. A failing seed is printed; -seed replays it.
 func TestEchoUnderFaults(t *testing.T) {
 	if *seedFlag != 0 {
 		t.Logf("seed %d: %v", *seedFlag, run(*seedFlag))

@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file owns the descriptors and the connections behind them.
+
 type fileKind uint8
 
 const (
@@ -17,7 +19,7 @@ const (
 	fileRing
 )
 
-// file is what a descriptor of a ring's side refers to.
+// file stands behind a descriptor of a ring's side.
 type file struct {
 	kind      fileKind
 	port      *port

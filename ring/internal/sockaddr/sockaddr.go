@@ -1,5 +1,5 @@
-// Package sockaddr translates addresses between net/netip and the two forms of the kernel: the structs of x/sys/unix and
-// the bytes of a struct sockaddr. It owns no state.
+// Package sockaddr translates addresses between net/netip and the two forms of the kernel: the structs of x/sys/unix
+// and the bytes of a struct sockaddr. It owns no state.
 package sockaddr
 
 import (

@@ -10,8 +10,8 @@ import (
 
 // This file owns the test of the translation in both directions.
 
-// TestRoundTrip proves that an address written for the kernel is read back as it was, zone included, and that its length
-// is that of its family.
+// TestRoundTrip proves that an address written for the kernel is read back as it was, zone included, and that its
+// length is that of its family.
 func TestRoundTrip(t *testing.T) {
 	f := func(text, want string, size int) {
 		t.Helper()
@@ -49,7 +49,8 @@ func TestOf(t *testing.T) {
 	if a, ok := name.(*unix.SockaddrInet4); !ok || a.Addr != [4]byte{127, 0, 0, 9} {
 		t.Errorf("the socket is bound to %v", name)
 	}
-	if a, ok := Of(netip.MustParseAddrPort("[fe80::2%3]:9")).(*unix.SockaddrInet6); !ok || a.ZoneId != 3 || a.Port != 9 {
+	zoned := Of(netip.MustParseAddrPort("[fe80::2%3]:9"))
+	if a, ok := zoned.(*unix.SockaddrInet6); !ok || a.ZoneId != 3 || a.Port != 9 {
 		t.Errorf("an address with a zone becomes %+v", a)
 	}
 }

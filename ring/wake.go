@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// This file owns the ends of a wait that no connection brings about: wakes by other threads, and the timer.
+// This file owns the wakes by other threads and rings, and the housekeeping timer.
 
 // Waker wakes a ring from any thread, by a write to an eventfd that the ring always has a READ on. (A POLL on the
 // eventfd works as well; a WRITE request of another ring does not wake it.)

@@ -129,7 +129,7 @@ func (p *port) atOnce(submit uint32) uint32 {
 	return n
 }
 
-// after returns the user data of the entry behind head, which a linked entry starts.
+// after returns the entry behind head, which a link at head would start; nil if there is none.
 func (p *port) after(head uint32) *ring.SQE {
 	if head+1 == atomic.LoadUint32(p.mem.SQTail) {
 		return nil

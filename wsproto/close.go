@@ -15,11 +15,9 @@ const (
 	StatusNormal         = ws.StatusNormalClosure           // 1000
 	StatusGoingAway      = ws.StatusGoingAway               // 1001: the server is stopping
 	StatusProtocolError  = ws.StatusProtocolError           // 1002: a frame broke RFC 6455
-	StatusUnsupported    = ws.StatusUnsupportedData         // 1003
 	StatusInvalidPayload = ws.StatusInvalidFramePayloadData // 1007: a text message is not UTF-8
 	StatusPolicy         = ws.StatusPolicyViolation         // 1008
 	StatusTooBig         = ws.StatusMessageTooBig           // 1009: a frame or message is over the limit
-	StatusInternal       = ws.StatusInternalServerError     // 1011
 
 	// StatusTryAgainLater is registered with IANA but newer than RFC 6455.
 	StatusTryAgainLater StatusCode = 1013

@@ -15,8 +15,9 @@ const (
 	maxForwardedNode = 64
 )
 
-// ForwardedClient returns the address of the client behind trusted proxies, from the values of X-Forwarded-For and
-// Forwarded (RFC 7239). It is for requests that come from a trusted proxy: what others write there means nothing.
+// ForwardedClient returns the address of the client behind trusted proxies, from all lines of X-Forwarded-For and
+// Forwarded (RFC 7239) in the request that r was read from; that head must be unchanged. It is for requests that come
+// from a trusted proxy: what others write there means nothing.
 //
 // Each proxy appends the address that it was reached from, so the list is read from its end: a trusted address is that
 // of another proxy, whose word on the address before it counts; the first one that is not trusted is the client. What
@@ -28,26 +29,16 @@ const (
 // Where X-Forwarded-For has an entry, even one that is no address, Forwarded is not read. A proxy appends to the one
 // that it knows and passes the other on as the client wrote it; nearly all know X-Forwarded-For. A proxy that writes
 // Forwarded has to remove X-Forwarded-For.
-func ForwardedClient(xff, forwarded []byte, trusted func(netip.Addr) bool) (netip.Addr, bool) {
-	w := forwardedWalk{trusted: trusted}
-	if w.xForwardedFor(xff); w.hops == 0 {
-		w.forwarded(forwarded)
-	}
-	return w.client, w.client.IsValid()
-}
-
-// ForwardedClient is the function of that name, for all lines of the two fields in the request that r was read from;
-// that head must be unchanged.
 //
 // RFC 9110, section 5.3: "A recipient MAY combine multiple field lines within a field section that have the same field
 // name into one field line, without changing the semantics of the message, by appending each subsequent field line value
 // to the initial field line value in order, separated by a comma".
 func (r *Request) ForwardedClient(trusted func(netip.Addr) bool) (netip.Addr, bool) {
 	w := forwardedWalk{trusted: trusted}
-	if r.XForwardedFor != nil {
+	if r.hasXForwardedFor {
 		w.lines(r.fields, xForwardedFor)
 	}
-	if r.Forwarded != nil && w.hops == 0 {
+	if r.hasForwarded && w.hops == 0 {
 		w.lines(r.fields, forwarded)
 	}
 	return w.client, w.client.IsValid()

@@ -14,19 +14,21 @@ type Request struct {
 	Path []byte
 	// Key is the Sec-WebSocket-Key: 24 bytes of base64.
 	Key []byte
-	// The values of these header fields, nil when absent. Of a field that is given on several lines the last line is
-	// kept; ForwardedClient reads all lines of XForwardedFor and Forwarded. Only one Origin is accepted.
-	Origin, XForwardedFor, Forwarded, UserAgent []byte
+	// Origin is the value of the field of that name, nil if it is absent. A request with two is refused.
+	Origin []byte
 
-	fields []byte // the field lines, and the empty line after them
+	fields                         []byte // the field lines, and the empty line after them
+	hasXForwardedFor, hasForwarded bool   // which of the fields of ForwardedClient are among them
 }
 
-// The HTTP statuses that ParseUpgrade returns.
+// The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its caller.
 const (
 	httpBadRequest      = 400
 	httpNotAllowed      = 405
+	httpTimeout         = 408
 	httpUpgradeRequired = 426
 	httpHeadTooLarge    = 431
+	httpUnavailable     = 503
 	httpBadVersion      = 505
 )
 
@@ -211,11 +213,9 @@ func (f *headFields) add(req *Request, name, value []byte) bool {
 		req.Origin = value
 		return once(&f.origin)
 	case xForwardedFor:
-		req.XForwardedFor = value
+		req.hasXForwardedFor = true
 	case forwarded:
-		req.Forwarded = value
-	case "user-agent":
-		req.UserAgent = value
+		req.hasForwarded = true
 	case "transfer-encoding":
 		f.hasBody = true
 	case "content-length":
@@ -357,22 +357,18 @@ func AppendUpgradeResponse(dst, key []byte) []byte {
 
 // httpErrors are the responses that AppendHTTPError knows.
 var httpErrors = map[int]struct{ reason, fields, body string }{
-	400: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
-	403: {"Forbidden", "", "This connection is not allowed.\n"},
-	404: {"Not Found", "", "There is nothing here.\n"},
-	405: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
-	408: {"Request Timeout", "", "The request took too long to arrive.\n"},
-	426: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
+	httpNotAllowed: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
+	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
+	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
 		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
-	429: {"Too Many Requests", "", "There are too many connections or requests from this address.\n"},
-	431: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
-	500: {"Internal Server Error", "", "The server failed.\n"},
-	503: {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
-	505: {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
+	httpHeadTooLarge: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
+	httpUnavailable:  {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
+	httpBadVersion:   {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
 }
 
 // AppendHTTPError appends a whole response that refuses a request, after which the connection is to be closed. The
-// statuses are those of ParseUpgrade and 403, 404, 408, 429, 500 and 503.
+// statuses are those of ParseUpgrade, 408 and 503. It panics for any other.
 func AppendHTTPError(dst []byte, status int) []byte {
 	e, ok := httpErrors[status]
 	if !ok {

@@ -49,16 +49,14 @@ type Box struct {
 	_     [cacheLine]byte
 }
 
-// New returns an empty box of size bytes, a power of two of at least MinSize.
+// New returns an empty box of size bytes, a power of two of at least MinSize; it panics for any other size. An empty box
+// takes every record of at most size/2 - 8 bytes, wherever in the ring it starts.
 func New(size int) *Box {
 	if size < MinSize || bits.OnesCount(uint(size)) != 1 {
 		panic(fmt.Sprintf("BUG: a mailbox of %d bytes: want a power of two of at least %d", size, MinSize))
 	}
 	return &Box{buf: make([]byte, size), mask: uint64(size - 1)}
 }
-
-// MaxRecord is the length of the longest record that an empty box is certain to take, wherever its end lies.
-func (b *Box) MaxRecord() int { return len(b.buf)/2 - headerSize }
 
 // Reserve returns n bytes in which the writer composes its next record, or nil if there is no room for them now. The
 // bytes belong to the writer until Commit; a further Reserve without Commit gives up the earlier one.

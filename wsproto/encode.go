@@ -11,8 +11,8 @@ const (
 	// AnnounceReplySize is for [AppendAnnounceReply].
 	AnnounceReplySize = textHeaderGuess + len(announceOpen) + maxIDSize + len(completeKey) + len(incompleteKey) +
 		len(intervalKey) + 3*maxUint32Size + len("}")
-	// FailureSize is for [AppendFailure] with a reason of up to 64 bytes.
-	FailureSize = textHeaderGuess + len(failureOpen) + 2 + 64*len(`\u0000`) + len(failureAnnounce) +
+	// FailureSize is for [AppendFailure] with a reason of up to 64 bytes, as long as that of any [Failure].
+	FailureSize = textHeaderGuess + len(failureOpen) + 2 + maxFailureText*len(`\u0000`) + len(failureAnnounce) +
 		len(infoHashKey) + maxIDSize + len("}")
 )
 

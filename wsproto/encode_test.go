@@ -173,16 +173,3 @@ func TestScrapeReplyDuplicates(t *testing.T) {
 		t.Errorf("%d entries for %d hashes", n, len(want))
 	}
 }
-
-// Every text that a rejected message is answered with fits the bound of FailureSize.
-func TestRejectTexts(t *testing.T) {
-	for r := RejectNotJSON; int(r) < len(rejectTexts); r++ {
-		if s := r.String(); s == "" || len(s) > 64 {
-			t.Errorf("reject %d: text %q", r, s)
-		}
-	}
-	if !RejectNotJSON.Silent() || !RejectNoAction.Silent() || !RejectInfoHash.Silent() || RejectPeerID.Silent() ||
-		RejectScrapeHash.Silent() || RejectFullScrape.Silent() || RejectAnswer.Silent() {
-		t.Error("the wrong rejects are silent")
-	}
-}

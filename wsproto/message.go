@@ -78,24 +78,18 @@ const (
 	RejectFullScrape
 )
 
-var rejectTexts = [...]string{
-	RejectNone:       "",
-	RejectNotJSON:    "not JSON",
-	RejectNoAction:   "unknown action",
-	RejectInfoHash:   "invalid info_hash",
-	RejectPeerID:     "invalid peer_id",
-	RejectToPeerID:   "invalid to_peer_id",
-	RejectOfferID:    "invalid offer_id",
-	RejectAnswer:     "invalid answer",
-	RejectScrapeHash: "invalid info_hash",
-	RejectFullScrape: "full scrape is not supported",
-}
+// Failure returns what the sender of the message is told: FailureNone where nothing may be sent back (see Silent), and
+// for RejectNone.
+func (r Reject) Failure() Failure { return rejectFailures[r] }
 
-// String returns the text of the "failure reason" that clients are sent.
-func (r Reject) String() string { return rejectTexts[r] }
+// String names the reason in logs and metrics: with the text of its Failure, if it has one.
+func (r Reject) String() string {
+	if f := r.Failure(); f != FailureNone {
+		return f.String()
+	}
+	return silentTexts[r]
+}
 
 // Silent reports whether nothing may be sent back: clients drop their connection when they get a message without an
 // action or an info hash that they know.
-func (r Reject) Silent() bool {
-	return r == RejectNotJSON || r == RejectNoAction || r == RejectInfoHash
-}
+func (r Reject) Silent() bool { return r != RejectNone && r.Failure() == FailureNone }

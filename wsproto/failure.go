@@ -1,0 +1,61 @@
+package wsproto
+
+// This file owns the texts of "failure reason". [AppendFailure] sends them; a Failure is one byte, so that a message
+// between threads can name its failure without carrying the text.
+
+// Failure says which "failure reason" the sender of a message is told.
+type Failure uint8
+
+// The failures. FailureNone stands for silence (see [Reject.Silent]); its text is empty and is never sent.
+const (
+	FailureNone           Failure = iota
+	FailurePeerID                 // announce, answer
+	FailureToPeerID               // answer
+	FailureOfferID                // answer
+	FailureAnswer                 // answer
+	FailureScrapeHash             // scrape
+	FailureFullScrape             // scrape
+	FailureForbidden              // announce, answer, scrape: the access list does not allow the torrent
+	FailureConnectionFull         // announce: the connection has as many peers as it may
+	FailureTableFull              // announce: the tracker has as many peers as it may
+	FailureOverloaded             // announce, scrape: the mailbox on the way to the torrent is full
+	failures                      // how many there are
+)
+
+// maxFailureText bounds the texts in bytes. [FailureSize] has room for so many that all need escapes.
+const maxFailureText = 64
+
+// failureTexts never change: operators and clients search for them. That of FailureForbidden is the one of aquatic_ws.
+var failureTexts = [failures]string{
+	FailurePeerID:         "invalid peer_id",
+	FailureToPeerID:       "invalid to_peer_id",
+	FailureOfferID:        "invalid offer_id",
+	FailureAnswer:         "invalid answer",
+	FailureScrapeHash:     "invalid info_hash",
+	FailureFullScrape:     "full scrape is not supported",
+	FailureForbidden:      "Info hash not allowed",
+	FailureConnectionFull: "too many torrents on one connection",
+	FailureTableFull:      "tracker is full, try again later",
+	FailureOverloaded:     "tracker is overloaded, try again later",
+}
+
+// String returns the text of the failure, at most 64 bytes of ASCII. It panics if f is not one of the failures.
+func (f Failure) String() string { return failureTexts[f] }
+
+// rejectFailures says how the senders of rejected messages are answered. Its gaps are the silent ones.
+var rejectFailures = [...]Failure{
+	RejectPeerID:     FailurePeerID,
+	RejectToPeerID:   FailureToPeerID,
+	RejectOfferID:    FailureOfferID,
+	RejectAnswer:     FailureAnswer,
+	RejectScrapeHash: FailureScrapeHash,
+	RejectFullScrape: FailureFullScrape,
+}
+
+// silentTexts are for logs and metrics only.
+var silentTexts = [...]string{
+	RejectNone:     "",
+	RejectNotJSON:  "not JSON",
+	RejectNoAction: "unknown action",
+	RejectInfoHash: "invalid info_hash",
+}

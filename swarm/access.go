@@ -46,12 +46,8 @@ type AccessList struct {
 	shift  uint8    // how far the leading 32 bits are shifted to the right to be that value
 }
 
-const (
-	// maxAccessList is how many info hashes an access list can hold: 1.3 GiB of them.
-	maxAccessList = 1 << 26
-	// maxAccessErrors is how many bad lines of an access list are told.
-	maxAccessErrors = 10
-)
+// maxAccessErrors is how many bad lines of an access list are told.
+const maxAccessErrors = 10
 
 // ParseAccessList reads an access list: an info hash of 40 hexadecimal digits, of upper or lower case, on
 // each line. Blank lines, white space around a hash and lines that come twice are fine, and the last line
@@ -63,7 +59,7 @@ const (
 // The error has a sentence for each bad line, up to ten, that begins with name and the number of the line.
 // It does not repeat the line: what was taken for an access list may be a secret.
 func ParseAccessList(data []byte, name string, rest func()) (*AccessList, error) {
-	return parseAccessList(data, name, pieces{rest: rest}, maxAccessList)
+	return parseAccessList(data, name, pieces{rest: rest}, MaxAccessListLimit)
 }
 
 // pieces divides long work.

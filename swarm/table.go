@@ -1,9 +1,6 @@
 package swarm
 
-import (
-	"fmt"
-	"math/rand/v2"
-)
+import "math/rand/v2"
 
 // ID is an info hash, a peer id or an offer id: 20 bytes that a client chose.
 type ID = [20]byte
@@ -19,32 +16,6 @@ type Key struct {
 type Addr struct {
 	Index, Gen uint32
 	Shard      uint16
-}
-
-// The most that the limits in Options can be. Each is about one table: the limits of all tables together
-// can be as many times as high as there are tables.
-const (
-	MaxPeersPerConnectionLimit = 1<<16 - 1  // a connection counts its peers in 16 bits
-	MaxPeersLimit              = maxList    // all peers may be in one swarm, so in one list
-	MaxPendingOffersLimit      = maxRecords // what a link can name
-	MaxPendingPerPeerLimit     = maxRecords // a peer may have all
-)
-
-// Options bound what a Table remembers. The zero value of a limit allows nothing.
-type Options struct {
-	Seed                  [2]uint64 // key of the hash tables and of the random sample: secret, one per process
-	MaxPeerAge            uint32    // seconds without an announce after which a peer is quiet
-	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
-	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
-	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table
-	MaxPeers              int       // peers in this table
-	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
-	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
-
-	// Observe is called by Sweep with the id of each peer that it visits and leaves, and with nil when it has come to the
-	// end of the table. From one nil to the next every peer that is there all the time is seen once. The id is the
-	// table's, good during the call, and the table must not be used in it. Nil: nobody looks.
-	Observe func(peer *ID)
 }
 
 // Table holds the swarms that one shard owns. It is not safe for concurrent use.
@@ -79,22 +50,7 @@ type familyCounts struct{ torrents, peers int }
 // New returns an empty Table. It panics if a limit is negative. A limit above what a table can hold (see
 // MaxPeersLimit and the others) is lowered to that: who lets others choose limits should check first.
 func New(o Options) *Table {
-	limits := []struct {
-		name  string
-		value *int
-		most  int
-	}{
-		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, MaxPeersPerConnectionLimit},
-		{"MaxPeers", &o.MaxPeers, MaxPeersLimit},
-		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
-		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},
-	}
-	for _, l := range limits {
-		if *l.value < 0 {
-			panic(fmt.Sprintf("BUG: swarm.Options.%s is %d, it must not be negative", l.name, *l.value))
-		}
-		*l.value = min(*l.value, l.most)
-	}
+	o.limit()
 	// Receivers see the sample; what they might learn of its state must tell nothing of the hash key.
 	high, low := newHash(o.Seed, useRandom), newHash(o.Seed, useRandom+1)
 	t := &Table{o: o, random: *rand.NewPCG(high.sum(), low.sum())}

@@ -1,0 +1,53 @@
+package swarm
+
+import "fmt"
+
+// This file owns what bounds a [Table]: the options, and the most that each limit among them can be.
+
+// The most that the limits in [Options] can be, each for one table. They follow from the layout of the records, so
+// whoever lets others choose limits checks against these numbers. A process with several tables can have as many times
+// as much.
+const (
+	MaxPeersPerConnectionLimit = 1<<16 - 1  // 65,535 peers: a connection counts them in 16 bits
+	MaxPeersLimit              = maxList    // 16,777,216 peers: all may be in one swarm, and so in one list
+	MaxPendingOffersLimit      = maxRecords // 67,108,862 offers: as many as a link can name
+	MaxPendingPerPeerLimit     = maxRecords // 67,108,862 offers: one peer may have all of them
+	MaxAccessListLimit         = 1 << 26    // 67,108,864 info hashes: 1.3 GiB
+)
+
+// Options bound what a Table remembers. The zero value of a limit allows nothing.
+type Options struct {
+	Seed                  [2]uint64 // key of the hash tables and of the random sample: secret, one per process
+	MaxPeerAge            uint32    // seconds without an announce after which a peer is quiet
+	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
+	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
+	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table
+	MaxPeers              int       // peers in this table
+	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
+	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
+
+	// Observe is called by Sweep with the id of each peer that it visits and leaves, and with nil when it has come to the
+	// end of the table. From one nil to the next every peer that is there all the time is seen once. The id is the
+	// table's, good during the call, and the table must not be used in it. Nil: nobody looks.
+	Observe func(peer *ID)
+}
+
+// limit lowers the limits to what a table can hold. It panics if one is negative.
+func (o *Options) limit() {
+	limits := []struct {
+		name  string
+		value *int
+		most  int
+	}{
+		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, MaxPeersPerConnectionLimit},
+		{"MaxPeers", &o.MaxPeers, MaxPeersLimit},
+		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
+		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},
+	}
+	for _, l := range limits {
+		if *l.value < 0 {
+			panic(fmt.Sprintf("BUG: swarm.Options.%s is %d, it must not be negative", l.name, *l.value))
+		}
+		*l.value = min(*l.value, l.most)
+	}
+}

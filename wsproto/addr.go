@@ -1,13 +1,15 @@
 package wsproto
 
+// This file owns the reading of IP addresses and small numbers from bytes, without the strings that net/netip wants.
+
 import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
 )
 
-// parseAddr reads an IP address in the textual forms that net/netip accepts, without a zone, and without the string
-// that net/netip wants. An IPv4 address that is written as an IPv6 one is returned as IPv4.
+// parseAddr reads an IP address in the textual forms that net/netip accepts, without a zone. An IPv4 address in IPv6
+// form is returned as IPv4.
 func parseAddr(b []byte) (netip.Addr, bool) {
 	if bytes.IndexByte(b, ':') >= 0 {
 		return parseIPv6(b)
@@ -29,11 +31,11 @@ func parseIPv4(b []byte) (a [4]byte, ok bool) {
 	return a, true
 }
 
-// parseIPv6 reads the forms of RFC 4291, section 2.2: eight groups, of which "::" may stand for one or more of zero, and
-// of which the last two may be written as an IPv4 address.
+// parseIPv6 reads the forms of RFC 4291 §2.2: eight groups. "::" may stand for one or more groups of zeros, and an IPv4
+// address for the last two groups.
 func parseIPv6(b []byte) (netip.Addr, bool) {
 	var a [16]byte
-	n, gap := 0, -1 // bytes of a that are known, and how many of them stand before the "::"
+	n, gap := 0, -1 // known bytes of a, and how many of them stand before the "::"
 	if rest, ok := bytes.CutPrefix(b, []byte("::")); ok {
 		gap, b = 0, rest
 	}

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns close frames: the codes, the errors that end a connection with one, reading and writing them.
+
 import (
 	"encoding/binary"
 	"unicode/utf8"
@@ -7,7 +9,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// StatusCode is the number in a close frame that says why the connection ends (RFC 6455, section 7.4).
+// StatusCode is the number in a close frame that says why the connection ends (RFC 6455 §7.4).
 type StatusCode = ws.StatusCode
 
 // The status codes that a tracker sends.
@@ -16,13 +18,13 @@ const (
 	StatusGoingAway      = ws.StatusGoingAway               // 1001: the server is stopping
 	StatusProtocolError  = ws.StatusProtocolError           // 1002: a frame broke RFC 6455
 	StatusInvalidPayload = ws.StatusInvalidFramePayloadData // 1007: a text message is not UTF-8
-	StatusPolicy         = ws.StatusPolicyViolation         // 1008
+	StatusPolicy         = ws.StatusPolicyViolation         // 1008: a rule of the tracker, not of RFC 6455, was broken
 	StatusTooBig         = ws.StatusMessageTooBig           // 1009: a frame or message is over the limit
 
-	// StatusTryAgainLater is registered with IANA but newer than RFC 6455.
+	// StatusTryAgainLater is newer than RFC 6455. It is registered with IANA.
 	StatusTryAgainLater StatusCode = 1013
 
-	// StatusNoStatus stands for a close frame without a code. It is never on the wire itself.
+	// StatusNoStatus stands for a close frame without a code. The number itself is never on the wire.
 	StatusNoStatus = ws.StatusNoStatusRcvd // 1005
 )
 
@@ -35,7 +37,7 @@ const (
 )
 
 // CloseError says which rule of RFC 6455, or which limit, a client broke. The connection cannot go on: its last frame
-// is a close frame with Code and Reason. All values are allocated once, at start.
+// is a close frame with Code and Reason. All values exist from the start, so an error allocates nothing.
 type CloseError struct {
 	Code   StatusCode
 	Reason string // at most 123 bytes of ASCII
@@ -50,15 +52,14 @@ var (
 	errCloseReason = &CloseError{StatusInvalidPayload, "close frame with a reason that is not UTF-8"}
 )
 
-// ParseClose reads the payload of a client's close frame. The code of an empty payload is [StatusNoStatus]. An error is
-// what the answering close frame must carry instead of the client's code.
+// ParseClose reads the payload of a client's close frame. The code of an empty payload is [StatusNoStatus]. If there is
+// an error, the answering close frame carries its Code and Reason instead of the client's code.
 func ParseClose(payload []byte) (StatusCode, *CloseError) {
 	switch len(payload) {
 	case 0:
 		return StatusNoStatus, nil
 	case 1:
-		// RFC 6455, section 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned
-		// integer".
+		// RFC 6455 §5.5.1: «If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer»
 		return StatusNoStatus, errCloseShort
 	}
 	code := StatusCode(binary.BigEndian.Uint16(payload))
@@ -71,8 +72,8 @@ func ParseClose(payload []byte) (StatusCode, *CloseError) {
 	return code, nil
 }
 
-// validCloseCode reports whether a client may send the code. gobwas/ws knows the codes of RFC 6455; three newer ones are
-// registered with IANA, and the ranges of section 7.4.2 end at 4999.
+// validCloseCode reports whether a client may send the code. gobwas/ws knows the codes of RFC 6455. IANA has registered
+// three newer ones, and the ranges of RFC 6455 §7.4.2 end at 4999.
 func validCloseCode(code StatusCode) bool {
 	if code >= statusServiceRestart && code <= statusBadGateway {
 		return true
@@ -80,8 +81,8 @@ func validCloseCode(code StatusCode) bool {
 	return code <= statusLast && ws.CheckCloseFrameData(code, "") == nil
 }
 
-// AppendClose appends a server's close frame. A reason over 123 bytes is cut between two characters. With
-// [StatusNoStatus] the frame is empty, so that the code which [ParseClose] returned can be sent back as it is.
+// AppendClose appends a server's close frame of at most [MaxControlFrame] bytes. A reason over 123 bytes is cut between
+// two characters. With [StatusNoStatus] the frame is empty, so any code from [ParseClose] can be sent back.
 func AppendClose(dst []byte, code StatusCode, reason string) []byte {
 	if code == StatusNoStatus {
 		return appendControl(dst, ws.OpClose, nil)

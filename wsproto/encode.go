@@ -1,11 +1,13 @@
 package wsproto
 
+// This file owns the JSON of the tracker's messages, composed as finished text frames, and the bounds of their sizes.
+
 import (
 	"encoding/binary"
 	"strconv"
 )
 
-// Upper bounds of frame sizes in bytes, so that a caller can reserve room and append in place. See also [OfferSize],
+// Upper bounds of frames in bytes, so that a caller can reserve room and append in place. See also [OfferSize],
 // [AnswerSize] and [ScrapeReplySize].
 const (
 	// AnnounceReplySize is for [AppendAnnounceReply].
@@ -36,8 +38,8 @@ const (
 	failureScrape   = `,"action":"scrape"`
 )
 
-// AppendAnnounceReply appends the reply to an announce as one text frame. interval is in seconds. The numbers are bare
-// integers because clients read nothing else.
+// AppendAnnounceReply appends the reply to an announce as one text frame: the seeders and leechers of the torrent, and
+// the interval until the next announce in seconds. The numbers are bare integers: some clients read nothing else.
 func AppendAnnounceReply(dst []byte, hash *ID, complete, incomplete, interval uint32) []byte {
 	at := len(dst)
 	dst = append(beginText(dst), announceOpen...)
@@ -48,8 +50,8 @@ func AppendAnnounceReply(dst []byte, hash *ID, complete, incomplete, interval ui
 	return endText(append(dst, '}'), at)
 }
 
-// AppendOffer appends, as one text frame, an offer relayed to the peer that is to answer it. from is the peer that made
-// it. sdp is a JSON string literal as [Decoder] returns it, and is copied as it is.
+// AppendOffer appends, as one text frame, an offer for the peer that is to answer it. from is the peer that made it.
+// sdp is a JSON string literal from [Decoder.Decode], quotes included, and is copied unchanged.
 func AppendOffer(dst []byte, hash, from, offerID *ID, sdp []byte) []byte {
 	return appendRelay(dst, hash, from, offerID, offerKey, sdp)
 }
@@ -57,8 +59,8 @@ func AppendOffer(dst []byte, hash, from, offerID *ID, sdp []byte) []byte {
 // OfferSize bounds the frame of [AppendOffer] for an sdp literal of sdpLen bytes.
 func OfferSize(sdpLen int) int { return relaySize(offerKey, sdpLen) }
 
-// AppendAnswer appends, as one text frame, an answer relayed to the peer that made the offer. from is the peer that
-// answers. sdp is as in [AppendOffer].
+// AppendAnswer appends, as one text frame, an answer for the peer that made the offer. from is the peer that answers.
+// sdp is as for [AppendOffer].
 func AppendAnswer(dst []byte, hash, from, offerID *ID, sdp []byte) []byte {
 	return appendRelay(dst, hash, from, offerID, answerKey, sdp)
 }
@@ -81,14 +83,14 @@ func relaySize(key string, sdpLen int) int {
 		len("}")
 }
 
-// ScrapeFile is what a scrape reply says about one torrent.
+// ScrapeFile is one torrent in a scrape reply: its seeders, its leechers, and its completed downloads.
 type ScrapeFile struct {
 	Hash                             ID
 	Complete, Incomplete, Downloaded uint32
 }
 
-// AppendScrapeReply appends the reply to a scrape as one text frame. Of several files with the same hash only the first
-// is written, since they would be the same key of one JSON object.
+// AppendScrapeReply appends the reply to a scrape as one text frame. The hashes are keys of a JSON object, so only the
+// first of several files with the same hash is written.
 func AppendScrapeReply(dst []byte, files []ScrapeFile) []byte {
 	at := len(dst)
 	dst = append(beginText(dst), scrapeOpen...)
@@ -118,8 +120,8 @@ func ScrapeReplySize(files int) int {
 	return maxTextHeader + len(scrapeOpen) + files*file + len("}}")
 }
 
-// hashFilter is a Bloom filter with one hash function. It spares AppendScrapeReply nearly all comparisons of hashes with
-// one another; hashes chosen to defeat it cost what there would be without it, which Decoder.MaxScrape bounds.
+// hashFilter is a Bloom filter with one hash function. It spares AppendScrapeReply nearly all comparisons of hashes
+// with one another. A client can choose hashes that defeat it; Decoder.MaxScrape bounds the comparisons even then.
 type hashFilter [64]uint64
 
 // add returns false when the hash has certainly not been added before.
@@ -140,8 +142,8 @@ func contains(files []ScrapeFile, hash *ID) bool {
 	return false
 }
 
-// AppendFailure appends, as one text frame, the reply to a message that cannot be served. hash is nil when the message
-// had no valid one; ActionNone leaves the action out. reason is ASCII or UTF-8.
+// AppendFailure appends, as one text frame, the reply to a message that cannot be served. hash is nil if the message
+// had no single valid one. ActionNone leaves the action out. reason is UTF-8: the text of a [Failure], or any other.
 func AppendFailure(dst []byte, action Action, hash *ID, reason string) []byte {
 	at := len(dst)
 	dst = append(beginText(dst), failureOpen...)

@@ -1,9 +1,9 @@
 package wsproto
 
-// This file owns the texts of "failure reason". [AppendFailure] sends them; a Failure is one byte, so that a message
-// between threads can name its failure without carrying the text.
+// This file owns the texts of "failure reason", which [AppendFailure] sends. A Failure is one byte: a record between
+// threads can carry it instead of the text.
 
-// Failure says which "failure reason" the sender of a message is told.
+// Failure is a "failure reason" that the sender of a message is told.
 type Failure uint8
 
 // The failures. FailureNone stands for silence (see [Reject.Silent]); its text is empty and is never sent.
@@ -22,10 +22,10 @@ const (
 	failures                      // how many there are
 )
 
-// maxFailureText bounds the texts in bytes. [FailureSize] has room for so many that all need escapes.
+// maxFailureText bounds the texts in bytes. [FailureSize] has room for so many bytes even if all need escapes.
 const maxFailureText = 64
 
-// failureTexts never change: operators and clients search for them. That of FailureForbidden is the one of aquatic_ws.
+// failureTexts never change: operators and clients search for them. FailureForbidden has the words of aquatic_ws.
 var failureTexts = [failures]string{
 	FailurePeerID:         "invalid peer_id",
 	FailureToPeerID:       "invalid to_peer_id",
@@ -42,7 +42,7 @@ var failureTexts = [failures]string{
 // String returns the text of the failure, at most 64 bytes of ASCII. It panics if f is not one of the failures.
 func (f Failure) String() string { return failureTexts[f] }
 
-// rejectFailures says how the senders of rejected messages are answered. Its gaps are the silent ones.
+// rejectFailures has the failure for each reject. Its gaps are the silent ones.
 var rejectFailures = [...]Failure{
 	RejectPeerID:     FailurePeerID,
 	RejectToPeerID:   FailureToPeerID,
@@ -52,7 +52,7 @@ var rejectFailures = [...]Failure{
 	RejectFullScrape: FailureFullScrape,
 }
 
-// silentTexts are for logs and metrics only.
+// silentTexts name the rejects without a failure in logs and metrics.
 var silentTexts = [...]string{
 	RejectNone:     "",
 	RejectNotJSON:  "not JSON",

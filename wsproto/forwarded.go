@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the client's address behind reverse proxies: the fields X-Forwarded-For and Forwarded of a request.
+
 import (
 	"bytes"
 	"net/netip"
@@ -11,29 +13,29 @@ const (
 
 	// maxForwardedHops bounds the walk along a list of addresses. Real chains of proxies are a few long.
 	maxForwardedHops = 64
-	// maxForwardedNode bounds a quoted node in bytes: an address, and a port of some words.
+	// maxForwardedNode bounds a quoted node in bytes: an address and an obfuscated port.
 	maxForwardedNode = 64
 )
 
 // ForwardedClient returns the address of the client behind trusted proxies, from all lines of X-Forwarded-For and
-// Forwarded (RFC 7239) in the request that r was read from; that head must be unchanged. It is for requests that come
-// from a trusted proxy: what others write there means nothing.
+// Forwarded (RFC 7239). The head that r was read from must be unchanged. Call it only for a connection from a trusted
+// proxy: anybody else can write any address there.
 //
-// Each proxy appends the address that it was reached from, so the list is read from its end: a trusted address is that
-// of another proxy, whose word on the address before it counts; the first one that is not trusted is the client. What
-// stands before that may be made up by the client and is never looked at. When the list ends, or an entry is no address
-// ("unknown", an obfuscated identifier, no "for", a malformed one), the last address that was reached is returned. It
-// returns false if that is none: then the address of the connection itself stands. IPv4 addresses in IPv6 form are
-// returned, and given to trusted, as IPv4.
+// Each proxy appends the address that it was reached from, so the list is read from its end. A trusted address belongs
+// to another proxy, and the entry before it counts too. The first address that is not trusted is the client's. The
+// client may have made up the entries before that, so they are never read. The walk also ends at the front of the list
+// and at an entry that is no address ("unknown", an obfuscated identifier, no "for", malformed); the result is then the
+// last address before the end of the walk. ok is false if there is none: then the address of the connection itself
+// stands. IPv4 addresses in IPv6 form are returned, and given to trusted, as IPv4.
 //
-// Where X-Forwarded-For has an entry, even one that is no address, Forwarded is not read. A proxy appends to the one
-// that it knows and passes the other on as the client wrote it; nearly all know X-Forwarded-For. A proxy that writes
-// Forwarded has to remove X-Forwarded-For.
+// If X-Forwarded-For has an entry, even one that is no address, Forwarded is not read. A proxy appends to the field
+// that it knows and passes the other on as the client wrote it. Nearly all proxies know X-Forwarded-For. A proxy that
+// writes Forwarded has to remove X-Forwarded-For.
 //
-// RFC 9110, section 5.3: "A recipient MAY combine multiple field lines within a field section that have the same field
-// name into one field line, without changing the semantics of the message, by appending each subsequent field line value
-// to the initial field line value in order, separated by a comma".
-func (r *Request) ForwardedClient(trusted func(netip.Addr) bool) (netip.Addr, bool) {
+// RFC 9110 §5.3: «A recipient MAY combine multiple field lines within a field section that have the same field name
+// into one field line, without changing the semantics of the message, by appending each subsequent field line value to
+// the initial field line value in order, separated by a comma»
+func (r *Request) ForwardedClient(trusted func(netip.Addr) bool) (client netip.Addr, ok bool) {
 	w := forwardedWalk{trusted: trusted}
 	if r.hasXForwardedFor {
 		w.lines(r.fields, xForwardedFor)
@@ -51,8 +53,7 @@ type forwardedWalk struct {
 	hops    int        // entries so far, empty ones not counted
 }
 
-// lines walks over the values of all lines of one field, the last line first. A quoted string does not go on from one
-// line to the next.
+// lines walks over the values of all lines of one field, the last line first. A quoted string ends with its line.
 func (w *forwardedWalk) lines(fields []byte, name string) {
 	for len(fields) > 0 {
 		line := fields
@@ -71,7 +72,7 @@ func (w *forwardedWalk) lines(fields []byte, name string) {
 	}
 }
 
-// hop notes the next address, if ok says that there is one, and reports whether the walk goes on.
+// hop notes the next entry, whose address is valid if ok, and reports whether the walk goes on.
 func (w *forwardedWalk) hop(addr netip.Addr, ok bool) bool {
 	if w.hops++; !ok || w.hops > maxForwardedHops {
 		return false
@@ -96,7 +97,7 @@ func (w *forwardedWalk) xForwardedFor(list []byte) bool {
 	return true
 }
 
-// parseXForwardedFor reads an entry of X-Forwarded-For: an address, which may have a port if it is not a bare IPv6 one.
+// parseXForwardedFor reads an entry of X-Forwarded-For: an address. All but a bare IPv6 address may have a port.
 func parseXForwardedFor(entry []byte) (netip.Addr, bool) {
 	if bytes.Count(entry, []byte(":")) >= 2 && entry[0] != '[' {
 		return parseIPv6(entry)
@@ -116,9 +117,8 @@ func (w *forwardedWalk) forwarded(list []byte) bool {
 	return true
 }
 
-// cutLastElement splits off what stands after the last comma that is not in a quoted string. The strings are recognized
-// from the end, because the end was written by a trusted proxy: whatever a client has put before it, an open quote for
-// example, cannot hide it.
+// cutLastElement splits off the element after the last comma outside quoted strings. It finds the strings from the end,
+// which a trusted proxy has written: nothing that a client writes before it, such as an open quote, can hide it.
 func cutLastElement(list []byte) (rest, element []byte) {
 	quoted := false
 	for i := len(list) - 1; i >= 0; i-- {
@@ -140,9 +140,9 @@ func cutLastElement(list []byte) (rest, element []byte) {
 
 // parseForwardedElement reads one element and returns the address of its "for".
 //
-// RFC 7239, section 4: "forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )", "forwarded-pair = token "="
-// value". White space around a pair, which the grammar does not have, is accepted. "Each parameter MUST NOT occur more
-// than once per field-value": a second "for" makes the element malformed.
+// RFC 7239 §4: «forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )», «forwarded-pair = token "="
+// value». White space around a pair is accepted, though the grammar has none. «Each parameter MUST NOT occur more than
+// once per field-value»: a second "for" makes the element malformed.
 func parseForwardedElement(element []byte) (netip.Addr, bool) {
 	var node []byte
 	for rest := element; len(rest) > 0; {
@@ -197,8 +197,8 @@ func valueSize(b []byte) int {
 
 // unquote appends the content of a complete quoted string to dst, or nothing if it does not fit.
 //
-// RFC 9110, section 5.6.4: "Recipients that process the value of a quoted-string MUST handle a quoted-pair as if it were
-// replaced by the octet following the backslash."
+// RFC 9110 §5.6.4: «Recipients that process the value of a quoted-string MUST handle a quoted-pair as if it were
+// replaced by the octet following the backslash.»
 func unquote(dst, quoted []byte) []byte {
 	content := quoted[1 : len(quoted)-1]
 	if len(content) > cap(dst) {
@@ -213,10 +213,10 @@ func unquote(dst, quoted []byte) []byte {
 	return dst
 }
 
-// parseForwardedNode reads a node that has an address.
+// parseForwardedNode reads a node and returns its address. It returns false for a node that has none.
 //
-// RFC 7239, section 6: "node = nodename [ ":" node-port ]", "nodename = IPv4address / "[" IPv6address "]" / "unknown" /
-// obfnode", "node-port = port / obfport", "port = 1*5DIGIT", "obfport = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")".
+// RFC 7239 §6: «node = nodename [ ":" node-port ]», «nodename = IPv4address / "[" IPv6address "]" / "unknown" /
+// obfnode», «node-port = port / obfport», «port = 1*5DIGIT», «obfport = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")»
 func parseForwardedNode(node []byte) (addr netip.Addr, ok bool) {
 	rest, bracketed := bytes.CutPrefix(node, []byte("["))
 	name, port, hasPort := bytes.Cut(rest, []byte(":"))

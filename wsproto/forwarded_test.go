@@ -73,8 +73,8 @@ func TestXForwardedFor(t *testing.T) {
 	f("192.0.2.1"+strings.Repeat(",10.0.0.1", maxForwardedHops), "10.0.0.1")
 }
 
-// The same for Forwarded, with the examples of RFC 7239, and with all that a client could write to hide what a proxy has
-// appended.
+// The same for Forwarded, with the examples of RFC 7239, and with all that a client could write to hide what a proxy
+// has appended.
 func TestForwarded(t *testing.T) {
 	f := func(value, want string) {
 		t.Helper()

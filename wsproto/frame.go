@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the frames that a server sends: the headers of text frames, pings, pongs, and the mask of RFC 6455.
+
 import (
 	"encoding/binary"
 	"slices"
@@ -14,35 +16,36 @@ const (
 	finBit  = 0x80 // of a frame's first byte
 	maskBit = 0x80 // of a frame's second byte
 
-	// len16 and len64 are the values of the 7-bit length that announce a longer one (RFC 6455, section 5.2).
+	// len16 and len64 are the values of the 7-bit length that announce a longer one (RFC 6455 §5.2).
 	len16 = 126
 	len64 = 127
 
 	// textHeaderGuess is the room that beginText leaves for the header. It is right for payloads of 126 to 65,535
-	// bytes, which nearly all messages are.
+	// bytes: those of nearly all messages.
 	textHeaderGuess = 4
 	// maxTextHeader is the longest header of a server frame: 2 bytes and a 64-bit length.
 	maxTextHeader = 10
 )
 
-// Mask masks the payload of a client's frame, or takes the mask off it: it is its own reverse. The lowest byte of the key
-// masks the first byte.
+// Mask masks the payload of a client's frame in place, or takes the mask off: it is its own reverse. The lowest byte of
+// the key masks the first byte.
 //
-// RFC 6455, section 5.3: "Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the original
-// data ("original-octet-i") with octet at index i modulo 4 of the masking key ("masking-key-octet-j")".
+// RFC 6455 §5.3: «Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the original data
+// ("original-octet-i") with octet at index i modulo 4 of the masking key ("masking-key-octet-j")»
 func Mask(payload []byte, key uint32) {
 	var octets [4]byte
 	binary.LittleEndian.PutUint32(octets[:], key)
 	ws.Cipher(payload, octets, 0)
 }
 
-// AppendPing appends a server's ping frame. The payload may have at most 125 bytes.
+// AppendPing appends a server's ping frame. It panics if the payload has more than 125 bytes.
 func AppendPing(dst, payload []byte) []byte { return appendControl(dst, ws.OpPing, payload) }
 
-// AppendPong appends a server's pong frame, which carries the payload of the ping that it answers.
+// AppendPong appends a server's pong frame with the payload of the ping that it answers. It panics if the payload has
+// more than 125 bytes.
 //
-// RFC 6455, section 5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application data" as
-// found in the message body of the Ping frame being replied to."
+// RFC 6455 §5.5.3: «A Pong frame sent in response to a Ping frame must have identical "Application data" as found in
+// the message body of the Ping frame being replied to.»
 func AppendPong(dst, payload []byte) []byte { return appendControl(dst, ws.OpPong, payload) }
 
 func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
@@ -53,13 +56,14 @@ func appendControl(dst []byte, op ws.OpCode, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// beginText opens a text frame whose payload the caller then appends; endText, given the offset of the frame, closes it.
+// beginText opens a text frame. The caller appends the payload and calls endText with the offset of the frame.
 func beginText(dst []byte) []byte {
 	return append(dst, finBit|byte(ws.OpText), 0, 0, 0)
 }
 
-// endText writes the header of the frame that begins at dst[at], now that the payload's length is known. A server's
-// frames are not masked (RFC 6455, section 5.1: "A server MUST NOT mask any frames that it sends to the client").
+// endText writes the header of the frame that begins at dst[at], now that the payload's length is known.
+//
+// RFC 6455 §5.1: «A server MUST NOT mask any frames that it sends to the client.»
 func endText(dst []byte, at int) []byte {
 	n := len(dst) - at - textHeaderGuess
 	switch {

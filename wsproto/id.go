@@ -1,19 +1,21 @@
 package wsproto
 
+// This file owns ids: 20 bytes, and the JSON string literals that they are written as.
+
 import (
 	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 )
 
-// ID is an info hash, a peer id or an offer id: 20 bytes, which JSON carries as a string of 20 code points from U+0000
-// to U+00FF, one for each byte.
+// ID is an info hash, a peer id or an offer id: 20 bytes. In JSON it is a string of 20 code points from U+0000 to
+// U+00FF, one for each byte.
 type ID = [20]byte
 
 // maxIDSize is the longest JSON string literal of an ID: each byte may be written as \u00XX.
 const maxIDSize = 2 + 20*len(`\u0000`)
 
-// isPlain reports whether the first 20 bytes of b are written in JSON as they are: ASCII without quotes, backslashes and
+// isPlain reports whether the first 20 bytes of b stand for themselves in JSON: ASCII without quotes, backslashes and
 // control characters.
 func isPlain(b []byte) bool {
 	_ = b[len(ID{})-1]
@@ -21,8 +23,8 @@ func isPlain(b []byte) bool {
 	return notPlain(x)|notPlain(y)|notPlain(z) == 0
 }
 
-// readID decodes the literal of an ID at the front of b and returns its size. It returns 0 for what is no ID, or not
-// JSON: str tells which.
+// readID decodes the literal of an ID at the front of b and returns its size. It returns 0 for any other literal, and
+// for text that is not JSON: str tells which.
 func readID(b []byte, id *ID) int {
 	if len(b) < 2+len(id) {
 		return 0
@@ -48,8 +50,8 @@ func readID(b []byte, id *ID) int {
 		if c < 0x20 || c == '"' {
 			return 0
 		}
-		// U+0080 to U+00FF are 0xc2 or 0xc3 and one more byte. In ids of random bytes nobody can guess where these
-		// are, so instead of a branch there is a mask: 0xff if c begins one.
+		// U+0080 to U+00FF are 0xc2 or 0xc3 and one more byte. In ids of random bytes a processor cannot guess their
+		// places, so instead of a branch there is a mask: 0xff if c begins one.
 		mask := -(c >> 7)
 		wrong |= mask & (((c &^ 1) ^ 0xc2) | ((next & 0xc0) ^ 0x80))
 		id[k] = c&^mask | (next+(c&1)<<6)&mask
@@ -61,10 +63,10 @@ func readID(b []byte, id *ID) int {
 	return i + 1
 }
 
-// charLiterals says how one code point up to U+00FF is written inside a JSON string: what JSON.stringify (ECMA-262,
-// QuoteJSONString) writes, since that is what clients have always been sent. That is short escapes where they exist,
-// \u00xx for the other controls, and everything else raw, U+007F included. The first byte of the little-endian number is
-// the first that is written, and the last byte is how many are.
+// charLiterals says how each code point up to U+00FF is written inside a JSON string. It follows JSON.stringify
+// (ECMA-262, QuoteJSONString), because trackers have always sent ids so: short escapes where they exist, \u00xx for the
+// other controls, and all others raw, U+007F included. An entry is a little-endian number. Its last byte is the length
+// of the literal, and its first bytes are the literal.
 var charLiterals = makeCharLiterals()
 
 func makeCharLiterals() (t [256]uint64) {
@@ -93,9 +95,9 @@ func appendID(dst []byte, id *ID) []byte {
 	if isPlain(id[:]) {
 		return append(append(dst, id[:]...), '"')
 	}
-	// All eight bytes of an entry are stored, and the next one over those that do not count: the lengths in an id of
-	// random bytes cannot be guessed either. After the last byte of the longest literal, whose closing quote and one byte
-	// more are still to be written, these are two too many.
+	// All eight bytes of an entry are stored, and the next entry over the bytes that do not count: a processor cannot
+	// guess the lengths in an id of random bytes either. The last entry of the longest literal reaches two bytes beyond
+	// it. There is room for them: maxIDSize counts two quotes, and neither is within these bytes.
 	n := len(dst)
 	dst = slices.Grow(dst, maxIDSize)
 	room := dst[:cap(dst)]

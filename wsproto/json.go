@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the walk over JSON text: the grammar of RFC 8259, with a limit of depth, and no meaning of any key.
+
 import (
 	"bytes"
 	"unicode/utf8"
@@ -9,7 +11,7 @@ import (
 const maxDepth = 32
 
 // jsonReader walks JSON text (RFC 8259) once, from front to back, and checks all of it. After the first error it stands
-// at the end of the text, so that every loop over it ends; the error is reported once, by end.
+// at the end of the text, so every loop over it ends. Only end reports the error.
 type jsonReader struct {
 	text  []byte
 	pos   int
@@ -40,7 +42,7 @@ func (j *jsonReader) peek() byte {
 	return 0
 }
 
-// enter consumes the bracket that opens an object or array and reports whether there is something in it. Use:
+// enter consumes the bracket that opens an object or array and reports whether it has elements. Use:
 //
 //	for more := j.enter('}'); more; more = j.more('}') { key := j.key(); … exactly one value … }
 func (j *jsonReader) enter(closing byte) bool {
@@ -122,8 +124,8 @@ func (j *jsonReader) word(w string) {
 	j.fail()
 }
 
-// number consumes a number and returns its digits: those before the point, and those of the fraction and exponent as
-// they stand. It returns an empty whole part when there was no number.
+// number consumes a number and returns the digits before the point, those of the fraction, and those of the exponent.
+// The whole part is empty if there was no number.
 func (j *jsonReader) number() (whole, fraction, exponent []byte) {
 	if j.pos < len(j.text) && j.text[j.pos] == '-' {
 		j.pos++
@@ -163,11 +165,11 @@ func (j *jsonReader) digits() []byte {
 
 // str consumes the string whose opening quote is next.
 //
-// RFC 8259, section 7: "All Unicode characters may be placed within the quotation marks, except for the characters that
-// MUST be escaped: quotation mark, reverse solidus, and the control characters (U+0000 through U+001F)."
+// RFC 8259 §7: «All Unicode characters may be placed within the quotation marks, except for the characters that MUST be
+// escaped: quotation mark, reverse solidus, and the control characters (U+0000 through U+001F).»
 func (j *jsonReader) str() jsonString {
 	text, i := j.text, j.pos+1
-	shrink := 0 // by how much decoding shortens the string
+	shrink := 0 // bytes by which decoding shortens the string
 	var marks stringMarks
 	for {
 		i = plainEnd(text, i)
@@ -213,8 +215,8 @@ func (j *jsonReader) str() jsonString {
 	}
 }
 
-// long consumes a string as str does, and is faster with session descriptions. The size that it tells is never too
-// small, and exact if it is over the limit.
+// long consumes a string as str does, and is faster with session descriptions. The size in the result may be too large
+// for a string within the limit. It is exact for one over the limit.
 func (j *jsonReader) long(limit int) jsonString {
 	text := j.text[j.pos:]
 	end := bytes.IndexByte(text[1:], '"') + 2

@@ -1,19 +1,21 @@
 package wsproto
 
+// This file owns the inside of JSON strings: finding their ends eight bytes at a time, escapes, and decoding to bytes.
+
 import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
 )
 
-// jsonString is a string in the text that has been checked. It is small enough for the compiler to keep in registers.
+// jsonString is a checked string in the text. It is small enough for the compiler to keep in registers.
 type jsonString struct {
 	literal []byte // a view of the text, quotes included
 	size    uint32 // bytes of UTF-8 after decoding
 	marks   stringMarks
 }
 
-// stringMarks says what a string has in it.
+// stringMarks is a set of properties of a string.
 type stringMarks uint8
 
 const (
@@ -22,8 +24,8 @@ const (
 	hasLone               // an escaped surrogate without its partner
 )
 
-// decode writes the string's code points into dst as bytes and returns their number. ok is false when there are more
-// than dst holds, or one is over U+00FF.
+// decode writes the string's code points into dst as bytes and returns their number. ok is false if they do not fit, or
+// one is over U+00FF.
 func (s jsonString) decode(dst []byte) (n int, ok bool) {
 	if len(s.literal) < 2 {
 		return 0, false
@@ -56,8 +58,8 @@ func (s jsonString) id(id *ID) bool {
 	return ok && n == len(id)
 }
 
-// word returns the decoded string when it may be one of the words that have a meaning, and nil when it is none for sure.
-// What is written without escapes is a view of the text; otherwise scratch is used, which must hold the longest word.
+// word returns the decoded string, or nil if it can be no word with a meaning. A string without escapes is a view of
+// the text. One with escapes is decoded into scratch, which must hold the longest word.
 func (s jsonString) word(scratch []byte) []byte {
 	if s.marks&hasEscape == 0 && len(s.literal) >= 2 {
 		return s.literal[1 : len(s.literal)-1]
@@ -68,8 +70,8 @@ func (s jsonString) word(scratch []byte) []byte {
 	return nil
 }
 
-// shortEscapes returns how many two-byte escapes stand at the front of b, one after another. Session descriptions are
-// lines of some 50 characters that end in two of them.
+// shortEscapes counts the two-byte escapes at the front of b, one after another. Session descriptions are lines of some
+// 50 characters that end in two of them.
 func shortEscapes(b []byte) (n int) {
 	for len(b) >= 2 && b[0] == '\\' && isShortEscape[b[1]] {
 		b = b[2:]
@@ -78,17 +80,17 @@ func shortEscapes(b []byte) (n int) {
 	return n
 }
 
-// isShortEscape tells the letters that follow the backslash of a two-byte escape.
+// isShortEscape is true for the letters that follow the backslash of a two-byte escape.
 var isShortEscape = [256]bool{
 	'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true,
 }
 
-// loneSurrogate stands for a code point of U+D800 to U+DFFF that is not half of a pair. The grammar of JSON allows it,
-// but it cannot be written in UTF-8.
+// loneSurrogate stands for a code point from U+D800 to U+DFFF that is not half of a pair. The grammar of JSON allows
+// it, but UTF-8 has no form for it.
 const loneSurrogate rune = -1
 
-// escape decodes the escape at the front of b, a surrogate pair as one, and returns the number of bytes it takes: 0 when
-// it is not valid.
+// escape decodes the escape at the front of b, or a pair of escapes that is a surrogate pair. n is how many bytes that
+// takes, 0 if the escape is not valid.
 func escape(b []byte) (r rune, n int) {
 	if len(b) < 2 {
 		return 0, 0
@@ -121,8 +123,8 @@ func unicodeEscape(b []byte) (r rune, n int) {
 	case r < 0xd800 || r > 0xdfff:
 		return r, 6
 	case r < 0xdc00 && len(b) > 6:
-		// RFC 8259, section 7: a character outside the Basic Multilingual Plane is written "as a 12-character
-		// sequence, encoding the UTF-16 surrogate pair".
+		// RFC 8259 §7: «To escape an extended character that is not in the Basic Multilingual Plane, the character is
+		// represented as a 12-character sequence, encoding the UTF-16 surrogate pair.»
 		if low := hex4(b[6:]); low >= 0xdc00 && low <= 0xdfff {
 			return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, 12
 		}
@@ -135,7 +137,7 @@ func hex4(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1
 	}
-	// What is no digit sets the sign.
+	// Any other byte than a digit sets the sign.
 	return rune(hexDigits[b[2]])<<12 | rune(hexDigits[b[3]])<<8 | rune(hexDigits[b[4]])<<4 | rune(hexDigits[b[5]])
 }
 
@@ -155,7 +157,7 @@ func makeHexDigits() (t [256]int8) {
 	return t
 }
 
-// runeSize is utf8.RuneLen, and 3 for a lone surrogate, which decoders replace by U+FFFD.
+// runeSize is utf8.RuneLen. For a lone surrogate it is 3: decoders replace it by U+FFFD.
 func runeSize(r rune) int {
 	if r == loneSurrogate {
 		return 3
@@ -163,9 +165,9 @@ func runeSize(r rune) int {
 	return utf8.RuneLen(r)
 }
 
-// areLines reports whether b is the rest of a string up to the first quote, quote included, that is ASCII text in which
-// the only escapes are \r and \n, as session descriptions are. It returns false for some that are, too, when they are
-// short. There are no branches that depend on where lines end: they would be guessed wrong once for every line.
+// areLines reports whether b is ASCII text without other escapes than \r and \n, like a session description. b ends
+// with the first quote in it. Short texts may get a false no. No branch depends on where lines end: a processor would
+// guess it wrong once for every line.
 func areLines(b []byte) bool {
 	if len(b) < 9 {
 		return false
@@ -181,11 +183,12 @@ func areLines(b []byte) bool {
 }
 
 // unlikeLines sets the top bit of a byte if one of the first eight bytes of b is a control character, not ASCII, or a
-// backslash that neither r nor n follows, and of none otherwise. The ninth byte is only looked at as what follows; that it is ASCII is for another call to say.
+// backslash that neither r nor n follows, and of none otherwise. The ninth byte counts only as the one after the
+// eighth: another call judges whether it is ASCII.
 func unlikeLines(b []byte) uint64 {
 	x, next := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[1:])
-	// The top bit of a byte is set in slash if it is a backslash, and in notR and notN if it is not that letter: as long
-	// as all bytes are ASCII nothing is carried from one to another.
+	// The top bit of a byte is set in slash if it is a backslash, and in notR and notN if it is not that letter. While
+	// all bytes are ASCII, no sum or difference carries from one byte to another.
 	slash := tops - (x ^ ones*'\\')
 	notR := (next ^ ones*'r') + ones*0x7f
 	notN := (next ^ ones*'n') + ones*0x7f
@@ -196,7 +199,7 @@ func unlikeLines(b []byte) uint64 {
 const ones, tops = 0x0101010101010101, 0x8080808080808080
 
 // plainEnd returns the offset of the first byte at or after i that is a quote, a backslash, a control character or not
-// ASCII. It looks at eight bytes at a time.
+// ASCII, or len(text). It looks at eight bytes at a time.
 func plainEnd(text []byte, i int) int {
 	for ; i+8 <= len(text); i += 8 {
 		if hit := notPlain(binary.LittleEndian.Uint64(text[i:])); hit != 0 {
@@ -212,7 +215,7 @@ func plainEnd(text []byte, i int) int {
 }
 
 // notPlain sets the top bit of each byte of x that is a quote, a backslash, a control character or not ASCII. A borrow
-// can only put false bits above the first true one, so the lowest bit is right, and the result is 0 when it should be.
+// can only put false bits above the first true one, so the lowest bit is right, and 0 is right.
 func notPlain(x uint64) uint64 {
 	quote := x ^ ones*'"'
 	slash := x ^ ones*'\\'

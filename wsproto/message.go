@@ -1,6 +1,8 @@
 package wsproto
 
-// Action is what a message asks for.
+// This file owns the types of a decoded client message, and the reasons for which one is rejected.
+
+// Action is the request of a message.
 type Action uint8
 
 // The actions of client messages. An answer is an announce message on the wire.
@@ -11,20 +13,20 @@ const (
 	ActionScrape
 )
 
-// Left is what a message says about the bytes that the peer still lacks.
+// Left says whether the peer still lacks bytes of the torrent.
 type Left uint8
 
-// The values of Left. LeftUnknown is a missing or null field and must not change what is known about the peer.
+// The values of Left. LeftUnknown is a missing or null field. It must not change a known peer.
 const (
 	LeftUnknown Left = iota
 	LeftZero         // the number zero: a seeder
 	LeftMore         // anything else, of any type
 )
 
-// Event is what a message says that has happened.
+// Event is the change that a message reports.
 type Event uint8
 
-// The events. Whatever is neither EventStopped nor EventCompleted, of any type, is an update.
+// The events. Any other value than those of EventStopped and EventCompleted, of any type, is an update.
 const (
 	EventUpdate Event = iota
 	EventStopped
@@ -38,7 +40,8 @@ type Offer struct {
 	SDP []byte
 }
 
-// Message is a decoded client message. It is meant to be reused: Decode resets it and keeps the capacity of its slices.
+// Message is a decoded client message. [Decoder.Decode] resets it and reuses its slices, so one Message serves for many
+// texts. Comments name the actions that a field is for; it is undefined for others.
 type Message struct {
 	Action      Action
 	HasInfoHash bool // InfoHash is valid, also in a rejected message
@@ -50,9 +53,9 @@ type Message struct {
 	ToPeerID ID // answer: the peer that made the offer
 	OfferID  ID // answer
 
-	NumWant   int     // peers wanted; 0 when missing or not a positive integer, which is no wish
+	NumWant   int     // announce: peers wanted; 0 is no wish: the field is missing or not a positive integer
 	Offers    []Offer // announce: the usable offers, at most Decoder.MaxOffers
-	BadOffers int     // announce: elements of offers that were skipped because they were not usable
+	BadOffers int     // announce: how many elements of offers were skipped as unusable
 	SDP       []byte  // answer: the JSON string literal as received, a view of the message's text
 	Hashes    []ID    // scrape: the first Decoder.MaxScrape hashes, duplicates kept
 }
@@ -61,7 +64,7 @@ func (m *Message) reset() {
 	*m = Message{Offers: m.Offers[:0], Hashes: m.Hashes[:0]}
 }
 
-// Reject says why a message cannot be acted on.
+// Reject says why a message cannot be served.
 type Reject uint8
 
 // The reasons. RejectInfoHash is for announces and answers, RejectScrapeHash for scrapes.
@@ -78,11 +81,11 @@ const (
 	RejectFullScrape
 )
 
-// Failure returns what the sender of the message is told: FailureNone where nothing may be sent back (see Silent), and
-// for RejectNone.
+// Failure returns the failure that the sender of the message is told. It is FailureNone if nothing may be sent back
+// (see [Reject.Silent]) and for RejectNone.
 func (r Reject) Failure() Failure { return rejectFailures[r] }
 
-// String names the reason in logs and metrics: with the text of its Failure, if it has one.
+// String names the reason in logs and metrics. A reason with a Failure is named by its text.
 func (r Reject) String() string {
 	if f := r.Failure(); f != FailureNone {
 		return f.String()
@@ -90,6 +93,6 @@ func (r Reject) String() string {
 	return silentTexts[r]
 }
 
-// Silent reports whether nothing may be sent back: clients drop their connection when they get a message without an
+// Silent reports whether nothing may be sent back. Clients drop their connection when they get a message without an
 // action or an info hash that they know.
 func (r Reject) Silent() bool { return r != RejectNone && r.Failure() == FailureNone }

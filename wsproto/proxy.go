@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the header of the PROXY protocol, with which a proxy begins a connection.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -12,8 +14,8 @@ const (
 	// MaxProxyHeader is the size in bytes of the longest header that ParseProxyHeader accepts.
 	MaxProxyHeader = 4096
 
-	// maxProxyLine is from the specification, section 2.1: "If the CRLF sequence is not found in the first 107
-	// characters, the receiver should declare the line invalid."
+	// maxProxyLine: PROXY protocol §2.1: «If the CRLF sequence is not found in the first 107 characters, the receiver
+	// should declare the line invalid.»
 	maxProxyLine = 107
 
 	proxyPrefix    = "PROXY "
@@ -24,7 +26,7 @@ const (
 	proxyTLVCRC32C = 3 // PP2_TYPE_CRC32C
 )
 
-// ErrNotProxy is what a connection gets that does not begin with a PROXY protocol header at all.
+// ErrNotProxy is the error for a connection that does not begin with a PROXY protocol header.
 var ErrNotProxy = errors.New("the connection does not begin with a PROXY protocol header")
 
 // The other errors of ParseProxyHeader.
@@ -41,23 +43,23 @@ var (
 	errProxyChecksum = errors.New("the checksum of the PROXY header is wrong")
 )
 
-// castagnoli is the table of CRC32c, and noChecksum is what is in the place of a checksum while it is computed.
+// castagnoli is the table of CRC32c. noChecksum stands in the place of a checksum while it is computed.
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	noChecksum = make([]byte, 4)
 )
 
-// ParseProxyHeader reads the header of the PROXY protocol, version 1 or 2, with which a proxy begins a connection
-// ("The PROXY protocol, Versions 1 & 2", Willy Tarreau, 2020). buf is everything received so far.
+// ParseProxyHeader reads the header of the PROXY protocol, version 1 or 2 ("The PROXY protocol, Versions 1 & 2", Willy
+// Tarreau, 2020). buf is all bytes received so far.
 //
-// With n > 0 the header is buf[:n], and src is the client's address and port as the proxy tells them; an IPv4 address
-// in IPv6 form is returned as IPv4. With local the header says nothing about a client, and the address of the
-// connection itself stands: a health check of the proxy (LOCAL), or a client whose protocol is unknown (UNKNOWN,
-// UNSPEC) or not TCP. With n == 0 and no error more bytes are needed, [MaxProxyHeader] in all at most. After an error
-// the connection is to be closed.
+// If n > 0, the header is buf[:n], and src is the client's address and port in the words of the proxy. An IPv4 address
+// in IPv6 form is returned as IPv4. If local, the header names no client, and the address of the connection itself
+// stands: the proxy checks our health (LOCAL), or the client's protocol is unknown (UNKNOWN, UNSPEC) or not TCP. If n
+// == 0 and there is no error, more bytes are needed, at most [MaxProxyHeader] in all. After an error the caller closes
+// the connection.
 //
-// Section 5 of the specification: "Implementers should be very careful about not trying to automatically detect
-// whether they have to decode the header or not, but rather they must only rely on a configuration parameter."
+// PROXY protocol §5: «Implementers should be very careful about not trying to automatically detect whether they have to
+// decode the header or not, but rather they must only rely on a configuration parameter.»
 func ParseProxyHeader(buf []byte) (n int, src netip.AddrPort, local bool, err error) {
 	switch {
 	case startsLike(buf, proxyPrefix):
@@ -68,7 +70,7 @@ func ParseProxyHeader(buf []byte) (n int, src netip.AddrPort, local bool, err er
 	return 0, src, false, ErrNotProxy
 }
 
-// startsLike reports whether buf starts with the prefix, or may when it is longer.
+// startsLike reports whether buf starts with the prefix, or may do so with more bytes.
 func startsLike(buf []byte, prefix string) bool {
 	n := min(len(buf), len(prefix))
 	return string(buf[:n]) == prefix[:n]
@@ -81,15 +83,15 @@ func parseProxyLine(buf []byte) (n int, src netip.AddrPort, local bool, err erro
 	case end < 0 && len(buf) < maxProxyLine:
 		return 0, src, false, nil
 	case end < 0 || buf[end-1] != '\r':
-		// "The receiver must not tolerate a single CR or LF character to end the line when a complete CRLF sequence is
-		// expected."
+		// PROXY protocol §2.1: «The receiver must not tolerate a single CR or LF character to end the line when a
+		// complete CRLF sequence is expected.»
 		return 0, src, false, errProxyLineEnd
 	}
 	family, rest, _ := bytes.Cut(buf[len(proxyPrefix):end-1], []byte(" "))
 	switch string(family) {
 	case "TCP4", "TCP6":
 	case "UNKNOWN":
-		// "the receiver must ignore anything presented before the CRLF is found"
+		// PROXY protocol §2.1: «the receiver must ignore anything presented before the CRLF is found»
 		return end + 1, src, true, nil
 	default:
 		return 0, src, false, errProxyFamily
@@ -110,7 +112,7 @@ func parseProxyLine(buf []byte) (n int, src netip.AddrPort, local bool, err erro
 
 // parseProxyAddr reads an address of a family, '4' or '6'.
 //
-// "The advertised protocol family dictates what format to use."
+// PROXY protocol §2.1: «The advertised protocol family dictates what format to use.»
 func parseProxyAddr(b []byte, family byte) (netip.Addr, bool) {
 	if isIPv6 := bytes.IndexByte(b, ':') >= 0; isIPv6 != (family == '6') {
 		return netip.Addr{}, false
@@ -118,7 +120,7 @@ func parseProxyAddr(b []byte, family byte) (netip.Addr, bool) {
 	return parseAddr(b)
 }
 
-// parseProxyBinary reads version 2. What is wrong is refused as soon as it shows.
+// parseProxyBinary reads version 2. It refuses each fault as soon as it shows.
 func parseProxyBinary(buf []byte) (n int, src netip.AddrPort, local bool, err error) {
 	const version2, commandLocal, commandProxy = 0x20, 0, 1
 	command, protocol := len(proxySignature), len(proxySignature)+1 // their places
@@ -148,8 +150,8 @@ func parseProxyBinary(buf []byte) (n int, src netip.AddrPort, local bool, err er
 	case len(buf) < size:
 		return 0, src, false, nil
 	case local || addresses == 0:
-		// LOCAL: "The receiver must accept this connection as valid and must use the real connection endpoints and
-		// discard the protocol block including the family which is ignored."
+		// PROXY protocol §2.2: «The receiver must accept this connection as valid and must use the real connection
+		// endpoints and discard the protocol block including the family which is ignored.»
 		return size, src, true, nil
 	}
 	if err = checkProxyTLVs(buf[:size], proxyFixed+addresses); err != nil {
@@ -159,8 +161,8 @@ func parseProxyBinary(buf []byte) (n int, src netip.AddrPort, local bool, err er
 	return size, src, !ok, nil
 }
 
-// proxyAddressSize returns the size of the addresses of a family and protocol, and whether there is such a combination.
-// The size for UNSPEC is 0: where its addresses would end nobody knows.
+// proxyAddressSize returns the size in bytes of the addresses of a family and protocol, and whether there is such a
+// combination. The size for UNSPEC is 0: it defines no addresses.
 func proxyAddressSize(protocol byte) (size int, ok bool) {
 	switch protocol {
 	case 0x00:
@@ -175,10 +177,10 @@ func proxyAddressSize(protocol byte) (size int, ok bool) {
 	return 0, false
 }
 
-// proxySource returns the source of a TCP connection from the block of addresses.
+// proxySource returns the source of a TCP connection from the block of addresses. ok is false for other protocols.
 //
-// "A receiver is not required to implement other ones, provided that it automatically falls back to the UNSPEC mode for
-// the valid combinations above that it does not support."
+// PROXY protocol §2.2: «A receiver is not required to implement other ones, provided that it automatically falls back
+// to the UNSPEC mode for the valid combinations above that it does not support.»
 func proxySource(protocol byte, block []byte) (src netip.AddrPort, ok bool) {
 	switch protocol {
 	case 0x11:
@@ -191,8 +193,8 @@ func proxySource(protocol byte, block []byte) (src netip.AddrPort, ok bool) {
 	return src, false
 }
 
-// checkProxyTLVs checks that the fields (type, length, value) from at on fill the header, and the checksum if one of
-// them is that. A second checksum is an error: it cannot be right together with the first.
+// checkProxyTLVs checks that the fields (type, length, value) from at on fill the header exactly, and that the checksum
+// is right if there is one. A second checksum is an error: two cannot both be right.
 func checkProxyTLVs(header []byte, at int) error {
 	checksum := 0 // its place
 	for at < len(header) {
@@ -215,8 +217,8 @@ func checkProxyTLVs(header []byte, at int) error {
 	if checksum == 0 {
 		return nil
 	}
-	// "replace the 32 bits of the checksum field in the received PROXY header with all '0's and calculate a CRC32c
-	// checksum value of the whole PROXY header"
+	// PROXY protocol §2.2.3: «replace the 32 bits of the checksum field in the received PROXY header with all '0's and
+	// calculate a CRC32c checksum value of the whole PROXY header»
 	sum := crc32.Checksum(header[:checksum], castagnoli)
 	sum = crc32.Update(sum, castagnoli, noChecksum)
 	sum = crc32.Update(sum, castagnoli, header[checksum+len(noChecksum):])

@@ -197,9 +197,9 @@ func wantProxyLine(buf []byte) (n int, src netip.AddrPort, local bool) {
 	return len(m[0]), netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), false
 }
 
-// However a header is cut the result is the same, and it never reaches beyond its bounds; a line of version 1 means what
-// the plain way of reading it says; a header of version 2 to which a checksum is added has no valid one any more when a
-// bit before its fields changes.
+// However a header is cut the result is the same, and it never reaches beyond its bounds; a line of version 1 means
+// what the plain way of reading it says; a header of version 2 to which a checksum is added has no valid one any more
+// when a bit before its fields changes.
 func FuzzParseProxyHeader(f *testing.F) {
 	f.Add([]byte("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nGET"))
 	f.Add([]byte("PROXY TCP6 2001:db8::1 ::ffff:1.2.3.4 56324 443\r\n"))

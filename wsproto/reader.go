@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the frames that clients send: their headers, their masks, the joining of fragments, and all limits.
+
 import (
 	"encoding/binary"
 	"unicode/utf8"
@@ -20,14 +22,14 @@ const (
 	Close
 )
 
-// Limits bounds what a client may send, in bytes of payload.
+// Limits bounds the messages and frames of a client, in bytes of payload.
 type Limits struct {
 	Message int // of a whole message, over all of its fragments
 	Frame   int // of one data frame
 }
 
-// Reader is the state of one connection's incoming frames. It owns no bytes: everything is kept in the caller's buffer,
-// which must stay under 4 GiB. The zero value is ready.
+// Reader is the state of one connection's incoming frames. It owns no bytes: all of them stay in the caller's buffer,
+// which must be under 4 GiB. The zero value is ready.
 //
 // The buffer between two calls of Keep:
 //
@@ -35,12 +37,12 @@ type Limits struct {
 //	  returned        message so far      headers       not read
 type Reader struct {
 	start uint32    // where the fragmented message begins
-	size  uint32    // how much of it has been joined
+	size  uint32    // bytes of it that have been joined
 	pos   uint32    // where the next frame begins
 	op    ws.OpCode // Text or Binary while a fragmented message is open, else 0
 }
 
-// Fragmented reports whether a message is open of which some fragments have come and the last has not.
+// Fragmented reports whether a message is open: some of its fragments have come, and the last has not.
 func (r *Reader) Fragmented() bool { return r.op != 0 }
 
 var (
@@ -58,15 +60,15 @@ var (
 	errNotUTF8       = &CloseError{StatusInvalidPayload, "text message is not UTF-8"}
 )
 
-// Next returns the next message or control frame in buf, or None when more bytes are needed. An error ends the
+// Next returns the next message or control frame in buf, or None if more bytes are needed. An error ends the
 // connection; Next must not be called again.
 //
-// buf is what Keep has kept followed by all bytes received since. Payloads are unmasked, and fragments joined, in place;
-// the result is a view of buf. A message stays valid until Keep. A control frame's payload stays valid only until the
-// next call of Next, because the fragments that follow it may be joined over it. Whether a Text is UTF-8 has not been
-// looked at: see [CheckText].
+// buf is the bytes that Keep has kept, followed by all bytes received since. Next unmasks payloads and joins fragments
+// in place, and the result is a view of buf. A message stays valid until Keep. The payload of a control frame stays
+// valid only until the next call of Next, which may join fragments over it. Next does not check that a Text is UTF-8:
+// see [CheckText].
 //
-// Every byte is unmasked once and moved at most twice, however small the fragments and however they arrive.
+// Every byte is unmasked once and moved at most twice, for fragments of any size in receives of any size.
 func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
 	for {
 		h, size, err := parseHeader(buf[r.pos:], r.state())
@@ -97,12 +99,12 @@ func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
 	}
 }
 
-// Unread makes the message that Next has just returned, and after which it was not called again, the next one to be
-// returned: its frame stands in buf again, with a mask that changes nothing, so that what [Reader.Keep] keeps is a
-// stream of frames for a new Reader too. It reports false, and does nothing, for a message that came in fragments.
+// Unread makes Next return the same message again. It must be called directly after Next has returned a message. The
+// frame then stands in buf as before, with a mask that changes nothing. So [Reader.Keep] keeps a stream of frames that
+// a new Reader can read too. It reports false, and does nothing, for a message that came in fragments.
 func (r *Reader) Unread(buf []byte) bool {
 	begin := int(r.start)
-	if r.op != 0 || r.pos == 0 || r.pos != r.start+r.size { // a header lies behind the fragment that was first
+	if r.op != 0 || r.pos == 0 || r.pos != r.start+r.size { // a header lies behind the first fragment
 		return false
 	}
 	size := frameHeaderSize(int(r.size))
@@ -148,8 +150,8 @@ func (r *Reader) checkLimits(h *ws.Header, lim *Limits) *CloseError {
 	return nil
 }
 
-// join adds a data frame, whose payload begins at buf[begin], to the message. It returns the message's opcode when the
-// frame was its last one.
+// join adds a data frame, whose payload begins at buf[begin], to the message. It returns the message's opcode if the
+// frame was its last one, and 0 otherwise.
 func (r *Reader) join(buf, payload []byte, begin int, h *ws.Header) ws.OpCode {
 	op := r.op
 	if op == 0 {
@@ -177,11 +179,11 @@ func (r *Reader) finish(buf []byte, op ws.OpCode) (Kind, []byte) {
 	return Text, message
 }
 
-// CheckText returns the error that a Text deserves which is not UTF-8. It is for those that [Decoder.Decode] finds not to
-// be JSON: what it accepts is UTF-8, so that to look at every message would be to look at it twice.
+// CheckText returns an error if a Text is not UTF-8. A message that [Decoder.Decode] accepts as JSON is UTF-8, so only
+// its rejects with RejectNotJSON need this check.
 //
-// RFC 6455, section 8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not,
-// in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
+// RFC 6455 §8.1: «When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in
+// fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_.»
 func CheckText(text []byte) *CloseError {
 	if utf8.Valid(text) {
 		return nil
@@ -189,10 +191,10 @@ func CheckText(text []byte) *CloseError {
 	return errNotUTF8
 }
 
-// Keep moves what the following calls of Next need, the message so far and the incomplete frame, to the front of buf.
-// Everything that Next has returned becomes invalid. kept is its length: 0 means that the connection needs no buffer.
-// need is how long the buffer must at least become before Next can return anything but None: at least kept+1, and once
-// an incomplete frame's header is known, the end of that frame. It must not be called after an error.
+// Keep moves the bytes that later calls of Next need, the message so far and the incomplete frame, to the front of buf.
+// All results of Next become invalid. kept is how many bytes were moved: if it is 0, the connection needs no buffer.
+// need is how long buf must at least become before Next can return anything but None: at least kept+1, and the end of
+// the incomplete frame once its header is known. Keep must not be called after an error.
 func (r *Reader) Keep(buf []byte) (kept, need int) {
 	if r.op != 0 {
 		kept = int(r.size)
@@ -219,7 +221,7 @@ func controlKind(op ws.OpCode) Kind {
 	return Close
 }
 
-// headerSize returns the length of a client frame's header from the second byte of it.
+// headerSize returns the length of a client frame's header, given its second byte.
 func headerSize(second byte) int {
 	size := 2
 	switch second &^ maskBit {
@@ -234,8 +236,8 @@ func headerSize(second byte) int {
 	return size
 }
 
-// frameSize returns how many bytes the frame at the front of b has, as far as b shows: the smallest size that it can
-// have. What Next returned None for is never complete, so the result is greater than len(b).
+// frameSize returns the smallest size in bytes that the frame at the front of b can have, as far as b shows it. After
+// Next has returned None the frame is not complete, so the result is greater than len(b).
 func frameSize(b []byte) int {
 	if len(b) < 2 {
 		return 2
@@ -249,9 +251,9 @@ func frameSize(b []byte) int {
 
 // payloadLength decodes the length in a complete header.
 //
-// RFC 6455, section 5.2: "If 126, the following 2 bytes interpreted as a 16-bit unsigned integer are the payload
-// length. If 127, the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)
-// are the payload length."
+// RFC 6455 §5.2: «If 126, the following 2 bytes interpreted as a 16-bit unsigned integer are the payload length. If
+// 127, the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0) are the
+// payload length.»
 func payloadLength(b []byte) int64 {
 	switch n := b[1] &^ maskBit; n {
 	case len16:
@@ -263,8 +265,8 @@ func payloadLength(b []byte) int64 {
 	}
 }
 
-// parseHeader reads the frame header at the front of b. size is 0 when it is not complete; what its first two bytes
-// already show to be wrong is reported all the same.
+// parseHeader reads the frame header at the front of b. size is 0 if it is not complete. The faults that show in the
+// first two bytes are reported even then.
 func parseHeader(b []byte, state ws.State) (h ws.Header, size int, err *CloseError) {
 	if len(b) < 2 {
 		return h, 0, nil
@@ -287,7 +289,7 @@ func parseHeader(b []byte, state ws.State) (h ws.Header, size int, err *CloseErr
 	case h.Length < 0:
 		return h, 0, errLengthTopBit
 	case short == len16 && h.Length < len16, short == len64 && h.Length <= 0xffff:
-		// RFC 6455, section 5.2: "in all cases, the minimal number of bytes MUST be used to encode the length".
+		// RFC 6455 §5.2: «in all cases, the minimal number of bytes MUST be used to encode the length»
 		return h, 0, errLengthForm
 	}
 	h.Mask = [4]byte(b[size-4 : size])

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the HTTP/1.1 exchange that opens a connection: the request, the response, and the refusals.
+
 import (
 	"bytes"
 	"crypto/sha1"
@@ -7,21 +9,23 @@ import (
 	"strconv"
 )
 
-// Request is what an upgrade head says. All fields are views of the head given to ParseUpgrade.
+// Request is the head of an upgrade request. Its fields are views of the bytes given to ParseUpgrade. They are valid
+// while those are unchanged, and must not be written to.
 type Request struct {
-	// Path is the path of the request target, without the query. Of an absolute target ("ws://host/path") it is the
+	// Path is the path of the request target, without the query. For an absolute target ("ws://host/path") it is the
 	// path alone.
 	Path []byte
 	// Key is the Sec-WebSocket-Key: 24 bytes of base64.
 	Key []byte
-	// Origin is the value of the field of that name, nil if it is absent. A request with two is refused.
+	// Origin is the value of the field of that name, nil if there is none. ParseUpgrade refuses a request with two.
 	Origin []byte
 
 	fields                         []byte // the field lines, and the empty line after them
-	hasXForwardedFor, hasForwarded bool   // which of the fields of ForwardedClient are among them
+	hasXForwardedFor, hasForwarded bool   // fields has such a line, for ForwardedClient
 }
 
-// The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its caller.
+// The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its
+// caller.
 const (
 	httpBadRequest      = 400
 	httpNotAllowed      = 405
@@ -33,25 +37,25 @@ const (
 )
 
 const (
-	// maxMethod bounds the request method, so that a stream of letters is known not to be HTTP.
+	// maxMethod bounds the request method in bytes, so that an endless stream of letters is refused early.
 	maxMethod = 24
-	// keySize is the size of a Sec-WebSocket-Key. RFC 6455, section 4.1: "a nonce consisting of a randomly selected
-	// 16-byte value that has been base64-encoded".
+	// keySize is the size of a Sec-WebSocket-Key. RFC 6455 §4.1: «a nonce consisting of a randomly selected 16-byte value
+	// that has been base64-encoded»
 	keySize = 24
-	// acceptGUID is the constant of RFC 6455, section 1.3.
+	// acceptGUID is the constant of RFC 6455 §1.3.
 	acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 )
 
-// ParseUpgrade reads the HTTP/1.1 head (RFC 6455, section 4.2.1) with which a client asks for a WebSocket connection.
-// buf is everything received so far; seen is how much of it an earlier call has looked at without result, so that a
-// head that comes in small pieces is not read again from its beginning; max bounds the head in bytes.
+// ParseUpgrade reads the HTTP/1.1 head (RFC 6455 §4.2.1) with which a client asks for a WebSocket connection. buf is
+// all bytes received so far. seen is how many of them an earlier call has read without a result: a head in small pieces
+// is not read again from its beginning. max bounds the head in bytes.
 //
-// With n > 0 the head is buf[:n] and req holds views of it; buf[n:] are the client's first frames. With a status the
-// request is to be refused with [AppendHTTPError]; with 426, which a plain HTTP request gets, req.Path is set all the
-// same. When both are 0 more bytes are needed.
+// If n > 0, the head is buf[:n], req holds views of it, and buf[n:] are the client's first frames. If status is not 0,
+// the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
+// If both are 0, more bytes are needed.
 //
-// Any path and query is welcome, and no Origin is needed. Subprotocols and extensions are declined by not being
-// answered. Lines end in CRLF; a lone LF is refused.
+// Any path and query are accepted, and no Origin is needed. Subprotocols and extensions are not answered and so
+// declined. Lines end in CRLF; a lone LF is refused.
 func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	n, status = findHead(buf[:min(len(buf), max)], seen)
 	switch {
@@ -68,9 +72,9 @@ func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	return req, n, 0
 }
 
-// findHead returns the size of the head at the front of buf, empty line included. It looks at the bytes from seen on,
-// and gives up on the first that no head can hold. A first line that is not HTTP is refused when it ends; what is no
-// method and space is refused before.
+// findHead returns the size of the head at the front of buf, empty line included, or 0 if it is not complete. It reads
+// the bytes from seen on, and refuses the first byte that no head can hold. A first line that does not start with a
+// method and a space is refused at once, any other that is not HTTP when it ends.
 func findHead(buf []byte, seen int) (n, status int) {
 	firstLine := true
 	for i := seen; i < len(buf); i++ {
@@ -109,7 +113,7 @@ func startsWithMethod(b []byte) bool {
 	return len(b) <= maxMethod
 }
 
-// parseHead reads a complete head. The order of the checks decides what a request with several faults is told.
+// parseHead reads a complete head. The order of the checks decides the status of a request with several faults.
 func parseHead(head []byte) (req Request, status int) {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	if req.Path, status = parseRequestLine(line); status != 0 {
@@ -129,7 +133,7 @@ func parseHead(head []byte) (req Request, status int) {
 }
 
 // parseRequestLine reads "GET target HTTP/1.1" and returns the target's path. The version is judged before the method,
-// so that the preface of HTTP/2 ("PRI * HTTP/2.0") is told what it got wrong.
+// so that the preface of HTTP/2 ("PRI * HTTP/2.0") gets 505.
 func parseRequestLine(line []byte) (path []byte, status int) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, ok := bytes.Cut(rest, []byte(" "))
@@ -151,9 +155,9 @@ func parseRequestLine(line []byte) (path []byte, status int) {
 	return path, 0
 }
 
-// checkVersion accepts every version of HTTP/1. One of HTTP/1.0 is no upgrade, but it may be a health check.
+// checkVersion accepts every version of HTTP/1. A request of HTTP/1.0 is no upgrade, but it may be a health check.
 //
-// RFC 6455, section 4.1: "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1."
+// RFC 6455 §4.1: «The method of the request MUST be GET, and the HTTP version MUST be at least 1.1.»
 func checkVersion(v []byte) int {
 	const form = "HTTP/d.d"
 	if len(v) != len(form) || string(v[:5]) != form[:5] || v[6] != '.' || !isDigit(v[5]) || !isDigit(v[7]) {
@@ -187,7 +191,7 @@ func targetPath(target []byte) []byte {
 // rootPath is the path of an absolute target that has none.
 var rootPath = []byte("/")
 
-// headFields is what has been seen of the fields that decide.
+// headFields notes which of the fields that decide are there.
 type headFields struct {
 	host, origin, key, version         uint8 // how often, up to 2
 	upgrade, connection, is13, hasBody bool
@@ -230,14 +234,14 @@ func (f *headFields) judge(req *Request) (status int) {
 	case !f.upgrade || !f.connection:
 		return httpUpgradeRequired
 	case !f.is13:
-		// RFC 6455, section 4.2.2: "If this version does not match a version understood by the server, the server
-		// MUST abort the WebSocket handshake described in this section and instead send an appropriate HTTP error
-		// code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+		// RFC 6455 §4.2.2: «If this version does not match a version understood by the server, the server MUST abort
+		// the WebSocket handshake described in this section and instead send an appropriate HTTP error code (such as
+		// 426 Upgrade Required) and a |Sec-WebSocket-Version| header field»
 		return httpUpgradeRequired
 	case f.host == 0, !validKey(req.Key):
 		return httpBadRequest
 	case f.hasBody:
-		// The bytes of a body would be read as frames.
+		// The Reader would take the bytes of a body for frames.
 		return httpBadRequest
 	}
 	return 0
@@ -249,11 +253,11 @@ func once(count *uint8) bool {
 	return *count == 1
 }
 
-// parseField splits a field line. A line that continues the one before it (obs-fold) begins with white space, which no
-// name does, and so is refused.
+// parseField splits a field line. It refuses a continuation of the line before (obs-fold), which begins with white
+// space: no name does.
 //
-// RFC 9112, section 5.1: "A server MUST reject, with a response status code of 400 (Bad Request), any received request
-// message that contains whitespace between a header field name and colon."
+// RFC 9112 §5.1: «A server MUST reject, with a response status code of 400 (Bad Request), any received request message
+// that contains whitespace between a header field name and colon.»
 func parseField(line []byte) (name, value []byte, ok bool) {
 	name, value, ok = bytes.Cut(line, []byte(":"))
 	if !ok || !isToken(name) || bytes.IndexByte(value, '\r') >= 0 {
@@ -286,8 +290,8 @@ func hasToken(list []byte, token string) bool {
 	return false
 }
 
-// lower appends the lower-case form of b to dst; what is longer than dst's capacity is no name that we know and is
-// left out.
+// lower appends the lower-case form of b to dst. It appends nothing if b is longer than dst's capacity: then b is no
+// known name.
 func lower(dst, b []byte) []byte {
 	if len(b) > cap(dst) {
 		return dst
@@ -302,7 +306,7 @@ func lower(dst, b []byte) []byte {
 }
 
 // validKey reports whether key is the base64 form of 16 bytes. Bits of the last character that belong to no byte may be
-// set: RFC 6455, section 4.2.1 leaves it to the server whether to decode the key at all.
+// set: RFC 6455 §4.2.1 leaves it to the server whether to decode the key.
 func validKey(key []byte) bool {
 	if len(key) != keySize || key[22] != '=' || key[23] != '=' {
 		return false
@@ -326,7 +330,7 @@ func isToken(b []byte) bool {
 	return len(b) > 0
 }
 
-// tokenChars holds a bit for each tchar of RFC 9110, section 5.6.2.
+// tokenChars is true for each tchar of RFC 9110 §5.6.2.
 var tokenChars = func() (t [256]bool) {
 	const chars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for i := range len(chars) {
@@ -337,11 +341,18 @@ var tokenChars = func() (t [256]bool) {
 
 func isTokenChar(c byte) bool { return tokenChars[c] }
 
-// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is Request.Key.
+// Upper bounds of responses in bytes, so that a caller can reserve room and append in place.
+const (
+	UpgradeResponseSize = 256 // of AppendUpgradeResponse
+	HTTPErrorSize       = 512 // of AppendHTTPError
+)
+
+// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key; it panics if
+// key is not 24 bytes.
 //
-// RFC 6455, section 4.2.2: the accept value is made "by concatenating the above-defined |key| with the string
+// RFC 6455 §4.2.2: the accept value is made «by concatenating the above-defined |key| with the string
 // "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte value
-// and base64-encoding this 20-byte hash."
+// and base64-encoding this 20-byte hash»
 func AppendUpgradeResponse(dst, key []byte) []byte {
 	var input [keySize + len(acceptGUID)]byte
 	if copy(input[:], key) != keySize {
@@ -355,7 +366,7 @@ func AppendUpgradeResponse(dst, key []byte) []byte {
 	return append(dst, "\r\n\r\n"...)
 }
 
-// httpErrors are the responses that AppendHTTPError knows.
+// httpErrors has the reason phrase, the extra fields and the body of each refusal.
 var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
 	httpNotAllowed: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
@@ -367,8 +378,8 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpBadVersion:   {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
 }
 
-// AppendHTTPError appends a whole response that refuses a request, after which the connection is to be closed. The
-// statuses are those of ParseUpgrade, 408 and 503. It panics for any other.
+// AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
+// from [ParseUpgrade], 408 or 503; it panics for any other.
 func AppendHTTPError(dst []byte, status int) []byte {
 	e, ok := httpErrors[status]
 	if !ok {
@@ -379,7 +390,7 @@ func AppendHTTPError(dst []byte, status int) []byte {
 	dst = append(append(dst, ' '), e.reason...)
 	dst = append(dst, "\r\nConnection: close"...)
 	if status == httpUpgradeRequired {
-		// RFC 9110, section 7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+		// RFC 9110 §7.8: «A sender of Upgrade MUST also send an "Upgrade" connection option»
 		dst = append(dst, ", Upgrade"...)
 	}
 	dst = append(append(dst, "\r\n"...), e.fields...)

@@ -11,7 +11,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-const testKey = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455, section 1.3
+const testKey = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 §1.3
 
 const testHead = "GET /announce?x=1 HTTP/1.1\r\nHost: tracker.example:3000\r\nUpgrade: websocket\r\n" +
 	"Connection: Upgrade\r\nSec-WebSocket-Key: " + testKey + "\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -185,7 +185,7 @@ func TestAppendUpgradeResponse(t *testing.T) {
 	}
 	want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"},
 		"Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}}
-	if resp.StatusCode != 101 || len(resp.Header) != len(want) {
+	if resp.StatusCode != 101 || len(resp.Header) != len(want) || len(got) > UpgradeResponseSize {
 		t.Errorf("response %q", got)
 	}
 	for name := range want {
@@ -198,7 +198,11 @@ func TestAppendUpgradeResponse(t *testing.T) {
 // Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for.
 func TestAppendHTTPError(t *testing.T) {
 	for status := range httpErrors {
-		in := bufio.NewReader(bytes.NewReader(AppendHTTPError(nil, status)))
+		refusal := AppendHTTPError(nil, status)
+		if len(refusal) > HTTPErrorSize {
+			t.Errorf("status %d: %d bytes, bound %d", status, len(refusal), HTTPErrorSize)
+		}
+		in := bufio.NewReader(bytes.NewReader(refusal))
 		resp, err := http.ReadResponse(in, nil)
 		if err != nil {
 			t.Fatalf("status %d: %s", status, err)

@@ -1,5 +1,7 @@
 package swarm
 
+// This file owns the rule that says which torrents are served: its list, and its enforcement in a Table.
+
 import (
 	"bytes"
 	"cmp"
@@ -11,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// AccessMode says what an access list is for.
+// AccessMode is the meaning of an access list.
 type AccessMode uint8
 
 // The values of AccessMode.
@@ -21,7 +23,7 @@ const (
 	AccessDeny                    // all torrents but those in the list are served
 )
 
-// Access is the rule by which torrents are served. Its zero value allows all.
+// Access is the rule that says which torrents are served. Its zero value allows all.
 type Access struct {
 	Mode AccessMode
 	List *AccessList // nil is an empty list
@@ -35,29 +37,29 @@ func (a *Access) Allows(hash *ID) bool {
 	return a.List.Has(hash) == (a.Mode == AccessAllow)
 }
 
-// AccessList is a set of info hashes. It never changes, so any number of threads may ask it at once.
+// AccessList is a set of info hashes. It never changes, so any number of threads may use it at once.
 //
-// It is a sorted array with an index by the leading bits of the hashes: 21 to 23 bytes for each. Whoever
-// makes torrents can choose hashes that begin alike and get them listed; the place of such a hash is found
-// by halving, so even a list of nothing else is searched in some 25 steps, without a secret key.
+// It is a sorted array with an index by the leading bits of the hashes: 21 to 23 bytes for each hash. People
+// can make torrents whose hashes begin alike and get them listed. Hashes with the same leading bits are found
+// by halving, so even a list of nothing else needs only some 25 steps, without a secret key.
 type AccessList struct {
 	hashes []ID
-	starts []uint32 // of each value of the leading bits, where its hashes start; one more at the end
-	shift  uint8    // how far the leading 32 bits are shifted to the right to be that value
+	starts []uint32 // by value of the leading bits: where its hashes start; one more at the end
+	shift  uint8    // the leading 32 bits, shifted to the right by so much, are that value
 }
 
-// maxAccessErrors is how many bad lines of an access list are told.
+// maxAccessErrors is how many bad lines of an access list an error names.
 const maxAccessErrors = 10
 
-// ParseAccessList reads an access list: an info hash of 40 hexadecimal digits, of upper or lower case, on
-// each line. Blank lines, white space around a hash and lines that come twice are fine, and the last line
-// need not end. Nothing of data is kept.
+// ParseAccessList reads an access list: on each line an info hash of 40 hexadecimal digits, in upper or lower
+// case. Blank lines, white space around a hash and equal lines are allowed, and the last line need not end.
+// There may be [MaxAccessListLimit] hashes. Nothing of data is kept.
 //
 // A million hashes take about 0.3 s. rest is called between pieces of that work, each of some 100 µs, so
-// that a caller which shares its core with event loops can let them run; nil does not rest.
+// that a caller on the core of an event loop can let the loop run. It may be nil.
 //
 // The error has a sentence for each bad line, up to ten, that begins with name and the number of the line.
-// It does not repeat the line: what was taken for an access list may be a secret.
+// It does not repeat the line: a file that is no access list may hold a secret.
 func ParseAccessList(data []byte, name string, rest func()) (*AccessList, error) {
 	return parseAccessList(data, name, pieces{rest: rest}, MaxAccessListLimit)
 }
@@ -68,10 +70,10 @@ type pieces struct {
 	done int    // nanoseconds of work since the last rest, roughly
 }
 
-// pieceOfWork is how long a piece takes, in nanoseconds.
+// pieceOfWork is the length of a piece in nanoseconds.
 const pieceOfWork = 100_000
 
-// add says that about so many nanoseconds of work were done.
+// add counts about so many nanoseconds of work, and rests after a piece.
 func (p *pieces) add(nanoseconds int) {
 	if p.done += nanoseconds; p.done >= pieceOfWork && p.rest != nil {
 		p.done = 0
@@ -79,10 +81,10 @@ func (p *pieces) add(nanoseconds int) {
 	}
 }
 
-// Nanoseconds of work, roughly: they only have to be right within a factor of two.
+// Rough costs of work in nanoseconds: they only have to be right within a factor of two.
 const (
 	parseCost   = 120 // reading a line
-	countCost   = 5   // looking at a hash
+	countCost   = 5   // visiting a hash
 	moveCost    = 40  // moving one far away
 	compareCost = 20  // comparing two while sorting
 )
@@ -120,7 +122,7 @@ func parseAccessList(data []byte, name string, work pieces, most int) (*AccessLi
 	return newAccessList(hashes, &work), nil
 }
 
-// parseInfoHash reads the hexadecimal digits of a line, or says what is wrong with them.
+// parseInfoHash reads the hexadecimal digits of a line. fault describes a bad line, and is empty for a good one.
 func parseInfoHash(line []byte) (hash ID, fault string) {
 	for i := 0; i < len(line); i++ {
 		digit := hexDigits[line[i]]
@@ -147,8 +149,8 @@ var hexDigits = func() (t [256]byte) {
 	return t
 }()
 
-// newAccessList takes the hashes over. There is an index entry for every two to four of them, by which they
-// are also sorted: first to where those of an entry belong, then the few of each.
+// newAccessList takes the hashes over. There is an index entry for every two to four of them. It sorts them
+// first into the ranges of the entries, and then within each range.
 func newAccessList(hashes []ID, work *pieces) *AccessList {
 	indexBits := bits.Len(uint(len(hashes)) / 4)
 	l := &AccessList{hashes: hashes, starts: make([]uint32, 1<<indexBits+1), shift: uint8(32 - indexBits)}
@@ -169,14 +171,14 @@ func newAccessList(hashes []ID, work *pieces) *AccessList {
 	}
 	l.compact(work)
 	if len(l.hashes) < cap(hashes)-cap(hashes)/16 {
-		return newAccessList(slices.Clone(l.hashes), work) // of which none comes twice
+		return newAccessList(slices.Clone(l.hashes), work) // no two of these are equal
 	}
 	return l
 }
 
 // distribute moves each hash into the range that starts has for its leading bits, in place.
 func (l *AccessList) distribute(work *pieces) {
-	free := slices.Clone(l.starts) // the first place of each range whose hash has not been looked at
+	free := slices.Clone(l.starts) // the first place of each range whose hash has not been moved
 	for lead, end := range l.starts[1:] {
 		for free[lead] < end {
 			work.add(moveCost)
@@ -239,7 +241,7 @@ func (l *AccessList) Has(hash *ID) bool {
 	return false
 }
 
-// Len returns how many info hashes the list holds, each counted once.
+// Len returns the number of different info hashes in the list.
 func (l *AccessList) Len() int {
 	if l == nil {
 		return 0
@@ -256,7 +258,7 @@ func (l *AccessList) Bytes() int {
 }
 
 // enforcement is the search for torrents that a new Access forbids. It goes round the slots of the swarms
-// that were there when the rule came; those that came after it have been judged by it already.
+// that were there when the rule came. Swarms that came later are allowed by the rule.
 type enforcement struct {
 	slot uint32 // of the next swarm to look at
 	top  uint32 // the highest slot in use when the rule came
@@ -264,11 +266,11 @@ type enforcement struct {
 }
 
 // SetAccess gives the table a rule for the torrents that it serves; nil allows all. It holds at once for
-// Announce, Answer, Scrape and Allowed. The peers of torrents that are now forbidden, and their pending
-// offers, are removed by the next calls of Sweep. The list is shared, not copied.
+// Announce, Answer, Scrape and Allowed. The next calls of Sweep remove the peers of torrents that are now
+// forbidden, and their pending offers. The list is shared, not copied.
 //
-// A rule that comes before the last one is enforced takes its place, and the search goes on where it was,
-// so that rules which come often delay it but do not keep it from any torrent.
+// A rule that comes before the last one is enforced takes its place, and the search goes on from the same
+// slot. So frequent rules delay the search, but it still reaches every torrent.
 func (t *Table) SetAccess(a *Access) {
 	t.access = Access{}
 	if a != nil {

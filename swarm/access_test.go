@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves that access lists hold exactly their hashes, and that a Table serves no forbidden torrent.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -25,7 +27,7 @@ func fromHex(t testing.TB, digits string) (id ID) {
 	return id
 }
 
-// Hashes are read however their lines are dressed, and nothing else is in the list.
+// Hashes are read in lines of every allowed form, and nothing else is in the list.
 func TestParseAccessList(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
@@ -57,7 +59,7 @@ func TestParseAccessList(t *testing.T) {
 	f(strings.Repeat("0", 40)+"\n"+strings.Repeat("f", 40), strings.Repeat("0", 40), strings.Repeat("f", 40))
 }
 
-// Each bad line is told by its number and its fault, but not repeated, and a hopeless file by its first ten.
+// The error names each bad line by its number and its fault, and does not repeat it. It names ten at most.
 func TestParseAccessListErrors(t *testing.T) {
 	const rule = "; each line must be an info hash of 40 hexadecimal digits"
 	f := func(text string, want ...string) {
@@ -105,8 +107,8 @@ func TestParseAccessListErrors(t *testing.T) {
 	}
 }
 
-// A list of any size, with hashes spread evenly or all beginning alike, holds what was put in and neither
-// the neighbours of that nor anything else, and takes no more memory than is said.
+// A list of any size, with hashes spread evenly or all beginning alike, holds its hashes and no others, not
+// even their neighbours, and takes no more memory than documented.
 func TestAccessListHoldsWhatItWasGiven(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	spread := func(i int) (id ID) {
@@ -164,8 +166,8 @@ func TestAccessListHoldsWhatItWasGiven(t *testing.T) {
 	}
 }
 
-// The work is divided: whoever reads a list is let rest after each piece, both while lines are read and while
-// hashes are sorted that all begin alike, and what comes out is the same.
+// The work is divided: rest is called after each piece, both while lines are read and while hashes are sorted
+// that all begin alike. The list is the same as without rests.
 func TestParseAccessListRests(t *testing.T) {
 	f := func(n int, make func(i int) ID, least int) {
 		t.Helper()
@@ -197,7 +199,7 @@ func TestParseAccessListRests(t *testing.T) {
 	}, 20+20) // the halving of n hashes takes at least n comparisons each time
 }
 
-// Each mode serves what it says, and the absence of a rule or of a list is no accident.
+// Each mode serves the right torrents, also without a rule and without a list.
 func TestAccessModes(t *testing.T) {
 	a, b := fromHex(t, hexA), fromHex(t, hexB)
 	list, err := ParseAccessList([]byte(hexA), "list", nil)
@@ -228,8 +230,8 @@ func TestAccessModes(t *testing.T) {
 // denyAll is a rule that forbids every torrent.
 var denyAll = &Access{Mode: AccessAllow}
 
-// A forbidden torrent is served in no way from the moment of the rule on, its peers stay counted until the
-// sweep comes to them, and when the rule goes before that everything is as it was.
+// A forbidden torrent is served in no way from the moment of the rule on. Its peers stay counted until the
+// sweep comes to them. If the rule goes before that, nothing has changed.
 func TestForbiddenTorrent(t *testing.T) {
 	table := New(testOptions())
 	for i := range 3 {
@@ -269,8 +271,8 @@ func TestForbiddenTorrent(t *testing.T) {
 	}
 }
 
-// The peers of forbidden torrents go in slices no larger than the budget, however many of them are in one
-// swarm, within one pass as Len announces it, and those of other torrents stay.
+// The peers of forbidden torrents go in slices no larger than the budget, for swarms of any size, and within
+// one pass of Len entries. Those of other torrents stay.
 func TestForbiddenPeersGoInBoundedSlices(t *testing.T) {
 	const peers, swarms, perConn, budget = 5000, 50, 100, 64
 	table := New(testOptions())
@@ -307,7 +309,7 @@ func TestForbiddenPeersGoInBoundedSlices(t *testing.T) {
 	if c.Peers != left || c.Torrents != swarms/2 || c.PeersForbidden != peers+3000-left || c.PeersAgedOut != 0 {
 		t.Fatalf("left are %+v", c)
 	}
-	// Peers that come now are not searched for again.
+	// The search does not begin again for peers that come now.
 	if table.SetAccess(nil); table.Len() <= int(table.peers.high) {
 		t.Errorf("after a new rule a pass touches %d entries", table.Len())
 	}
@@ -332,7 +334,7 @@ func TestRulesThatComeOften(t *testing.T) {
 	f(&Access{Mode: AccessDeny}, testOptions().MaxQuietAge)
 }
 
-// Asking an access list allocates nothing, nor do announces and sweeps under a rule.
+// Has allocates nothing, nor do announces and sweeps under a rule.
 func TestAccessAllocatesNothing(t *testing.T) {
 	table := New(testOptions())
 	fill(table, 1000, 100, 1)

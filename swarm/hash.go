@@ -1,5 +1,7 @@
 package swarm
 
+// This file owns the keyed hash: of all tables, of Owner, and of the seed of the random sample.
+
 import (
 	"encoding/binary"
 	"math/bits"
@@ -16,15 +18,15 @@ const (
 	useConn
 	useOffer
 	useSender
-	useRandom // and the one after it
+	useRandom // this and the next number
 )
 
 // hasher is SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) over whole
 // 64-bit words. The number of words is fixed for each use, so no length is mixed in.
 //
-// Strangers choose all that is hashed here, and what they send stays in the tables for hours. For the
-// faster multiply-and-fold hashes inputs are known that collide under every key; SipHash is built
-// against that and costs some 10 ns more for each message.
+// Strangers choose all inputs, and their records stay in the tables for hours. For the faster
+// multiply-and-fold hashes, inputs are known that collide under every key. SipHash is built against
+// that and costs some 10 ns more for each message.
 type hasher struct{ v0, v1, v2, v3 uint64 }
 
 func newHash(seed [2]uint64, u use) hasher {

@@ -1,12 +1,12 @@
 package swarm
 
+// This file owns the bounds of a [Table]: its options, and the most that each limit among them can be.
+
 import "fmt"
 
-// This file owns what bounds a [Table]: the options, and the most that each limit among them can be.
-
-// The most that the limits in [Options] can be, each for one table. They follow from the layout of the records, so
-// whoever lets others choose limits checks against these numbers. A process with several tables can have as many times
-// as much.
+// The most that the limits in [Options] can be, each for one table, and the most that one [AccessList] can hold. They
+// follow from the layout of the records. [New] lowers a greater limit without a word, so check limits that a user has
+// chosen against these numbers. A process with n tables can have n times as much.
 const (
 	MaxPeersPerConnectionLimit = 1<<16 - 1  // 65,535 peers: a connection counts them in 16 bits
 	MaxPeersLimit              = maxList    // 16,777,216 peers: all may be in one swarm, and so in one list
@@ -26,9 +26,9 @@ type Options struct {
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 
-	// Observe is called by Sweep with the id of each peer that it visits and leaves, and with nil when it has come to the
-	// end of the table. From one nil to the next every peer that is there all the time is seen once. The id is the
-	// table's, good during the call, and the table must not be used in it. Nil: nobody looks.
+	// Observe is called by Sweep with the id of each peer that it visits and does not remove, and with nil at the end of
+	// the table. From one nil to the next it sees every peer once that is there all the time. The id belongs to the table
+	// and is valid during the call. Observe must not use the table. It may be nil.
 	Observe func(peer *ID)
 }
 

@@ -1,5 +1,7 @@
 package swarm
 
+// This file owns lists of slots of any length, and the pool of pages that they share.
+
 import "math/bits"
 
 const (
@@ -7,7 +9,7 @@ const (
 	poolPageLen  = 1 << poolPageBits // entries of a page, and the longest block
 	poolPageMask = poolPageLen - 1
 
-	// maxList is how long a list can be: a directory of one block, each entry a full block.
+	// maxList is the greatest length of a list: a directory of one block, each entry a full block.
 	maxList = poolPageLen * poolPageLen
 
 	blockSizes = 43 // the sizes 2 to 8, then four in each of the nine octaves to 4,096
@@ -30,16 +32,16 @@ type pool struct {
 	spare uint32             // first page without blocks, as page number + 1
 }
 
-// pageInfo says what a page of the pool is used for.
+// pageInfo is the use of a page of the pool.
 type pageInfo struct {
 	prev, next uint32 // neighbours among the open pages of its size, or next spare page; page number + 1
 	size       uint16 // entries of each block
 	used       uint16 // blocks in use
-	carved     uint16 // blocks that were ever in use: those after them were never free nor used
+	carved     uint16 // blocks that were ever in use; the rest of the page is untouched
 	free       uint16 // first free block, as offset + 1; each free block begins with the next one
 }
 
-// blockSize returns the entries of the block that holds n, for n from 2 to 4,096, and the index of
+// blockSize returns the entries of the smallest block for n, for n from 2 to 4,096, and the index of
 // that size. From 9 on, a block has at most a quarter more entries than are needed.
 func blockSize(n uint32) (size uint32, index int) {
 	if n <= 8 {
@@ -130,7 +132,7 @@ func (p *pool) resize(ref, from, to uint32) uint32 {
 	return grown
 }
 
-// take returns a block for n entries, n from 2 to 4,096. What is in it is undefined.
+// take returns a block for n entries, n from 2 to 4,096. Its content is undefined.
 func (p *pool) take(n uint32) uint32 {
 	size, index := blockSize(n)
 	if p.open[index] == 0 {

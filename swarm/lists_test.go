@@ -1,13 +1,15 @@
 package swarm
 
+// This file proves that lists hold the same as slices, and that their pool loses and leaks no memory.
+
 import (
 	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
-// Lists of all lengths, up to a directory of several blocks, hold what slices hold, share no memory,
-// and give every block back.
+// Lists of all lengths, up to a directory of several blocks, hold the same as slices, share no memory, and
+// give every block back.
 func TestListsAgainstSlices(t *testing.T) {
 	var p pool
 	random := rand.New(rand.NewPCG(1, 1))
@@ -69,7 +71,7 @@ func compareLists(t *testing.T, p *pool, lists []list, want [][]uint32) {
 	}
 }
 
-// Block sizes rise, hold what is asked for with at most a quarter to spare, and their indexes are dense.
+// Block sizes rise, have at most a quarter to spare, and their indexes are dense.
 func TestBlockSizes(t *testing.T) {
 	last := -1
 	for n := uint32(2); n <= poolPageLen; n++ {

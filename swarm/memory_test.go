@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves how much memory a Table takes and gives back, and that the steady state allocates nothing.
+
 import (
 	"encoding/binary"
 	"testing"
@@ -16,8 +18,8 @@ func fill(table *Table, peers, swarms, perConn int) {
 	}
 }
 
-// A peer costs at most 80 bytes in all where swarms have ten peers, a connection of its own included;
-// less where peers share connections, and more where they are nearly alone in their swarms.
+// A peer costs at most 80 bytes in all if swarms have ten peers, a connection of its own included. It costs
+// less if peers share connections, and more if they are nearly alone in their swarms.
 func TestBytesPerPeer(t *testing.T) {
 	f := func(peers, swarms, perConn, most int) {
 		t.Helper()
@@ -39,7 +41,7 @@ func TestBytesPerPeer(t *testing.T) {
 	f(100_000, 55_000, 1, 110)
 }
 
-// A swarm that was huge once gives its memory back to others, and Gone and Sweep leave it in order.
+// A swarm that was huge gives its memory back to others, and Gone and Sweep leave it in order.
 func TestHugeSwarm(t *testing.T) {
 	const peers = 30_000
 	table := New(testOptions())

@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves a Table against a naive model with the same operations, and owns the checks of its invariants.
+
 import (
 	"fmt"
 	"math/rand/v2"
@@ -7,13 +9,13 @@ import (
 	"testing"
 )
 
-// model is what a Table should do, written with maps and slices and without a thought for speed.
+// model does the same as a Table, written with maps and slices and without a thought for speed.
 type model struct {
 	o      Options
 	swarms map[Key]*modelSwarm
 	offers []modelOffer // by time
 
-	orphans int // offers of peers that have left, of which the table knows no more than their number
+	orphans int // offers of peers that have left: the table knows only their number
 
 	access AccessMode
 	listed map[ID]bool
@@ -41,7 +43,7 @@ type modelOffer struct {
 
 func newModel(o Options) *model { return &model{o: o, swarms: make(map[Key]*modelSwarm)} }
 
-// allows says whether the access rule lets a torrent be served.
+// allows reports whether the access rule allows a torrent.
 func (m *model) allows(hash ID) bool {
 	return m.access == AccessOff || m.access == AccessAllow && m.listed[hash] || m.access == AccessDeny && !m.listed[hash]
 }
@@ -84,7 +86,7 @@ func (m *model) dropOrphans(budget int) int {
 	return n
 }
 
-// change does what an announce does but for its offers.
+// change does an announce, except for its offers.
 func (m *model) change(now uint32, a *Announce) Status {
 	if !m.allows(a.Key.Hash) {
 		return StatusForbidden
@@ -131,7 +133,7 @@ func (m *model) change(now uint32, a *Announce) Status {
 	return status
 }
 
-// room makes place for one more offer of a sender who has already got some of this announce.
+// room makes place for one more offer of a sender that has already some of this announce.
 func (m *model) room(now uint32, k Key, sender ID, already int) bool {
 	own := func(o modelOffer) bool { return o.key == k && o.sender == sender }
 	n := 0
@@ -223,7 +225,7 @@ type pair struct {
 	what  func() string // describes the last operation
 
 	dice func(n int) int // the next choice from 0 to n-1
-	ids  int             // how many different peers take part
+	ids  int             // number of different peers that take part
 }
 
 func (p *pair) fatalf(format string, args ...any) {
@@ -274,7 +276,7 @@ func (p *pair) announce() {
 	p.checkTargets(&a, want.Status, targets[1:])
 }
 
-// checkTargets compares what an announce has relayed with what it should have, and notes the offers.
+// checkTargets compares the targets of an announce with the model, and notes the offers.
 func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 	switch status {
 	case StatusAdded, StatusUpdated, StatusTakenOver:
@@ -356,8 +358,8 @@ func (p *pair) gone() {
 	p.settleOrphans(orphans-len(p.model.offers), want)
 }
 
-// settleOrphans checks how many of so many orphans are left after the table has removed several peers, and
-// tells the model, which does not know the order that the table has removed them in.
+// settleOrphans checks how many orphans are left after the table has removed several peers, and gives the
+// model the number: the model does not know the order in which the table has removed them.
 func (p *pair) settleOrphans(most, removed int) {
 	left := p.table.offers.orphans
 	if left > most || left < most-orphansAtOnce*removed {
@@ -428,7 +430,7 @@ func (p *pair) sweep(budget int) (work int) {
 	return work
 }
 
-// pass sweeps until the table says that it is through, and checks that it is.
+// pass sweeps until the table says that a pass is done, and checks that it is.
 func (p *pair) pass() {
 	for limit := p.table.Len() + 2; p.sweep(1+p.dice(20)) > 0; limit-- {
 		if limit == 0 {
@@ -508,7 +510,7 @@ func (p *pair) scrape() {
 	}
 }
 
-// one does one operation and compares what can be compared cheaply.
+// one does one operation and makes all cheap comparisons.
 func (p *pair) one() {
 	p.step++
 	switch d := p.dice(100); {
@@ -612,8 +614,8 @@ func FuzzTableAgainstModel(f *testing.F) {
 	})
 }
 
-// checkTable checks what must hold between the parts of a table at any time: each peer is where its
-// swarm and its connection say it is, each record is found by its hash, and no block of the pool is lost.
+// checkTable checks the invariants between the parts of a table: each peer is where its swarm and its
+// connection say it is, each record is found by its hash, and no block of the pool is lost.
 func checkTable(t *testing.T, table *Table) {
 	t.Helper()
 	blocks := make(map[uint32]bool)

@@ -1,15 +1,17 @@
 package swarm
 
+// This file owns the memory of relayed offers: until they are answered, too old, or have to give way.
+
 // Answer is one peer's answer to an offer that was relayed to it.
 type Answer struct {
 	Key   Key
-	Peer  ID // who answers
+	Peer  ID // the peer that answers
 	From  Addr
-	To    ID // who offered
+	To    ID // the peer that made the offer
 	Offer ID
 }
 
-// AnswerStatus says what becomes of an answer.
+// AnswerStatus says whether an answer is relayed, and if not, why.
 type AnswerStatus uint8
 
 // The values of AnswerStatus.
@@ -18,7 +20,7 @@ const (
 	AnswerNotPeer                       // From has no such peer in this swarm
 	AnswerNoPeer                        // the peer that offered is not in the swarm
 	AnswerForbidden                     // the torrent is not served (see SetAccess)
-	AnswerNoOffer                       // the offer was never relayed from To to Peer, is answered already, or too old
+	AnswerNoOffer                       // no such offer from To to Peer: never relayed, answered already, or too old
 )
 
 var answerStatusNames = [...]string{"relay", "not a peer", "no such peer", "forbidden", "no such offer"}
@@ -30,13 +32,13 @@ func (s AnswerStatus) String() string {
 	return "unknown status"
 }
 
-// offers remembers relayed offers until they are answered or too old. What is remembered of an offer is
-// a fingerprint, and an offer belongs to the peer that sent it: nobody can answer it after that has left.
+// offers remembers relayed offers until they are answered or too old. Of each offer it keeps a fingerprint.
+// An offer belongs to the peer that sent it: no answer to it is relayed after that peer has left.
 //
-// As a peer may leave with many offers, and a connection with many peers, the offers of a peer that leaves
-// are not looked for one by one. They become orphans: their sender's record is hidden, and as its slot is
-// part of their fingerprints and is not used again while there are any of them, no search finds them. They
-// are dropped some at a time, and before any other offer has to give way.
+// A peer may leave with many offers, and a connection with many peers, so the offers of a peer that leaves
+// are not dropped one by one. They become orphans: their sender's record is hidden. Its slot is part of
+// their fingerprints and is not used again while there are any of them, so no search finds them. They are
+// dropped a few at a time, and before any other offer has to give way.
 type offers struct {
 	pending records[pending]
 	senders records[sender]
@@ -66,9 +68,9 @@ type sender struct {
 	next  uint32 // the next of the senders that have left, by slot
 }
 
-// orphansAtOnce is how many orphans go with each peer that leaves and each offer that comes. As it is more
-// than one, orphans become fewer when offers become more, and a peer that comes, offers and leaves again and
-// again piles up nothing.
+// orphansAtOnce is how many orphans go with each peer that leaves and each offer that comes. It is more than
+// one, so orphans become fewer while offers come, and a peer that comes, offers and leaves again and again
+// piles up nothing.
 const orphansAtOnce = 2
 
 // chain is a sequence of pending offers, by slot, 0 if it is empty.
@@ -97,9 +99,9 @@ func (t *Table) fingerprint(own uint32, receiver, offer *ID) uint64 {
 	return h.sum()
 }
 
-// Answer says whether an answer is to be relayed, and to which connection. An offer can be answered
-// once, by the peer that it was relayed to, for less than Options.MaxOfferAge seconds.
-// Unless the status is AnswerRelay, the address means nothing.
+// Answer decides whether an answer is relayed, and to which connection. An offer can be answered once, by
+// the peer that it was relayed to, for less than Options.MaxOfferAge seconds. to is valid only if the status
+// is AnswerRelay.
 func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	if !t.Allowed(&a.Key.Hash) {
 		return Addr{}, AnswerForbidden
@@ -133,11 +135,11 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	return t.conns.at(t.peers.at(offerer).conn).addr(), AnswerRelay
 }
 
-// remember notes an offer that the peer at slot p sends to a receiver; the same offer to the same
-// receiver again is renewed. If the peer has as many pending offers as it may, the oldest of its own gives
-// way, so that no peer fills the table; if the table has, the oldest of all, so that a full table stops
-// nobody. Only the already that were remembered for the same announce do not give way: it reports false if
-// there are no others, and then the offer cannot be remembered.
+// remember notes an offer that the peer at slot p sends to a receiver. The same offer to the same receiver
+// again is renewed. If the peer has as many pending offers as it may, the oldest of its own gives way, so
+// that no peer fills the table. If the table has as many as it may, the oldest of all gives way, so that a
+// full table stops nobody. already is how many offers were remembered for the same announce: those do not
+// give way. If there are no others, remember notes nothing and reports false.
 func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) bool {
 	o := &t.offers
 	h := hashSender(t.o.Seed, p)
@@ -154,7 +156,7 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 			o.giveUp(now, o.senders.at(own).own.oldest, t.o.MaxOfferAge)
 		}
 	}
-	// If there are any orphans, this makes room: below, the table is full of offers that can be answered.
+	// This makes room if there are any orphans, so a full table below holds only offers that can be answered.
 	o.dropOrphans(orphansAtOnce)
 	if o.pending.len() >= t.o.MaxPendingOffers {
 		if o.pending.len() <= int(already) {
@@ -162,7 +164,7 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 		}
 		o.giveUp(now, o.all.oldest, t.o.MaxOfferAge)
 	}
-	// A sender that was known may have gone with its only offer.
+	// The sender's record may have gone with its only offer.
 	if own == 0 || o.senders.at(own).peer != p {
 		own = o.senders.insert(h, sender{peer: p})
 		f = t.fingerprint(own, receiver, offer)

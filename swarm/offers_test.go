@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves the rules by which offers are remembered, answered and forgotten.
+
 import "testing"
 
 // offerTable returns a table with peers 1 to n in one swarm, each on the connection of its number, and
@@ -68,8 +70,8 @@ func TestAnswerRules(t *testing.T) {
 	}
 }
 
-// When a sender has as many pending offers as it may, the oldest of its own gives way; when the table has,
-// the oldest of all. One that is too old anyway counts as expired, not as pushed out.
+// If a sender has as many pending offers as it may, the oldest of its own gives way. If the table has, the
+// oldest of all gives way. An offer that is too old anyway counts as expired, not as pushed out.
 func TestPendingLimits(t *testing.T) {
 	o := testOptions()
 	o.MaxPendingPerPeer, o.MaxPendingOffers = 3, 5
@@ -106,8 +108,8 @@ func TestPendingLimits(t *testing.T) {
 	}
 }
 
-// A table full of pending offers still relays those of everybody: each announce gets as many through as the
-// table can hold, and none of them gives way to another of the same announce.
+// A table full of pending offers still relays those of everybody: each announce relays as many as the table
+// can hold, and none of them gives way to another of the same announce.
 func TestFullTableStopsNobody(t *testing.T) {
 	o := testOptions()
 	o.MaxPendingOffers = 2
@@ -171,9 +173,9 @@ func pendingOf(n, offers int) *Table {
 	return table
 }
 
-// A connection that closes costs a bounded number of entries for each of its peers, however many offers
-// they have pending. The offers are gone at once all the same: nobody can answer them, they are not counted,
-// they keep no others out, and the next sweeps or announces free what they took, without a word about it.
+// A connection that closes costs a bounded number of entries for each of its peers, with any number of
+// pending offers. The offers are gone at once all the same: no answer to them is relayed, they are not
+// counted, and they keep no others out. The next sweeps or announces free their memory and count nothing.
 func TestGoneLeavesOffersToLaterCalls(t *testing.T) {
 	const peers, offers = 50, 40
 	f := func(name string, free func(table *Table)) {
@@ -219,9 +221,8 @@ func TestGoneLeavesOffersToLaterCalls(t *testing.T) {
 	})
 }
 
-// checkOffers checks what must hold between the parts of the memory of offers at any time: each offer is in
-// the chain of all and in that of its sender, in the order of time, and each sender is either found by its
-// peer or among the orphans.
+// checkOffers checks the invariants of the memory of offers: each offer is in the chain of all and in that of
+// its sender, in the order of time, and each sender is either found by its peer or among the orphans.
 func checkOffers(t *testing.T, table *Table) {
 	t.Helper()
 	o := &table.offers

@@ -1,11 +1,14 @@
 package swarm
 
+// This file owns the rule by which torrents are divided among shards.
+
 import "math/bits"
 
-// Owner returns which of n shards, from 0 to n-1, owns the torrents of an info hash.
+// Owner returns the shard, from 0 to n-1, that owns the torrents of an info hash. It panics if n is less
+// than 1.
 //
-// Clients choose info hashes, so the rule is a keyed hash: without the seed nobody can aim torrents
-// at one shard. Every shard must be given the same seed. n must be at least 1.
+// Clients choose info hashes, so the rule is a keyed hash: without the seed nobody can aim torrents at one
+// shard. All shards must use the same seed.
 func Owner(seed [2]uint64, hash *ID, n int) int {
 	if n < 1 {
 		panic("BUG: swarm.Owner needs at least one shard")

@@ -1,8 +1,10 @@
 package swarm
 
+// This file owns the choice of the peers that receive the offers of an announce.
+
 import "math/bits"
 
-// Target is a peer that is sent an offer, and the connection it is reached by.
+// Target is a peer that receives an offer, and its connection.
 type Target struct {
 	To   Addr
 	Peer ID
@@ -11,10 +13,10 @@ type Target struct {
 // relay chooses receivers for the offers of the peer at slot p, which has just announced, remembers the
 // offers, and appends the receivers to targets in the order of a.Offers.
 //
-// The sample is a Fisher-Yates shuffle of the swarm's members that stops as soon as there are enough:
-// uniform from any order it starts from, so the members may stay as it leaves them and nothing needs
-// to be copied. The sender goes to place 0; the receivers are then the members from place 1 on. As the
-// fresh members come first, the shuffle runs into the quiet ones just when the fresh ones are used up.
+// The sample is a Fisher-Yates shuffle of the swarm's members that stops as soon as there are enough. It is
+// uniform from any order at its start, so the members stay in the new order and nothing is copied. The
+// sender goes to place 0; the receivers are then the members from place 1 on. The fresh members come first,
+// so the shuffle reaches the quiet ones only when the fresh ones are used up.
 func (t *Table) relay(now uint32, a *Announce, p uint32, targets []Target) []Target {
 	sender := t.peers.at(p)
 	sw := t.swarms.at(sender.swarm)

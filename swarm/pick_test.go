@@ -1,12 +1,14 @@
 package swarm
 
+// This file proves that the receivers of offers are a uniform sample.
+
 import (
 	"math"
 	"testing"
 )
 
-// crowd fills one swarm with peers 0 to n-1, and one second later with more of which the last is the
-// sender, so that a sweep at MaxPeerAge finds the first n quiet.
+// crowd fills one swarm with quiet peers, and one second later with fresh ones. The last one is the sender.
+// Its sweep marks the first ones as quiet.
 func crowd(table *Table, quiet, fresh int) (sender Announce) {
 	var a Announce
 	for i := range quiet + fresh {
@@ -37,9 +39,9 @@ func chiSquare(counts []int) float64 {
 	return (x - free) / math.Sqrt(2*free)
 }
 
-// Receivers are uniform: each other peer is as likely to get an offer, at each place among the targets
-// and together with each other receiver; with quiet peers all fresh ones are taken, and the rest is
-// uniform too.
+// Receivers are uniform: all other peers are equally likely to get an offer, at each place among the targets
+// and together with each other receiver. If quiet peers are needed, all fresh ones are taken, and the quiet
+// receivers are uniform too.
 func TestReceiversAreUniform(t *testing.T) {
 	f := func(name string, quiet, fresh, offers int) {
 		t.Helper()
@@ -67,8 +69,8 @@ func TestReceiversAreUniform(t *testing.T) {
 	f("quiet peers only", 9, 1, 3)
 }
 
-// checkUniform announces many times, and checks that the targets after those certain to be there are a
-// uniform sample of the peers from first on, of whom there are size.
+// checkUniform announces many times, and checks that the targets after the certain ones are a uniform sample
+// of the size peers from first on.
 func checkUniform(t *testing.T, table *Table, a *Announce, certain, first, size int) {
 	t.Helper()
 	const rounds, most = 60_000, 4.5

@@ -1,5 +1,7 @@
 package swarm
 
+// This file owns the hash table below all others: records at fixed slots in pages, grown one bucket at a time.
+
 import "reflect"
 
 const (
@@ -36,7 +38,7 @@ type records[T any] struct {
 	count   uint32 // records in the table
 	high    uint32 // slots that were ever used: 1 to high
 	free    uint32 // first free slot
-	moved   uint32 // records that were looked at by the split in the last insertion
+	moved   uint32 // records that the split in the last insertion has visited
 }
 
 func (r *records[T]) len() int { return int(r.count) }
@@ -58,7 +60,7 @@ func (r *records[T]) head(h uint64) *uint32 {
 // tagged returns the link that leads to a record of hash h.
 func tagged(slot uint32, h uint64) uint32 { return slot | uint32(h>>32)&^slotMask }
 
-// find returns the slot of the record of hash h that is the wanted one, or 0.
+// find returns the slot of the wanted record, which has hash h, or 0.
 func (r *records[T]) find(h uint64, wanted func(*T) bool) uint32 {
 	if r.count == 0 {
 		return 0
@@ -72,8 +74,8 @@ func (r *records[T]) find(h uint64, wanted func(*T) bool) uint32 {
 	return 0
 }
 
-// insert copies a record of hash h into a free slot and returns that. The caller has seen to it that
-// no equal record is there and that the table holds fewer than maxRecords.
+// insert copies a record of hash h into a free slot and returns that. The caller guarantees that no equal
+// record is there and that the table holds fewer than maxRecords.
 func (r *records[T]) insert(h uint64, record T) uint32 {
 	if r.buckets == 0 {
 		r.heads = append(r.heads, new([pageLen]uint32))
@@ -139,8 +141,8 @@ func (r *records[T]) remove(slot uint32) {
 	r.release(slot)
 }
 
-// hide makes the record at a slot one that find does not find and len does not count. It keeps its slot,
-// and may be changed in any way, until release.
+// hide takes the record at a slot out of find and len. The record keeps its slot, and may be changed in any
+// way, until release.
 func (r *records[T]) hide(slot uint32) {
 	link := r.head(r.hash(r.at(slot)))
 	for *link&slotMask != slot {

@@ -1,12 +1,14 @@
 package swarm
 
+// This file proves the hash table, its hash, and the rule of owners.
+
 import (
 	"math/rand/v2"
 	"testing"
 )
 
-// A hash table with more and more and then fewer and fewer records finds each of them and no other, and
-// no single insertion moves more than a short chain, however large the table is.
+// A hash table that grows and shrinks again finds each of its records and no other, and no single insertion
+// moves more than a short chain, in a table of any size.
 func TestRecordsGrowInSmallSteps(t *testing.T) {
 	const n = 300_000
 	seed := [2]uint64{3, 4}
@@ -39,7 +41,7 @@ func TestRecordsGrowInSmallSteps(t *testing.T) {
 			t.Fatalf("record %d is removed but found at %d", i, got)
 		}
 	}
-	// All the memory serves again.
+	// All memory is used again.
 	before := r.bytes()
 	for i := range uint32(n) {
 		r.insert(hashSender(seed, i), sender{peer: i})

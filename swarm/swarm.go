@@ -1,6 +1,9 @@
 package swarm
 
-// Left says what an announce told about the bytes its peer has yet to download.
+// This file owns the membership of swarms: an announce adds, updates, moves or removes a peer, and a connection
+// that closes takes its peers with it.
+
+// Left says whether the peer of an announce has yet to download bytes.
 type Left uint8
 
 // The values of Left.
@@ -10,7 +13,7 @@ const (
 	LeftMore                // something: a leecher
 )
 
-// Event is what an announce reports.
+// Event is the change that an announce reports.
 type Event uint8
 
 // The values of Event.
@@ -20,7 +23,7 @@ const (
 	EventCompleted              // the peer has the whole torrent: a seeder, whatever Left says
 )
 
-// Announce is one peer's message about one torrent.
+// Announce is one peer's message about one torrent. The table keeps nothing of it.
 type Announce struct {
 	Key    Key
 	Peer   ID
@@ -28,10 +31,10 @@ type Announce struct {
 	Source uint64 // keyed hash of the client's IP address, the same in all announces of one connection
 	Left   Left
 	Event  Event
-	Offers []ID // ids of the offers that may be relayed; only read, not kept
+	Offers []ID // ids of the offers that may be relayed
 }
 
-// Status says what an announce has done.
+// Status is the effect of an announce.
 type Status uint8
 
 // The values of Status.
@@ -42,7 +45,7 @@ const (
 	StatusAbsent                       // the peer has stopped but was not there
 	StatusNotOwner                     // the peer belongs to another connection: nothing changed, nothing is relayed
 	StatusTakenOver                    // the peer belonged to another connection and belongs to From now
-	StatusForbidden                    // the torrent is not served (see SetAccess): nothing changed, nothing is told
+	StatusForbidden                    // the torrent is not served (see SetAccess): nothing changed, no counts
 	StatusTableFull                    // the table has as many peers as it may: nothing changed
 	StatusConnectionFull               // the connection has as many peers as it may: nothing changed
 )
@@ -57,8 +60,8 @@ func (s Status) String() string {
 	return "unknown status"
 }
 
-// Result is what an announce is answered with: the seeders and leechers of the swarm after it, the
-// announcing peer included, and what it has done.
+// Result is the answer to an announce: the seeders and leechers of the swarm after it, the announcing
+// peer included, and its effect.
 type Result struct {
 	Complete, Incomplete uint32
 	Status               Status
@@ -68,7 +71,7 @@ type Result struct {
 type peer struct {
 	id        ID
 	swarm     uint32 // slot of its swarm
-	conn      uint32 // slot of its connection; 0 in a free record only
+	conn      uint32 // slot of its connection; 0 only in a free record
 	seen      uint32 // when it last announced
 	place     uint32 // its entry in swarm.members
 	connPlace uint16 // its entry in its connection's list
@@ -79,7 +82,7 @@ type peer struct {
 type swarm struct {
 	hash       ID
 	members    list   // slots of the peers: first the fresh ones, then the quiet ones
-	fresh      uint32 // how many of the members are fresh
+	fresh      uint32 // number of fresh members
 	seeders    uint32
 	downloaded uint32
 	family     uint8
@@ -137,9 +140,9 @@ func (t *Table) findConn(a Addr) uint32 {
 
 // Announce updates the swarm and relays offers: a.Offers[i] goes to the i-th Target that is appended to
 // targets. The targets are a uniform random sample without replacement of the other peers of the swarm,
-// never the sender's peer id; quiet peers are taken only when the fresh ones do not suffice. There are
-// fewer targets than offers when there are fewer other peers, or more offers than one peer or the whole
-// table may remember (see Options): then the last ones are not relayed.
+// never the sender's peer id. Quiet peers are taken only if there are not enough fresh ones. The last
+// offers are not relayed if there are fewer other peers, or if one peer or the whole table may not
+// remember so many (see [Options]).
 //
 // now is in seconds since an arbitrary start and never goes back. Nothing of a is kept.
 func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {
@@ -165,7 +168,7 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 		targets = t.relay(now, a, p, targets)
 	}
 	r := Result{Status: status}
-	// A swarm that has just lost its last peer is a cleared record and counts nobody.
+	// A swarm that has just lost its last peer is a cleared record, so its counts are zero.
 	if s != 0 {
 		sw := t.swarms.at(s)
 		r.Complete, r.Incomplete = sw.seeders, sw.members.n-sw.seeders
@@ -173,7 +176,7 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 	return r, targets
 }
 
-// stop removes the peer at slot p, 0 if there is none, when it belongs to the sender.
+// stop removes the peer at slot p, 0 if there is none, if it belongs to the sender.
 func (t *Table) stop(a *Announce, p uint32) Status {
 	if p == 0 {
 		return StatusAbsent
@@ -220,8 +223,8 @@ func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 	owner := t.conns.at(pr.conn)
 	status := StatusUpdated
 	if owner.addr() != a.From {
-		// A client that has announced once may only keep its connection from then on, so the age of its
-		// last announce says nothing. A connection that is silent is closed, and its peers go (see Gone).
+		// The owner's last announce may be long ago: some clients announce once and then only keep their
+		// connection. So its age decides nothing. A silent connection is closed, and its peers go (see Gone).
 		if owner.source != shortSource(a.Source) {
 			return StatusNotOwner
 		}
@@ -249,8 +252,8 @@ func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 	return status
 }
 
-// connWithRoom returns the slot of the sender's connection, which is noted if it is new, or 0 if the
-// connection has as many peers as it may.
+// connWithRoom returns the slot of the sender's connection, or 0 if the connection has as many peers as
+// it may. It adds a record for a new connection.
 func (t *Table) connWithRoom(a *Announce) uint32 {
 	if c := t.findConn(a.From); c != 0 {
 		if int(t.conns.at(c).n) >= t.o.MaxPeersPerConnection {
@@ -357,9 +360,9 @@ func (t *Table) leave(p uint32) int {
 	return t.offers.dropOrphans(orphansAtOnce)
 }
 
-// Gone says that a connection is closed: all peers that still belong to it are removed. It returns how
-// many there were. Connections of another generation in the same place are not touched. The work is bounded
-// by Options.MaxPeersPerConnection peers; what their pending offers have taken is freed by later calls.
+// Gone removes all peers that still belong to a closed connection, and returns how many there were. It does
+// not touch a connection of another generation in the same place. The work is bounded by
+// Options.MaxPeersPerConnection peers. Later calls free the memory of their pending offers.
 func (t *Table) Gone(a Addr) int {
 	c := t.findConn(a)
 	if c == 0 {

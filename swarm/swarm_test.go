@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves the rules of announces: counting, owning, limits, IP versions, and ends of connections.
+
 import (
 	"reflect"
 	"testing"
@@ -49,7 +51,7 @@ func runRule(t *testing.T, name string, o Options, steps []ruleStep) {
 	})
 }
 
-// Who is counted as a seeder, a leecher and a download.
+// Peers are counted as seeders and leechers, and completions as downloads, by these rules.
 func TestCountingRules(t *testing.T) {
 	f := func(name string, steps ...ruleStep) {
 		t.Helper()
@@ -85,7 +87,7 @@ func TestCountingRules(t *testing.T) {
 		ruleStep{0, announceOf(2, 1, LeftZero, EventStopped), Result{0, 0, StatusAbsent}, 0})
 }
 
-// Who owns a peer id, who may take it over, and who may not touch it.
+// A peer id belongs to one connection. Another of the same client address takes it over, a stranger's does not.
 func TestOwnershipRules(t *testing.T) {
 	f := func(name string, steps ...ruleStep) {
 		t.Helper()
@@ -107,7 +109,7 @@ func TestOwnershipRules(t *testing.T) {
 		ruleStep{2, announceOf(1, 1, LeftUnknown, EventStopped), Result{1, 0, StatusNotOwner}, 0})
 }
 
-// What a full connection and a full table refuse, and what they do not.
+// A full connection and a full table refuse new peers, and nothing else.
 func TestLimitRules(t *testing.T) {
 	f := func(name string, change func(*Options), steps ...ruleStep) {
 		t.Helper()
@@ -152,8 +154,8 @@ func TestLimitsOfLimits(t *testing.T) {
 	f(testOptions(), testOptions())
 }
 
-// A connection that closes takes only what it still owns with it: not what another has taken over,
-// not what its successor in the same place has, and not what a namesake of another shard has.
+// A connection that closes takes only its own peers with it: not those that another has taken over, not
+// those of its successor in the same place, and not those of a namesake of another shard.
 func TestGone(t *testing.T) {
 	table := New(testOptions())
 	announce := func(hash, peer int, from Addr) {
@@ -273,7 +275,7 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	f(reflect.TypeFor[pageInfo](), 16)
 }
 
-// Every status has a name, and a value that is none says so.
+// Every status has a name, and an unknown value says so.
 func TestStatusNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for s := StatusUpdated; s <= StatusConnectionFull; s++ {

@@ -1,5 +1,7 @@
 package swarm
 
+// This file measures the operations of a Table of a realistic size, and its memory.
+
 import (
 	"encoding/binary"
 	"encoding/hex"
@@ -9,7 +11,7 @@ import (
 	"testing"
 )
 
-// BenchmarkMemory reports what a million peers in 100,000 swarms cost, by the table's own count and by
+// BenchmarkMemory reports the memory of a million peers in 100,000 swarms, by the table's own count and by
 // the heap's.
 func BenchmarkMemory(b *testing.B) {
 	const peers, swarms = 1_000_000, 100_000
@@ -166,7 +168,7 @@ func accessFile(n int) []byte {
 	return file
 }
 
-// BenchmarkParseAccessList measures the loading of a million info hashes, and what each of them takes.
+// BenchmarkParseAccessList measures the loading of a million info hashes, and the memory of each.
 func BenchmarkParseAccessList(b *testing.B) {
 	const n = 1_000_000
 	file := accessFile(n)
@@ -180,7 +182,7 @@ func BenchmarkParseAccessList(b *testing.B) {
 	}
 }
 
-// BenchmarkAccessListHas measures the question for a hash that is in a list of a million, and one that is not.
+// BenchmarkAccessListHas measures Has for a hash that is in a list of a million, and for one that is not.
 func BenchmarkAccessListHas(b *testing.B) {
 	const n = 1_000_000
 	l, err := ParseAccessList(accessFile(n), "list", nil)

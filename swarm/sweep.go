@@ -1,20 +1,22 @@
 package swarm
 
+// This file owns housekeeping: the removals that time and access rules ask for, in slices of bounded work.
+
 // Sweep does a slice of housekeeping: it forgets offers whose sender has left or that are too old, removes
 // the peers of torrents that have been forbidden, marks peers that have become quiet, and removes those
-// that have been quiet for too long. It goes on where the last call stopped, touches at most about budget
-// entries (two offers may come on top) and returns how many it has touched. It returns 0 when a whole pass
-// is done at this now.
+// that have been quiet for too long. It continues from the end of the last call, touches at most about
+// budget entries (two offers may come on top) and returns how many it has touched. It returns 0 when a whole
+// pass is done at this now.
 //
 // A caller that wants a whole pass in n calls gives each a budget of at least Len()/n.
 func (t *Table) Sweep(now uint32, budget int) int {
-	// Nobody can keep this from the ages of peers: orphans never come faster than they go (see orphansAtOnce).
+	// Orphans cannot use up the budget for ever: they never come faster than they go (see orphansAtOnce).
 	work := t.offers.dropOrphans(budget)
 	work += t.offers.expire(now, budget-work, t.o.MaxOfferAge)
 	if now != t.sweptAt {
 		t.sweptAt, t.swept = now, 0
 	}
-	// Access rules may come one after the other; the ages of peers have half of the budget even then.
+	// Access rules may come one after the other. Even then the ages of peers get half of the budget.
 	share := budget
 	if t.swept < t.peers.high {
 		share = work + (budget-work+1)/2
@@ -33,8 +35,8 @@ func (t *Table) Sweep(now uint32, budget int) int {
 }
 
 // Len returns how many entries a whole pass of Sweep touches at most: the pending offers, and all records
-// of peers that were ever in use at the same time; after SetAccess also those of swarms, and the peers
-// that may have to go with them.
+// of peers that were ever in use at the same time. After SetAccess the records of swarms count too, and the
+// peers that may have to go with them.
 func (t *Table) Len() int {
 	n := int(t.peers.high) + t.offers.pending.len()
 	if t.enforcing.left > 0 {
@@ -43,7 +45,8 @@ func (t *Table) Len() int {
 	return n
 }
 
-// age does what time asks for at one slot, and returns how many offers it has dropped.
+// age makes the peer at slot p quiet, or removes it, if it is old enough. It returns how many offers it has
+// dropped.
 func (t *Table) age(now, p uint32) int {
 	pr := t.peers.at(p)
 	if pr.conn == 0 {
@@ -59,7 +62,7 @@ func (t *Table) age(now, p uint32) int {
 	return 0
 }
 
-// observe shows the peer at slot p, if there is one, to whoever looks, and the end of the table.
+// observe calls Options.Observe for the peer at slot p, if there is one, and at the end of the table.
 func (t *Table) observe(p uint32) {
 	if t.o.Observe == nil {
 		return

@@ -1,5 +1,7 @@
 package swarm
 
+// This file proves that Options.Observe sees every peer once in a pass.
+
 import (
 	"fmt"
 	"maps"
@@ -7,8 +9,8 @@ import (
 	"testing"
 )
 
-// Who observes the sweeps of a table that changes all the time sees only peers that are there, and in each pass exactly
-// once every peer that is there from its beginning to its end.
+// While a table changes all the time, Observe sees only peers that are there, and in each pass exactly once every peer
+// that is there from its beginning to its end.
 func TestObserve(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -1,5 +1,7 @@
 package swarm
 
+// This file owns the Table as a whole: its parts, its counts, and scrapes.
+
 import "math/rand/v2"
 
 // ID is an info hash, a peer id or an offer id: 20 bytes that a client chose.
@@ -12,7 +14,7 @@ type Key struct {
 }
 
 // Addr names a connection: the shard that holds it, its place in that shard's table of connections,
-// and the generation of that place, which changes whenever a connection leaves it.
+// and the generation of that place, which changes when a connection leaves it.
 type Addr struct {
 	Index, Gen uint32
 	Shard      uint16
@@ -47,11 +49,11 @@ type Table struct {
 // familyCounts counts the swarms of one IP version and their peers.
 type familyCounts struct{ torrents, peers int }
 
-// New returns an empty Table. It panics if a limit is negative. A limit above what a table can hold (see
-// MaxPeersLimit and the others) is lowered to that: who lets others choose limits should check first.
+// New returns an empty Table. It panics if a limit is negative. It lowers a limit that is more than a table can
+// hold (see [MaxPeersLimit] and the others) to that.
 func New(o Options) *Table {
 	o.limit()
-	// Receivers see the sample; what they might learn of its state must tell nothing of the hash key.
+	// Receivers see the sample. They might learn its state from that, but must not learn the hash key.
 	high, low := newHash(o.Seed, useRandom), newHash(o.Seed, useRandom+1)
 	t := &Table{o: o, random: *rand.NewPCG(high.sum(), low.sum())}
 	t.peers.hash = func(p *peer) uint64 { return t.hashPeer(p.swarm, &p.id) }
@@ -61,7 +63,7 @@ func New(o Options) *Table {
 	return t
 }
 
-// Counts says what a Table holds now (the fields of type int), and what it has dropped since it was made. The tags name
+// Counts says how much a Table holds now (the fields of type int), and how much it has dropped since it was made. The tags name
 // and explain the counts for a metrics page; "-" marks those that it does not show, or shows by IP version.
 type Counts struct {
 	Torrents, Peers int `metric:"-"`
@@ -78,7 +80,7 @@ type Counts struct {
 	PeersForbidden  uint64 `metric:"peers_forbidden_total" help:"Peers removed because the access list forbids their torrent now."`
 }
 
-// Counts returns the counts of the table. It takes the same short time whatever the table holds.
+// Counts returns the counts of the table. It takes the same short time for a table of any size.
 func (t *Table) Counts() Counts {
 	return Counts{
 		Torrents:        t.swarms.len(),
@@ -113,9 +115,9 @@ func familyIndex(family uint8) int {
 	return 0
 }
 
-// Scrape returns the seeders and leechers of a swarm, and how often one of its leechers has completed
-// its download since the swarm came to be. All are zero for a swarm without peers
-// and for a forbidden torrent (see Allowed).
+// Scrape returns the seeders and leechers of a swarm, and how many of its leechers have completed their
+// download since its first peer came. All are zero for a swarm without peers and for a forbidden torrent
+// (see [Table.Allowed]).
 func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) {
 	if !t.Allowed(&k.Hash) {
 		return 0, 0, 0

@@ -1,12 +1,14 @@
 package wsproto
 
+// This file proves that addresses are read as net/netip reads them.
+
 import (
 	"net/netip"
 	"strings"
 	"testing"
 )
 
-// wantAddr is what net/netip makes of an address without a zone.
+// wantAddr reads an address without a zone with net/netip.
 func wantAddr(text string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(text)
 	return a.Unmap(), err == nil && a.Zone() == ""

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves that no path of a message allocates.
+
 import (
 	"bytes"
 	"fmt"
@@ -12,14 +14,14 @@ import (
 // testSDP is as long as the descriptions of browsers, with as many line ends.
 var testSDP = `"` + strings.Repeat(`a=candidate:1 1 udp 2113937151 192.0.2.17 51234 typ host\r\n`, 21) + `"`
 
-// announceWithOffers is what a browser sends at its first announce.
+// announceWithOffers is the first announce of a browser.
 func announceWithOffers(n int) []byte {
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf(`{"offer":{"type":"offer","sdp":%s},"offer_id":"offer_id_%011d"}`, testSDP, i))
 	}
-	return []byte(`{"numwant":10,"uploaded":0,"downloaded":0,"left":5,"event":"started","action":"announce","info_hash":"` +
-		`é\u0000` + testHash[2:] + `","peer_id":"` + testPeer + `","offers":[` + strings.Join(list, ",") + `]}`)
+	return []byte(`{"numwant":10,"uploaded":0,"downloaded":0,"left":5,"event":"started","action":"announce",` +
+		`"info_hash":"é\u0000` + testHash[2:] + `","peer_id":"` + testPeer + `","offers":[` + strings.Join(list, ",") + `]}`)
 }
 
 func answerMessage() []byte {

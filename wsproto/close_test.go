@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves that close frames are read and written as RFC 6455 asks, and pings and pongs with them.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -10,7 +12,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Of every payload the code is read, and what RFC 6455 does not allow gets the close code that it asks for.
+// The code of every payload is read, and each fault gets the close code that RFC 6455 asks for.
 func TestParseClose(t *testing.T) {
 	f := func(payload string, code StatusCode, want *CloseError) {
 		t.Helper()

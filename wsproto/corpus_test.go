@@ -1,5 +1,7 @@
 package wsproto
 
+// This file owns the messages for benchmarks: like those of browsers, and the same in every run.
+
 import (
 	"fmt"
 	"math/rand/v2"
@@ -8,8 +10,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// corpus makes messages like those of browsers, different ones each time and the same ones in every run. Benchmarks
-// take turns with several of them, since a processor learns where the branches of a single message go.
+// corpus makes messages, different ones each time and the same ones in every run. Benchmarks take turns with several of
+// them, because a processor learns where the branches of a single message go.
 type corpus struct {
 	random *rand.Rand
 	binary bool // ids of random bytes, as the reference client makes info hashes and offer ids; else letters and digits

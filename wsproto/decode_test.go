@@ -1,5 +1,8 @@
 package wsproto
 
+// This file proves that messages of real clients, odd ones and damaged ones mean what PROTOCOL.md says, and that an
+// independent decoder agrees.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -21,7 +24,7 @@ const (
 	testOffer = "offer_id_00000000001"
 )
 
-// clientMessages have the shapes that real clients send, with what must become of each.
+// clientMessages have the shapes that real clients send, each with the message that it must become.
 var clientMessages = []struct {
 	name, text string
 	want       Message
@@ -101,7 +104,7 @@ func offers(sdps ...string) (list []Offer) {
 
 func testDecoder() *Decoder { return &Decoder{MaxOffers: 3, MaxScrape: 4} }
 
-// Messages of every known client decode to what they mean.
+// Messages of every known client are decoded as they are meant.
 func TestDecodeClients(t *testing.T) {
 	d, m := testDecoder(), new(Message)
 	for _, c := range clientMessages {
@@ -227,19 +230,20 @@ func TestDecodeNotJSON(t *testing.T) {
 	ok := `{"action":"scrape","info_hash":"` + testHash + `"}`
 	for _, text := range []string{"", " ", "{", `{"action":`, ok + ",", ok + "{}", ok + "\x00", "\ufeff" + ok, "{,}",
 		`{"a":1,}`, `{"a"}`, `{a:1}`, `{"a":01}`, `{"a":-}`, `{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":tru}`,
-		`{"a":nulll}`, `{"a":'b'}`, `{"a":"` + "\n" + `"}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, `{"a":"\`, `{"a":"` + "\xff" + `"}`,
-		`{"a":"` + "\xed\xa0\x80" + `"}`, `{"a":[1 2]}`, `{"a":[1,]}`, `{"a":{]}`, `[`, `[1`, `"`, "-", "nul", "\xff",
+		`{"a":nulll}`, `{"a":'b'}`, `{"a":"` + "\n" + `"}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, `{"a":"\`,
+		`{"a":"` + "\xff" + `"}`, `{"a":"` + "\xed\xa0\x80" + `"}`, `{"a":[1 2]}`, `{"a":[1,]}`, `{"a":{]}`,
+		`[`, `[1`, `"`, "-", "nul", "\xff",
 		strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33),
 		strings.Repeat("[", 100000)} {
 		f(text, RejectNotJSON)
 	}
-	for _, text := range []string{"[]", "1", "null", `"x"`, "{}", " {} ", `{"action":"foo"}`, "true", "-0.5e+3", `"\ud800"`,
-		strings.Repeat("[", 32) + strings.Repeat("]", 32)} {
+	for _, text := range []string{"[]", "1", "null", `"x"`, "{}", " {} ", `{"action":"foo"}`, "true", "-0.5e+3",
+		`"\ud800"`, strings.Repeat("[", 32) + strings.Repeat("]", 32)} {
 		f(text, RejectNoAction)
 	}
 }
 
-// What a message leaves behind must not show in the next one that is decoded into the same Message.
+// A message leaves nothing behind in the next one that is decoded into the same Message.
 func TestDecodeReuse(t *testing.T) {
 	used, d := new(Message), testDecoder()
 	for range 2 {
@@ -255,8 +259,8 @@ func TestDecodeReuse(t *testing.T) {
 }
 
 // refDecode is an independent decoder on top of encoding/json. Decoding into a map gives exact keys and the last of
-// duplicates; what encoding/json repairs (bytes that are not UTF-8, lone surrogates) or allows (deep nesting) is
-// checked beside it.
+// duplicates. It checks by itself the faults that encoding/json repairs (bytes that are not UTF-8, lone surrogates) or
+// allows (deep nesting).
 func refDecode(text []byte, maxOffers, maxScrape int) (m Message, r Reject) {
 	if !json.Valid(text) || !utf8.Valid(text) || refDepth(text) > 32 {
 		return m, RejectNotJSON
@@ -458,7 +462,7 @@ func sameAsReference(t *testing.T, text []byte) {
 	if got != RejectNone {
 		return
 	}
-	// What belongs to another action is not defined.
+	// The fields of other actions are not defined.
 	if m.Action != ActionAnswer {
 		m.ToPeerID, m.OfferID, m.SDP = ID{}, ID{}, nil
 	}
@@ -473,7 +477,7 @@ func sameAsReference(t *testing.T, text []byte) {
 	}
 }
 
-// The decoder and the reference agree on every text: what is JSON, what is rejected and why, and what it says.
+// The decoder and the reference agree on every text: whether it is JSON, why it is rejected, and on every field.
 func FuzzDecode(f *testing.F) {
 	for _, c := range clientMessages {
 		f.Add([]byte(c.text))

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves the exact bytes of the tracker's messages, and the bounds of their sizes.
+
 import (
 	"bytes"
 	"encoding/json"

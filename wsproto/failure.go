@@ -3,7 +3,7 @@ package wsproto
 // This file owns the texts of "failure reason", which [AppendFailure] sends. A Failure is one byte: a record between
 // threads can carry it instead of the text.
 
-// Failure is a "failure reason" that the sender of a message is told.
+// Failure is a "failure reason" for the sender of a message.
 type Failure uint8
 
 // The failures. FailureNone stands for silence (see [Reject.Silent]); its text is empty and is never sent.

@@ -1,8 +1,8 @@
 package wsproto
 
-import "testing"
+// This file proves the texts that clients get for messages that fail.
 
-// This file checks the texts that clients get for messages that fail.
+import "testing"
 
 // Each failure has the text that clients have always been sent, and it fits the bound of FailureSize.
 func TestFailureTexts(t *testing.T) {

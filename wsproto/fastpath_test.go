@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves that the fast paths of decoding see the same as the careful code.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -7,8 +9,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// The fast paths of decoding must see what the careful code sees: these tests compare the two.
 
 // plainLines is areLines, byte by byte.
 func plainLines(b []byte) bool {
@@ -20,7 +20,7 @@ func plainLines(b []byte) bool {
 	return true
 }
 
-// Every byte at every place of strings of many lengths, alone and after a backslash, is judged as it would be alone.
+// Every byte at every place of strings of many lengths, alone and after a backslash, is judged as plainLines judges it.
 func TestAreLines(t *testing.T) {
 	for n := 1; n < 75; n++ {
 		b := append(bytes.Repeat([]byte("x"), n), '"')
@@ -43,7 +43,7 @@ func TestAreLines(t *testing.T) {
 	}
 }
 
-// An id of any bytes is written as JSON.stringify writes it, whatever room there is, and comes back the fast way.
+// An id of any bytes is written as JSON.stringify writes it, with any room in dst, and comes back the fast way.
 func TestIDAnyBytes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 20000 {
@@ -76,7 +76,7 @@ func TestIDAnyBytes(t *testing.T) {
 	}
 }
 
-// What readID takes is an ID and JSON, and it takes every ID that is not cut off; what it decodes is what it means.
+// Every literal that readID takes is JSON and the ID that it returns, and it takes every ID that is not cut off.
 func FuzzReadID(f *testing.F) {
 	c := newCorpus(true)
 	for range 20 {
@@ -108,7 +108,7 @@ func FuzzReadID(f *testing.F) {
 }
 
 // Announces and answers of the usual spelling, with ids of letters and of random bytes, decode as the reference decodes
-// them: as they are, and with any one byte changed to one of those that mean something.
+// them: unchanged, and with any one byte changed to one with a meaning in JSON.
 func TestDecodeUsual(t *testing.T) {
 	for _, binary := range []bool{false, true} {
 		c := newCorpus(binary)
@@ -127,7 +127,7 @@ func TestDecodeUsual(t *testing.T) {
 	}
 }
 
-// An offer that begins in the usual way and goes on in another is read as it stands.
+// An offer that begins in the usual spelling and goes on in another is read correctly.
 func TestDecodeAlmostUsual(t *testing.T) {
 	f := func(rest string) {
 		t.Helper()

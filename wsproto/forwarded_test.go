@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves that no client can choose its address in X-Forwarded-For or Forwarded.
+
 import (
 	"net/http"
 	"net/netip"
@@ -39,8 +41,7 @@ func checkForwarded(t *testing.T, xff, forwarded, want string) {
 	}
 }
 
-// In X-Forwarded-For the client is the last address that is not trusted; what cannot be read ends the walk at the last
-// one that could.
+// In X-Forwarded-For the client is the last address that is not trusted. An entry that is no address ends the walk.
 func TestXForwardedFor(t *testing.T) {
 	f := func(value, want string) {
 		t.Helper()
@@ -73,8 +74,8 @@ func TestXForwardedFor(t *testing.T) {
 	f("192.0.2.1"+strings.Repeat(",10.0.0.1", maxForwardedHops), "10.0.0.1")
 }
 
-// The same for Forwarded, with the examples of RFC 7239, and with all that a client could write to hide what a proxy
-// has appended.
+// The same for Forwarded, with the examples of RFC 7239, and with everything that a client could write to hide an entry
+// of a proxy.
 func TestForwarded(t *testing.T) {
 	f := func(value, want string) {
 		t.Helper()
@@ -125,7 +126,7 @@ func TestXForwardedForComesFirst(t *testing.T) {
 	checkForwarded(t, ", ,", "for=203.0.113.9", "203.0.113.9")
 }
 
-// All lines of a field in a request are one list, in their order, whatever stands between them.
+// All lines of a field in a request are one list, in their order, with any other lines between them.
 func TestRequestForwardedClient(t *testing.T) {
 	f := func(want string, lines ...string) {
 		t.Helper()
@@ -148,7 +149,8 @@ func TestRequestForwardedClient(t *testing.T) {
 	f("", "A: b")
 	f("192.0.2.1", "X-Forwarded-For: 192.0.2.1")
 	f("192.0.2.1", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1")
-	f("192.0.2.1", "X-Forwarded-For: 203.0.113.9", "a: b", "x-forwarded-FOR:192.0.2.1", "c:d", "X-Forwarded-For:\t10.0.0.1")
+	f("192.0.2.1", "X-Forwarded-For: 203.0.113.9", "a: b", "x-forwarded-FOR:192.0.2.1", "c:d",
+		"X-Forwarded-For:\t10.0.0.1")
 	f("192.0.2.1", "X-Forwarded-For: 192.0.2.1, 10.0.0.2", "X-Forwarded-For:", "X-Forwarded-For: 10.0.0.1")
 	f("10.0.0.1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: unknown", "X-Forwarded-For: 10.0.0.1")
 	f("192.0.2.1", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=203.0.113.9")
@@ -163,7 +165,7 @@ func TestRequestForwardedClient(t *testing.T) {
 	}
 }
 
-// plainForwarded splits an element as RFC 7239 says, from its beginning; ok is false where that is ambiguous or wrong.
+// plainForwarded splits a list from its beginning, as RFC 7239 says; ok is false if that is ambiguous or wrong.
 func plainForwarded(value string) (elements []string, ok bool) {
 	quoted, start := false, 0
 	for i := 0; i < len(value); i++ {
@@ -184,9 +186,9 @@ func plainForwarded(value string) (elements []string, ok bool) {
 	return append(elements, value[start:]), !quoted
 }
 
-// For any list: the entries that were split from its end are those that splitting from its beginning finds, where that
-// is possible; an entry of a trusted proxy behind it leads back to the same result, and another entry hides it; the two
-// lines in a request mean what their values mean.
+// For any list: splitting from its end finds the same entries as splitting from its beginning, if that is possible. One
+// more entry of a trusted proxy leads back to the same result, and one more of anybody else hides it. The lines of a
+// request give the same result as the values.
 func FuzzForwardedClient(f *testing.F) {
 	f.Add("203.0.113.9, 192.0.2.1:80, [fd00::1]:1", `for=192.0.2.1;by="x,\"y", for="[fd00::1]:_p"`)
 	f.Add("unknown", `for="`)
@@ -245,7 +247,7 @@ func TestForwardedClientAllocations(t *testing.T) {
 	}
 }
 
-// The lines of a request are walked in the order in which net/http joins them.
+// The lines of a request are walked in the order of net/http, which joins them.
 func TestForwardedLinesInOrder(t *testing.T) {
 	header := http.Header{}
 	var lines []string

@@ -1,11 +1,13 @@
 package wsproto
 
+// This file proves the mask of RFC 6455. The other frames that a server sends are in encode_test.go and close_test.go.
+
 import (
 	"bytes"
 	"testing"
 )
 
-// Masking is what RFC 6455 says for every length and alignment, and its own reverse.
+// Masking follows RFC 6455 §5.3 for every length and alignment, and is its own reverse.
 func TestMask(t *testing.T) {
 	const key = 0x04030201
 	for n := range 100 {

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves the answer to health checks.
+
 import (
 	"bufio"
 	"bytes"
@@ -8,7 +10,7 @@ import (
 	"testing"
 )
 
-// A health check is told apart from other requests by its path, and net/http reads the response as a whole.
+// A health check is known by its path, and net/http reads the response as a whole.
 func TestHealth(t *testing.T) {
 	for _, head := range []string{"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.0\r\n\r\n"} {
 		req, n, status := ParseUpgrade([]byte(head), 0, 1000)

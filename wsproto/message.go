@@ -81,7 +81,7 @@ const (
 	RejectFullScrape
 )
 
-// Failure returns the failure that the sender of the message is told. It is FailureNone if nothing may be sent back
+// Failure returns the failure for the sender of the message. It is FailureNone if nothing may be sent back
 // (see [Reject.Silent]) and for RejectNone.
 func (r Reject) Failure() Failure { return rejectFailures[r] }
 

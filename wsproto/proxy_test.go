@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves that the PROXY protocol is read as its specification says, however the header is cut.
+
 import (
 	"encoding/binary"
 	"errors"
@@ -100,7 +102,7 @@ func TestParseProxyHeader(t *testing.T) {
 		"[2001:db8::1]:56324")
 }
 
-// Each fault is refused for what it is, in one piece and byte by byte.
+// Each fault is refused with its own error, in one piece and byte by byte.
 func TestParseProxyHeaderErrors(t *testing.T) {
 	f := func(want error, headers ...string) {
 		t.Helper()
@@ -172,11 +174,11 @@ func TestProxyChecksumIsCRC32c(t *testing.T) {
 	}
 }
 
-// proxyLine is version 1 as a regular expression; what it matches is good when net/netip reads its addresses.
+// proxyLine is version 1 as a regular expression. A match is good if net/netip reads its addresses.
 var proxyLine = regexp.MustCompile(
 	`^PROXY (?:UNKNOWN(?: [^\n]*)?|TCP(4|6) ([^ \n]+) ([^ \n]+) (0|[1-9]\d{0,4}) (0|[1-9]\d{0,4}))\r\n`)
 
-// wantProxyLine says what a line of version 1 means, the plain way.
+// wantProxyLine reads a line of version 1 the plain way.
 func wantProxyLine(buf []byte) (n int, src netip.AddrPort, local bool) {
 	m := proxyLine.FindSubmatch(buf[:min(len(buf), maxProxyLine)])
 	if m == nil {
@@ -197,9 +199,8 @@ func wantProxyLine(buf []byte) (n int, src netip.AddrPort, local bool) {
 	return len(m[0]), netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), false
 }
 
-// However a header is cut the result is the same, and it never reaches beyond its bounds; a line of version 1 means
-// what the plain way of reading it says; a header of version 2 to which a checksum is added has no valid one any more
-// when a bit before its fields changes.
+// However a header is cut, the result is the same and within its bounds. A line of version 1 is read as the plain way
+// reads it. If a checksum is added to a header of version 2, a change of any bit before its fields is noticed.
 func FuzzParseProxyHeader(f *testing.F) {
 	f.Add([]byte("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nGET"))
 	f.Add([]byte("PROXY TCP6 2001:db8::1 ::ffff:1.2.3.4 56324 443\r\n"))
@@ -231,7 +232,7 @@ func FuzzParseProxyHeader(f *testing.F) {
 		size, _ := proxyAddressSize(buf[13])
 		header := []byte(withChecksum(string(buf[:n])+"\x03\x00\x04\x00\x00\x00\x00", n+3))
 		if checkProxyTLVs(header, proxyFixed+size) != nil {
-			return // there is a checksum in it already
+			return // it has a checksum already
 		}
 		for bit := range 8 * (proxyFixed + size) {
 			header[bit/8] ^= 1 << (bit % 8)

@@ -1,5 +1,8 @@
 package wsproto
 
+// This file proves that a Reader finds the same messages as a naive one on top of gobwas/ws, in pieces of any size,
+// and ends the connection for each fault with its close code.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -67,7 +70,7 @@ func feed(t *testing.T, stream []byte, lim *Limits, chop func() int) (got []rece
 		if need <= kept {
 			t.Fatalf("kept %d bytes but needs %d", kept, need)
 		}
-		buf = append([]byte(nil), buf[:kept]...) // what lies behind is lost
+		buf = append([]byte(nil), buf[:kept]...) // the bytes behind are lost
 	}
 	return got, nil
 }
@@ -200,7 +203,7 @@ func testStreams() map[string][]byte {
 	}
 }
 
-// Wherever a stream is cut, and when it comes byte by byte, the same messages come out and the same close code.
+// A stream that is cut at any place, or comes byte by byte, gives the same messages and the same close code.
 func TestReaderEveryChop(t *testing.T) {
 	for name, stream := range testStreams() {
 		t.Run(name, func(t *testing.T) {
@@ -325,7 +328,7 @@ func TestReaderViewsUntilKeep(t *testing.T) {
 	}
 }
 
-// Any stream, good or bad, gives what a naive reader gives, in whatever pieces it comes.
+// Any stream, good or bad, in pieces of any size, gives the same as a naive reader gives.
 func FuzzReader(f *testing.F) {
 	for _, stream := range testStreams() {
 		f.Add(stream, uint64(1), uint16(64))
@@ -337,7 +340,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// Messages that are cut into random fragments, with control frames between and in random pieces, arrive as they were.
+// Messages in random fragments and random pieces, with control frames between, arrive unchanged.
 func TestReaderRandomFragments(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -375,15 +378,16 @@ func TestReaderRandomFragments(t *testing.T) {
 	}
 }
 
-// A message that is unread comes again, to the same Reader and, after Keep, to a new one together with all that follows
-// it; one in fragments cannot be unread, and trying it changes nothing. Sizes cross the three forms of the length.
+// A message that is unread comes again: to the same Reader, and after Keep to a new one, with everything after it. A
+// message in fragments cannot be unread, and trying it changes nothing. Sizes cross the three forms of the length.
 func TestReaderUnread(t *testing.T) {
 	for seed := range uint64(500) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		var stream []byte
 		whole := map[string]bool{} // messages that are one frame
 		for k := range 1 + rnd.IntN(5) {
-			message := strings.Repeat(string(rune('a'+k)), 1+[]int{rnd.IntN(130), rnd.IntN(400), 65530 + rnd.IntN(10)}[rnd.IntN(3)])
+			size := []int{rnd.IntN(130), rnd.IntN(400), 65530 + rnd.IntN(10)}[rnd.IntN(3)]
+			message := strings.Repeat(string(rune('a'+k)), 1+size)
 			switch cut := rnd.IntN(len(message) + 1); rnd.IntN(3) {
 			case 0:
 				stream = clientFrame(stream, ws.OpText, false, message[:cut])

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file proves which upgrade requests are accepted, and the responses to all of them.
+
 import (
 	"bufio"
 	"bytes"
@@ -18,7 +20,7 @@ const testHead = "GET /announce?x=1 HTTP/1.1\r\nHost: tracker.example:3000\r\nUp
 
 const testMaxHead = 8192
 
-// parseChopped gives the bytes one by one, as a client that dribbles would.
+// parseChopped gives the bytes one by one, like the slowest client.
 func parseChopped(buf []byte, max int) (req Request, n, status int) {
 	for have := 1; have <= len(buf); have++ {
 		if req, n, status = ParseUpgrade(buf[:have], have-1, max); n != 0 || status != 0 {
@@ -108,7 +110,7 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(431, strings.Replace(testHead, "announce", strings.Repeat("x", testMaxHead), 1))
 }
 
-// What cannot be HTTP is refused as soon as it shows, not when the head is complete or too large.
+// Bytes that cannot be HTTP are refused at once, and not only when the head is complete or too large.
 func TestParseUpgradeGarbage(t *testing.T) {
 	for _, garbage := range []string{"\x16\x03\x01", "\x00", "\xff\xf4", "hello\r\n", "GET /\r\n", "GET / HTTP/x.y\r\n",
 		"\r\n", "\n", " ", "(", "GET / HTTP/1.1\n", "GET /\x01", "BitTorrent protocol\r\n", "\x13BitTorrent",
@@ -122,8 +124,8 @@ func TestParseUpgradeGarbage(t *testing.T) {
 	}
 }
 
-// Wherever the head is cut it is not complete before its last byte, and then all of it is understood; the bytes after
-// it are left alone.
+// A head is not complete before its last byte, wherever it is cut. Then all of it is understood, and the bytes after it
+// are left alone.
 func TestParseUpgradeEveryChop(t *testing.T) {
 	head := with(t, "Host:", "Origin: https://a.example\r\nX-Forwarded-For: 1.2.3.4\r\nx-forwarded-for: 5.6.7.8\r\n"+
 		"Forwarded: for=9.9.9.9\r\nHost:")
@@ -152,7 +154,8 @@ func TestParseUpgradeEveryChop(t *testing.T) {
 	if _, n, status := ParseUpgrade(buf[:len(head)-1], 0, len(head)-1); n != 0 || status != 431 {
 		t.Errorf("limit reached without an end: %d bytes, status %d", n, status)
 	}
-	if req, _, _ := ParseUpgrade([]byte(testHead), 0, testMaxHead); req.Origin != nil || req.hasXForwardedFor || req.hasForwarded {
+	req, _, _ := ParseUpgrade([]byte(testHead), 0, testMaxHead)
+	if req.Origin != nil || req.hasXForwardedFor || req.hasForwarded {
 		t.Errorf("fields of a request that has none: %+v", req)
 	}
 }
@@ -165,7 +168,7 @@ func TestParseUpgradePlainPath(t *testing.T) {
 	}
 }
 
-// Of each form of target the path is found.
+// The path of each form of target is found.
 func TestTargetPath(t *testing.T) {
 	for target, want := range map[string]string{"/": "/", "/a/b?c?d": "/a/b", "/?": "/", "//x": "//x",
 		"ws://h/p?q": "/p", "ws://h": "/", "ws://h?a/b": "/", "http://h/": "/", "*": "", "h:80": "", "://x": "",
@@ -176,7 +179,7 @@ func TestTargetPath(t *testing.T) {
 	}
 }
 
-// The response is the one that RFC 6455 gives for its example key, and chooses no subprotocol and no extension.
+// The response for the example key of RFC 6455 is the one given there, without a subprotocol and extensions.
 func TestAppendUpgradeResponse(t *testing.T) {
 	got := AppendUpgradeResponse([]byte("before"), []byte(testKey))
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got[len("before"):])), nil)
@@ -229,8 +232,8 @@ type readWriter struct{ io.Reader }
 
 func (readWriter) Write(b []byte) (int, error) { return len(b), nil }
 
-// However a head is cut the result is the same; what is accepted is within the limit and is accepted by gobwas/ws and
-// read alike by net/http, so that no proxy in front can see another request than we do.
+// However a head is cut, the result is the same. An accepted head is within the limit, gobwas/ws accepts it too, and
+// net/http reads the same in it, so no proxy in front can see another request than we do.
 func FuzzParseUpgrade(f *testing.F) {
 	f.Add([]byte(testHead), uint16(testMaxHead))
 	f.Add([]byte("GET ws://h HTTP/1.1\r\nA:b\r\nHost:\r\n\r\n"), uint16(20))

@@ -1,5 +1,7 @@
 package wsproto
 
+// This file measures the paths of a message, with messages from corpus_test.go, and of an upgrade.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -25,7 +27,7 @@ func eachKind(b *testing.B, run func(b *testing.B, c *corpus)) {
 	}
 }
 
-// someOf makes as many messages as a benchmark takes turns with, and tells it how long they are on average.
+// someOf makes turns messages, and gives the benchmark their average length.
 func someOf(b *testing.B, message func() []byte) (texts [turns][]byte) {
 	total := 0
 	for i := range texts {
@@ -57,8 +59,8 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-// BenchmarkDecodeUnlike measures texts that the fast paths are not made for: an sdp that is all escapes, one that is
-// all two-byte characters, and numbers in place of strings.
+// BenchmarkDecodeUnlike measures texts that take none of the fast paths: an sdp of escapes only, one of two-byte
+// characters only, and numbers in place of strings.
 func BenchmarkDecodeUnlike(b *testing.B) {
 	c := newCorpus(false)
 	for name, sdp := range map[string]string{
@@ -72,8 +74,8 @@ func BenchmarkDecodeUnlike(b *testing.B) {
 	}
 }
 
-// BenchmarkRelay measures all that this package does for an announce with 10 offers, each of which finds a peer: the
-// frame is copied (it is unmasked in place), read and decoded, and the reply and the offers are composed.
+// BenchmarkRelay measures all work of this package for an announce with 10 offers that all find a peer: the frame is
+// copied (it is unmasked in place), read and decoded, and the reply and the offers are composed.
 func BenchmarkRelay(b *testing.B) {
 	eachKind(b, func(b *testing.B, c *corpus) {
 		streams := someOf(b, func() []byte { return frames(c.announce(10), 1<<20) })
@@ -164,8 +166,8 @@ func BenchmarkFrameHeader(b *testing.B) {
 	}
 }
 
-// readStream reads a stream that comes in receives of at most the size, each of which is written behind what is kept,
-// as a server does that has one buffer for each connection. Writing counts: what is unmasked in place has to be new.
+// readStream reads a stream in receives of at most the size. Each is written behind the kept bytes, as a server does
+// that has one buffer for each connection. Writing counts: bytes that are unmasked in place have to be new.
 func readStream(b *testing.B, buf, stream []byte, size int) {
 	var r Reader
 	for kept := 0; len(stream) > 0; {
@@ -209,7 +211,8 @@ func BenchmarkReader(b *testing.B) {
 	})
 }
 
-// The cost for each byte must not grow with the size of the message, however small the fragments.
+// BenchmarkReaderOneByteFragments shows that the cost of a byte does not grow with the size of its message, even in the
+// smallest fragments.
 func BenchmarkReaderOneByteFragments(b *testing.B) {
 	for name, n := range map[string]int{"1k": 1 << 10, "100k": 100 << 10} {
 		stream := clientFrame(nil, ws.OpText, false, "")

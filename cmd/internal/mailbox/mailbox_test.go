@@ -1,5 +1,7 @@
 package mailbox
 
+// This file proves that a box keeps records whole and in order, and that a bell wakes a sleeping reader.
+
 import (
 	"bytes"
 	"encoding/binary"
@@ -8,8 +10,8 @@ import (
 	"testing"
 )
 
-// Records come out whole and in order, whatever their lengths and wherever the ring's end falls, and a box that
-// refused a record takes it after the reader has released some. A slice of slices is the model.
+// Records of all lengths come out whole and in order, at every place of the ring, and an empty box takes every record
+// that New promises. A slice of slices is the model.
 func TestBoxAgainstModel(t *testing.T) {
 	const longest = MinSize/2 - headerSize
 	for seed := range uint64(50) {
@@ -60,7 +62,7 @@ func TestBoxAgainstModel(t *testing.T) {
 	}
 }
 
-// What is committed but not published is invisible, and Publish says whether it showed something.
+// Committed records are invisible until they are published, and Publish reports whether there were any.
 func TestPublish(t *testing.T) {
 	b := New(MinSize)
 	if b.Publish() {
@@ -76,8 +78,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// Two threads with a bell: no record is lost or changed, and a reader that went to sleep is always woken, since the
-// test would hang otherwise.
+// Between two threads no record is lost or changed, and a sleeping reader is always woken: else the test would hang.
 func TestBoxAndBellBetweenThreads(t *testing.T) {
 	const records = 200_000
 	b, bell := New(MinSize), &Bell{}

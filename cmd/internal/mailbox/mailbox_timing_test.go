@@ -1,5 +1,7 @@
 package mailbox
 
+// This file measures a box.
+
 import "testing"
 
 // BenchmarkBox writes and reads a record of a relayed offer's size on one thread.

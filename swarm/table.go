@@ -63,8 +63,8 @@ func New(o Options) *Table {
 	return t
 }
 
-// Counts says how much a Table holds now (the fields of type int), and how much it has dropped since it was made. The tags name
-// and explain the counts for a metrics page; "-" marks those that it does not show, or shows by IP version.
+// Counts says how much a Table holds now (the fields of type int), and how much it has dropped since it was made. The
+// tags name and explain the counts for a metrics page; "-" marks those that it does not show, or shows by IP version.
 type Counts struct {
 	Torrents, Peers int `metric:"-"`
 	Connections     int `metric:"-"` // that have peers here

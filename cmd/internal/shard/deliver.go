@@ -33,7 +33,7 @@ func (s *Shard) deliverReply(to swarm.Addr, r *post.Reply) {
 }
 
 // deliverFailure tells a connection that its request cannot be served. hash is nil where the failure names none.
-func (s *Shard) deliverFailure(to swarm.Addr, action wsproto.Action, hash *swarm.ID, why post.Why) {
+func (s *Shard) deliverFailure(to swarm.Addr, action wsproto.Action, hash *swarm.ID, why wsproto.Failure) {
 	if !s.isHere(to) {
 		f := post.Failure{Action: action, Why: why, HasHash: hash != nil}
 		if hash != nil {

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"millrace/cmd/internal/shard/conn"
-	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -52,9 +51,7 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 		if m.HasInfoHash {
 			hash = &m.InfoHash
 		}
-		if dst := s.outbox.Room(i, c, wsproto.FailureSize, outbox.Failure); dst != nil {
-			s.outbox.Commit(wsproto.AppendFailure(dst, m.Action, hash, why.String()))
-		}
+		s.deliverFailure(s.table.Address(i), m.Action, hash, why.Failure())
 		return
 	}
 	c.Bad++
@@ -89,7 +86,7 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		s.asked(c)
 	default:
 		s.stats.Overloaded[wsproto.ActionAnnounce]++
-		s.deliverFailure(ask.From, wsproto.ActionAnnounce, &m.InfoHash, post.Busy)
+		s.deliverFailure(ask.From, wsproto.ActionAnnounce, &m.InfoHash, wsproto.FailureOverloaded)
 	}
 }
 
@@ -134,7 +131,7 @@ func (s *Shard) answer(i uint32, c *conn.Conn, m *wsproto.Message) {
 func (s *Shard) scrape(i uint32, c *conn.Conn, m *wsproto.Message) {
 	if len(m.Hashes) == 1 && !s.torrents.Allowed(&m.Hashes[0]) {
 		s.stats.ScrapesForbidden++
-		s.deliverFailure(s.table.Address(i), wsproto.ActionScrape, &m.Hashes[0], post.Forbidden)
+		s.deliverFailure(s.table.Address(i), wsproto.ActionScrape, &m.Hashes[0], wsproto.FailureForbidden)
 		return
 	}
 	r := &s.scratch.scrape

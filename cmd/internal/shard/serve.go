@@ -29,13 +29,13 @@ func (s *Shard) serveAnnounce(a *post.Announce) {
 	s.stats.Announces[res.Status]++
 	switch res.Status {
 	case swarm.StatusConnectionFull:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, post.TooManyTorrents)
+		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureConnectionFull)
 		return
 	case swarm.StatusTableFull:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, post.TableFull)
+		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureTableFull)
 		return
 	case swarm.StatusForbidden:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, post.Forbidden)
+		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureForbidden)
 		return
 	}
 	s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete})
@@ -50,7 +50,7 @@ func (s *Shard) serveAnswer(a *post.Answer) {
 	to, status := s.torrents.Answer(s.turn.Now, &a.Answer)
 	s.stats.Answers[status]++
 	if status == swarm.AnswerForbidden {
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, post.Forbidden)
+		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureForbidden)
 		return
 	}
 	if s.opt.ReplyToAnswers {
@@ -85,7 +85,7 @@ func (s *Shard) serveScrape(r *post.Scrape) (mailed bool) {
 		return true
 	default:
 		s.stats.Overloaded[wsproto.ActionScrape]++
-		s.deliverFailure(r.From, wsproto.ActionScrape, nil, post.Busy)
+		s.deliverFailure(r.From, wsproto.ActionScrape, nil, wsproto.FailureOverloaded)
 	}
 	return false
 }

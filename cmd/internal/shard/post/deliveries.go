@@ -39,7 +39,7 @@ func (p *Post) Failure(to swarm.Addr, f *Failure) bool {
 // ReadFailure decodes a record of KindFailure.
 func ReadFailure(rec []byte, f *Failure) {
 	b := rec[1+addrSize:]
-	f.Action, f.HasHash, f.Why, f.Hash = wsproto.Action(b[0]), b[1] != 0, Why(b[2]), swarm.ID(b[3:])
+	f.Action, f.HasHash, f.Why, f.Hash = wsproto.Action(b[0]), b[1] != 0, wsproto.Failure(b[2]), swarm.ID(b[3:])
 }
 
 // Offer sends an offer to the shard that holds the peer it is for.

@@ -104,30 +104,8 @@ type Failure struct {
 	Action  wsproto.Action
 	HasHash bool
 	Hash    swarm.ID
-	Why     Why
+	Why     wsproto.Failure
 }
-
-// Why is the reason of a failure.
-type Why uint8
-
-// The reasons for which the shard that owns a torrent refuses a request, or a shard on the way to it.
-const (
-	Busy            Why = iota // a mailbox on the way had no room
-	TooManyTorrents            // of one connection
-	TableFull
-	Forbidden // by the access list
-	whys
-)
-
-var whyTexts = [whys]string{
-	"tracker is overloaded, try again later",
-	"too many torrents on one connection",
-	"tracker is full, try again later",
-	"Info hash not allowed", // in the words of aquatic_ws
-}
-
-// String returns the reason as clients are told it.
-func (w Why) String() string { return whyTexts[w] }
 
 // Move is a connection that goes to another shard. Its TLS goes beside the mail (see package mover).
 type Move struct {

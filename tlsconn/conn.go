@@ -1,97 +1,86 @@
 package tlsconn
 
-import (
-	"errors"
-	"io"
-)
+// This file owns Conn: its fields, and the way of bytes in (Feed, Next) and out (Write, Drain). end.go has the states and
+// all ends, handshake.go the helper's work, receive.go the client's records.
 
 // Phase is where a connection is in its life.
 type Phase uint8
 
 const (
-	Handshaking Phase = iota
-	Established
-	Failed // see Conn.Err; Drain may still give an alert for the client
+	Handshaking Phase = iota // nothing can be read or written yet
+	Established              // data flows until one side sends close_notify, see Conn.Next and Conn.CloseNotify
+	Failed                   // see Conn.Err; Drain may still give an alert for the client. Also after Close
 )
 
 // String returns the phase's name.
 func (p Phase) String() string { return [...]string{"handshaking", "established", "failed"}[p] }
 
-// Info is what the handshake agreed on.
+// Info is the outcome of the handshake.
 type Info struct {
 	Version    uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	Suite      uint16 // tls.CipherSuiteName gives its name
 	Generation uint32 // of the certificate, see Certificates.Swap
-	Resumed    bool
+	Resumed    bool   // from a session ticket
 }
 
-// ErrNoMemory ends a connection whose record arrived in part while [EngineOptions.MaxBuffered] was used up.
-var ErrNoMemory = errors.New("no buffer left for a TLS record that arrived in part")
-
-// errHandshaking is the caller's mistake: nothing can be written before the handshake has ended.
-var errHandshaking = errors.New("BUG: data written during the TLS handshake")
-
-// Conn is one TLS connection, server side. Its methods are called by the event loop's thread only, never block and use no
-// private key. At rest it owns no buffer.
+// Conn is one TLS connection, server side. Only the event loop's thread calls its methods. They never block and use no
+// private key. A Conn at rest owns no buffer.
 type Conn struct {
-	engine  *Engine
-	suite   *suite
-	hs      *handshake // while handshaking, from the first byte on
-	err     error      // what Next returns from now on; io.EOF leaves the phase as it is
-	handle  Handle
-	fed     []byte // received and not yet looked at: the caller's memory until Next returns nothing
-	held    []byte // a record that arrived in part, in a buffer of the engine
-	pend    []byte // output for Drain
-	in      half   // what the client protects
-	out     half   // what we protect
-	info    Info
-	place   uint32 // of the expanded keys in the engine, counted from 1
-	header  [headerLen]byte
-	msg     [keyUpdateMsgLen]byte // a handshake message that arrived in part
-	nhead   uint8                 // bytes in header: a partial header needs no buffer
-	nmsg    uint8                 // bytes in msg
-	idle    uint8                 // records in a row that carried no data
-	phase   Phase
-	used    bool // since the engine's clock looked last
-	whole   bool // held is the record that Next returned last
-	sentEnd bool // close_notify or a fatal alert is sent: nothing may follow
+	engine *Engine // nil: detached
+	suite  *suite
+	hs     *handshake // exactly while its helper runs: in stateHandshaking and stateGivenUp
+	err    error      // why the connection failed or was closed, see step
+	handle Handle
+	fed    []byte // received and not yet opened: the caller's memory until Next returns nothing
+	held   []byte // a record that arrived in part, in a buffer of the engine
+	pend   []byte // output for Drain
+	in     half   // protects the client's records
+	out    half   // protects ours
+	info   Info
+	place  uint32 // of the expanded keys in the engine, counted from 1
+	header [headerLen]byte
+	msg    [keyUpdateMsgLen]byte // a handshake message that arrived in part
+	nhead  uint8                 // bytes in header: a partial header needs no buffer
+	nmsg   uint8                 // bytes in msg
+	idle   uint8                 // records in a row that carried no data
+	state  state                 // end.go
+	used   bool                  // since the engine's clock passed last
+	whole  bool                  // held is the record that Next returned last
 }
 
-// Start returns a new connection. The handle is what [EngineOptions.Notify] is given; it may be called from the first Feed
-// on. Nothing else happens until then: a client that sends nothing takes no place in the pool.
-func (e *Engine) Start(h Handle) *Conn { return &Conn{engine: e, handle: h} }
+// Start returns a new connection. [EngineOptions.Notify] gets its handle, from the first Feed on. A client that sends
+// nothing takes no place in the pool.
+func (e *Engine) Start(h Handle) *Conn { return &Conn{engine: e, handle: h, state: stateNew} }
 
 // Phase returns where the connection is in its life.
 func (c *Conn) Phase() Phase {
 	c.adopt()
-	return c.phase
+	return phases[c.state]
 }
 
-// Err returns why the connection failed, nil if it did not.
+// Err returns why the connection failed, nil if it did not. It is [ErrClosed] after Close, unless the connection had
+// failed before.
 func (c *Conn) Err() error {
-	if c.Phase() != Failed {
-		return nil
-	}
+	c.adopt()
 	return c.err
 }
 
-// Info returns what the handshake agreed on; it is zero before it is complete.
+// Info returns the outcome of the handshake; it is zero before the handshake is complete.
 func (c *Conn) Info() Info { return c.info }
 
 // Partial reports whether the connection holds a part of a record and waits for the rest.
 func (c *Conn) Partial() bool { return c.nhead > 0 || len(c.held) > 0 && !c.whole }
 
-// Feed takes bytes that the client sent. After the handshake they are not copied: they are decrypted in place by Next, so
-// they have to stay, and are changed, until Next returns nothing. An error ends the connection: it is [Conn.Err].
+// Feed takes bytes from the client. During the handshake it copies them, 64 KiB at most. Afterwards it does not: Next
+// decrypts them in place, so the caller leaves them alone until Next returns nothing. An error ends the connection: it is
+// [Conn.Err]. Bytes behind the client's close_notify are dropped.
 func (c *Conn) Feed(data []byte) error {
 	c.adopt()
 	switch {
-	case c.phase == Failed:
-		return c.err
-	case c.phase == Handshaking:
+	case c.state == stateNew, c.state == stateHandshaking:
 		return c.feedHandshake(data)
-	case c.err != nil:
-		return nil // data behind close_notify
+	case !c.state.reads():
+		return c.err // nil behind close_notify
 	case len(c.fed) > 0:
 		c.fed = append(c.fed[:len(c.fed):len(c.fed)], data...)
 	default:
@@ -100,26 +89,28 @@ func (c *Conn) Feed(data []byte) error {
 	return nil
 }
 
-// feedHandshake passes bytes to the helper, whom the first of them calls to work.
+// feedHandshake passes bytes to the helper. The first of them start it.
 func (c *Conn) feedHandshake(data []byte) (err error) {
 	switch {
 	case len(data) == 0:
 		return nil
-	case c.hs != nil:
+	case c.state == stateHandshaking:
 		err = c.hs.pipe.feed(data)
 	case recordType(data[0]) != typeHandshake:
 		err = ErrNotTLS
 	default:
-		c.hs, err = c.engine.pool.begin(c.handle, c.engine.opt.Notify, data)
+		if c.hs, err = c.engine.pool.begin(c.handle, c.engine.opt.Notify, data); err == nil {
+			c.step(eventBegin, nil)
+		}
 	}
 	if err != nil {
-		c.phase, c.err = Failed, err
+		c.endRefused(err)
 	}
 	return err
 }
 
-// adopt takes the connection over from the helper when the handshake has ended. What the client sent behind it, and what
-// is still to be sent, comes along.
+// adopt takes the connection over from a helper that has ended, with the bytes that the client sent behind the handshake
+// and the bytes that are still to be sent.
 func (c *Conn) adopt() {
 	if c.hs == nil || !c.hs.done.Load() {
 		return
@@ -127,14 +118,14 @@ func (c *Conn) adopt() {
 	hs := c.hs
 	c.gather()
 	c.hs = nil
-	if c.phase == Failed {
-		return // by the event loop's side
-	}
 	if hs.err != nil {
-		c.phase, c.err = Failed, hs.err
+		c.endHelperFailed(hs.err)
 		return
 	}
-	c.phase, c.suite, c.info = Established, hs.result.suite, hs.result.info
+	if c.step(eventEstablish, nil); c.state != stateEstablished {
+		return // it was given up meanwhile
+	}
+	c.suite, c.info = hs.result.suite, hs.result.info
 	c.in, c.out = hs.result.in, hs.result.out
 	if c.out.aead != nil {
 		c.engine.admit(c)
@@ -142,19 +133,16 @@ func (c *Conn) adopt() {
 	c.fed = append(hs.pipe.leftover(), hs.pipe.in.take()...)
 }
 
-// Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the engine:
-// it is the caller's to read and change until the next call of Feed, Next or Close. Nothing without an error means that
-// more has to be fed first. io.EOF is the client's close_notify: it will send no more and can still receive.
-// Any other error is [Conn.Err]; Drain gives the alert for the client.
+// Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the engine.
+// The caller may read and change it until the next call of Feed, Next or Close. Nothing without an error means that more
+// has to be fed first. io.EOF is the client's close_notify: the client sends no more and can still receive. Any other
+// error is [Conn.Err]; Drain gives the alert for the client.
 func (c *Conn) Next() ([]byte, error) {
 	c.adopt()
-	if c.phase == Handshaking {
-		return nil, nil
-	}
 	if c.whole {
 		c.release()
 	}
-	for c.err == nil {
+	for c.state.reads() {
 		rec := c.record()
 		if rec == nil {
 			break
@@ -162,7 +150,7 @@ func (c *Conn) Next() ([]byte, error) {
 		c.engine.expand(c, &c.in)
 		typ, content, bad := open(&c.engine.mem, &c.in, c.suite, c.info.Version, rec)
 		if bad != 0 {
-			c.fail(bad)
+			c.endViolation(bad)
 			break
 		}
 		if data := c.accept(typ, content); len(data) > 0 {
@@ -172,26 +160,18 @@ func (c *Conn) Next() ([]byte, error) {
 			c.release()
 		}
 	}
-	if c.err != nil {
-		c.fed = nil
-		c.release()
-	}
-	return nil, c.err
+	return nil, c.endOfInput()
 }
 
-// Write appends data as records to dst, which does not overlap it, and returns the extended slice: as few records as
-// possible, and before them what is pending. It allocates only if dst has less room than
-// len(data) + [RecordOverhead] + [Conn.Pending] bytes.
+// Write appends the pending bytes and then data to dst, which does not overlap it, and returns the extended slice. It
+// makes as few records as possible. It allocates only if dst has less room than
+// len(data) + [RecordOverhead] + [Conn.Pending] bytes. It fails with [ErrClosed] behind our close_notify, and with
+// [Conn.Err] on a connection that failed; the pending bytes are appended nevertheless.
 func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 	dst = append(dst, c.collect()...)
 	c.pend = nil
-	switch {
-	case c.phase == Handshaking:
-		return dst, errHandshaking
-	case c.phase == Failed:
-		return dst, c.err
-	case c.sentEnd:
-		return dst, ErrClosed
+	if !c.state.writes() {
+		return dst, c.endOfOutput()
 	}
 	for len(data) > 0 {
 		n := min(len(data), maxPlaintext)
@@ -205,7 +185,7 @@ func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 // an alert.
 func (c *Conn) Pending() int { return len(c.collect()) }
 
-// Drain appends what is pending to dst, as far as its capacity goes, and returns the extended slice.
+// Drain appends pending bytes to dst, as far as its capacity goes, and returns the extended slice.
 func (c *Conn) Drain(dst []byte) []byte {
 	pend := c.collect()
 	n := min(len(pend), cap(dst)-len(dst))
@@ -216,7 +196,7 @@ func (c *Conn) Drain(dst []byte) []byte {
 	return dst
 }
 
-// collect fetches the helper's output and returns all that is pending.
+// collect fetches the helper's output and returns all pending bytes.
 func (c *Conn) collect() []byte {
 	c.adopt()
 	if c.hs != nil {
@@ -225,7 +205,7 @@ func (c *Conn) collect() []byte {
 	return c.pend
 }
 
-// gather fetches the helper's output. The memory in which it comes is the taker's.
+// gather fetches the helper's output, whose memory is then the connection's.
 func (c *Conn) gather() {
 	out := c.hs.pipe.out.take()
 	if len(c.pend) == 0 {
@@ -233,36 +213,4 @@ func (c *Conn) gather() {
 		return
 	}
 	c.pend = append(c.pend, out...)
-}
-
-// CloseNotify appends the alert that says that we send no more, and what is pending before it: at most RecordOverhead(2)
-// + 2 + Pending() bytes. A connection that is not established, or has failed, has nothing to say.
-func (c *Conn) CloseNotify(dst []byte) []byte {
-	dst = append(dst, c.collect()...)
-	c.pend = nil
-	if c.phase != Established || c.sentEnd {
-		return dst
-	}
-	dst = c.seal(dst, typeAlert, []byte{levelWarning, byte(alertCloseNotify)})
-	c.sentEnd = true
-	return dst
-}
-
-// Close gives back what the connection holds; a handshake in flight is abandoned. Nothing is sent. It may be called twice.
-func (c *Conn) Close() {
-	if c.hs != nil {
-		c.hs.pipe.fail(ErrClosed)
-		c.hs = nil
-	}
-	if c.err == nil || c.err == io.EOF {
-		c.err = ErrClosed
-	}
-	c.phase = Failed
-	c.fed, c.pend = nil, nil
-	if c.engine == nil { // detached
-		c.held = nil
-		return
-	}
-	c.release()
-	c.engine.dismiss(c)
 }

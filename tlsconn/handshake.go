@@ -72,12 +72,7 @@ func (hs *handshake) run() {
 	hs.pipe.workers <- struct{}{}
 	reserveStack(0)
 	hs.result, hs.err = hs.compute()
-	<-hs.pipe.workers
-	hs.timer.Stop()
-	hs.pool.inFlight.Add(-1) // before the end is told, so that whoever is told finds the place free
-	hs.done.Store(true)
-	hs.pipe.notify()
-	hs.pool.leave()
+	hs.endHelper()
 }
 
 // stackNeeded is what the stack of a handshake comes to, in bytes, with the key exchange that needs most.
@@ -94,13 +89,13 @@ func reserveStack(i int) byte {
 
 // compute makes the handshake and takes the keys over.
 func (hs *handshake) compute() (session, error) {
-	if err := hs.pipe.err(); err != nil {
+	if err := hs.pipe.endReason(); err != nil {
 		return session{}, err // it waited too long for its turn
 	}
 	current := hs.pool.opt.Certificates.current.Load()
 	server := tls.Server(&hs.pipe, hs.config(current.config))
 	if err := server.Handshake(); err != nil {
-		if cause := hs.pipe.err(); cause != nil {
+		if cause := hs.pipe.endReason(); cause != nil {
 			err = cause
 		}
 		return session{}, err

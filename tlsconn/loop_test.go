@@ -238,7 +238,7 @@ func (l *loop) advance(h Handle, p *peer) {
 		p.sock.Write(p.out)
 		p.out = p.out[:0]
 	}
-	if p.conn.Phase() == Failed || p.conn.sentEnd {
+	if p.conn.Phase() == Failed || p.conn.state == stateOursEnded || p.conn.state == stateBothEnded {
 		l.drop(h, p)
 	}
 }

@@ -7,7 +7,7 @@ import "bytes"
 // Detach takes an established connection, of which Next has just returned nothing and no error, from its engine: it keeps
 // nothing that is the engine's. Until [Engine.Attach] only Close may be called.
 func (c *Conn) Detach() {
-	if c.phase != Established || c.hs != nil || c.err != nil || len(c.fed) > 0 || c.whole {
+	if !c.state.reads() || len(c.fed) > 0 || c.whole {
 		panic("BUG: a TLS connection is detached in the middle of something")
 	}
 	c.engine.dismiss(c)
@@ -28,8 +28,7 @@ func (e *Engine) Attach(c *Conn, h Handle) {
 		return
 	}
 	if c.held = e.get(len(own)); c.held == nil {
-		c.fail(alertInternalError)
-		c.err = ErrNoMemory
+		c.endNoMemory()
 		return
 	}
 	c.held = append(c.held, own...)

@@ -68,7 +68,7 @@ func (b *box) take() []byte {
 // feed adds bytes from the client. It is called by the event loop's thread.
 func (p *pipe) feed(data []byte) error {
 	if p.backlog.Add(int64(len(data))) > maxBacklog {
-		p.fail(ErrBacklog)
+		p.endHandshake(ErrBacklog)
 		return ErrBacklog
 	}
 	p.in.put(data)
@@ -76,29 +76,10 @@ func (p *pipe) feed(data []byte) error {
 	return nil
 }
 
-// fail ends the handshake with err where it waits next; the first error counts.
-func (p *pipe) fail(err error) {
-	p.broken.CompareAndSwap(nil, &err)
-	p.rouse()
-}
-
 func (p *pipe) rouse() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
-	}
-}
-
-// err returns the error of fail, or that the pool is closed.
-func (p *pipe) err() error {
-	if err := p.broken.Load(); err != nil {
-		return *err
-	}
-	select {
-	case <-p.closing:
-		return ErrClosed
-	default:
-		return nil
 	}
 }
 
@@ -131,7 +112,7 @@ func (p *pipe) Read(b []byte) (int, error) {
 // more waits until there are bytes to read. While it waits another handshake may compute.
 func (p *pipe) more() error {
 	for len(p.rest) == 0 {
-		if err := p.err(); err != nil {
+		if err := p.endReason(); err != nil {
 			return err
 		}
 		if p.rest = p.in.take(); len(p.rest) > 0 {
@@ -148,7 +129,7 @@ func (p *pipe) more() error {
 		}
 		p.workers <- struct{}{}
 	}
-	return p.err()
+	return p.endReason()
 }
 
 // helloLen is how far a hello message goes to the end of its random: type, length, version, random.

@@ -1,7 +1,6 @@
 package tlsconn
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,15 +21,6 @@ type PoolOptions struct {
 	// Timeout is how long a handshake may take from the client's first byte on.
 	Timeout time.Duration
 }
-
-// Errors that end a handshake, apart from what crypto/tls says.
-var (
-	ErrNotTLS   = errors.New("the client's first bytes are not TLS")
-	ErrPoolFull = errors.New("too many TLS handshakes at the same time")
-	ErrTimeout  = errors.New("the TLS handshake took too long")
-	ErrBacklog  = errors.New("the client sent too much before the TLS handshake was complete")
-	ErrClosed   = errors.New("the TLS connection was closed")
-)
 
 // Pool runs the handshakes of all engines in helper goroutines: one for each handshake in flight, of which a bounded
 // number computes at a time and the others wait for their client. Event loops share it without a lock: a helper that
@@ -88,7 +78,7 @@ func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, e
 		p.leave()
 		return nil, err
 	}
-	hs.timer = time.AfterFunc(p.opt.Timeout, func() { hs.pipe.fail(ErrTimeout) })
+	hs.timer = time.AfterFunc(p.opt.Timeout, func() { hs.pipe.endHandshake(ErrTimeout) })
 	go hs.run()
 	return hs, nil
 }

@@ -2,7 +2,6 @@ package tlsconn
 
 import (
 	"crypto/tls"
-	"io"
 )
 
 // This file follows the client's records after the handshake: it puts them together, and obeys those that are not data.
@@ -23,7 +22,7 @@ func (c *Conn) record() []byte {
 	if c.nhead == 0 && len(c.held) == 0 && len(c.fed) >= headerLen {
 		n, bad := checkHeader(c.info.Version, c.fed)
 		if bad != 0 {
-			c.fail(bad)
+			c.endViolation(bad)
 			return nil
 		}
 		if n <= len(c.fed) {
@@ -55,14 +54,13 @@ func (c *Conn) consume(n int) []byte {
 func (c *Conn) hold() []byte {
 	total, bad := checkHeader(c.info.Version, c.header[:])
 	if bad != 0 {
-		c.fail(bad)
+		c.endViolation(bad)
 		return nil
 	}
 	have := max(len(c.held), headerLen)
 	n := min(total-have, len(c.fed))
 	if have+n > cap(c.held) && !c.growHeld(have+n, total) {
-		c.fail(alertInternalError)
-		c.err = ErrNoMemory
+		c.endNoMemory()
 		return nil
 	}
 	if len(c.held) == 0 {
@@ -103,7 +101,7 @@ func (c *Conn) release() {
 func (c *Conn) accept(typ recordType, content []byte) []byte {
 	if c.nmsg > 0 && typ != typeHandshake {
 		// RFC 8446 §5.1: «Handshake messages MUST NOT be interleaved with other record types.»
-		c.fail(alertUnexpectedMessage)
+		c.endViolation(alertUnexpectedMessage)
 		return nil
 	}
 	if typ == typeData && len(content) > 0 {
@@ -111,16 +109,16 @@ func (c *Conn) accept(typ recordType, content []byte) []byte {
 		return content
 	}
 	if c.idle++; c.idle > maxIdle {
-		c.fail(alertUnexpectedMessage)
+		c.endViolation(alertUnexpectedMessage)
 		return nil
 	}
 	switch {
 	case typ == typeData: // §5.1: «Zero-length fragments of Application Data MAY be sent»
 	case typ == typeAlert:
-		c.alerted(content)
+		c.endByAlert(content)
 	case typ != typeHandshake || len(content) == 0:
 		// §5.1: «Implementations MUST NOT send zero-length fragments of Handshake types»
-		c.fail(alertUnexpectedMessage)
+		c.endViolation(alertUnexpectedMessage)
 	case c.info.Version == tls.VersionTLS13:
 		c.message(content)
 	default:
@@ -131,44 +129,23 @@ func (c *Conn) accept(typ recordType, content []byte) []byte {
 	return nil
 }
 
-// alerted obeys an alert.
-func (c *Conn) alerted(content []byte) {
-	if len(content) != 2 {
-		c.fail(alertDecodeError)
-		return
-	}
-	level, what := content[0], alert(content[1])
-	switch {
-	case what == alertCloseNotify:
-		c.err = io.EOF
-	case c.info.Version == tls.VersionTLS12 && level == levelWarning:
-		// RFC 5246 §7.2.2: «If an alert with a level of warning is sent and received, generally the connection can
-		// continue normally.»
-	case c.info.Version == tls.VersionTLS13 && what == alertUserCanceled:
-		// RFC 8446 §6: «All the alerts listed in Section 6.2 [...] MUST be treated as error alerts when received regardless
-		// of the AlertLevel in the message.» This one is listed in 6.1: «This alert SHOULD be followed by a "close_notify".»
-	default:
-		c.phase, c.err = Failed, &AlertError{Alert: tls.AlertError(what)}
-	}
-}
-
 // message takes the next piece of a handshake message of TLS 1.3. The only one that this server has to expect after the
 // handshake is KeyUpdate.
 func (c *Conn) message(content []byte) {
 	for _, b := range content {
 		if c.nmsg == keyUpdateMsgLen {
 			// RFC 8446 §5.1: «Handshake messages MUST NOT span key changes.» Something follows the KeyUpdate.
-			c.fail(alertUnexpectedMessage)
+			c.endViolation(alertUnexpectedMessage)
 			return
 		}
 		c.msg[c.nmsg] = b
 		c.nmsg++
 		switch {
 		case c.msg[0] != messageKeyUpdate:
-			c.fail(alertUnexpectedMessage)
+			c.endViolation(alertUnexpectedMessage)
 			return
 		case c.nmsg == 4 && (c.msg[1] != 0 || c.msg[2] != 0 || c.msg[3] != 1):
-			c.fail(alertDecodeError)
+			c.endViolation(alertDecodeError)
 			return
 		}
 	}
@@ -183,11 +160,11 @@ func (c *Conn) keyUpdate(request byte) {
 	if request > 1 {
 		// RFC 8446 §4.6.3: «If an implementation receives any other value, it MUST terminate the connection with an
 		// "illegal_parameter" alert.»
-		c.fail(alertIllegalParameter)
+		c.endViolation(alertIllegalParameter)
 		return
 	}
 	c.in.update(c.suite)
-	if request == 1 && !c.sentEnd {
+	if request == 1 && c.state.writes() {
 		// §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a KeyUpdate of its
 		// own with request_update set to "update_not_requested" prior to sending its next Application Data record.»
 		c.pend = c.changeKey(c.pend)
@@ -209,13 +186,4 @@ func (c *Conn) seal(dst []byte, typ recordType, payload []byte) []byte {
 	}
 	c.engine.expand(c, &c.out)
 	return seal(&c.engine.mem, &c.out, c.suite, c.info.Version, dst, typ, payload)
-}
-
-// fail ends the connection because of what the client sent, with the alert for it.
-func (c *Conn) fail(what alert) {
-	if !c.sentEnd {
-		c.pend = c.seal(c.pend, typeAlert, []byte{levelFatal, byte(what)})
-		c.sentEnd = true
-	}
-	c.phase, c.err = Failed, clientErrors[what]
 }

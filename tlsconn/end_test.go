@@ -1,0 +1,242 @@
+package tlsconn
+
+// This file walks the table of states and events: each pair is brought about on the wire, or proved to be refused.
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// life is what a state means, told without the table.
+type life struct {
+	begun, helper, in, out, failed, closed bool
+}
+
+var lives = [states]life{
+	stateNew:         {},
+	stateHandshaking: {begun: true, helper: true},
+	stateGivenUp:     {begun: true, helper: true, failed: true},
+	stateEstablished: {begun: true, in: true, out: true},
+	statePeerEnded:   {begun: true, out: true},
+	stateOursEnded:   {begun: true, in: true},
+	stateBothEnded:   {begun: true},
+	stateFailed:      {begun: true, failed: true},
+	stateClosed:      {begun: true, closed: true},
+}
+
+// after returns what an event makes of a life, and false if the event cannot come in it.
+func (l life) after(e event) (life, bool) {
+	switch e {
+	case eventBegin:
+		return life{begun: true, helper: true}, !l.begun
+	case eventRefuse:
+		return life{begun: true, helper: l.helper, failed: true}, !l.begun || l.helper && !l.failed
+	case eventEstablish:
+		return life{begun: true, in: !l.failed, out: !l.failed, failed: l.failed}, l.helper
+	case eventHelperFail:
+		return life{begun: true, failed: true}, l.helper
+	case eventPeerNotify:
+		return life{begun: true, out: l.out}, l.in
+	case eventOurNotify:
+		return life{begun: true, in: l.in}, l.out
+	case eventPeerAlert, eventFail:
+		return life{begun: true, failed: true}, l.in
+	case eventClose:
+		return life{begun: true, closed: true}, true
+	}
+	panic("an event without a meaning")
+}
+
+// pathTo lists the events that lead from stateNew to each state.
+var pathTo = [states][]event{
+	stateNew:         {},
+	stateHandshaking: {eventBegin},
+	stateGivenUp:     {eventBegin, eventRefuse},
+	stateEstablished: {eventBegin, eventEstablish},
+	statePeerEnded:   {eventBegin, eventEstablish, eventPeerNotify},
+	stateOursEnded:   {eventBegin, eventEstablish, eventOurNotify},
+	stateBothEnded:   {eventBegin, eventEstablish, eventOurNotify, eventPeerNotify},
+	stateFailed:      {eventBegin, eventHelperFail},
+	stateClosed:      {eventClose},
+}
+
+// Every event in every state, brought about by what a client or a caller does, leads to the state that its meaning asks
+// for, and the caller sees what that state promises. An event that cannot come is a BUG.
+func TestEveryEnd(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		for from := stateNew; from < states; from++ {
+			for e := range events {
+				w := newWalk(t, version, pathTo[from])
+				if w.conn.state != from {
+					t.Fatalf("the path %v leads to %q, want %q", pathTo[from], w.conn.state, from)
+				}
+				want, possible := lives[from].after(e)
+				if !possible {
+					if text := refusal(func() { w.conn.step(e, nil) }); !strings.HasPrefix(text, "BUG: ") {
+						t.Errorf("%q in the state %q is not refused: %s", e, from, text)
+					}
+					continue
+				}
+				w.bringAbout(e)
+				if got := lives[w.conn.state]; got != want {
+					t.Errorf("%q in the state %q leads to %q", e, from, w.conn.state)
+				}
+				if problem := w.promise(want); problem != "" {
+					t.Errorf("%q in the state %q: %s", e, from, problem)
+				}
+			}
+		}
+	})
+}
+
+// refusal returns the text with which f panics.
+func refusal(f func()) (text string) {
+	defer func() { text = fmt.Sprint(recover()) }()
+	f()
+	return
+}
+
+// walk is a rig that can also be anywhere in or before its handshake.
+type walk struct {
+	rig
+	version uint16
+	notes   chan Handle
+	stalled bool
+}
+
+// newWalk returns a new connection to which the events have come.
+func newWalk(tb testing.TB, version uint16, path []event) *walk {
+	tb.Helper()
+	w := &walk{rig: rig{tb: tb}, version: version}
+	w.engine, w.notes = testEngine(tb, testPool(tb, "ecdsa", func(o *PoolOptions) { o.Workers = 1 }), nil)
+	tb.Cleanup(w.resume) // before the pool is closed, which waits for the helper
+	w.conn = w.engine.Start(1)
+	for _, e := range path {
+		w.bringAbout(e)
+	}
+	return w
+}
+
+// stall takes the one turn there is, so that the helper does not go on.
+func (w *walk) stall() {
+	w.engine.pool.workers <- struct{}{}
+	w.stalled = true
+}
+
+// resume ends a stall.
+func (w *walk) resume() {
+	if w.stalled {
+		<-w.engine.pool.workers
+		w.stalled = false
+	}
+}
+
+// bringAbout makes an event happen, where it can be by bytes from the client and calls of the caller.
+func (w *walk) bringAbout(e event) {
+	w.tb.Helper()
+	c := w.conn
+	switch e {
+	case eventBegin:
+		c.Feed([]byte{byte(typeHandshake)}) // of a record that never ends
+	case eventRefuse:
+		if c.state == stateNew {
+			c.Feed([]byte("GET / HTTP/1.1\r\n\r\n"))
+		} else {
+			w.stall()
+			c.Feed(make([]byte, maxBacklog+1))
+		}
+	case eventEstablish:
+		w.establish()
+	case eventHelperFail:
+		c.Feed([]byte{3, 3, 0, 4, 99, 0, 0, 0}) // the rest of the record: a message that begins no handshake
+		w.resume()
+		for c.adopt(); c.hs != nil; c.adopt() {
+			<-w.notes
+		}
+	case eventPeerNotify:
+		w.read(w.record(typeAlert, []byte{levelWarning, byte(alertCloseNotify)}), 1<<20)
+	case eventPeerAlert:
+		w.read(w.record(typeAlert, []byte{levelFatal, byte(alertInternalError)}), 1<<20)
+	case eventOurNotify:
+		w.open(c.CloseNotify(nil))
+	case eventFail:
+		w.read([]byte("this is no record"), 1<<20)
+	case eventClose:
+		c.Close()
+	}
+}
+
+// establish ends the handshake in flight as if its helper had completed it, with the keys of another connection.
+func (w *walk) establish() {
+	w.tb.Helper()
+	c, other := w.conn, newRig(w.tb, w.version, 0, nil)
+	c.hs.pipe.endHandshake(ErrTimeout)
+	w.resume()
+	for !c.hs.done.Load() {
+		<-w.notes
+	}
+	from := other.conn
+	c.hs.err, c.hs.result = nil, session{suite: from.suite, info: from.info, in: from.in, out: from.out}
+	c.hs.pipe.rest, _ = nil, c.hs.pipe.in.take()
+	c.adopt()
+	w.out, w.in = other.out, other.in
+}
+
+// promise returns what the caller sees that is not as it should be.
+func (w *walk) promise(l life) string {
+	c := w.conn
+	phase := Established
+	switch {
+	case l.failed || l.closed:
+		phase = Failed
+	case !l.in && !l.out && l.helper, !l.begun:
+		phase = Handshaking
+	}
+	if c.Phase() != phase || (c.Err() != nil) != (phase == Failed) || (c.hs != nil) != l.helper {
+		return fmt.Sprintf("the phase is %v, the error %v, a helper runs: %v", c.Phase(), c.Err(), c.hs != nil)
+	}
+	if !l.in && (c.held != nil || c.fed != nil || c.Partial()) {
+		return "input is held that nobody reads"
+	}
+	if err := c.Feed(nil); err != c.Err() {
+		return fmt.Sprintf("Feed: %v", err)
+	}
+	_, err := c.Next()
+	if want := c.Err(); phase != Established && err != want || phase == Established && (err == io.EOF) == l.in {
+		return fmt.Sprintf("Next: %v", err)
+	}
+	pending := c.Pending()
+	b, err := c.Write(nil, []byte("x"))
+	if wrote := len(b) > pending; wrote != l.out || (err == nil) != l.out || phase == Failed && err != c.Err() ||
+		phase == Handshaking && err != errHandshaking || phase == Established && !l.out && err != ErrClosed {
+		return fmt.Sprintf("Write: %d bytes, %v", len(b)-pending, err)
+	}
+	if l.closed && pending > 0 {
+		return fmt.Sprintf("%d bytes are pending after Close", pending)
+	}
+	if said := len(c.CloseNotify(nil)) > 0; said != l.out {
+		return fmt.Sprintf("close_notify is sent: %v", said)
+	}
+	return ""
+}
+
+// The first reason to end stays the error of a connection, whatever ends come after it.
+func TestFirstReason(t *testing.T) {
+	f := func(want error, path ...event) {
+		t.Helper()
+		w := newWalk(t, tls.VersionTLS13, path)
+		if err := w.conn.Err(); !errors.Is(err, want) {
+			t.Errorf("after %v: %v, want %v", path, err, want)
+		}
+	}
+	f(ErrNotTLS, eventRefuse, eventClose)
+	f(ErrClosed, eventBegin, eventClose, eventClose)
+	f(ErrBacklog, eventBegin, eventRefuse, eventHelperFail, eventClose)
+	f(ErrBacklog, eventBegin, eventRefuse, eventEstablish)
+	f(ErrClosed, eventBegin, eventEstablish, eventPeerNotify, eventClose)
+	f(clientErrors[alertUnexpectedMessage], eventBegin, eventEstablish, eventFail, eventClose)
+}

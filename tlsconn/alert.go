@@ -1,12 +1,13 @@
 package tlsconn
 
+// This file owns the numbers of alerts (RFC 8446 §6, RFC 5246 §7.2) and the errors that name one.
+
 import (
 	"crypto/tls"
 	"fmt"
 )
 
-// alert is the description of an alert (RFC 8446 §6); its zero value, which is close_notify on the wire, stands for "no
-// alert" in results.
+// alert is the description of an alert. As a result its zero value, on the wire close_notify, stands for "no alert".
 type alert byte
 
 const (
@@ -27,16 +28,16 @@ const (
 	levelFatal   = 2
 )
 
-// A ClientError says what a client did that ended the connection; the client was sent Alert.
+// A ClientError ends a connection whose client broke TLS. Alert is the fatal alert that the client was sent.
 type ClientError struct {
 	Alert tls.AlertError
 }
 
 func (e *ClientError) Error() string {
-	return fmt.Sprintf("the client broke TLS: it was sent the alert %q", e.Alert.Error())
+	return fmt.Sprintf("the client broke TLS and was sent the alert %q", e.Alert.Error())
 }
 
-// An AlertError says that the client ended the connection with a fatal alert.
+// An AlertError ends a connection whose client sent the fatal alert Alert.
 type AlertError struct {
 	Alert tls.AlertError
 }
@@ -45,7 +46,7 @@ func (e *AlertError) Error() string {
 	return fmt.Sprintf("the client ended the connection with the alert %q", e.Alert.Error())
 }
 
-// clientErrors holds one error for each alert, so that a flood of broken clients makes no garbage.
+// clientErrors holds one error for each alert, so that a flood of bad clients makes no garbage.
 var clientErrors = func() (all [256]*ClientError) {
 	for i := range all {
 		all[i] = &ClientError{Alert: tls.AlertError(i)}

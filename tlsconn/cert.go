@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file owns the reading of certificates and private keys from files, and the checks that they can be served.
+
 import (
 	"bytes"
 	"crypto"
@@ -16,18 +18,18 @@ import (
 	"time"
 )
 
-// Loaded is a certificate chain with its private key, read from files and checked to belong together. It is not changed.
+// Loaded is a certificate chain with its private key. Both were read from files and belong together. It never changes.
 type Loaded struct {
 	certFile string
 	cert     tls.Certificate
 }
 
-// maxPEM bounds the files that are read, in bytes: no chain or key comes near it, and a wrong path may name anything.
+// maxPEM bounds the size of a file, in bytes. No chain or key comes near it, and a wrong path may name anything.
 const maxPEM = 1 << 20
 
-// Load reads a certificate chain, the server's own certificate first, and its private key, both PEM; they may be in one
-// file. Keys are ECDSA, RSA or Ed25519 in PKCS #8, PKCS #1 or SEC 1 form. Errors are sentences that name the file.
-// Dates are not checked here: see [Loaded.Warnings].
+// Load reads a certificate chain, the server's own certificate first, and its private key. Both are PEM and may be in
+// one file of at most 1 MiB. Keys are ECDSA, RSA or Ed25519 in PKCS #8, PKCS #1 or SEC 1 form. Errors are sentences
+// that name the file. [Loaded.Warnings] checks the dates, Load does not.
 func Load(certFile, keyFile string) (*Loaded, error) {
 	chain, err := loadChain(certFile)
 	if err != nil {
@@ -50,12 +52,12 @@ func Load(certFile, keyFile string) (*Loaded, error) {
 // NotAfter returns the time after which clients refuse the certificate.
 func (l *Loaded) NotAfter() time.Time { return l.cert.Leaf.NotAfter }
 
-// expirySoon is how long before its end a certificate is warned about. ACME clients renew 30 days before, so a
-// certificate that comes this near was not renewed or not reloaded.
+// expirySoon is the time before its end in which a certificate gets a warning. ACME clients renew 30 days before the
+// end, so a certificate that comes this near was not renewed or not reloaded.
 const expirySoon = 14 * 24 * time.Hour
 
-// Warnings returns what is wrong with the certificate at the time now and does not keep it from being served, as
-// sentences: expired, not yet valid, soon to expire, of a kind that browsers refuse.
+// Warnings returns the faults that the certificate has at the time now, as sentences: expired, not yet valid, soon to
+// expire, of a kind that browsers refuse. It is served nevertheless.
 func (l *Loaded) Warnings(now time.Time) (all []string) {
 	warn := func(format string, args ...any) {
 		all = append(all, fmt.Sprintf("the certificate in %s ", l.certFile)+fmt.Sprintf(format, args...))
@@ -100,7 +102,7 @@ func readPEM(what, file string) ([]*pem.Block, error) {
 		blocks = append(blocks, block)
 		text = rest
 	}
-	// Decode skips what it cannot read, so a file that is still being written looks like one with fewer blocks.
+	// Decode skips damaged blocks, so a file that is still being written looks like one with fewer blocks.
 	if bytes.Contains(text, []byte("-----BEGIN")) {
 		return nil, fmt.Errorf("cannot use %s as the %s: it is damaged or only half written (a block has no valid end)",
 			file, what)
@@ -155,11 +157,12 @@ func loadKey(file string) (crypto.Signer, error) {
 		}
 		return key, nil
 	}
-	return nil, fmt.Errorf("cannot use %s as the private key: there is no private key in it, only %s", file, blocks[0].Type)
+	return nil, fmt.Errorf("cannot use %s as the private key: there is no private key in it, only %s", file,
+		blocks[0].Type)
 }
 
-// parseKey reads a key in PKCS #8, PKCS #1 or SEC 1 form. OpenSSL and others label the forms in more ways than one, so
-// the label is not asked.
+// parseKey reads a key in PKCS #8, PKCS #1 or SEC 1 form. It does not ask for the label of the PEM block, since
+// programs label the same form differently.
 func parseKey(der []byte) (crypto.Signer, error) {
 	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		switch key := key.(type) {
@@ -181,7 +184,7 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return nil, errors.New("it is damaged, or not an ECDSA, RSA or Ed25519 key in PKCS #8, PKCS #1 or SEC 1 form")
 }
 
-// checkMatch makes sure that key belongs to the first certificate of the chain.
+// checkMatch reports an error if key does not belong to the first certificate of the chain.
 func checkMatch(chain []*x509.Certificate, key crypto.Signer, certFile, keyFile string) error {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok {
@@ -197,5 +200,6 @@ func checkMatch(chain []*x509.Certificate, key crypto.Signer, certFile, keyFile 
 		}
 		return nil
 	}
-	return fmt.Errorf("cannot use %s and %s together: the private key does not belong to the certificate", certFile, keyFile)
+	return fmt.Errorf("cannot use %s and %s together: the private key does not belong to the certificate", certFile,
+		keyFile)
 }

@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests certificates and keys in files: every form is read, every mistake has its sentence.
+
 import (
 	"bytes"
 	"crypto/ecdsa"
@@ -13,7 +15,7 @@ import (
 	"time"
 )
 
-// Every form of key that OpenSSL and ACME clients write is read, and chains keep their order.
+// Load reads every form of key that OpenSSL and ACME clients write, and keeps the order of a chain.
 func TestLoad(t *testing.T) {
 	f := func(name, kind string, encode func(private any) []byte) {
 		t.Helper()
@@ -21,7 +23,7 @@ func TestLoad(t *testing.T) {
 		dir := t.TempDir()
 		certFile, keyFile := filepath.Join(dir, "c"), filepath.Join(dir, "k")
 		writePEM(t, certFile, "CERTIFICATE", selfSigned(t, private, public, time.Now(), time.Now().Add(time.Hour)))
-		// The chain goes on with another certificate.
+		// Another certificate follows in the chain.
 		issuer, issuerPublic := newKey(t, "ecdsa")
 		chain, err := os.ReadFile(certFile)
 		if err != nil {
@@ -69,7 +71,7 @@ func TestLoad(t *testing.T) {
 	})
 }
 
-// Each mistake is told in one sentence that names the file.
+// Load reports each mistake in one sentence that names the file.
 func TestLoadErrors(t *testing.T) {
 	certFile, keyFile := testCert(t, "ecdsa")
 	otherCert, otherKey := testCert(t, "rsa")
@@ -119,7 +121,8 @@ func TestLoadErrors(t *testing.T) {
 	bad(strings.Repeat("x", maxPEM+1), "larger than")
 	badKey(key[:len(key)/2], "half written")
 	badKey(cert, "no private key in it, only CERTIFICATE")
-	badKey("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "damaged, or not an ECDSA, RSA or Ed25519 key")
+	badKey("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+		"damaged, or not an ECDSA, RSA or Ed25519 key")
 	badKey("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "passphrase")
 	badKey("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n"+
 		"-----END RSA PRIVATE KEY-----\n", "passphrase")
@@ -127,7 +130,7 @@ func TestLoadErrors(t *testing.T) {
 	bad(read(otherCert)+cert, "belongs to certificate number 2 in it, put that one first")
 }
 
-// Warnings say what clients will object to, at the time that is asked about.
+// Warnings names the faults that clients object to at the given time.
 func TestWarnings(t *testing.T) {
 	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	to := from.Add(90 * 24 * time.Hour)

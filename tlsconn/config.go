@@ -1,5 +1,8 @@
 package tlsconn
 
+// This file owns the configuration of handshakes, and the certificate and ticket keys in use, which can be changed
+// while handshakes run.
+
 import (
 	"crypto/rand"
 	"crypto/tls"
@@ -8,15 +11,14 @@ import (
 	"time"
 )
 
-// NewConfig returns how handshakes are made with a certificate.
+// NewConfig returns the configuration of handshakes with a certificate.
 //
-//   - TLS 1.2 and 1.3; in 1.2 only the suites with forward secrecy and an AEAD, which all browsers have had since 2016. The
-//     order is crypto/tls's, which knows whether the processors of both sides have AES instructions.
-//   - ALPN "http/1.1". A client that offers only others, such as "h2", is refused: RFC 7301 §3.2: «In the event that the
-//     server supports no protocols that the client advertises, then the server SHALL respond with a fatal
-//     "no_application_protocol" alert.» To take it in would only move the failure to its first bytes, which would not be
-//     an HTTP/1.1 request. A client without ALPN is served.
-//   - Keys are exchanged as x says.
+//   - TLS 1.2 and 1.3. In 1.2 only suites with forward secrecy and an AEAD, which all browsers have had since 2016.
+//     crypto/tls orders them: it knows whether the processors of both sides have AES instructions.
+//   - ALPN "http/1.1". A client that offers only others, such as "h2", is refused. RFC 7301 §3.2: «In the event that
+//     the server supports no protocols that the client advertises, then the server SHALL respond with a fatal
+//     "no_application_protocol" alert.» A client without ALPN is served.
+//   - The key exchange x.
 //   - No client certificates.
 func NewConfig(l *Loaded, x KeyExchange) *tls.Config {
 	c := &tls.Config{
@@ -36,12 +38,12 @@ func NewConfig(l *Loaded, x KeyExchange) *tls.Config {
 	return c
 }
 
-// KeyExchange says how the two sides come to a common secret.
+// KeyExchange is the way in which the two sides agree on a common secret.
 type KeyExchange uint8
 
 const (
-	// PostQuantum uses a hybrid of an elliptic curve and ML-KEM, X25519MLKEM768 for example, with clients that offer one,
-	// as all current browsers do, and an elliptic curve with the others. What somebody records stays secret even from a
+	// PostQuantum uses a hybrid of an elliptic curve and ML-KEM, X25519MLKEM768 for example, with clients that offer
+	// one, as all current browsers do, and an elliptic curve with the others. Recorded traffic stays secret even from a
 	// quantum computer to come. The hybrid takes a quarter to a third of the CPU of a handshake, full or resumed.
 	PostQuantum KeyExchange = iota
 
@@ -50,12 +52,12 @@ const (
 )
 
 const (
-	ticketKeyPeriod = 24 * time.Hour     // how long one key seals session tickets
-	ticketKeyLife   = 7 * 24 * time.Hour // how long it opens them: crypto/tls accepts no older tickets
+	ticketKeyPeriod = 24 * time.Hour     // one key seals session tickets for this time
+	ticketKeyLife   = 7 * 24 * time.Hour // it opens each for this time: crypto/tls accepts no older tickets
 )
 
-// Certificates is the certificate that handshakes use, and the keys of session tickets. Both can be changed while
-// handshakes run; tickets stay good across a change of certificate and on every shard. It is safe for concurrent use.
+// Certificates is the certificate in use and the keys of session tickets. Both can be changed while handshakes run.
+// Tickets stay good across a change of certificate, and in every event loop. It is safe for concurrent use.
 type Certificates struct {
 	current  atomic.Pointer[current]
 	exchange KeyExchange
@@ -64,7 +66,7 @@ type Certificates struct {
 	tickets []ticketKey // newest first, never empty
 }
 
-// current is what a handshake uses from its beginning to its end.
+// current holds the values that a handshake uses from its beginning to its end.
 type current struct {
 	loaded     *Loaded
 	config     *tls.Config
@@ -76,16 +78,16 @@ type ticketKey struct {
 	made time.Time
 }
 
-// NewCertificates returns Certificates that use l, for now and for ever the key exchange x, and a new ticket key made at
-// the time now.
+// NewCertificates returns Certificates that use l until the first Swap, always the key exchange x, and a new ticket key
+// that is made at the time now.
 func NewCertificates(l *Loaded, x KeyExchange, now time.Time) *Certificates {
 	k := &Certificates{exchange: x, tickets: []ticketKey{newTicketKey(now)}}
 	k.use(l, 1)
 	return k
 }
 
-// Swap makes l the certificate of the handshakes that begin from now on and returns its generation, which counts from 1
-// and is what [Info] says of connections.
+// Swap makes l the certificate of all handshakes that begin from now on. It returns its generation, which counts from 1
+// and stands in the [Info] of connections.
 func (k *Certificates) Swap(l *Loaded) (generation uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -100,8 +102,8 @@ func (k *Certificates) Current() (l *Loaded, generation uint32) {
 	return c.loaded, c.generation
 }
 
-// Rotate replaces the ticket key when it has been in use for a day and forgets keys after seven. It is to be called now
-// and then, every hour for example.
+// Rotate replaces a ticket key that has been in use for a day, and forgets a key when its last tickets are seven days
+// old. Call it now and then, every hour for example.
 func (k *Certificates) Rotate(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -110,7 +112,7 @@ func (k *Certificates) Rotate(now time.Time) {
 	}
 	kept := []ticketKey{newTicketKey(now)}
 	for _, t := range k.tickets {
-		// A key was the one that seals for a period, so its last tickets are that much younger than it.
+		// A key seals for a period, so its last tickets are that much younger than the key.
 		if now.Sub(t.made) < ticketKeyPeriod+ticketKeyLife {
 			kept = append(kept, t)
 		}

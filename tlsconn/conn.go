@@ -1,7 +1,7 @@
 package tlsconn
 
-// This file owns Conn: its fields, and the way of bytes in (Feed, Next) and out (Write, Drain). end.go has the states and
-// all ends, handshake.go the helper's work, receive.go the client's records.
+// This file owns Conn: its fields, and the way of bytes in (Feed, Next) and out (Write, Drain). end.go has the states
+// and all ends, handshake.go the helper's work, receive.go the client's records.
 
 // Phase is where a connection is in its life.
 type Phase uint8
@@ -72,8 +72,8 @@ func (c *Conn) Info() Info { return c.info }
 func (c *Conn) Partial() bool { return c.nhead > 0 || len(c.held) > 0 && !c.whole }
 
 // Feed takes bytes from the client. During the handshake it copies them, 64 KiB at most. Afterwards it does not: Next
-// decrypts them in place, so the caller leaves them alone until Next returns nothing. An error ends the connection: it is
-// [Conn.Err]. Bytes behind the client's close_notify are dropped.
+// decrypts them in place, so the caller leaves them alone until Next returns nothing. An error ends the connection: it
+// is [Conn.Err]. Bytes behind the client's close_notify are dropped.
 func (c *Conn) Feed(data []byte) error {
 	c.adopt()
 	switch {
@@ -109,8 +109,8 @@ func (c *Conn) feedHandshake(data []byte) (err error) {
 	return err
 }
 
-// adopt takes the connection over from a helper that has ended, with the bytes that the client sent behind the handshake
-// and the bytes that are still to be sent.
+// adopt takes the connection over from a helper that has ended, with the bytes that the client sent behind the
+// handshake and the bytes that are still to be sent.
 func (c *Conn) adopt() {
 	if c.hs == nil || !c.hs.done.Load() {
 		return
@@ -133,10 +133,10 @@ func (c *Conn) adopt() {
 	c.fed = append(hs.pipe.leftover(), hs.pipe.in.take()...)
 }
 
-// Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the engine.
-// The caller may read and change it until the next call of Feed, Next or Close. Nothing without an error means that more
-// has to be fed first. io.EOF is the client's close_notify: the client sends no more and can still receive. Any other
-// error is [Conn.Err]; Drain gives the alert for the client.
+// Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the
+// engine. The caller may read and change it until the next call of Feed, Next or Close. Nothing without an error means
+// that more has to be fed first. io.EOF is the client's close_notify: the client sends no more and can still receive.
+// Any other error is [Conn.Err]; Drain gives the alert for the client.
 func (c *Conn) Next() ([]byte, error) {
 	c.adopt()
 	if c.whole {
@@ -181,8 +181,8 @@ func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// Pending returns how many bytes [Conn.Drain] has for the client: parts of the handshake, answers to its changes of keys,
-// an alert.
+// Pending returns how many bytes [Conn.Drain] has for the client: parts of the handshake, answers to its changes of
+// keys, an alert.
 func (c *Conn) Pending() int { return len(c.collect()) }
 
 // Drain appends pending bytes to dst, as far as its capacity goes, and returns the extended slice.

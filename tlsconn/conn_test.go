@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests Conn against the client of crypto/tls, over sockets.
+
 import (
 	"bytes"
 	"crypto/rand"
@@ -8,7 +10,8 @@ import (
 	"testing"
 )
 
-// A client of crypto/tls gets back what it sends, in pieces of all sizes, with each version, suite and kind of key.
+// A client of crypto/tls gets its data back unchanged, in messages of all sizes, with each version, suite and kind of
+// key.
 func TestEcho(t *testing.T) {
 	f := func(kind string, version uint16, suites ...uint16) {
 		t.Helper()

@@ -1,5 +1,8 @@
 package tlsconn
 
+// This file runs the record layer beside the record layer of crypto/tls. Both servers are sent the same records,
+// protected with their own keys. Both must read the same data and come to the same end.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -8,20 +11,17 @@ import (
 	"testing"
 )
 
-// This file runs the record layer beside the one of crypto/tls: both servers are sent the same records, protected with
-// their own keys, and have to read the same data and come to the same end.
-
-// outcome is what became of a script.
+// outcome is the result of a script.
 type outcome struct {
 	data  string
 	end   string // "", "EOF", "alert" (the client's), "failed" (with an alert of the server's)
 	sends int    // KeyUpdates that the server sent
 }
 
-// errNothing is what the reference's connection says when all has been read.
+// errNothing is the error of the reference's connection when all has been read.
 var errNothing = errors.New("nothing more to read")
 
-// scriptConn is the connection of the reference server once the handshake is over.
+// scriptConn is the connection of the reference server. After the handshake it reads the script.
 type scriptConn struct {
 	memConn
 	sent   flight
@@ -51,7 +51,7 @@ func (s *scriptConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// reference is an established server of crypto/tls and the client's keys.
+// reference is an established server of crypto/tls, with the client's keys.
 type reference struct {
 	rig
 	server *tls.Conn
@@ -130,7 +130,7 @@ func (r *rig) run(script []byte, chop int) (o outcome) {
 	return r.judge(o, err, r.drained())
 }
 
-// judge says what an error and the records that were sent amount to.
+// judge completes an outcome from the error at the end and the records that were sent.
 func (r *rig) judge(o outcome, err error, sent []got) outcome {
 	alerted := false
 	for _, g := range sent {
@@ -152,8 +152,9 @@ func (r *rig) judge(o outcome, err error, sent []got) outcome {
 	return o
 }
 
-// script turns arbitrary bytes into a client's records: each op is a byte, some with arguments behind it. What the two
-// may see differently is left out: renegotiation, unprotected change_cipher_spec, more than maxIdle records without data.
+// script turns arbitrary bytes into a client's records: each op is a byte, some with arguments behind it. It leaves out
+// the cases in which the two servers may differ: renegotiation, unprotected change_cipher_spec, more than maxIdle
+// records without data.
 func (r *rig) script(ops []byte) (b []byte) {
 	v13 := r.conn.info.Version == tls.VersionTLS13
 	next := func() byte {
@@ -200,7 +201,7 @@ func (r *rig) script(ops []byte) (b []byte) {
 	return b
 }
 
-// FuzzAgainstCryptoTLS holds this package's record layer against the one of crypto/tls.
+// FuzzAgainstCryptoTLS proves that this package and crypto/tls read the same data from any script and end alike.
 func FuzzAgainstCryptoTLS(f *testing.F) {
 	f.Add(false, uint16(1), []byte{0, 10, 4, 0, 5, 1, 9, 5, 2, 200})
 	f.Add(true, uint16(7), []byte{0, 10, 3, 0, 1, 9, 3, 3, 3, 2, 0, 0})

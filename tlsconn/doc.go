@@ -1,18 +1,22 @@
-// Package tlsconn is TLS 1.2 and 1.3 for an event loop that must not block: bytes in, bytes out, no socket.
+// Package tlsconn is the server side of TLS 1.2 and 1.3 for an event loop that must not block: bytes in, bytes out, no
+// socket.
 //
-// It is made of two halves. The handshake is crypto/tls, which cannot be interrupted and resumed, so it runs in a helper
-// goroutine of a bounded [Pool], fed through memory (pipe.go); private keys are used there and nowhere else. When it is
-// complete, the traffic keys are taken over and crypto/tls is let go of. From then on the records are this package's own
-// work on the standard library's AEADs (record.go), done by the event loop's thread in the memory where they lie.
+// It has two halves. The first is the handshake. It is the work of crypto/tls, which cannot be interrupted and resumed,
+// so each handshake runs in a helper goroutine of a bounded [Pool] and reads from memory (pipe.go). Private keys are
+// used there and nowhere else. A complete handshake yields the traffic keys, and crypto/tls is no longer needed. The
+// second half is the record layer. It is this package's own work on the AEADs of the standard library (record.go), done
+// by the event loop's thread in the memory where the bytes lie.
 //
-// The reason is memory: crypto/tls keeps an input buffer as large as the largest record it has seen, 18 KB for the life of
-// a connection that sent one large message. A [Conn] at rest holds its keys and sequence numbers, less than half a
-// kilobyte, and no buffer at all.
+// The reason is memory. crypto/tls keeps an input buffer as large as the largest record it has seen: a connection that
+// sent one large message holds 18 KB for the rest of its life. A [Conn] at rest holds its keys and sequence numbers,
+// less than half a kilobyte, and no buffer at all.
 //
 //	socket ─► Conn.Feed ─► pipe ─► crypto/tls (helper) ─► keys ─┐
 //	                └────► Conn.Next ◄─ record layer ◄──────────┘
 //	socket ◄─ Conn.Drain (flights, alerts) and Conn.Write (data)
 //
-// What is left out on purpose: client certificates, renegotiation (refused), 0-RTT (crypto/tls has none), CBC and RSA key
-// exchange suites, TLS 1.1 and older, compression.
+// One table says which states a connection passes and how it ends (end.go).
+//
+// Left out on purpose: client certificates, renegotiation (refused), 0-RTT (crypto/tls has none), suites with CBC or
+// RSA key exchange, TLS 1.1 and older, compression.
 package tlsconn

@@ -19,12 +19,12 @@ package tlsconn
 // Who waits for whom:
 //
 //   - The event loop waits for nobody. It puts bytes into the pipe, or an error (endHandshake), and looks at
-//     handshake.done. A helper goroutine runs exactly in Handshaking and GivenUp. A Closed connection forgets its helper,
-//     which then ends alone.
+//     handshake.done. A helper goroutine runs exactly in Handshaking and GivenUp. A Closed connection forgets its
+//     helper, which then ends alone.
 //   - The helper waits for its turn (Pool.workers), for bytes or an error in the pipe, and for the end of the pool.
 //   - The timer of a handshake puts ErrTimeout into the pipe.
-//   - The helper ends in one order (endHelper): it gives back its turn, stops the timer, gives back its place, sets done,
-//     tells the event loop. So a full pool has room again when the event loop hears of the end.
+//   - The helper ends in one order (endHelper): it gives back its turn, stops the timer, gives back its place, sets
+//     done, tells the event loop. So a full pool has room again when the event loop hears of the end.
 //   - Pool.Close waits until all helpers are gone.
 
 import (
@@ -75,9 +75,15 @@ func (s state) String() string { return stateNames[s] }
 
 // phases holds the phase of each state.
 var phases = [states]Phase{
-	stateNew: Handshaking, stateHandshaking: Handshaking, stateGivenUp: Failed,
-	stateEstablished: Established, statePeerEnded: Established, stateOursEnded: Established, stateBothEnded: Established,
-	stateFailed: Failed, stateClosed: Failed,
+	stateNew:         Handshaking,
+	stateHandshaking: Handshaking,
+	stateGivenUp:     Failed,
+	stateEstablished: Established,
+	statePeerEnded:   Established,
+	stateOursEnded:   Established,
+	stateBothEnded:   Established,
+	stateFailed:      Failed,
+	stateClosed:      Failed,
 }
 
 // reads reports whether records of the client are opened.
@@ -103,8 +109,8 @@ const (
 )
 
 var eventNames = [events]string{
-	"begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert", "our close_notify", "fail",
-	"close",
+	"begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert", "our close_notify",
+	"fail", "close",
 }
 
 func (e event) String() string { return eventNames[e] }
@@ -200,16 +206,16 @@ func (c *Conn) endByAlert(content []byte) {
 		// RFC 5246 §7.2.2: «If an alert with a level of warning is sent and received, generally the connection can
 		// continue normally.»
 	case c.info.Version == tls.VersionTLS13 && what == alertUserCanceled:
-		// RFC 8446 §6: «All the alerts listed in Section 6.2 [...] MUST be treated as error alerts when received regardless
-		// of the AlertLevel in the message.» This one is listed in §6.1: «This alert SHOULD be followed by a
-		// "close_notify".»
+		// RFC 8446 §6: «All the alerts listed in Section 6.2 [...] MUST be treated as error alerts when received
+		// regardless of the AlertLevel in the message.» This one is listed elsewhere. RFC 8446 §6.1: «This alert SHOULD
+		// be followed by a "close_notify".»
 	default:
 		c.step(eventPeerAlert, &AlertError{Alert: tls.AlertError(what)})
 	}
 }
 
-// endOfInput returns what Next says when there is nothing to read: io.EOF behind the client's close_notify, the error of
-// a connection that failed, else nil.
+// endOfInput returns the error of Next when there is nothing to read: io.EOF behind the client's close_notify, the
+// reason of a connection that failed or was closed, else nil.
 func (c *Conn) endOfInput() error {
 	if c.state == statePeerEnded || c.state == stateBothEnded {
 		return io.EOF
@@ -229,8 +235,8 @@ func (c *Conn) endOfOutput() error {
 }
 
 // CloseNotify appends to dst the pending bytes and the alert that says that we send no more: at most RecordOverhead(2)
-// + 2 + Pending() bytes. dst does not overlap them. The alert is sent once. A connection that is not established, or has
-// failed, sends none.
+// + 2 + Pending() bytes. dst does not overlap them. The alert is sent once. A connection that is not established, or
+// has failed, sends none.
 func (c *Conn) CloseNotify(dst []byte) []byte {
 	dst = append(dst, c.collect()...)
 	c.pend = nil
@@ -242,7 +248,8 @@ func (c *Conn) CloseNotify(dst []byte) []byte {
 	return dst
 }
 
-// Close gives back what the connection holds and abandons a handshake in flight. It sends nothing. It may be called twice.
+// Close gives back what the connection holds and abandons a handshake in flight. It sends nothing. It may be called
+// twice.
 func (c *Conn) Close() {
 	if c.hs != nil {
 		c.hs.pipe.endHandshake(ErrClosed)
@@ -258,8 +265,8 @@ func (c *Conn) Close() {
 	}
 }
 
-// endHandshake makes the handshake fail with err where the helper waits or reads next. The first error counts. It may be
-// called from any goroutine.
+// endHandshake makes the handshake fail with err where the helper waits or reads next. The first error counts. It may
+// be called from any goroutine.
 func (p *pipe) endHandshake(err error) {
 	p.broken.CompareAndSwap(nil, &err)
 	p.rouse()

@@ -1,6 +1,6 @@
 package tlsconn
 
-// This file walks the table of states and events: each pair is brought about on the wire, or proved to be refused.
+// This file walks the table of states and events: it brings each pair about by bytes and calls, or proves it refused.
 
 import (
 	"crypto/tls"
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// life is what a state means, told without the table.
+// life is the meaning of a state, told without the table.
 type life struct {
 	begun, helper, in, out, failed, closed bool
 }
@@ -28,7 +28,7 @@ var lives = [states]life{
 	stateClosed:      {begun: true, closed: true},
 }
 
-// after returns what an event makes of a life, and false if the event cannot come in it.
+// after returns the life behind an event, and false if the event cannot come in this life.
 func (l life) after(e event) (life, bool) {
 	switch e {
 	case eventBegin:
@@ -64,8 +64,8 @@ var pathTo = [states][]event{
 	stateClosed:      {eventClose},
 }
 
-// Every event in every state, brought about by what a client or a caller does, leads to the state that its meaning asks
-// for, and the caller sees what that state promises. An event that cannot come is a BUG.
+// Every event in every state leads to the state that its meaning asks for, and the caller then sees the promises of
+// that state. An event that cannot come is a BUG.
 func TestEveryEnd(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		for from := stateNew; from < states; from++ {
@@ -135,7 +135,7 @@ func (w *walk) resume() {
 	}
 }
 
-// bringAbout makes an event happen, where it can be by bytes from the client and calls of the caller.
+// bringAbout makes an event happen, by bytes from the client and calls of the caller.
 func (w *walk) bringAbout(e event) {
 	w.tb.Helper()
 	c := w.conn
@@ -186,7 +186,7 @@ func (w *walk) establish() {
 	w.out, w.in = other.out, other.in
 }
 
-// promise returns what the caller sees that is not as it should be.
+// promise returns a sentence about the first thing that a caller sees and that a life does not promise, else nothing.
 func (w *walk) promise(l life) string {
 	c := w.conn
 	phase := Established
@@ -224,7 +224,7 @@ func (w *walk) promise(l life) string {
 	return ""
 }
 
-// The first reason to end stays the error of a connection, whatever ends come after it.
+// The first reason to end stays the error of a connection through all later ends.
 func TestFirstReason(t *testing.T) {
 	f := func(want error, path ...event) {
 		t.Helper()

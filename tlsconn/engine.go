@@ -1,50 +1,52 @@
 package tlsconn
 
+// This file owns Engine, the memory that the connections of one event loop share: buffers for records that arrived in
+// part, and the places for expanded keys.
+
 import "fmt"
 
-// Handle is the caller's name of a connection. It is given back as it was and means nothing here.
+// Handle is the caller's name of a connection. It means nothing here.
 type Handle uint64
 
 // EngineOptions are the limits of one event loop's connections.
 type EngineOptions struct {
 	// Notify is called from a helper goroutine when the connection has output for [Conn.Drain] or its handshake has
-	// ended. It must not block: it queues the handle and wakes the event loop. It may be called for a connection that has
-	// been closed meanwhile, and several times for one reason.
+	// ended. It must not block: it queues the handle and wakes the event loop. The connection may have been closed
+	// meanwhile, and one reason may lead to several calls.
 	Notify func(Handle)
 
-	// MaxBuffered bounds the bytes of all buffers for records that have arrived in part, 64 KiB at least. Where they are
-	// used up, a connection that needs one fails with [ErrNoMemory].
+	// MaxBuffered bounds all buffers for records that arrived in part, in bytes. It is 64 KiB at least. A connection
+	// that finds no buffer fails with [ErrNoMemory].
 	MaxBuffered int
 
-	// MaxExpanded is how many connections may hold their expanded keys, 1 at least. They take 1.5 KB for each connection
-	// with AES-GCM; a connection beyond that number takes over the place of one that was not in use of late, whose keys are
-	// expanded again, in about a microsecond, when it is.
+	// MaxExpanded bounds the connections that hold their expanded keys, which take 1.5 KB for each connection with
+	// AES-GCM. It is 1 at least. A further connection takes the place of one that was not in use of late. That one's
+	// keys are expanded again at its next record, in about a microsecond.
 	MaxExpanded int
 }
 
-// Engine is what the connections of one event loop share: buffers for partial records and the places for expanded keys.
-// All of it belongs to that loop's thread.
+// Engine holds the memory that the connections of one event loop share. It belongs to that loop's thread.
 type Engine struct {
 	pool       *Pool
 	opt        EngineOptions
 	mem        scratch
 	free       [len(bufferSizes)][][]byte
 	allocated  int      // bytes of all buffers, free ones included
-	expanded   []*Conn  // a clock of the connections that hold expanded keys
-	vacant     []uint32 // places of expanded that connections which ended have left
-	hand       int
-	rekeyAfter uint64 // records under one key of ours before it is changed (TLS 1.3)
+	expanded   []*Conn  // the connections that hold expanded keys, in a circle
+	vacant     []uint32 // free places of expanded
+	hand       int      // of a clock on expanded
+	rekeyAfter uint64   // records under one key of ours before it is changed (TLS 1.3)
 }
 
-// bufferSizes are the capacities of the buffers for partial records. The last one holds the largest record there is:
-// 5 bytes of header, 2^14 of content and the 2048 that RFC 5246 §6.2.3 allows to be added.
+// bufferSizes are the capacities of the buffers, in bytes. The last one holds the largest record there is: 5 bytes of
+// header, 2^14 of content and the 2048 that RFC 5246 §6.2.3 allows protection to add.
 var bufferSizes = [...]int{512, 2048, 8192, headerLen + maxPlaintext + 2048}
 
-// rekeyAfter is far below what RFC 8446 §5.5 allows for AES-GCM: «up to 2^24.5 full-size records (about 24 million) may be
-// encrypted on a given connection».
+// rekeyAfter is far below the limit of AES-GCM. RFC 8446 §5.5: «up to 2^24.5 full-size records (about 24 million) may
+// be encrypted on a given connection».
 const rekeyAfter = 1 << 22
 
-// NewEngine returns the shared state of one event loop's connections, whose handshakes run in p.
+// NewEngine returns the engine of one event loop. Its handshakes run in p.
 func NewEngine(p *Pool, o EngineOptions) *Engine {
 	if o.Notify == nil || o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 {
 		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxBuffered %d, MaxExpanded %d", o.MaxBuffered, o.MaxExpanded))
@@ -52,10 +54,10 @@ func NewEngine(p *Pool, o EngineOptions) *Engine {
 	return &Engine{pool: p, opt: o, rekeyAfter: rekeyAfter}
 }
 
-// Buffered returns how many bytes of buffers for partial records are allocated, those in reserve included.
+// Buffered returns the bytes of all buffers for records that arrived in part, those in reserve included.
 func (e *Engine) Buffered() int { return e.allocated }
 
-// classOf returns the smallest class of buffers with n bytes.
+// classOf returns the smallest class of buffers that hold n bytes.
 func classOf(n int) int {
 	for class, size := range bufferSizes {
 		if n <= size {
@@ -65,7 +67,8 @@ func classOf(n int) int {
 	panic(fmt.Sprintf("BUG: no record is %d bytes long", n))
 }
 
-// get returns an empty buffer with a capacity of at least n bytes, nil if the limit does not allow it.
+// get returns an empty buffer with a capacity of at least n bytes, nil if the limit does not allow it. Buffers of other
+// sizes in reserve make way for it.
 func (e *Engine) get(n int) []byte {
 	class := classOf(n)
 	if free := e.free[class]; len(free) > 0 {
@@ -95,7 +98,7 @@ func (e *Engine) put(b []byte) {
 	e.free[class] = append(e.free[class], b[:0])
 }
 
-// expand makes sure that h, a half of c, has its key in expanded form.
+// expand makes sure that h, one half of c, has its key in expanded form.
 func (e *Engine) expand(c *Conn, h *half) {
 	c.used = true
 	if h.aead != nil {
@@ -107,8 +110,8 @@ func (e *Engine) expand(c *Conn, h *half) {
 	}
 }
 
-// admit gives c a place among the connections with expanded keys: a new one, else that of a connection that has not been
-// used since the clock's hand passed last.
+// admit gives c a place among the connections with expanded keys: a free one, else the place of a connection that was
+// not used since the clock's hand passed it last.
 func (e *Engine) admit(c *Conn) {
 	if n := len(e.vacant); n > 0 {
 		c.place = e.vacant[n-1]
@@ -137,10 +140,10 @@ func (e *Engine) admit(c *Conn) {
 	c.place = uint32(e.hand + 1)
 }
 
-// maxProbes bounds how far the clock's hand goes to find a place.
+// maxProbes bounds the steps of the clock's hand in search of a place.
 const maxProbes = 8
 
-// dismiss takes the expanded keys from a connection that ends.
+// dismiss takes the expanded keys and their place from a connection.
 func (e *Engine) dismiss(c *Conn) {
 	if c.place != 0 {
 		e.expanded[c.place-1] = nil

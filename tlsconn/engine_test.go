@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests the memory that connections share: no garbage, bounded buffers, bounded places for expanded keys.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -36,7 +38,8 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	})
 }
 
-// RecordOverhead is enough for every size, a change of keys included, and no more than it says.
+// RecordOverhead is enough for every size of data, a change of keys included, and Write makes as few records as
+// possible.
 func TestRecordOverhead(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		r := newRig(t, version, 0, nil)
@@ -90,8 +93,8 @@ func TestOurKeyChanges(t *testing.T) {
 	})
 }
 
-// Buffers for partial records are bounded, grow with what has arrived, and go back when the record is complete or the
-// connection ends. A connection that gets none fails; the others go on.
+// Buffers for records that arrived in part are bounded, grow with the bytes that have arrived, and come back when the
+// record is complete or the connection ends. A connection that gets none fails; the others go on.
 func TestBuffers(t *testing.T) {
 	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
 	var all []*rig
@@ -172,8 +175,8 @@ func TestBuffersOfOtherSizes(t *testing.T) {
 	}
 }
 
-// Connections that share few places for expanded keys work like those that have one each, whatever the order in which they
-// are used, opened and closed; no more than these places are ever taken.
+// Connections that share few places for expanded keys work like connections with a place each, in any order of use,
+// opening and closing. They never take more than these places.
 func TestExpandedKeys(t *testing.T) {
 	const places = 5
 	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxExpanded = places })
@@ -222,8 +225,8 @@ func checkPlaces(t *testing.T, e *Engine, all []*rig, places int) {
 	}
 }
 
-// A connection at rest takes less than a kilobyte, and its expanded keys one and a half more, whatever it has received
-// and sent: crypto/tls keeps 18.
+// A connection at rest takes less than a kilobyte, and its expanded keys one and a half more, after a long message in
+// both directions. crypto/tls keeps 18.
 func TestIdleMemory(t *testing.T) {
 	f := func(expanded int, limit uint64) {
 		t.Helper()
@@ -241,7 +244,7 @@ func TestIdleMemory(t *testing.T) {
 			}
 			return r.conn
 		}
-		connect() // what is allocated once
+		connect() // makes the first, shared allocations
 		before := heapInUse()
 		for range n {
 			all = append(all, connect())

@@ -1,13 +1,15 @@
 package tlsconn
 
+// This file fuzzes the three ways in for bytes of a client: records, the handshake, the pipe below it.
+
 import (
 	"bytes"
 	"crypto/tls"
 	"testing"
 )
 
-// FuzzRecords feeds arbitrary bytes to an established connection, behind a good record: it reads that record and no more
-// than what can be behind it, ends in the same way wherever the bytes are cut, and holds nothing at the end.
+// FuzzRecords feeds arbitrary bytes to an established connection, behind a good record. The connection reads the data
+// of that record and no other, ends in the same way for every cut of the bytes, and holds nothing at the end.
 func FuzzRecords(f *testing.F) {
 	f.Add(false, uint16(3), []byte{23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20})
 	f.Add(true, uint16(0), []byte{22, 3, 3, 0, 0})
@@ -75,7 +77,7 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// FuzzPipe checks that crypto/tls gets what the client sent, and never bytes of two records in one read.
+// FuzzPipe proves that crypto/tls gets the client's bytes unchanged, and never bytes of two records in one read.
 func FuzzPipe(f *testing.F) {
 	f.Add(uint8(3), uint8(7), []byte{22, 3, 1, 0, 3, 1, 2, 3, 23, 3, 3, 0, 0, 23, 3, 3, 0, 1, 9})
 	f.Add(uint8(200), uint8(200), []byte{22, 3, 1, 0, 3, 1, 2, 3, 23, 3, 3, 0, 0, 23, 3, 3, 0, 1, 9})

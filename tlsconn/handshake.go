@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file owns the work of the helper goroutine: a handshake of crypto/tls, and the takeover of its keys.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -10,8 +12,8 @@ import (
 	"time"
 )
 
-// handshake is one handshake in flight. Its helper goroutine owns it until done is set, and the event loop's thread,
-// which reaches the pipe's boxes all the time, afterwards.
+// handshake is one handshake in flight. Its helper goroutine owns it until done is set, and the event loop's thread
+// afterwards. That thread uses the pipe's boxes at any time.
 type handshake struct {
 	pool   *Pool
 	pipe   pipe
@@ -22,7 +24,7 @@ type handshake struct {
 	err    error
 }
 
-// session is the outcome of a handshake: what the record layer needs and the caller may ask.
+// session is the outcome of a handshake: the needs of the record layer, and the caller's Info.
 type session struct {
 	suite *suite
 	info  Info
@@ -30,7 +32,8 @@ type session struct {
 	out   half
 }
 
-// keyLog takes the secrets from crypto/tls, which gives them away in only one form: the lines of tls.Config.KeyLogWriter.
+// keyLog takes the secrets from crypto/tls, which gives them in one form only: the lines of tls.Config.KeyLogWriter.
+// They stay in memory.
 type keyLog struct {
 	master []byte // TLS 1.2
 	client []byte // TLS 1.3
@@ -41,7 +44,7 @@ type keyLog struct {
 func (k *keyLog) Write(line []byte) (int, error) {
 	fields := bytes.Fields(line)
 	if len(fields) != 3 {
-		return 0, fmt.Errorf("cannot understand a key log line of %d fields", len(fields))
+		return 0, fmt.Errorf("cannot read a line of %d fields in the key log of crypto/tls", len(fields))
 	}
 	var secret *[]byte
 	switch string(fields[0]) {
@@ -75,11 +78,11 @@ func (hs *handshake) run() {
 	hs.endHelper()
 }
 
-// stackNeeded is what the stack of a handshake comes to, in bytes, with the key exchange that needs most.
+// stackNeeded is the size of a handshake's stack with the costliest key exchange, in bytes.
 const stackNeeded = 16 << 10
 
-// reserveStack makes the goroutine's stack as large as a handshake needs, while there is next to nothing on it: left to
-// itself it doubles several times, and each time all frames of the handshake are copied and their pointers corrected.
+// reserveStack makes the goroutine's stack as large as a handshake needs, while it is almost empty. Otherwise the stack
+// doubles several times, and each time all frames of the handshake are copied and their pointers corrected.
 //
 //go:noinline
 func reserveStack(i int) byte {
@@ -90,7 +93,7 @@ func reserveStack(i int) byte {
 // compute makes the handshake and takes the keys over.
 func (hs *handshake) compute() (session, error) {
 	if err := hs.pipe.endReason(); err != nil {
-		return session{}, err // it waited too long for its turn
+		return session{}, err // ended while it waited for its turn
 	}
 	current := hs.pool.opt.Certificates.current.Load()
 	server := tls.Server(&hs.pipe, hs.config(current.config))
@@ -114,8 +117,8 @@ func (hs *handshake) compute() (session, error) {
 // masterMark stands before the master secret in the extra data of TLS 1.2 session tickets.
 const masterMark = "millrace master secret:"
 
-// config returns base with what is this handshake's own. crypto/tls logs no secret when it resumes a TLS 1.2 session, so
-// the secret travels in the ticket, encrypted, where crypto/tls keeps it as well.
+// config returns base with this handshake's own key log. crypto/tls logs no secret when it resumes a TLS 1.2 session.
+// So the secret travels in the ticket, encrypted, where crypto/tls keeps it as well.
 func (hs *handshake) config(base *tls.Config) *tls.Config {
 	c := base.Clone()
 	c.KeyLogWriter = &hs.keys
@@ -140,15 +143,15 @@ func (hs *handshake) config(base *tls.Config) *tls.Config {
 	return c
 }
 
-// maxTakenOver bounds the records that crypto/tls may have written under the application keys. It writes one: a session
+// maxTakenOver bounds the records that crypto/tls may have written with the application keys. It writes one: a session
 // ticket (TLS 1.3) or its Finished (TLS 1.2).
 const maxTakenOver = 8
 
 // takeOver derives the keys of the connection and finds the numbers of the next records.
 //
-// The client's next record is 0 in TLS 1.3, where its Finished had other keys, and 1 in TLS 1.2. Ours is found by opening
-// the last record that crypto/tls has written: the number with which it opens is that of the last one used. That also
-// proves that the keys are the right ones: in TLS 1.2 such a record always exists.
+// The client's next record is 0 in TLS 1.3, where its Finished had other keys, and 1 in TLS 1.2. Ours is found with the
+// last record that crypto/tls has written: the number that opens it is the last one used. That also proves the keys: in
+// TLS 1.2 such a record always exists, in TLS 1.3 unless the client takes no tickets.
 func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
 	s := session{suite: suiteOf(state.CipherSuite)}
 	if s.suite == nil {
@@ -175,8 +178,8 @@ func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
 	return s, nil
 }
 
-// nextSeq returns the number of our next record, and whether rec, the last one written, has the keys of s.out. It leaves
-// them expanded, since the reply to the client's first request is about to need them.
+// nextSeq returns the number of our next record, and whether rec, the last one written, opens with the keys of s.out.
+// It leaves them expanded, since the answer to the client's first request is about to need them.
 func nextSeq(s *session, version uint16, rec []byte) (uint64, bool) {
 	var mem scratch
 	s.out.aead = s.suite.aead(s.out.key[:s.suite.keyLen])

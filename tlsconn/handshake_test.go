@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests handshakes: cut anywhere, refused, resumed, with each key exchange, and the bytes around their end.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -11,7 +13,7 @@ import (
 	"time"
 )
 
-// However the client's handshake is cut, it succeeds, and the data that comes with its end is not lost.
+// A handshake succeeds for every cut of the client's bytes, and the data behind it is not lost.
 func TestHandshakeChops(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		pool := testPool(t, "ecdsa", nil)
@@ -40,8 +42,8 @@ func TestHandshakeChops(t *testing.T) {
 	})
 }
 
-// Data that arrives together with the end of the handshake, or while the helper is still at work, is read afterwards, in
-// order: the client's first message often does.
+// Data that arrives together with the end of the handshake, or while the helper is still at work, is read afterwards,
+// in order: the client's first message often does.
 func TestDataBehindHandshake(t *testing.T) {
 	for round := range 20 {
 		e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
@@ -99,7 +101,7 @@ func drainData(c *Conn, data []byte) ([]byte, error) {
 	}
 }
 
-// Each bad beginning fails with its own error, and the client is told where TLS has words for it.
+// Each bad beginning fails with its own error, and the client gets the alert that TLS has for it.
 func TestBadHandshakes(t *testing.T) {
 	f := func(name string, change func(*tls.Config), wantClient string) {
 		t.Helper()
@@ -154,7 +156,7 @@ func TestBadHandshakes(t *testing.T) {
 	g("closed pool", ErrClosed, []byte{22, 3, 1, 0x40, 0})
 }
 
-// A session resumes on any shard and across a reload of the certificate; it does not when its key has been forgotten.
+// A session resumes in any event loop and across a change of certificate, until its ticket key is forgotten.
 func TestResumption(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		now := time.Now()
@@ -226,7 +228,7 @@ func TestResumption(t *testing.T) {
 	})
 }
 
-// What crypto/tls logs in a form that is not understood ends the handshake instead of being guessed at.
+// A line of the key log in an unknown form is an error, which ends the handshake.
 func TestKeyLog(t *testing.T) {
 	f := func(line string, ok bool) {
 		t.Helper()
@@ -276,7 +278,7 @@ func TestKeyExchange(t *testing.T) {
 	f(Classic, []tls.CurveID{tls.CurveP384}, tls.CurveP384)
 }
 
-// The event loop is told of a handshake twice, after our flight and at the end, since each time may wake it.
+// The event loop is told of a handshake twice only, after our flight and at the end, since each time may wake it.
 func TestNotes(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		pool := testPool(t, "ecdsa", nil)

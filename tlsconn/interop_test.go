@@ -2,6 +2,8 @@
 
 package tlsconn
 
+// This file tests against the programs openssl and node, which must be installed: go test -tags interop.
+
 import (
 	"bufio"
 	"bytes"
@@ -16,14 +18,12 @@ import (
 	"time"
 )
 
-// These tests need the programs openssl and node: go test -tags interop.
-
 // answerLines serves s_client: each line is answered with the line in capitals, "bye" ends the connection.
 func answerLines(_ *Conn, data []byte) ([]byte, bool) {
 	return bytes.ToUpper(data), bytes.Contains(data, []byte("bye"))
 }
 
-// sClient runs openssl s_client with what it is to type: each step is typed when the answer to the one before has come.
+// sClient runs openssl s_client and types the steps, each after the answer to the one before, and returns all output.
 func sClient(t *testing.T, addr string, steps []string, wants []string, args ...string) (output string) {
 	t.Helper()
 	cmd := exec.Command("openssl", append([]string{"s_client", "-connect", addr, "-servername", "localhost"}, args...)...)

@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file owns the key schedule: from the secrets of the handshake to the keys of each direction.
+
 import (
 	"crypto/aes"
 	"crypto/cipher"
@@ -13,16 +15,14 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// This file is the key schedule from the secrets that the handshake agreed on to the keys of each direction.
-
-// suite is what the record layer has to know of a cipher suite.
+// suite is a cipher suite, as the record layer sees it.
 type suite struct {
 	id       uint16
 	keyLen   int
 	hash     func() hash.Hash
 	hashLen  int
 	aead     func(key []byte) cipher.AEAD
-	explicit bool // TLS 1.2 AES-GCM: half of the nonce travels in each record
+	explicit bool // TLS 1.2 AES-GCM: 8 of the nonce's 12 bytes travel in each record
 }
 
 const (
@@ -32,7 +32,7 @@ const (
 	tagLen     = 16
 )
 
-// suites are all that [NewConfig] allows to be negotiated.
+// suites are all suites that [NewConfig] allows.
 var suites = []suite{
 	{tls.TLS_AES_128_GCM_SHA256, 16, sha256.New, sha256.Size, newGCM, false},
 	{tls.TLS_AES_256_GCM_SHA384, 32, sha512.New384, sha512.Size384, newGCM, false},
@@ -75,8 +75,8 @@ func newChaCha(key []byte) cipher.AEAD {
 	return aead
 }
 
-// half is the protection of one direction. The expanded key is made when it is needed and may be dropped at any time
-// ([Engine.expand]): it is the larger part of a connection's memory.
+// half is the protection of one direction. Its key is expanded when it is needed ([Engine.expand]) and may be dropped
+// at any time: the expanded form takes most of a connection's memory.
 type half struct {
 	aead   cipher.AEAD // nil: not expanded
 	seq    uint64      // number of the next record
@@ -88,8 +88,8 @@ type half struct {
 // setSecret derives key and nonce base from a TLS 1.3 traffic secret and starts at record 0.
 //
 // RFC 8446 §7.3: «[sender]_write_key = HKDF-Expand-Label(Secret, "key", "", key_length)», «[sender]_write_iv =
-// HKDF-Expand-Label(Secret, "iv", "", iv_length)»; §5.3: the sequence number «is set to zero at the beginning of a
-// connection and whenever the key is changed».
+// HKDF-Expand-Label(Secret, "iv", "", iv_length)». RFC 8446 §5.3: «Each sequence number is set to zero at the beginning
+// of a connection and whenever the key is changed».
 func (h *half) setSecret(s *suite, secret []byte) {
 	*h = half{}
 	copy(h.secret[:], secret)
@@ -97,7 +97,7 @@ func (h *half) setSecret(s *suite, secret []byte) {
 	expandLabel(s, h.iv[:], secret, "iv")
 }
 
-// update moves on to the next generation of keys.
+// update moves to the next generation of keys, at record 0.
 //
 // RFC 8446 §7.2: «application_traffic_secret_N+1 = HKDF-Expand-Label(application_traffic_secret_N, "traffic upd", "",
 // Hash.length)».
@@ -107,7 +107,7 @@ func (h *half) update(s *suite) {
 	h.setSecret(s, next[:s.hashLen])
 }
 
-// expandLabel is HKDF-Expand-Label of RFC 8446 §7.1 with an empty context; it fills out.
+// expandLabel fills out by HKDF-Expand-Label (RFC 8446 §7.1) with an empty context.
 func expandLabel(s *suite, out, secret []byte, label string) {
 	info := make([]byte, 0, 32)
 	info = append(info, byte(len(out)>>8), byte(len(out)), byte(len("tls13 ")+len(label)))
@@ -124,8 +124,8 @@ func expandLabel(s *suite, out, secret []byte, label string) {
 // keys12 derives the keys of both directions of a TLS 1.2 connection, as the server sees them, at record 0.
 //
 // RFC 5246 §6.3: «key_block = PRF(SecurityParameters.master_secret, "key expansion",
-// SecurityParameters.server_random + SecurityParameters.client_random)», cut into client_write_key, server_write_key,
-// client_write_IV, server_write_IV (AEADs have no MAC keys).
+// SecurityParameters.server_random + SecurityParameters.client_random)». It is cut into client_write_key,
+// server_write_key, client_write_IV and server_write_IV; AEADs have no MAC keys.
 func keys12(s *suite, master, clientRandom, serverRandom []byte) (in, out half) {
 	nonce := ivLen
 	if s.explicit {
@@ -144,8 +144,8 @@ func keys12(s *suite, master, clientRandom, serverRandom []byte) (in, out half) 
 
 // prf12 fills out with P_hash(secret, labelAndSeed).
 //
-// RFC 5246 §5: «P_hash(secret, seed) = HMAC_hash(secret, A(1) + seed) + HMAC_hash(secret, A(2) + seed) + ...», where
-// «A(0) = seed, A(i) = HMAC_hash(secret, A(i-1))».
+// RFC 5246 §5: «P_hash(secret, seed) = HMAC_hash(secret, A(1) + seed) + HMAC_hash(secret, A(2) + seed) + ...»,
+// «A(0) = seed», «A(i) = HMAC_hash(secret, A(i-1))».
 func prf12(s *suite, out, secret, labelAndSeed []byte) {
 	mac := hmac.New(s.hash, secret)
 	sum := func(parts ...[]byte) []byte {

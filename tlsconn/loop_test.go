@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file has the tests' common parts: certificates, and an event loop that serves real sockets with an Engine.
+
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -20,10 +22,8 @@ import (
 	"time"
 )
 
-// This file has what the tests have in common: certificates, and an event loop that serves real sockets with an Engine.
-
-// testCert makes a self-signed certificate for "localhost" and returns the names of its files. kind is "ecdsa", "rsa" or
-// "ed25519".
+// testCert makes a self-signed certificate for "localhost" and returns the names of its files. kind is "ecdsa", "rsa"
+// or "ed25519".
 func testCert(tb testing.TB, kind string) (certFile, keyFile string) {
 	tb.Helper()
 	return writeCert(tb, kind, time.Now().Add(-time.Hour), time.Now().Add(1000*time.Hour))
@@ -111,8 +111,8 @@ func testPool(tb testing.TB, kind string, change func(*PoolOptions)) *Pool {
 	return p
 }
 
-// loop is an event loop over real sockets: one goroutine that owns an Engine, as a shard does. Each piece of data from a
-// client is answered with what serve returns for it.
+// loop is an event loop over real sockets: one goroutine that owns an Engine, as a shard does. It answers each piece of
+// data from a client by serve.
 type loop struct {
 	engine *Engine
 	serve  func(c *Conn, data []byte) (answer []byte, end bool)
@@ -186,7 +186,7 @@ func (l *loop) accept(listener net.Listener) {
 	}
 }
 
-// read passes what arrives on to the loop.
+// read passes received bytes to the loop.
 func (l *loop) read(h Handle, sock net.Conn) {
 	buf := make([]byte, 4096)
 	for {
@@ -214,7 +214,7 @@ func (l *loop) notified(h Handle) {
 	}
 }
 
-// advance handles all data of a connection and sends what has come of it.
+// advance handles all data of a connection and sends the answers.
 func (l *loop) advance(h Handle, p *peer) {
 	end := false
 	for !end {
@@ -258,7 +258,8 @@ func (l *loop) drop(h Handle, p *peer) {
 // echo is a serve function.
 func echo(_ *Conn, data []byte) ([]byte, bool) { return append([]byte(nil), data...), false }
 
-// clientConfig is of a client that trusts everything.
+// clientConfig returns the configuration of a client that trusts everything.
 func clientConfig(version uint16) *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version, NextProtos: []string{"http/1.1"}}
+	return &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version,
+		NextProtos: []string{"http/1.1"}}
 }

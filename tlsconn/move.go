@@ -1,11 +1,12 @@
 package tlsconn
 
+// This file owns the move of a connection from one event loop to another one of the same pool.
+
 import "bytes"
 
-// This file takes a connection from one event loop to another one of the same pool.
-
-// Detach takes an established connection, of which Next has just returned nothing and no error, from its engine: it keeps
-// nothing that is the engine's. Until [Engine.Attach] only Close may be called.
+// Detach takes an established connection from its engine. Next has just returned nothing and no error. The connection
+// keeps nothing that is the engine's: a record that arrived in part moves to memory of its own. Until [Engine.Attach]
+// only Close may be called.
 func (c *Conn) Detach() {
 	if !c.state.reads() || len(c.fed) > 0 || c.whole {
 		panic("BUG: a TLS connection is detached in the middle of something")
@@ -19,8 +20,8 @@ func (c *Conn) Detach() {
 	c.engine = nil
 }
 
-// Attach makes a detached connection one of this engine's, under another handle. Where no buffer is left for a record that
-// had arrived in part, the connection has failed with [ErrNoMemory].
+// Attach gives a detached connection to this engine, under another handle. If no buffer is left for a record that
+// arrived in part, the connection fails with [ErrNoMemory]: see [Conn.Err].
 func (e *Engine) Attach(c *Conn, h Handle) {
 	own := c.held
 	c.engine, c.handle, c.held = e, h, nil

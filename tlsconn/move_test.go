@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests the move of a connection between two engines.
+
 import (
 	"bytes"
 	"errors"

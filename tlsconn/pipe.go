@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file owns the pipe between the event loop and a handshake: the net.Conn that crypto/tls sees, in memory.
+
 import (
 	"bytes"
 	"net"
@@ -8,38 +10,38 @@ import (
 	"time"
 )
 
-// maxBacklog bounds the bytes that wait for a handshake, in bytes: a ClientHello is at most one record of 16 KiB in
-// practice, and behind the client's Finished may come what it has to say first.
+// maxBacklog bounds the bytes that wait for a handshake. In practice a ClientHello is at most one record of 16 KiB, and
+// the client's first data may follow its Finished at once.
 const maxBacklog = 64 << 10
 
-// pipe is the connection that crypto/tls believes to have: the event loop's thread is at its other end. Bytes change sides
-// through atomic pointers, so that the thread never waits for a helper that was descheduled.
+// pipe is the net.Conn that crypto/tls sees. The event loop's thread is at its other end. Bytes change sides through
+// atomic pointers, so that the thread never waits for a helper that was descheduled.
 type pipe struct {
 	workers chan struct{} // see Pool
 	closing chan struct{}
 	wake    chan struct{} // holds a token when in or broken has changed
 	in      box           // from the client, not yet seen by the helper
-	backlog atomic.Int64  // bytes in in and rest
+	backlog atomic.Int64  // bytes of in and rest
 	out     box           // for the client
 	broken  atomic.Pointer[error]
 	notify  func()
 
 	// The helper's own.
 	rest   []byte // taken from in and not yet read
-	header []byte // what has been read of the current record's header
+	header []byte // the bytes read of the current record's header
 	body   int    // bytes of the current record that have not been read
-	hello  []byte // the first bytes of the client's first message, as far as its random
-	unsaid bool   // out has got bytes of which the event loop has not been told
+	hello  []byte // the first bytes of the client's first message, up to the end of its random
+	unsaid bool   // out has bytes of which the event loop has not been told
 	sent   flight
 }
 
-// flight is what is remembered of the records that crypto/tls wrote.
+// flight keeps parts of the records that crypto/tls wrote, for the takeover.
 type flight struct {
 	serverRandom []byte // of the last ServerHello
 	last         []byte // the last record, header included
 }
 
-// box is a place for bytes between two threads. Each put adds to what is there, take empties it.
+// box is a place for bytes between two threads. put adds bytes, take empties the box.
 type box struct {
 	p atomic.Pointer[[]byte]
 }
@@ -65,7 +67,8 @@ func (b *box) take() []byte {
 	return nil
 }
 
-// feed adds bytes from the client. It is called by the event loop's thread.
+// feed adds a copy of bytes from the client. It is called by the event loop's thread. More than maxBacklog waiting
+// bytes end the handshake with [ErrBacklog].
 func (p *pipe) feed(data []byte) error {
 	if p.backlog.Add(int64(len(data))) > maxBacklog {
 		p.endHandshake(ErrBacklog)
@@ -76,6 +79,7 @@ func (p *pipe) feed(data []byte) error {
 	return nil
 }
 
+// rouse lets the helper look at in and broken again.
 func (p *pipe) rouse() {
 	select {
 	case p.wake <- struct{}{}:
@@ -83,8 +87,8 @@ func (p *pipe) rouse() {
 	}
 }
 
-// Read never goes beyond the end of a record. So when the handshake is complete crypto/tls has read the client's Finished
-// and nothing of what follows, which is for the record layer.
+// Read never goes beyond the end of a record. So after a complete handshake crypto/tls has read the client's Finished
+// and nothing behind it: those bytes are for the record layer.
 func (p *pipe) Read(b []byte) (int, error) {
 	if err := p.more(); err != nil {
 		return 0, err
@@ -109,7 +113,7 @@ func (p *pipe) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// more waits until there are bytes to read. While it waits another handshake may compute.
+// more waits until there are bytes to read. While it waits, another handshake may compute.
 func (p *pipe) more() error {
 	for len(p.rest) == 0 {
 		if err := p.endReason(); err != nil {
@@ -132,18 +136,18 @@ func (p *pipe) more() error {
 	return p.endReason()
 }
 
-// helloLen is how far a hello message goes to the end of its random: type, length, version, random.
+// helloLen is the length of a hello message up to the end of its random: type, length, version, random.
 const helloLen = 1 + 3 + 2 + 32
 
-// clientRandom returns the random of the ClientHello, which the client may have cut into several records.
+// clientRandom returns the random of the ClientHello. The client may have cut that message into several records.
 func (p *pipe) clientRandom() []byte { return p.hello[helloLen-32:] }
 
-// leftover returns the bytes behind the handshake that the helper has taken. What has come since is still in the box.
+// leftover returns the bytes behind the handshake that the helper has taken. Later bytes are still in the box.
 func (p *pipe) leftover() []byte { return p.rest }
 
 // Write takes whole records, as crypto/tls writes them. The event loop is told of them when the handshake waits for the
-// client or ends, and so once of a session ticket and of the end that follows it: to wake the loop costs more than most
-// of what it then does.
+// client or ends. So a session ticket and the end that follows it wake the loop once, and not twice: a wake costs more
+// than the work that it leads to.
 func (p *pipe) Write(b []byte) (int, error) {
 	p.sent.note(b)
 	p.out.put(b)
@@ -151,7 +155,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// note remembers what the takeover needs of records.
+// note keeps the parts of records that the takeover needs.
 func (f *flight) note(b []byte) {
 	for len(b) >= headerLen {
 		n := min(len(b), headerLen+int(b[3])<<8+int(b[4]))
@@ -164,7 +168,7 @@ func (f *flight) note(b []byte) {
 	}
 }
 
-// Close and the rest of net.Conn: crypto/tls does not use them in a handshake without a context.
+// The rest of net.Conn follows. crypto/tls does not use it in a handshake without a context.
 
 func (p *pipe) Close() error                     { return nil }
 func (p *pipe) LocalAddr() net.Addr              { return nil }

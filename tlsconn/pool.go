@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file owns the pool: how many handshakes may be in flight, how many compute at a time, and how long one may take.
+
 import (
 	"fmt"
 	"sync"
@@ -11,31 +13,32 @@ import (
 type PoolOptions struct {
 	Certificates *Certificates
 
-	// Workers is how many handshakes compute at the same time. Those that wait for their client do not count.
+	// Workers bounds the handshakes that compute at the same time. Those that wait for their client do not count. 1 at
+	// least.
 	Workers int
 
-	// MaxInFlight is how many handshakes may have begun and not ended, in all engines together. One takes about 35 KB, half
-	// of it a goroutine's stack, and up to 64 KiB more if its client sends ahead.
+	// MaxInFlight bounds the handshakes that have begun and not ended, in all engines together. It is 1 at least. One
+	// takes about 35 KB, half of it a goroutine's stack, and up to 64 KiB more if its client sends ahead.
 	MaxInFlight int
 
-	// Timeout is how long a handshake may take from the client's first byte on.
+	// Timeout bounds the time of a handshake from the client's first byte on.
 	Timeout time.Duration
 }
 
-// Pool runs the handshakes of all engines in helper goroutines: one for each handshake in flight, of which a bounded
-// number computes at a time and the others wait for their client. Event loops share it without a lock: a helper that
-// holds one and is descheduled, as in a flood of handshakes, would hold them up.
+// Pool runs the handshakes of all engines in helper goroutines, one for each handshake in flight. A bounded number of
+// them computes at a time; the others wait for their turn or their client. Event loops share the pool without a lock: a
+// helper that holds a lock and is descheduled, as in a flood of handshakes, would hold them up.
 type Pool struct {
 	opt      PoolOptions
 	workers  chan struct{} // holds one token for each handshake that computes
-	closing  chan struct{} // is closed by Close
+	closing  chan struct{} // closed by Close
 	once     sync.Once
 	inFlight atomic.Int64
 	running  atomic.Int64  // goroutines, and calls of begin that may start one
 	left     chan struct{} // holds a token when running has come down to 0
 }
 
-// NewPool returns a pool. It starts nothing until there is a handshake.
+// NewPool returns a pool. It starts no goroutine before the first handshake.
 func NewPool(o PoolOptions) *Pool {
 	if o.Certificates == nil || o.Workers < 1 || o.MaxInFlight < 1 || o.Timeout <= 0 {
 		panic(fmt.Sprintf("BUG: bad PoolOptions: %+v", o))
@@ -47,7 +50,8 @@ func NewPool(o PoolOptions) *Pool {
 // InFlight returns how many handshakes have begun and not ended, those of closed connections included.
 func (p *Pool) InFlight() int { return int(p.inFlight.Load()) }
 
-// Close ends all handshakes and waits until their goroutines are gone. Handshakes begun afterwards fail with [ErrClosed].
+// Close ends all handshakes with [ErrClosed] and waits until their goroutines are gone. Later handshakes fail with the
+// same error. It may be called several times, from any goroutine.
 func (p *Pool) Close() {
 	p.once.Do(func() { close(p.closing) })
 	for p.running.Load() > 0 {
@@ -70,7 +74,7 @@ func (p *Pool) signalLeft() {
 	}
 }
 
-// begin starts a handshake, of which first are the first bytes.
+// begin starts a handshake with its first bytes.
 func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, error) {
 	p.running.Add(1) // before closing is looked at, so that Close sees it or it sees Close
 	hs, err := p.prepare(h, notify, first)

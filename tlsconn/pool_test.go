@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests the bounds of the pool: places, turns, deadlines, its end, and many clients at the same time.
+
 import (
 	"crypto/tls"
 	"errors"
@@ -20,8 +22,8 @@ func clientHello(tb testing.TB) []byte {
 	return hello
 }
 
-// A flood of ClientHellos never has more handshakes in flight than the pool allows; who finds it full is refused at once,
-// and an open connection goes on meanwhile. Places come back when connections are closed.
+// A flood of ClientHellos never has more handshakes in flight than the pool allows. A client that finds the pool full
+// is refused at once, and an open connection goes on meanwhile. Places come back when connections are closed.
 func TestHandshakeFlood(t *testing.T) {
 	const limit = 50
 	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.MaxInFlight, o.Workers = limit, 1 })
@@ -148,8 +150,8 @@ func TestManyClients(t *testing.T) {
 	all.Wait()
 }
 
-// A pool that is closed while event loops begin handshakes leaves no goroutine of its own: whoever comes too late is told
-// so, and all calls of Close return.
+// A pool that is closed while event loops begin handshakes leaves no goroutine of its own. Later handshakes are
+// refused, and all calls of Close return.
 func TestCloseMeanwhile(t *testing.T) {
 	hello := clientHello(t)
 	for range 20 {

@@ -1,23 +1,24 @@
 package tlsconn
 
+// This file owns the client's records after the handshake: it puts them together, and obeys those that are not data. It
+// also makes our own records, with a change of keys where one is due.
+
 import (
 	"crypto/tls"
 )
 
-// This file follows the client's records after the handshake: it puts them together, and obeys those that are not data.
-
-// Handshake messages that are met after a handshake, and the one that begins it.
+// Types of handshake messages (RFC 8446 §4).
 const (
 	messageServerHello = 2
 	messageKeyUpdate   = 24
 	keyUpdateMsgLen    = 5 // type, length of 1 in 3 bytes, request
 )
 
-// maxIdle bounds the records in a row that carry no data: they cost work and lead nowhere. crypto/tls has the same bound.
+// maxIdle bounds the records in a row that carry no data, since each costs work. crypto/tls has the same bound.
 const maxIdle = 16
 
-// record returns the next whole record, in what was fed or in the held buffer, and nil if it has not arrived or the
-// connection has failed.
+// record returns the next whole record, in the fed bytes or in the held buffer. It returns nil if the record has not
+// arrived whole, or has ended the connection.
 func (c *Conn) record() []byte {
 	if c.nhead == 0 && len(c.held) == 0 && len(c.fed) >= headerLen {
 		n, bad := checkHeader(c.info.Version, c.fed)
@@ -50,7 +51,7 @@ func (c *Conn) consume(n int) []byte {
 	return b
 }
 
-// hold moves fed bytes of the record whose header is known to the held buffer. It returns the record when it is whole.
+// hold moves fed bytes of the record whose header is known to the held buffer. It returns the record if it is whole.
 func (c *Conn) hold() []byte {
 	total, bad := checkHeader(c.info.Version, c.header[:])
 	if bad != 0 {
@@ -74,8 +75,8 @@ func (c *Conn) hold() []byte {
 	return c.held
 }
 
-// growHeld makes room for n bytes of a record of total bytes. The buffer grows with what has arrived, to four times that,
-// and not with what the header promises: a client has to send bytes to hold memory.
+// growHeld makes room for n bytes of a record of total bytes. The buffer grows to four times the bytes that have
+// arrived, and not to the length that the header promises: a client has to send bytes to hold memory.
 func (c *Conn) growHeld(n, total int) bool {
 	b := c.engine.get(min(total, 4*n))
 	if b == nil {
@@ -97,7 +98,7 @@ func (c *Conn) release() {
 	c.held, c.whole, c.nhead = nil, false, 0
 }
 
-// accept obeys one record and returns its content if it is data.
+// accept obeys one record. It returns the content if that is data.
 func (c *Conn) accept(typ recordType, content []byte) []byte {
 	if c.nmsg > 0 && typ != typeHandshake {
 		// RFC 8446 §5.1: «Handshake messages MUST NOT be interleaved with other record types.»
@@ -113,28 +114,28 @@ func (c *Conn) accept(typ recordType, content []byte) []byte {
 		return nil
 	}
 	switch {
-	case typ == typeData: // §5.1: «Zero-length fragments of Application Data MAY be sent»
+	case typ == typeData: // RFC 8446 §5.1: «Zero-length fragments of Application Data MAY be sent»
 	case typ == typeAlert:
 		c.endByAlert(content)
 	case typ != typeHandshake || len(content) == 0:
-		// §5.1: «Implementations MUST NOT send zero-length fragments of Handshake types»
+		// RFC 8446 §5.1: «Implementations MUST NOT send zero-length fragments of Handshake types»
 		c.endViolation(alertUnexpectedMessage)
 	case c.info.Version == tls.VersionTLS13:
 		c.message(content)
 	default:
-		// A client of TLS 1.2 wants to renegotiate. RFC 5246 §7.2.2: no_renegotiation is sent «by the server in response
-		// to a client hello after initial handshaking [...] This message is always a warning.»
+		// A client of TLS 1.2 asks for renegotiation. RFC 5246 §7.2.2: no_renegotiation is sent «by the server in
+		// response to a client hello after initial handshaking [...] This message is always a warning.»
 		c.pend = c.seal(c.pend, typeAlert, []byte{levelWarning, byte(alertNoRenegotiation)})
 	}
 	return nil
 }
 
-// message takes the next piece of a handshake message of TLS 1.3. The only one that this server has to expect after the
-// handshake is KeyUpdate.
+// message takes the next piece of a handshake message of TLS 1.3. A client may send this server only one after the
+// handshake: KeyUpdate.
 func (c *Conn) message(content []byte) {
 	for _, b := range content {
 		if c.nmsg == keyUpdateMsgLen {
-			// RFC 8446 §5.1: «Handshake messages MUST NOT span key changes.» Something follows the KeyUpdate.
+			// RFC 8446 §5.1: «Handshake messages MUST NOT span key changes.» Bytes follow the KeyUpdate.
 			c.endViolation(alertUnexpectedMessage)
 			return
 		}
@@ -165,13 +166,14 @@ func (c *Conn) keyUpdate(request byte) {
 	}
 	c.in.update(c.suite)
 	if request == 1 && c.state.writes() {
-		// §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a KeyUpdate of its
-		// own with request_update set to "update_not_requested" prior to sending its next Application Data record.»
+		// RFC 8446 §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a
+		// KeyUpdate of its own with request_update set to "update_not_requested" prior to sending its next Application
+		// Data record.»
 		c.pend = c.changeKey(c.pend)
 	}
 }
 
-// changeKey appends a KeyUpdate that asks for nothing and moves to the next key.
+// changeKey appends a KeyUpdate to dst that requests none, and moves to our next key.
 func (c *Conn) changeKey(dst []byte) []byte {
 	c.engine.expand(c, &c.out)
 	dst = seal(&c.engine.mem, &c.out, c.suite, c.info.Version, dst, typeHandshake, []byte{messageKeyUpdate, 0, 0, 1, 0})
@@ -179,7 +181,7 @@ func (c *Conn) changeKey(dst []byte) []byte {
 	return dst
 }
 
-// seal appends one record to dst, and a change of keys before it when the key has protected enough records.
+// seal appends one record to dst, and a change of keys before it if our key has protected enough records.
 func (c *Conn) seal(dst []byte, typ recordType, payload []byte) []byte {
 	if c.out.seq >= c.engine.rekeyAfter && c.info.Version == tls.VersionTLS13 {
 		dst = c.changeKey(dst)

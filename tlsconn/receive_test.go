@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file tests the client's records after the handshake: good ones in every cut, and each violation with its alert.
+
 import (
 	"bytes"
 	"crypto/tls"
@@ -20,8 +22,8 @@ func both(t *testing.T, f func(t *testing.T, version uint16)) {
 	}
 }
 
-// stream returns records of everything a client may send while it is at peace with us, the data in them, and how many
-// records of our own they are answered with.
+// stream returns one record of each kind that a client may send without ending the connection, the data in them, and
+// the number of our records that answer them.
 func (r *rig) stream(version uint16) (b, data []byte, answers int) {
 	add := func(p string) {
 		b = append(b, r.record(typeData, []byte(p))...)
@@ -49,8 +51,8 @@ func (r *rig) stream(version uint16) (b, data []byte, answers int) {
 	return b, data, 1
 }
 
-// Wherever the network cuts a client's records, the same data comes out and the same answers go back, and nothing is held
-// at the end.
+// For every cut of a client's records the same data comes out and the same answers go back, and nothing is held at the
+// end.
 func TestEveryChop(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		start := newRig(t, version, 0, nil)
@@ -89,8 +91,8 @@ func TestEveryChop(t *testing.T) {
 	})
 }
 
-// Each thing that a client must not do ends the connection with the alert that the RFC names, and nothing is read or
-// written after it.
+// Each violation by a client ends the connection with the alert that the RFC names, and nothing is read or written
+// after it.
 func TestViolations(t *testing.T) {
 	f := func(name string, version uint16, want alert, bytesOf func(r *rig) []byte) {
 		t.Helper()
@@ -253,7 +255,7 @@ func TestAlerts(t *testing.T) {
 	})
 }
 
-// A request for our key update is answered once, before the next data; what is written meanwhile stays readable.
+// A request for our key update is answered once, before the next data; data written meanwhile stays readable.
 func TestKeyUpdateAnswer(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13, 0, nil)
 	before, _ := r.conn.Write(nil, []byte("old key"))
@@ -312,7 +314,8 @@ func TestSilenceAfterCloseNotify(t *testing.T) {
 	}
 }
 
-// What is fed before Next has returned everything comes after it, and a record that arrives whole takes no buffer.
+// Bytes that are fed before Next has returned everything keep their order, and a record that arrives whole takes no
+// buffer.
 func TestFeedTwice(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		r := newRig(t, version, 0, nil)

@@ -1,13 +1,14 @@
 package tlsconn
 
+// This file owns the protection of single records: RFC 8446 §5 and RFC 5246 §6.2.3.3. It knows nothing of their content
+// and of connections.
+
 import (
 	"crypto/cipher"
 	"crypto/tls"
 	"encoding/binary"
 	"slices"
 )
-
-// This file protects and opens single records: RFC 8446 §5 and RFC 5246 §6.2.3.3. It knows nothing of what is in them.
 
 // recordType is the content type of a record.
 type recordType byte
@@ -25,29 +26,29 @@ const (
 	maxPlaintext = 16384 // RFC 8446 §5.1: «The length MUST NOT exceed 2^14 bytes.»
 )
 
-// maxOverhead is what a record is longer than its plaintext at most: TLS 1.2 AES-GCM. TLS 1.3 needs 22 bytes.
+// maxOverhead bounds the bytes that protection adds to a plaintext: 29 with TLS 1.2 AES-GCM. TLS 1.3 adds 22.
 const maxOverhead = headerLen + explicitLen + tagLen
 
 // keyUpdateLen is the length of a KeyUpdate in its record.
 const keyUpdateLen = headerLen + 5 + 1 + tagLen
 
-// RecordOverhead returns how many bytes [Conn.Write] adds at most to n bytes of plaintext: 29 for each record of 16 KiB,
-// and 27 once for a change of keys. It does not count what [Conn.Pending] counts.
+// RecordOverhead bounds the bytes that [Conn.Write] adds to n bytes of plaintext: 29 for each record of 16 KiB, and 27
+// once for a change of keys. Pending bytes are not included: see [Conn.Pending].
 func RecordOverhead(n int) int {
 	return max(1, (n+maxPlaintext-1)/maxPlaintext)*maxOverhead + keyUpdateLen
 }
 
-// scratch is memory that an AEAD is given by pointer. It lies beside the connections and not on the stack, from where it
-// would escape to the heap with each record.
+// scratch is memory for arguments of an AEAD. It lies beside the connections: on the stack it would escape to the heap
+// with each record.
 type scratch struct {
 	nonce [ivLen]byte
 	extra [13]byte
 }
 
-// setNonce writes the nonce of record seq.
+// setNonce writes the nonce of h's next record.
 //
-// RFC 8446 §5.3 (and RFC 7905 §2 for ChaCha20 in TLS 1.2): «The 64-bit record sequence number is encoded in network byte
-// order and padded to the left with zeros to iv_length. The padded sequence number is XORed with either the static
+// RFC 8446 §5.3 (and RFC 7905 §2 for ChaCha20 in TLS 1.2): «The 64-bit record sequence number is encoded in network
+// byte order and padded to the left with zeros to iv_length. The padded sequence number is XORed with either the static
 // client_write_iv or server_write_iv». AES-GCM in TLS 1.2 puts the salt and the record's own 8 bytes together.
 func (m *scratch) setNonce(h *half, explicit []byte) {
 	m.nonce = h.iv
@@ -68,8 +69,8 @@ func (m *scratch) setExtra12(h *half, typ recordType, n int) {
 	m.extra[11], m.extra[12] = byte(n>>8), byte(n)
 }
 
-// seal appends one record with the payload, at most [maxPlaintext] bytes, to dst, which does not overlap it. It does not
-// allocate where dst has maxOverhead bytes more capacity than the payload needs.
+// seal appends one record with the payload, at most [maxPlaintext] bytes, to dst, which does not overlap it. It does
+// not allocate if dst has maxOverhead bytes more room than the payload needs.
 func seal(m *scratch, h *half, s *suite, version uint16, dst []byte, typ recordType, payload []byte) []byte {
 	dst = slices.Grow(dst, len(payload)+maxOverhead)
 	start := len(dst)
@@ -111,19 +112,19 @@ func appendHeader(dst []byte, typ recordType, n int) []byte {
 	return append(dst, byte(typ), 3, 3, byte(n>>8), byte(n))
 }
 
-// checkHeader says whether a protected record may begin like this; hdr has headerLen bytes. It returns the length of the
-// whole record, or the alert to end the connection with.
+// checkHeader checks the header of a protected record; hdr has headerLen bytes at least. It returns the length of the
+// whole record, or the alert that ends the connection.
 func checkHeader(version uint16, hdr []byte) (int, alert) {
 	n := int(hdr[3])<<8 | int(hdr[4])
 	if version == tls.VersionTLS13 {
-		// A change_cipher_spec record is to be ignored only until the client's Finished, and crypto/tls has read that.
-		// RFC 8446 §5: «An implementation which receives any other change_cipher_spec value or which receives a protected
+		// A change_cipher_spec record may come only before the client's Finished, which crypto/tls has read. RFC 8446
+		// §5: «An implementation which receives any other change_cipher_spec value or which receives a protected
 		// change_cipher_spec record MUST abort the handshake with an "unexpected_message" alert.»
 		if recordType(hdr[0]) != typeData {
 			return 0, alertUnexpectedMessage
 		}
-		// §5.2: «The length MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that exceeds this length
-		// MUST terminate the connection with a "record_overflow" alert.»
+		// RFC 8446 §5.2: «The length MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that exceeds
+		// this length MUST terminate the connection with a "record_overflow" alert.»
 		if n > maxPlaintext+256 {
 			return 0, alertRecordOverflow
 		}
@@ -142,8 +143,8 @@ func checkHeader(version uint16, hdr []byte) (int, alert) {
 	return headerLen + n, 0
 }
 
-// open takes the protection off a whole record, in place. It returns what the record says it is and its content, which
-// lies in rec, or the alert to end the connection with.
+// open takes the protection off a whole record, in place. It returns the record's type and its content, which lies in
+// rec, or the alert that ends the connection.
 func open(m *scratch, h *half, s *suite, version uint16, rec []byte) (recordType, []byte, alert) {
 	if version == tls.VersionTLS13 {
 		return open13(m, h, rec)
@@ -181,20 +182,20 @@ func open13(m *scratch, h *half, rec []byte) (recordType, []byte, alert) {
 		// alert.»
 		return 0, nil, alertBadRecordMAC
 	}
-	// §5.4: «the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets».
+	// RFC 8446 §5.4: «the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets».
 	if len(plain) > maxPlaintext+1 {
 		return 0, nil, alertRecordOverflow
 	}
 	h.seq++
-	// §5.4: «the receiving implementation scans the field from the end toward the beginning until it finds a non-zero
-	// octet. This non-zero octet is the content type of the message.»
+	// RFC 8446 §5.4: «the receiving implementation scans the field from the end toward the beginning until it finds a
+	// non-zero octet. This non-zero octet is the content type of the message.»
 	for i := len(plain) - 1; i >= 0; i-- {
 		if plain[i] != 0 {
 			return recordType(plain[i]), plain[:i], 0
 		}
 	}
-	// §5.4: «If a receiving implementation does not find a non-zero octet in the cleartext, it MUST terminate the
-	// connection with an "unexpected_message" alert.»
+	// RFC 8446 §5.4: «If a receiving implementation does not find a non-zero octet in the cleartext, it MUST terminate
+	// the connection with an "unexpected_message" alert.»
 	return 0, nil, alertUnexpectedMessage
 }
 

@@ -1,5 +1,7 @@
 package tlsconn
 
+// This file has rig: an established connection without sockets, whose client is in the test's hands.
+
 import (
 	"crypto/tls"
 	"io"
@@ -7,14 +9,14 @@ import (
 	"testing"
 )
 
-// rig is an established connection without sockets, with the client's side of the record layer in the test's hands: it
-// protects whatever records a test wants to send.
+// rig is an established connection without sockets. The test has the client's side of the record layer: it can protect
+// any record that it wants to send.
 type rig struct {
 	tb     testing.TB
 	engine *Engine
 	conn   *Conn
-	out    half // what the client protects
-	in     half // what the client opens
+	out    half // protects the client's records
+	in     half // opens ours
 	mem    scratch
 }
 
@@ -58,8 +60,8 @@ func testEngine(tb testing.TB, pool *Pool, change func(*EngineOptions)) (*Engine
 	return NewEngine(pool, o), notes
 }
 
-// establish makes a handshake between a new connection of e and a client of crypto/tls, feeding what the client sends in
-// pieces of chop bytes.
+// establish makes a handshake between a new connection of e and a client of crypto/tls, whose bytes it feeds in pieces
+// of chop bytes.
 func establish(tb testing.TB, e *Engine, notes chan Handle, config *tls.Config, chop int) (*Conn, *tls.Conn, *memConn) {
 	tb.Helper()
 	c := e.Start(Handle(1))
@@ -91,7 +93,7 @@ func establish(tb testing.TB, e *Engine, notes chan Handle, config *tls.Config, 
 	return c, client, wire
 }
 
-// feedAll feeds b in pieces of chop bytes, during the handshake, when no data comes of it.
+// feedAll feeds b in pieces of chop bytes, during the handshake, when there is no data to read.
 func feedAll(tb testing.TB, c *Conn, b []byte, chop int) {
 	tb.Helper()
 	for len(b) > 0 {
@@ -103,7 +105,7 @@ func feedAll(tb testing.TB, c *Conn, b []byte, chop int) {
 	}
 }
 
-// rigPool is shared by the rigs of one test binary run: making RSA keys takes long.
+// newRig returns a rig in an engine of its own. suite 0 leaves the choice to the handshake.
 func newRig(tb testing.TB, version uint16, suite uint16, change func(*EngineOptions)) *rig {
 	tb.Helper()
 	e, notes := testEngine(tb, testPool(tb, "ecdsa", nil), change)

@@ -46,7 +46,6 @@ type endWalk struct {
 	r    *Ring
 	slot Slot
 	far  int // the client's end of the socket
-	fd   int32
 }
 
 // await waits for an event of a kind.

@@ -42,8 +42,8 @@ func TestTables(t *testing.T) {
 			t.Errorf("the tables differ from %s: look at them with -update and git diff\n%s", name, got)
 		}
 	}
-	f("testdata/main.md", mainTables(all))
-	f("testdata/full.md", fullTables(all))
+	f("testdata/readme.md", shortPage(all))
+	f("testdata/results.md", resultsPage(all))
 }
 
 // TestTargets proves the verdict about a target: by all rounds, by the median alone, not met, and not measured.
@@ -133,15 +133,19 @@ func TestReplace(t *testing.T) {
 	f("a\n", "new\n", "")
 }
 
-// TestReport proves that the command leaves pages and plots for what the results hold, and each plot is well-formed XML.
+// TestReport proves that the command fills both pages and keeps the text that stands there by hand, that README.md gets
+// the short table alone, and that each plot is well-formed XML.
 func TestReport(t *testing.T) {
 	root := t.TempDir()
-	page := filepath.Join(root, "README.md")
-	if err := os.WriteFile(page, []byte("# x\n"+beginMark+"\n"+endMark+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.MkdirAll(filepath.Join(root, plotFolder), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	pages := map[string]string{"README.md": "**CPU time of the tracker", plotFolder + "/README.md": "(" + plotFolder}
+	for name := range pages {
+		text := "# by hand\n" + beginMark + "\n" + endMark + "\nby hand too\n"
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var said strings.Builder
 	if err := report(root, []string{"testdata/sample.jsonl"}, &said); err != nil {
@@ -150,7 +154,14 @@ func TestReport(t *testing.T) {
 	if !strings.Contains(said.String(), "light, ws: announce to reply, median") {
 		t.Errorf("the report says %q", said.String())
 	}
-	for _, name := range []string{"cost.svg", "memory.svg", "latency.svg", "scaling.svg"} {
+	for name, absent := range pages {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil || !strings.HasPrefix(string(text), "# by hand\n") || !strings.HasSuffix(string(text), "\nby hand too\n") ||
+			!strings.Contains(string(text), "cost.svg)") || strings.Contains(string(text), absent) {
+			t.Errorf("%s is %v\n%s", name, err, text)
+		}
+	}
+	for _, name := range plotNames {
 		text, err := os.ReadFile(filepath.Join(root, plotFolder, name))
 		if err != nil {
 			t.Error(err)

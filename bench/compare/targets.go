@@ -1,6 +1,17 @@
 package main
 
-import "fmt"
+// This file holds the project's targets and how the results tell whether they are met, and adds to a results file the
+// figures that no run of the load tester gives.
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // target is what millrace wants to reach, and how the results tell whether it has.
 type target struct {
@@ -125,3 +136,21 @@ func withUnit(text, unit string) string {
 
 // names of the figures that are measured elsewhere, and added by hand.
 var handFigures = []string{"bytes-per-peer", "longest-pause-ms", "idle-connections", "allocations-ws", "allocations-wss"}
+
+// addFigure adds a figure to a results file.
+func addFigure(args []string) error {
+	if len(args) < 4 || !slices.Contains(handFigures, args[1]) {
+		return usageError{fmt.Errorf("figure needs FILE NAME VALUE HOW…; the names are %s", strings.Join(handFigures, ", "))}
+	}
+	value, err := strconv.ParseFloat(args[2], 64)
+	if err != nil {
+		return usageError{fmt.Errorf("%q is no number", args[2])}
+	}
+	out, err := os.OpenFile(args[0], os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot open the results file: %w", err)
+	}
+	err = appendRecord(out, record{Kind: "figure", Time: time.Now().UTC().Round(time.Millisecond),
+		Figure: &figureInfo{args[1], value, strings.Join(args[3:], " ")}})
+	return errors.Join(err, out.Close())
+}

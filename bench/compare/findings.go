@@ -1,0 +1,150 @@
+package main
+
+// This file judges results: which targets are met, where millrace is not ahead, which ratios have not settled, which
+// trackers are missing, and whose counts do not add up.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// targetTable shows the targets, what was measured, and whether they are met.
+func targetTable(all *results) string {
+	var rows [][]string
+	for k := range targets {
+		t := &targets[k]
+		s := t.of(all)
+		rows = append(rows, []string{t.what, t.goal(), withUnit(s.String(), t.unit), t.verdict(s)})
+	}
+	return markdown([]string{"figure", "target", "measured", ""}, rows)
+}
+
+// rivals are those that millrace wants to be ahead of.
+func rivals() (names []string) {
+	for _, name := range trackerNames("") {
+		if !slices.Contains([]string{millrace, millrace2, millraceClassic, floorServer}, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// notAhead returns a sentence for each figure in which millrace is not ahead of a tracker in every round.
+func notAhead(all *results) (sentences []string) {
+	keys := []string{"cycle", "message", "connect", "memory", "p50", "p99", "answer-p99", "responses"}
+	for k := range workloads {
+		w := &workloads[k]
+		closed := w.figure == "responses"
+		for _, key := range keys {
+			f := figureOf(key)
+			latency := key == "p50" || key == "p99" || key == "answer-p99"
+			switch {
+			case key == "responses" && !closed: // in an open loop all trackers get the same work
+				continue
+			case latency && closed: // the latency of a closed loop is the inverse of its rate
+				continue
+			case key == "connect" && w.figure != "connect" || w.rates != nil:
+				continue
+			case w.figure == "connect" && key != "connect" && !latency: // so few connections tell nothing else
+				continue
+			}
+			for _, rival := range rivals() {
+				s := all.ratio(w.name, key, millrace, rival)
+				if s.n > 0 && (f.more && s.min <= 1 || !f.more && s.max >= 1) {
+					sentences = append(sentences, fmt.Sprintf("%s: %s is %s times that of %s", w.title, f.title, s, titleOf(rival)))
+				}
+			}
+		}
+	}
+	sentences = append(sentences, slowerAt(all)...)
+	if len(sentences) == 0 {
+		return []string{"nowhere in what was measured"}
+	}
+	return sentences
+}
+
+// slowerAt returns a sentence for each latency of the sweep that is not below the reference's at some rates.
+func slowerAt(all *results) (sentences []string) {
+	for _, key := range []string{"p50", "p99"} {
+		of := func(p point) float64 {
+			if key == "p50" {
+				return p.p50
+			}
+			return p.p99
+		}
+		var rates []string
+		for _, p := range all.curve(millrace) {
+			for _, o := range all.curve(reference) {
+				if o.rate == p.rate && of(p) >= of(o) {
+					rates = append(rates, fmt.Sprintf("%s (%s times)", short(p.rate), short(of(p)/of(o))))
+				}
+			}
+		}
+		if len(rates) > 0 {
+			sentences = append(sentences, fmt.Sprintf("latency against load: %s is not below that of %s at %s announces per second",
+				figureOf(key).title, titleOf(reference), strings.Join(rates, ", ")))
+		}
+	}
+	return sentences
+}
+
+// unsettledList returns a sentence for each ratio whose latest rounds do not agree.
+func unsettledList(all *results) (sentences []string) {
+	for _, r := range all.rounds {
+		head := fmt.Sprintf("%s: %s : %s", workloadOf(r.Workload).title, titleOf(r.Tracker), titleOf(r.Reference))
+		switch {
+		case r.Rounds < steady:
+			sentences = append(sentences, head+fmt.Sprintf(" rests on %d of the %d rounds that tell", r.Rounds, steady))
+		case !r.Agree:
+			sentences = append(sentences, head+fmt.Sprintf(" spreads by %.0f %% over the latest %d of %d rounds", 100*r.Spread,
+				steady, r.Rounds))
+		}
+	}
+	return sentences
+}
+
+// missingList returns what could not take part, and the runs that failed.
+func missingList(all *results) (lines []string) {
+	for _, m := range all.missing {
+		lines = append(lines, fmt.Sprintf("%s: %s", titleOf(m.Name), m.Reason))
+	}
+	for k := range all.runs {
+		if r := &all.runs[k]; r.Failed != "" {
+			lines = append(lines, fmt.Sprintf("%s, %s, round %d: %s", workloadOf(r.Workload).title, titleOf(r.Tracker),
+				r.Round%roundsOfFile, r.Failed))
+		}
+	}
+	for _, r := range all.foreign {
+		if r.Failed != "" {
+			lines = append(lines, fmt.Sprintf("%s, %s: %s", foreignCrate, titleOf(r.Tracker), r.Failed))
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// problemList returns a sentence for each workload and tracker with runs in which the counts did not add up.
+func problemList(all *results) (lines []string) {
+	for k := range workloads {
+		for _, t := range trackerNames("its base") {
+			runs, bad, first := 0, 0, ""
+			for j := range all.runs {
+				r := &all.runs[j]
+				if r.Workload != workloads[k].name || r.Tracker != t || r.Result == nil {
+					continue
+				}
+				runs++
+				if len(r.Result.Problems) > 0 {
+					bad++
+					first = r.Result.Problems[0]
+				}
+			}
+			if bad > 0 {
+				lines = append(lines, fmt.Sprintf("%s, %s, in %d of %d runs, such as: %s", workloads[k].title, titleOf(t), bad,
+					runs, first))
+			}
+		}
+	}
+	return lines
+}

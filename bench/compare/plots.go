@@ -1,0 +1,77 @@
+package main
+
+// This file chooses what is plotted: which figures of which trackers go into which file. svg.go draws them.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// plotNames are the files of the plots, in the order in which a page shows them.
+var plotNames = []string{"cost.svg", "memory.svg", "latency.svg", "scaling.svg"}
+
+// plots returns the plots by the names of their files: those for which there are results.
+func plots(all *results) map[string]string {
+	of := map[string]string{}
+	chart := func(name string, g group, draw func(title, description string, names legend, rows []row) string) {
+		present := all.ran(g.workloads)
+		if len(present) == 0 {
+			return
+		}
+		var rows []row
+		for _, w := range g.workloads {
+			r := row{name: workloadOf(w).title}
+			for _, t := range present {
+				values := all.values(w, t, figureOf(g.key))
+				for k := range values {
+					values[k] *= g.factor
+				}
+				r.values = append(r.values, summarize(values))
+			}
+			if drawable(r) > 0 {
+				rows = append(rows, r)
+			}
+		}
+		names := make(legend, len(present))
+		for k, t := range present {
+			names[k].name, names[k].colour = titleOf(t), colourOf(t)
+		}
+		of[name] = draw(g.title, "Median, with a line from the smallest to the largest round. Less is better.", names, rows)
+	}
+	chart("cost.svg", groups[0], dots)
+	chart("memory.svg", groups[2], dots)
+	chart("scaling.svg", groups[6], bars)
+	var curves []series
+	for _, t := range all.ran([]string{sweep}) {
+		upper := series{name: titleOf(t) + ", p99", colour: colourOf(t)}
+		middle := series{name: "median", colour: colourOf(t), dashed: true}
+		for _, p := range all.curve(t) {
+			upper.xs, upper.ys = append(upper.xs, p.rate), append(upper.ys, p.p99/1e3)
+			middle.xs, middle.ys = append(middle.xs, p.rate), append(middle.ys, p.p50/1e3)
+		}
+		curves = append(curves, upper, middle)
+	}
+	if len(curves) > 0 {
+		of["latency.svg"] = lines("Announce to reply against load", "Curves end where the tracker stops to follow.",
+			"announces per second, 10 offers each", "ms", curves)
+	}
+	return of
+}
+
+// colourOf gives a tracker the same colour in all plots.
+func colourOf(tracker string) int { return slices.Index(trackerNames("its base"), tracker) }
+
+// plotList embeds those plots for which there are results. folder is that of the plots, seen from the page.
+func plotList(all *results, folder string, names []string) string {
+	titles := map[string]string{"cost.svg": "CPU time per cycle", "memory.svg": "memory per connection",
+		"latency.svg": "latency against load", "scaling.svg": "CPU time on two shards"}
+	present := plots(all)
+	var b strings.Builder
+	for _, name := range names {
+		if _, ok := present[name]; ok {
+			fmt.Fprintf(&b, "![%s](%s%s)\n\n", titles[name], folder, name)
+		}
+	}
+	return b.String()
+}

@@ -17,12 +17,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"millrace/bench/load"
 )
 
 // Exit codes.
@@ -34,25 +31,14 @@ const (
 
 const usage = `compare runs WebTorrent trackers side by side.
 
-  compare [flags]                  run, and write bench/results/DATE-COMMIT.jsonl
-  compare report FILE…             make tables and plots of results, and put the tables into README.md
-  compare figure FILE NAME VALUE HOW…  add a figure to the results that was measured otherwise
+  compare [flags]                  run, and write bench/results/DATE-COMMIT.jsonl;
+                                   with -base bench/compare/.results/DATE-COMMIT.jsonl
+  compare report FILE…             make tables and plots of results, for README.md and bench/results/README.md
+  compare ratios FILE…             print the ratios to the base of results that were made with -base
+  compare figure FILE NAME VALUE HOW…  add a figure to the results that was measured in another way
 
 Flags:
 `
-
-// options are the command line of a comparison.
-type options struct {
-	only, trackers    []string
-	rounds, maxRounds int
-	duration, scale   float64
-	quick, offline    bool
-	prebuilt          bool
-	base              string
-	server, client    []int
-	output            string
-	runTimeout        time.Duration
-}
 
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -69,6 +55,8 @@ func command(args []string, stdout, stderr io.Writer) int {
 		err = report(root, args[1:], stdout)
 	} else if len(args) > 0 && args[0] == "figure" {
 		err = addFigure(args[1:])
+	} else if len(args) > 0 && args[0] == "ratios" {
+		err = printRatios(args[1:], stdout)
 	} else {
 		var o *options
 		if o, err = parseOptions(args, stderr); err == nil {
@@ -102,137 +90,6 @@ func moduleRoot() (string, error) {
 		dir = filepath.Dir(dir)
 	}
 	return "", err
-}
-
-// parseOptions reads the flags.
-func parseOptions(args []string, stderr io.Writer) (*options, error) {
-	o := &options{}
-	f := flag.NewFlagSet("compare", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.Usage = func() { fmt.Fprint(stderr, usage); f.PrintDefaults() }
-	only := f.String("only", "", "comma-separated workloads; default: all but "+strings.Join(extras(), ", "))
-	which := f.String("trackers", "", "comma-separated trackers; default: all")
-	f.IntVar(&o.rounds, "rounds", steady, "rounds of each workload")
-	f.IntVar(&o.maxRounds, "max-rounds", 7, "most rounds, where the ratios do not agree within 10 %")
-	f.Float64Var(&o.duration, "duration", 0, "seconds of each measurement; 0: the workload's own")
-	f.Float64Var(&o.scale, "scale", 1, "factor for the connections of each workload")
-	f.BoolVar(&o.quick, "quick", false, "one round of 5 seconds each, for trying whether everything works")
-	f.BoolVar(&o.offline, "offline", false, "fetch nothing: what is not installed is missing")
-	f.BoolVar(&o.prebuilt, "prebuilt", false, "take millrace and the load tester from bin as they are")
-	f.StringVar(&o.base, "base", "", "commit of millrace to compare with, as one more tracker")
-	server := f.String("server-cpus", "0,1", "CPUs of the server: as many of them as it needs")
-	client := f.String("client-cpus", "1", "CPUs of the client")
-	f.StringVar(&o.output, "o", "", "results file; default: bench/results/DATE-COMMIT.jsonl")
-	f.DurationVar(&o.runTimeout, "run-timeout", 3*time.Minute, "longest that a run may take beyond its own times")
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
-		}
-		return nil, usageError{err}
-	}
-	if f.NArg() > 0 {
-		return nil, usageError{fmt.Errorf("%q is no flag: compare -h lists them", f.Arg(0))}
-	}
-	if o.quick {
-		o.rounds, o.maxRounds = 1, 1
-	}
-	var err error
-	if o.server, err = parseCPUs(*server); err == nil {
-		o.client, err = parseCPUs(*client)
-	}
-	if err == nil {
-		o.only, err = names(*only, workloadNames(), "workload")
-	}
-	if err == nil {
-		o.trackers, err = names(*which, trackerNames(o.base), "tracker")
-	}
-	if err == nil && (o.rounds < 1 || o.maxRounds < o.rounds || o.scale <= 0 || o.duration < 0) {
-		err = errors.New("-rounds must be at least 1, -max-rounds no less, -scale above 0 and -duration not below it")
-	}
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return o, nil
-}
-
-// names divides a list and checks that each name is known. An empty list is nil.
-func names(list string, known []string, kind string) ([]string, error) {
-	if list == "" {
-		return nil, nil
-	}
-	parts := strings.Split(list, ",")
-	for _, name := range parts {
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("there is no %s %q: there are %s", kind, name, strings.Join(known, ", "))
-		}
-	}
-	return parts, nil
-}
-
-// parseCPUs divides a list such as "0,1".
-func parseCPUs(list string) (cpus []int, err error) {
-	for part := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("%q is no list of CPUs: write 0,1", list)
-		}
-		cpus = append(cpus, n)
-	}
-	return cpus, nil
-}
-
-// serverCPUs are those of a tracker that needs a number of them, and clientCPUs those of its clients: their own, or all
-// of the machine's that are named where the tracker needs the clients' as well.
-func (o *options) serverCPUs(cores int) string { return joinCPUs(o.server[:min(cores, len(o.server))]) }
-
-func (o *options) clientCPUs(cores int) string {
-	for _, cpu := range o.server[:min(cores, len(o.server))] {
-		if slices.Contains(o.client, cpu) {
-			return joinCPUs(o.server)
-		}
-	}
-	return joinCPUs(o.client)
-}
-
-func joinCPUs(cpus []int) string {
-	text := make([]string, len(cpus))
-	for k, cpu := range cpus {
-		text[k] = strconv.Itoa(cpu)
-	}
-	return strings.Join(text, ",")
-}
-
-// timeout bounds a run.
-func (o *options) timeout(c load.Config) time.Duration {
-	return o.runTimeout + time.Duration((c.Ramp+c.Warmup+c.Duration+c.Drain)*float64(time.Second))
-}
-
-func workloadNames() (all []string) {
-	for k := range workloads {
-		all = append(all, workloads[k].name)
-	}
-	return append(all, foreign)
-}
-
-func trackerNames(base string) (all []string) {
-	for _, t := range trackers(base) {
-		all = append(all, t.name)
-	}
-	return all
-}
-
-func extras() (all []string) {
-	for k := range workloads {
-		if workloads[k].extra {
-			all = append(all, workloads[k].name)
-		}
-	}
-	return all
-}
-
-// wants reports whether a workload shall run.
-func (o *options) wants(name string, extra bool) bool {
-	return slices.Contains(o.only, name) || o.only == nil && !extra
 }
 
 // runComparison installs, runs all workloads, and leaves a results file.
@@ -282,14 +139,21 @@ func runComparison(ctx context.Context, root string, o *options, args []string, 
 		err = c.runAll(ctx)
 	}
 	fmt.Fprintln(stdout, "the results are in", name)
-	return errors.Join(err, out.Close())
+	if err = errors.Join(err, out.Close()); err == nil && o.base != "" {
+		err = printRatios([]string{name}, stdout)
+	}
+	return err
 }
 
 // createOutput opens the results file.
 func createOutput(root string, o *options, about *environment) (string, *os.File, error) {
 	name := o.output
 	if name == "" {
-		name = filepath.Join(root, "bench", "results", time.Now().UTC().Format("2006-01-02-1504")+"-"+about.Commit+".jsonl")
+		folder := filepath.Join("bench", "results")
+		if o.base != "" { // `make report` takes the latest file there, which is to have all trackers
+			folder = baseFolder
+		}
+		name = filepath.Join(root, folder, time.Now().UTC().Format("2006-01-02-1504")+"-"+about.Commit+".jsonl")
 	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return "", nil, fmt.Errorf("cannot make the folder for the results: %w", err)
@@ -370,7 +234,7 @@ func (c *comparison) runAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.options.wants(foreign, false) {
+	if c.options.wants(foreign, c.options.base != "") {
 		return c.compareForeign(ctx)
 	}
 	return nil

@@ -44,17 +44,16 @@ func (c *comparison) write(r record) error {
 // participants returns the trackers that take part in a workload and are there.
 func (c *comparison) participants(w *workload) (present []tracker) {
 	for _, t := range c.trackers {
-		takesPart := slices.Contains(w.trackers, t.name) || t.name == millraceBase && slices.Contains(w.trackers, millrace)
-		if takesPart && (t.tls || !w.tls) {
+		if w.takesPart(t.name) && (t.tls || !w.tls) {
 			present = append(present, t)
 		}
 	}
 	return present
 }
 
-// compare runs one workload in rounds. In each round every tracker has its turn, so that what changes about the machine
-// over time changes for all. After the rounds that were asked for, those builds of millrace whose ratio to the reference
-// does not settle go on together with the reference.
+// compare runs one workload in rounds. In each round every tracker has its turn, so that a change of the machine meets
+// all of them. After the rounds that were asked for, those builds of millrace whose ratio does not settle go on,
+// together with the trackers that they are compared to.
 func (c *comparison) compare(ctx context.Context, w *workload, rate float64) error {
 	present := c.participants(w)
 	for round := 1; round <= c.options.maxRounds && len(present) > 0; round++ {
@@ -74,29 +73,31 @@ func (c *comparison) compare(ctx context.Context, w *workload, rate float64) err
 	return c.writeAgreement(w)
 }
 
-// unsettled returns the reference and those builds of millrace whose ratio to it has not settled yet, or none.
-func (c *comparison) unsettled(w *workload, present []tracker) []tracker {
-	anchor := referenceOf(c.kept, w)
-	var left []tracker
-	open := false
+// unsettled returns those builds of millrace whose ratio has not settled yet and the trackers that they are compared to,
+// or none.
+func (c *comparison) unsettled(w *workload, present []tracker) (left []tracker) {
+	open := map[string]bool{}
 	for _, t := range present {
-		_, ok := agree(ratios(c.kept, w, t.name, anchor))
-		isOpen := t.name != anchor && t.ours() && !ok
-		if t.name == anchor || isOpen {
+		anchor := anchorOf(c.kept, w, t.name)
+		if !t.ours() || anchor == "" || anchor == t.name {
+			continue
+		}
+		if _, ok := agree(ratios(c.kept, w, t.name, anchor)); !ok {
+			open[t.name], open[anchor] = true, true
+		}
+	}
+	for _, t := range present {
+		if open[t.name] {
 			left = append(left, t)
 		}
-		open = open || isOpen
-	}
-	if !open {
-		return nil
 	}
 	return left
 }
 
 // writeAgreement puts on record how well the rounds of a workload agree.
 func (c *comparison) writeAgreement(w *workload) error {
-	anchor := referenceOf(c.kept, w)
 	for _, t := range c.participants(w) {
+		anchor := anchorOf(c.kept, w, t.name)
 		of := ratios(c.kept, w, t.name, anchor)
 		if t.name == anchor || len(of) == 0 {
 			continue
@@ -124,7 +125,7 @@ func referenceOf(runs []run, w *workload) string {
 			if r.Tracker == reference {
 				return reference
 			}
-			if first == "" {
+			if first == "" && !isBase(r.Tracker) {
 				first = r.Tracker
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,8 +268,8 @@ func TestOptions(t *testing.T) {
 	f("-base HEAD -trackers millrace-base", "")
 	f("-trackers millrace-base", "there is no tracker")
 	f("-only heavy", "there is no workload")
-	f("-rounds 0", "-rounds")
-	f("-rounds 8", "-max-rounds")
+	f("-rounds -1", "-rounds")
+	f("-rounds 8 -max-rounds 7", "-max-rounds")
 	f("-scale 0", "-scale")
 	f("-server-cpus a", "no list of CPUs")
 	f("-server-cpus 0,-1", "no list of CPUs")
@@ -292,6 +293,19 @@ func TestOptions(t *testing.T) {
 		if got := cpusIn(list); got != want {
 			t.Errorf("cpusIn(%q) = %d, want %d", list, got, want)
 		}
+	}
+	rounds := func(args string, least, most int) {
+		t.Helper()
+		if o := f(args, ""); o.rounds != least || o.maxRounds != most {
+			t.Errorf("%q gives %d to %d rounds, want %d to %d", args, o.rounds, o.maxRounds, least, most)
+		}
+	}
+	rounds("", steady, 7)
+	rounds("-base HEAD", 5, 7)
+	rounds("-base HEAD -rounds 9", 9, 9)
+	rounds("-base HEAD -quick", 1, 1)
+	if o := f("-base HEAD", ""); !slices.Equal(o.trackers, baseTrackers) {
+		t.Errorf("with a base the trackers are %q", o.trackers)
 	}
 	if !o.wants(heavyWS, false) || o.wants("slow-ws", true) || !f("-only slow-ws", "").wants("slow-ws", true) {
 		t.Error("extra workloads must run when they are named, and only then")

@@ -89,7 +89,7 @@ func (g *group) anchors(present []string) (of []string) {
 	case g.key == "local":
 		return nil
 	case g.subject() == millrace2:
-		of = []string{millrace}
+		of = []string{millrace, millraceBase2}
 	case g.floor:
 		of = []string{reference, floorServer, millraceBase}
 	default:

@@ -60,6 +60,7 @@ const (
 	millrace2       = "millrace-2"
 	millraceClassic = "millrace-classic"
 	millraceBase    = "millrace-base"
+	millraceBase2   = "millrace-base-2"
 	aquatic         = "aquatic"
 	aquaticCurrent  = "aquatic-current"
 	aquaticNoMetric = "aquatic-nometrics"
@@ -67,7 +68,7 @@ const (
 	reference       = aquatic // to whose figures the others' are compared
 )
 
-// trackers returns all that are known. base is the commit of millrace-base; "": there is none.
+// trackers returns all that are known. base is the commit of millrace-base and millrace-base-2; "": there are none.
 func trackers(base string) []tracker {
 	all := []tracker{
 		{millrace, "millrace", true, true, 1, installMillrace, configureMillrace},
@@ -83,14 +84,16 @@ func trackers(base string) []tracker {
 			configureNode},
 	}
 	if base != "" {
-		all = append(all, tracker{millraceBase, "millrace at " + base, true, true, 1, installBase(base), configureMillrace})
+		all = append(all,
+			tracker{millraceBase, "millrace at " + base, true, true, 1, installBase(base), configureMillrace},
+			tracker{millraceBase2, "millrace at " + base + ", 2 shards", true, true, 2, installBase(base), configureMillrace})
 	}
 	return all
 }
 
 // ours reports whether a tracker is a build of millrace.
 func (t *tracker) ours() bool {
-	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceBase}, t.name)
+	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceBase, millraceBase2}, t.name)
 }
 
 // titleOf returns a tracker's name as tables show it.

@@ -1,5 +1,7 @@
 package main
 
+// This file describes the machine: what a reader needs to judge the figures.
+
 import (
 	"context"
 	"fmt"

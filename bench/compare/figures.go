@@ -1,5 +1,7 @@
 package main
 
+// This file holds the figures that a run tells about a tracker, and the signs that a tracker does not follow its load.
+
 // figure is something that a run tells about a tracker.
 type figure struct {
 	key   string

@@ -1,5 +1,8 @@
 package main
 
+// This file drives trackers with aquatic_ws_load_test, a client that nobody here wrote. It speaks TLS only, in a closed
+// loop, and counts replies to answers among its responses, so millrace is told to send them.
+
 import (
 	"bytes"
 	"context"
@@ -13,9 +16,6 @@ import (
 	"sync"
 	"time"
 )
-
-// This file drives trackers with aquatic_ws_load_test, a client that nobody here wrote. It speaks TLS only, in a closed
-// loop, and counts replies to answers among its responses, so millrace is told to send them.
 
 const (
 	foreignCrate       = "aquatic_ws_load_test"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the reading of aquatic_ws_load_test's output.
+
 import (
 	"math"
 	"os"

@@ -1,5 +1,7 @@
 package main
 
+// This file builds or installs trackers, each once.
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the exit codes and the errors of the command.
+
 import (
 	"bytes"
 	"os"

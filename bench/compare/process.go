@@ -1,5 +1,7 @@
 package main
 
+// This file starts and stops trackers and load testers as processes on chosen CPUs.
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the wait for a process that has its memory.
+
 import (
 	"slices"
 	"testing"

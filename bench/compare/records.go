@@ -1,5 +1,7 @@
 package main
 
+// This file is the form of a results file: one record a line.
+
 import (
 	"bufio"
 	"bytes"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests that records are read as they were written.
+
 import (
 	"bytes"
 	"strings"

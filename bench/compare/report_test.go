@@ -1,5 +1,7 @@
 package main
 
+// This file tests the pages and plots of the report, with a made-up comparison.
+
 import (
 	"encoding/xml"
 	"errors"

@@ -1,5 +1,7 @@
 package main
 
+// This file gathers the records of results files for tables and plots.
+
 import "slices"
 
 // results is what the records of one or more files say, ready for tables and plots.

@@ -1,5 +1,7 @@
 package main
 
+// This file runs the rounds: trackers take turns at a load until their ratios agree, and every run is recorded.
+
 import (
 	"bytes"
 	"context"

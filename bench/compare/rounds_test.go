@@ -1,5 +1,7 @@
 package main
 
+// This file tests rounds with trackers and a load tester that the test binary plays, the loads, and the flags.
+
 import (
 	"bytes"
 	"context"

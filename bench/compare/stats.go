@@ -1,5 +1,7 @@
 package main
 
+// This file computes medians and spreads over rounds, formats them, and says when rounds agree.
+
 import (
 	"fmt"
 	"math"

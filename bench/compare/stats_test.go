@@ -1,5 +1,7 @@
 package main
 
+// This file tests medians, spreads, their text, and the agreement of rounds.
+
 import (
 	"math"
 	"testing"

@@ -1,5 +1,8 @@
 package main
 
+// This file draws plots as SVG: white background, dark text and distinct colours, so that they can be read on a light
+// page and on a dark one. Whoever cannot see them finds title and description in the file, and all values as text.
+
 import (
 	"fmt"
 	"html"
@@ -7,9 +10,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// This file draws plots as SVG: white background, dark text and distinct colours, so that they can be read on a light
-// page and on a dark one. Whoever cannot see them finds title and description in the file, and all values as text.
 
 // plot is the paper: what is drawn on it is added in pixels from the upper left corner.
 type plot struct {

@@ -1,5 +1,7 @@
 package main
 
+// This file holds the trackers that take part: how each is installed, configured and started.
+
 import (
 	"context"
 	"crypto/ecdsa"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the configurations that trackers get, the certificate, and the text of failed installations.
+
 import (
 	"crypto/tls"
 	"errors"

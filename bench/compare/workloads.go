@@ -1,5 +1,7 @@
 package main
 
+// This file holds the loads under which trackers are compared, and who takes part in each.
+
 import (
 	"slices"
 

@@ -1,5 +1,7 @@
 package e2e
 
+// This file shows whose address counts behind a proxy.
+
 import (
 	"context"
 	"crypto/rand"

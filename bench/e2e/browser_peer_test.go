@@ -1,5 +1,7 @@
 package e2e
 
+// This file is the peer in headless Chromium: webtorrent in a page, driven through browser.js.
+
 import (
 	"bufio"
 	"context"

@@ -1,5 +1,7 @@
 package e2e
 
+// This file makes the certificate of every wss server of a test run.
+
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"

@@ -1,5 +1,7 @@
 package e2e
 
+// This file is the peer of anacrolix/torrent.
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package e2e
 
+// This file is the observer of a swarm, which scrapes and announces without WebRTC.
+
 import (
 	"context"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package e2e
 
+// This file starts and stops the servers of a test.
+
 import (
 	"errors"
 	"os"

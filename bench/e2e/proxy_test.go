@@ -1,5 +1,7 @@
 package e2e
 
+// This file shows that clients reach the tracker through nginx and HAProxy.
+
 import (
 	"context"
 	"fmt"

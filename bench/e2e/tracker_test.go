@@ -1,5 +1,7 @@
 package e2e
 
+// This file starts the tracker in each of its settings.
+
 import (
 	"context"
 	"fmt"

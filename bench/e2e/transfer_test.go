@@ -1,5 +1,7 @@
 package e2e
 
+// This file shows that files move between every two kinds of client.
+
 import (
 	"context"
 	"crypto/sha256"

@@ -1,13 +1,13 @@
 package floor
 
+// This file moves bytes between connections and messages, as the tracker does it: what is incomplete at the end of a
+// receive is kept in one buffer, and all that waits for a connection at the end of a turn leaves as one send.
+
 import (
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/wsproto"
 )
-
-// This file moves bytes between connections and messages, as the tracker does it: what is incomplete at the end of a
-// receive is kept in one buffer, and all that waits for a connection at the end of a turn leaves as one send.
 
 // state is how far a connection has come.
 type state uint8

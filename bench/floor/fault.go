@@ -1,8 +1,8 @@
 package floor
 
-import "time"
-
 // This file spoils relayed messages on purpose.
+
+import "time"
 
 // FaultKind is what a faulty server does to single messages.
 type FaultKind uint8

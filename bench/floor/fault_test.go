@@ -1,5 +1,7 @@
 package floor
 
+// This file tests that each fault spoils one message in so many, in the way of its name.
+
 import (
 	"slices"
 	"testing"

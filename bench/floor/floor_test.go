@@ -1,5 +1,7 @@
 package floor
 
+// This file tests the floor server without a kernel, and has the world of made-up connections that other tests use too.
+
 import (
 	"encoding/base64"
 	"encoding/binary"

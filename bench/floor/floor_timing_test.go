@@ -1,5 +1,7 @@
 package floor
 
+// This file measures the cost of a turn of the floor server without the kernel.
+
 import (
 	"testing"
 

@@ -1,9 +1,9 @@
 package floor
 
-import "encoding/binary"
-
 // This file reads the frames of a client (RFC 6455, section 5.2) with the least that has to be done: the length, the
 // mask, and nothing that guards against clients other than millrace-load.
+
+import "encoding/binary"
 
 const (
 	opText  = 1

@@ -1,5 +1,7 @@
 package floor
 
+// This file feeds any bytes to the floor server.
+
 import (
 	"bytes"
 	"slices"

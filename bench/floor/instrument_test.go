@@ -1,5 +1,9 @@
 package floor
 
+// This file tests the load tester as an instrument: it runs it against a floor server that does something wrong, and
+// looks whether the result says so. The server is another process, since both wait in the kernel in a way that a Go
+// process is laid out for (GOMAXPROCS), and is this test's own program.
+
 import (
 	"bufio"
 	"context"
@@ -15,10 +19,6 @@ import (
 
 	"millrace/bench/load"
 )
-
-// This file tests the load tester as an instrument: it runs it against a floor server that does something wrong, and
-// looks whether the result says so. The server is another process, since both wait in the kernel in a way that a Go
-// process is laid out for (GOMAXPROCS), and is this test's own program.
 
 const childVariable = "FLOOR_TEST_OPTIONS" // Options in JSON: run a server instead of the tests
 

@@ -1,13 +1,13 @@
 package floor
 
+// This file finds the fields of a message. millrace-load writes all messages of a kind with the same layout, so that
+// nothing has to be parsed: the length of a message tells the sizes, and the rest is offsets.
+
 import (
 	"bytes"
 
 	"millrace/bench/load"
 )
-
-// This file finds the fields of a message. millrace-load writes all messages of a kind with the same layout, so that
-// nothing has to be parsed: the length of a message tells the sizes, and the rest is offsets.
 
 // id is an info hash, peer id or offer id. millrace-load's are written in JSON as they are.
 type id = [20]byte

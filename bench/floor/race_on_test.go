@@ -2,4 +2,6 @@
 
 package floor
 
+// This file holds the slowdown of the load tester under the race detector.
+
 const slowdown = 10

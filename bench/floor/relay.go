@@ -1,14 +1,14 @@
 package floor
 
+// This file writes what a tracker would: the reply to an announce, its offers to other peers of the torrent, and an
+// answer to the peer that made the offer.
+
 import (
 	"encoding/binary"
 	"strconv"
 
 	"millrace/bench/load"
 )
-
-// This file writes what a tracker would: the reply to an announce, its offers to other peers of the torrent, and an
-// answer to the peer that made the offer.
 
 // relayed is an offer or answer on its way. Its bytes are views of the message that brought it.
 type relayed struct {

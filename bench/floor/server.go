@@ -1,5 +1,7 @@
 package floor
 
+// This file is the thread of the floor server: its ring, its start and its stop.
+
 import (
 	"errors"
 	"fmt"

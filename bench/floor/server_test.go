@@ -1,5 +1,7 @@
 package floor
 
+// This file tests that a server which cannot start says why.
+
 import (
 	"net"
 	"strings"

@@ -1,5 +1,7 @@
 package load
 
+// This file tests that messages allocate nothing.
+
 import (
 	"testing"
 	"time"

@@ -1,5 +1,7 @@
 package load
 
+// This file judges relayed messages: each is right, wrong in one of several ways, or too late.
+
 import "sync/atomic"
 
 // verdict is what a check finds about a relayed message.

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the checks of relayed messages, and has the rig of two clients that other tests use too.
+
 import (
 	"bytes"
 	"strings"

@@ -1,5 +1,7 @@
 package load
 
+// This file holds the state of one client, the schedule of all announces of a worker, and the timers.
+
 import (
 	"time"
 

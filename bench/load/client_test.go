@@ -1,5 +1,7 @@
 package load
 
+// This file tests the order in which clients announce, their timers, and the placement of connections in torrents.
+
 import (
 	"math"
 	"math/rand/v2"

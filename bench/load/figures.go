@@ -1,5 +1,7 @@
 package load
 
+// This file gathers latencies and computes their percentiles.
+
 import (
 	"time"
 

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the percentiles of latencies.
+
 import (
 	"math"
 	"testing"

@@ -1,5 +1,7 @@
 package load
 
+// This file reads the headers of a tracker's frames.
+
 import "encoding/binary"
 
 // frameHead is the header of a tracker's frame.

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the reading of frames, in any pieces.
+
 import (
 	"bytes"
 	"testing"

@@ -1,5 +1,7 @@
 package load
 
+// This file tests that clients of a closed loop go on after a lost reply.
+
 import (
 	"testing"
 	"time"

@@ -1,17 +1,17 @@
 package load
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
-// Everything that a client sends says who made it: the ids below are numbers written in 64 letters, with a keyed check,
-// so that whoever receives one knows without any record which client made it, when, and what its content must be. They
-// are made of letters, digits, '-' and '_' only, so that they read the same raw and in JSON.
+// This file makes and reads the ids of a run: numbers written in 64 letters, with a keyed check. A receiver of such an
+// id knows without any record which client made it, when, and what its content must be. The ids hold letters, digits,
+// '-' and '_' only, so that they read the same raw and in JSON.
 //
 //	info hash   torrent (4 bytes), 11 bytes of a keyed hash of it
 //	peer id     "-ML0001-", connection (4 bytes), incarnation (2), check (3)
 //	offer id    connection (4 bytes), incarnation (2), number of the announce (4), of the offer (1), check (4)
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // id is an info hash, a peer id or an offer id.
 type id = [20]byte

@@ -1,5 +1,7 @@
 package load
 
+// This file tests that ids are read back, and that a changed one is refused.
+
 import (
 	"math/rand/v2"
 	"strings"

@@ -1,5 +1,7 @@
 package load
 
+// This file is the memory that all workers share: the recent announces of each connection and the fate of their offers.
+
 import (
 	"math"
 	"math/bits"

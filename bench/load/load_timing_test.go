@@ -1,5 +1,7 @@
 package load
 
+// This file measures the cost of the load tester's own messages.
+
 import "testing"
 
 // BenchmarkAppendAnnounce measures one announce with ten offers of 1.3 kB, masked.

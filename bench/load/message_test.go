@@ -1,5 +1,7 @@
 package load
 
+// This file tests the reading of trackers' messages, with encoding/json as the judge.
+
 import (
 	"encoding/json"
 	"fmt"

@@ -1,5 +1,8 @@
 package load
 
+// This file reads a tracker's Prometheus page: the drops that it reports, and the share of requests that stay on their
+// shard.
+
 import (
 	"bufio"
 	"context"

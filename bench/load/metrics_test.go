@@ -1,5 +1,7 @@
 package load
 
+// This file tests the reading of a Prometheus page.
+
 import (
 	"context"
 	"fmt"

@@ -1,5 +1,7 @@
 package load
 
+// This file opens the clients' connections and ends them.
+
 import (
 	"bytes"
 	"crypto/sha1"
@@ -12,8 +14,6 @@ import (
 
 	"millrace/ring"
 )
-
-// This file opens the clients' connections and ends them.
 
 // target is where the tracker is, as a client writes it into its request.
 type target struct {

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the opening of connections: the response to the upgrade, its key, source addresses and URLs.
+
 import (
 	"net/netip"
 	"strings"

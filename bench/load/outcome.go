@@ -1,5 +1,7 @@
 package load
 
+// This file makes the result of a run out of what its workers saw.
+
 import (
 	"context"
 	"fmt"
@@ -9,8 +11,6 @@ import (
 	"slices"
 	"time"
 )
-
-// This file makes the result of a run out of what its workers saw.
 
 // add adds other counts, all of which are numbers.
 func (c *Counts) add(o *Counts) { eachField(c, o, func(a, b uint64) uint64 { return a + b }) }

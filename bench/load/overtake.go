@@ -1,9 +1,9 @@
 package load
 
-import "time"
-
 // This file lets a connection go on when a reply is lost. Replies are told apart by their order alone, so that after a
 // loss every later reply would be taken for that of the announce before, with a latency that is too long by an interval.
+
+import "time"
 
 // staleAfter is how long an announce waits for its reply before others may pass it.
 const staleAfter = 10 * time.Second

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the order of replies: lost ones, late ones, and replies to answers.
+
 import (
 	"testing"
 	"time"

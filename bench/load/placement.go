@@ -1,5 +1,7 @@
 package load
 
+// This file decides which torrents each connection is in.
+
 import (
 	"math"
 	"math/rand/v2"

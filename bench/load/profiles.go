@@ -1,5 +1,7 @@
 package load
 
+// This file holds the named loads.
+
 import (
 	"fmt"
 	"math"

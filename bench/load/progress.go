@@ -1,5 +1,7 @@
 package load
 
+// This file is the progress of a run: its phases, and the line that shows it.
+
 import (
 	"fmt"
 	"strings"

@@ -1,5 +1,7 @@
 package load
 
+// This file reads and writes a load as TOML.
+
 import (
 	"bytes"
 	_ "embed"

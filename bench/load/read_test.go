@@ -1,5 +1,7 @@
 package load
 
+// This file tests profiles, the TOML form of a load, and the mistakes in it.
+
 import (
 	"reflect"
 	"strings"

@@ -1,12 +1,12 @@
 package load
 
+// This file takes what the tracker sends apart: bytes, frames, messages.
+
 import (
 	"encoding/binary"
 	"fmt"
 	"time"
 )
-
-// This file takes what the tracker sends apart: bytes, frames, messages.
 
 // onReceive takes bytes from the ring.
 func (w *worker) onReceive(i uint32, data []byte) {

@@ -1,5 +1,7 @@
 package load
 
+// This file writes a result as text for people.
+
 import (
 	"fmt"
 	"io"

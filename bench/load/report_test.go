@@ -1,5 +1,7 @@
 package load
 
+// This file tests the text and the JSON of a result.
+
 import (
 	"bytes"
 	"encoding/json"

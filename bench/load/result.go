@@ -1,5 +1,7 @@
 package load
 
+// This file is the result of a run, as -json prints it.
+
 import (
 	"encoding/json"
 	"time"

@@ -1,5 +1,7 @@
 package load
 
+// This file takes a run through its phases: it prepares the machine, starts the workers, watches them and stops them.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,7 @@
 package load
 
+// This file tests whole runs against a plain tracker of its own, in every kind of load and with every fault.
+
 import (
 	"bytes"
 	"context"

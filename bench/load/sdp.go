@@ -1,5 +1,7 @@
 package load
 
+// This file makes and compares session descriptions that look like a browser's.
+
 import (
 	"bytes"
 	"fmt"

@@ -1,13 +1,13 @@
 package load
 
+// This file makes the clients speak: announces when they are due, answers to offers, and the sends that carry them.
+
 import (
 	"time"
 
 	"millrace/ring"
 	"millrace/ring/pool"
 )
-
-// This file makes the clients speak: announces when they are due, answers to offers, and the sends that carry them.
 
 // fire announces everything that is due, in an open loop.
 func (w *worker) fire() {

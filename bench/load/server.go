@@ -1,5 +1,7 @@
 package load
 
+// This file measures the tracker's process and the kernel's memory, by /proc.
+
 import (
 	"errors"
 	"fmt"

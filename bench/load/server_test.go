@@ -1,5 +1,7 @@
 package load
 
+// This file tests the figures of a tracker's process, against a made-up /proc and the real one.
+
 import (
 	"fmt"
 	"os"

@@ -1,13 +1,13 @@
 package load
 
+// This file checks what replies say of the size of a swarm. It decides how many offers are expected, so a tracker that
+// understates it would be let off what it does not relay.
+
 import (
 	"math"
 	"slices"
 	"sync/atomic"
 )
-
-// This file checks what replies say of the size of a swarm. It decides how many offers are expected, so a tracker that
-// understates it would be let off what it does not relay.
 
 // swarmSize is what is known of one swarm while nobody leaves it: how many peers have announced at all, and how many of
 // them have the reply to their first announce, so that the tracker must have them.

@@ -1,5 +1,7 @@
 package load
 
+// This file tests the check of swarm sizes that replies tell.
+
 import (
 	"testing"
 	"time"

@@ -1,5 +1,9 @@
 package load
 
+// This file is the clients that hardly read. A ring always receives, so each of these has a goroutine and a socket of
+// its own with a small receive buffer, from which it takes a few bytes now and then. They announce like the others and
+// never answer; what they are sent and do not read is not missed.
+
 import (
 	"bufio"
 	"context"
@@ -13,10 +17,6 @@ import (
 	"sync"
 	"time"
 )
-
-// This file is the clients that hardly read. A ring always receives, so each of these has a goroutine and a socket of
-// its own with a small receive buffer, from which it takes a few bytes now and then. They announce like the others and
-// never answer; what they are sent and do not read is not missed.
 
 const (
 	slowBuffer    = 4096                   // bytes of the receive buffer that is asked for

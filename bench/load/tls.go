@@ -1,5 +1,9 @@
 package load
 
+// This file is the clients' TLS. A handshake of crypto/tls blocks, so it runs in a goroutine of its own, fed by the
+// worker; afterwards the connection belongs to the worker alone and never blocks: a read that finds nothing fails with
+// an error that calls itself temporary, which crypto/tls does not remember.
+
 import (
 	"crypto/tls"
 	"errors"
@@ -10,10 +14,6 @@ import (
 
 	"millrace/ring"
 )
-
-// This file is the clients' TLS. A handshake of crypto/tls blocks, so it runs in a goroutine of its own, fed by the
-// worker; afterwards the connection belongs to the worker alone and never blocks: a read that finds nothing fails with
-// an error that calls itself temporary, which crypto/tls does not remember.
 
 // secure is the TLS of one connection.
 type secure struct {

@@ -1,5 +1,7 @@
 package load
 
+// This file finds the mistakes of a load before it runs.
+
 import (
 	"errors"
 	"fmt"

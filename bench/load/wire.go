@@ -1,5 +1,8 @@
 package load
 
+// This file owns the form of a client's messages: their layout, which a server that only moves bytes relies on, and the
+// frames that carry them.
+
 import (
 	"encoding/binary"
 

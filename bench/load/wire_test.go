@@ -1,5 +1,7 @@
 package load
 
+// This file tests the form of a client's messages.
+
 import (
 	"bytes"
 	"encoding/binary"

@@ -1,5 +1,8 @@
 package load
 
+// This file is the conductor of a thread of clients: it waits for events, hands them on, and knows the phase of the
+// run. open.go, send.go, receive.go and tls.go do the work.
+
 import (
 	"fmt"
 	"math"

@@ -1,5 +1,7 @@
 package main
 
+// This file is the command line: its flags, its help, and the load that they describe.
+
 import (
 	"errors"
 	"flag"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the program from its arguments to its exit code.
+
 import (
 	"bytes"
 	"context"

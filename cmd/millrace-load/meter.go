@@ -1,5 +1,7 @@
 package main
 
+// This file shows the progress of a run on a terminal or in a log.
+
 import (
 	"fmt"
 	"io"

@@ -1,5 +1,7 @@
 package main
 
+// This file tests the command line and the metrics page.
+
 import (
 	"bytes"
 	"net/http/httptest"

@@ -1,5 +1,7 @@
 package main
 
+// This file runs the tracker in every plan that this kernel allows, and with several limits of locked memory.
+
 import (
 	"fmt"
 	"net"

@@ -1,5 +1,7 @@
 package main
 
+// This file is the WebTorrent client of the machine's tests.
+
 import (
 	"context"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package main
 
+// This file holds many idle connections to the tracker and prints the memory that they take.
+
 import (
 	"bufio"
 	"errors"

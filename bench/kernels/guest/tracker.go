@@ -1,5 +1,7 @@
 package main
 
+// This file starts and stops the tracker as a process.
+
 import (
 	"bufio"
 	"encoding/binary"

@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.v
 # The packages are tested one after the other: what a user may lock is counted over all of its processes.
 TEST := go test -ldflags=$(LINKFLAGS)
 
-# What e2e installs and runs lives in bench/e2e, which has a go.mod of its own.
+# bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
 .PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare report clean
@@ -20,7 +20,7 @@ PACKAGES := ./...
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## build the tracker to bin/millrace, and the load tester to bin/millrace-load
+build: ## build bin/millrace, the load tester bin/millrace-load and the floor bin/millrace-floor
 	$(BUILD) -o bin/millrace ./cmd/millrace
 	$(BUILD) -o bin/millrace-load ./cmd/millrace-load
 	$(BUILD) -o bin/millrace-floor ./bench/floor/millrace-floor
@@ -49,7 +49,7 @@ e2e: build ## move real files between real clients (installs npm packages, Chrom
 kernels: build ## run the tracker on the kernels of older Debian releases, in qemu
 	bench/kernels/run.sh
 
-idle: build ## hold CONNECTIONS idle connections (250000) in qemu, where the machine itself allows too few descriptors
+idle: build ## hold CONNECTIONS idle connections (250000) in qemu, for machines that allow too few descriptors
 	bench/kernels/run.sh idle
 
 FUZZTIME ?= 30s
@@ -67,15 +67,15 @@ PKG ?= $(PACKAGES)
 BENCH ?= .
 COUNT ?= 20
 BENCHTIME ?= 0.1s
-benchcmp: ## compare the benchmarks of revision BASE with the working tree's (PKG=, BENCH=, COUNT= and BENCHTIME= choose)
+benchcmp: ## compare the Go benchmarks of revision BASE and of the working tree (PKG=, BENCH=, COUNT=, BENCHTIME=)
 	LINKFLAGS='$(LINKFLAGS)' BENCHSTAT='$(BENCHSTAT)' bench/benchcmp.sh '$(BASE)' '$(PKG)' '$(BENCH)' '$(COUNT)' '$(BENCHTIME)'
 
-compare: ## run all trackers side by side (ARGS=-h lists the options; installs them into bench/compare/.trackers)
+compare: ## run trackers side by side, or a commit and the working tree (ARGS=-h lists the options)
 	$(BUILD) -o bin/millrace-compare ./bench/compare
 	bin/millrace-compare $(ARGS)
 
 RESULTS ?= $(lastword $(sort $(wildcard bench/results/*.jsonl)))
-report: ## make tables and plots of RESULTS, by default of the latest comparison
+report: ## make tables and plots of RESULTS (default: the latest comparison) for README.md and bench/results/README.md
 	$(BUILD) -o bin/millrace-compare ./bench/compare
 	bin/millrace-compare report $(RESULTS)
 

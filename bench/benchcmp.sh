@@ -1,12 +1,12 @@
 #!/bin/sh
 # Compares the Go benchmarks of a revision with those of the working tree. Both are built first, and then run in turns,
-# so that whatever else the machine does falls on both alike; many short runs make better medians than few long ones on
-# a machine that is shared. Believe what benchstat calls significant, and run it again.
+# so that other work of the machine disturbs both alike. Many short runs make better medians than few long ones on a
+# shared machine. Trust a difference only if benchstat calls it significant and a second run confirms it.
 #
 #	bench/benchcmp.sh BASE [PKG [BENCH [COUNT [TIME]]]]
 #
-# BASE is a revision, PKG packages as `go list` takes them, BENCH the expression for -test.bench, COUNT how many times
-# each side runs, TIME how long a benchmark runs each time (-test.benchtime). LINKFLAGS and BENCHSTAT come from the
+# BASE is a revision, PKG packages as `go list` takes them, BENCH the expression for -test.bench, COUNT the number of
+# runs of each side, TIME the length of a benchmark's run (-test.benchtime). LINKFLAGS and BENCHSTAT come from the
 # Makefile.
 set -eu
 
@@ -25,7 +25,7 @@ trap 'exit 1' INT TERM
 mkdir "$work/base" "$work/bin"
 git archive "$base" | tar -x -C "$work/base"
 
-# build SIDE DIR puts the test binary of $package, as it is in DIR, where run finds it. BASE may not have the package.
+# build SIDE DIR builds the test binary of $package from the sources in DIR, for run. BASE may not have the package.
 build() {
 	[ -d "$2/$package" ] || return 0
 	(cd "$2" && go test -ldflags="$LINKFLAGS" -c -o "$work/bin/$1" "./$package")

@@ -1,6 +1,6 @@
 package main
 
-// This file tests the comparison with an earlier commit: who is compared to whom, and the table of ratios.
+// This file tests the comparison with an earlier commit: the base of each tracker, and the table of ratios.
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 package main
 
-// This file describes the machine: what a reader needs to judge the figures.
+// This file describes the machine, so that a reader can judge the figures.
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// environment is where a comparison ran: what a reader needs to judge the figures, and to set up the like.
+// environment describes the place of a comparison, so that a reader can judge the figures and set up the like.
 type environment struct {
-	Commit      string            // of millrace, with "-dirty" where files differ from it
+	Commit      string            // of millrace, with "-dirty" if files differ from it
 	Kernel      string            // release and version
 	CPUModel    string            // as /proc/cpuinfo names it
-	CPUs        int               // that we may use
+	CPUs        int               // that this process may use
 	Hypervisor  bool              // the CPU says that it is a virtual machine's
 	Memory      uint64            // bytes
 	OpenFiles   uint64            // limit
@@ -28,7 +28,7 @@ type environment struct {
 	Options     string            // command line of the comparison
 }
 
-// sysctls are the settings of the kernel that change what a connection or a wake-up costs.
+// sysctls are the settings of the kernel that change the cost of a connection or a wake-up.
 var sysctls = []string{
 	"net/core/somaxconn", "net/core/rmem_max", "net/core/wmem_max", "net/core/busy_poll",
 	"net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_mem", "net/ipv4/tcp_congestion_control",
@@ -37,7 +37,7 @@ var sysctls = []string{
 	"vm/overcommit_memory", "vm/swappiness", "fs/nr_open",
 }
 
-// readEnvironment asks the machine. What it does not know is left out.
+// readEnvironment reads the description of the machine. Unknown values are left out.
 func readEnvironment(ctx context.Context, in *installer, options []string) *environment {
 	e := &environment{CPUs: runtime.NumCPU(), Options: withoutOutput(options), Sysctls: map[string]string{},
 		Mitigations: map[string]string{}, Versions: map[string]string{"go": runtime.Version()}}
@@ -72,7 +72,7 @@ func readEnvironment(ctx context.Context, in *installer, options []string) *envi
 	return e
 }
 
-// withoutOutput returns a command line without the flag that names the results file: where that lies is nobody's business.
+// withoutOutput returns a command line without the flag that names the results file: its folder is not recorded.
 func withoutOutput(options []string) string {
 	var kept []string
 	for k := 0; k < len(options); k++ {
@@ -120,8 +120,8 @@ const clockTick = 10 * time.Millisecond
 // machineCPU is the CPU time of the whole machine since its start.
 type machineCPU struct{ busy, stolen time.Duration }
 
-// readMachineCPU adds up the times of all processes, and those that the machine below a virtual one took away
-// (proc_stat(5)). Interrupts are left out: the kernel counts what they do for a process in one place or the other.
+// readMachineCPU adds up the times of all processes, and those that the host of a virtual machine took away
+// (proc_stat(5)). Interrupts are left out: the kernel may count their work for a process in either place.
 func readMachineCPU() machineCPU {
 	text, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(text), "\n")

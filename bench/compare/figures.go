@@ -2,7 +2,7 @@ package main
 
 // This file holds the figures that a run tells about a tracker, and the signs that a tracker does not follow its load.
 
-// figure is something that a run tells about a tracker.
+// figure is a quantity of a run that describes a tracker.
 type figure struct {
 	key   string
 	title string // with its unit
@@ -10,7 +10,7 @@ type figure struct {
 	of    func(*run) (value float64, ok bool)
 }
 
-// figures are all of them. Where ok is false the run does not tell.
+// figures are all of them. ok is false where a run does not have the figure.
 var figures = []figure{
 	{"cycle", "server CPU, µs per signalling cycle", false, func(r *run) (float64, bool) {
 		return r.Result.Server.CPUPerCycle, r.Result.Server.CPUPerCycle > 0
@@ -74,7 +74,7 @@ func figureOf(key string) figure {
 	panic("BUG: there is no figure " + key)
 }
 
-// value returns a figure of a run: ok is false where the run has failed or does not tell.
+// value returns a figure of a run: ok is false where the run has failed or does not have it.
 func (f figure) value(r *run) (float64, bool) {
 	if r.Result == nil {
 		return 0, false
@@ -82,7 +82,7 @@ func (f figure) value(r *run) (float64, bool) {
 	return f.of(r)
 }
 
-// What shows that a tracker does not follow the load.
+// Signs that a tracker does not follow the load.
 const (
 	followed   = 0.98 // of the announces that are due, so many must have their reply
 	fullCPU    = 0.97 // of its CPUs

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// targetTable shows the targets, what was measured, and whether they are met.
+// targetTable shows the targets, the measured values, and the verdicts.
 func targetTable(all *results) string {
 	var rows [][]string
 	for k := range targets {
@@ -20,7 +20,7 @@ func targetTable(all *results) string {
 	return markdown([]string{"figure", "target", "measured", ""}, rows)
 }
 
-// rivals are those that millrace wants to be ahead of.
+// rivals are the trackers of other projects.
 func rivals() (names []string) {
 	for _, name := range trackerNames("") {
 		if !slices.Contains([]string{millrace, millrace2, millraceClassic, floorServer}, name) {
@@ -59,7 +59,7 @@ func notAhead(all *results) (sentences []string) {
 	}
 	sentences = append(sentences, slowerAt(all)...)
 	if len(sentences) == 0 {
-		return []string{"nowhere in what was measured"}
+		return []string{"no measured figure"}
 	}
 	return sentences
 }
@@ -104,7 +104,7 @@ func unsettledList(all *results) (sentences []string) {
 	return sentences
 }
 
-// missingList returns what could not take part, and the runs that failed.
+// missingList returns the trackers and programs that could not take part, and the runs that failed.
 func missingList(all *results) (lines []string) {
 	for _, m := range all.missing {
 		lines = append(lines, fmt.Sprintf("%s: %s", titleOf(m.Name), m.Reason))

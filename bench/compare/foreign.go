@@ -1,7 +1,7 @@
 package main
 
-// This file drives trackers with aquatic_ws_load_test, a client that nobody here wrote. It speaks TLS only, in a closed
-// loop, and counts replies to answers among its responses, so millrace is told to send them.
+// This file drives trackers with aquatic_ws_load_test, a client of another project. It speaks TLS only, in a closed
+// loop, and counts replies to answers among its responses, so millrace is configured to send them.
 
 import (
 	"bytes"
@@ -108,8 +108,8 @@ func (c *comparison) foreignTurn(ctx context.Context, tester program, t *tracker
 	return output.fill(r)
 }
 
-// foreignOutput reads what aquatic_ws_load_test prints, line by line as it comes. It prints rates every five seconds,
-// and at the end the average of those since all connections were open.
+// foreignOutput reads the output of aquatic_ws_load_test, line by line as it comes. The program prints rates every five
+// seconds, and at the end the average of those since all connections were open.
 type foreignOutput struct {
 	sample func() (cpu time.Duration, now time.Time) // of the tracker
 

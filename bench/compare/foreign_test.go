@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestForeignOutput proves that rates and CPU time are taken from what aquatic_ws_load_test prints between its two marks,
-// in whatever pieces that arrives.
+// TestForeignOutput proves that rates and CPU time are taken from the output of aquatic_ws_load_test between its two
+// marks, in pieces of any size.
 func TestForeignOutput(t *testing.T) {
 	text, err := os.ReadFile("testdata/aquatic_ws_load_test.txt")
 	if err != nil {

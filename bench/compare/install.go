@@ -22,17 +22,17 @@ import (
 type installer struct {
 	root    string    // of the tree of millrace
 	dir     string    // where the other trackers are kept
-	offline bool      // use what is there, fetch nothing
-	log     io.Writer // says what is being built
+	offline bool      // use installed programs, fetch nothing
+	log     io.Writer // for progress
 }
 
-// errOffline is why something is missing when nothing may be fetched.
+// errOffline is the reason for a missing tracker when nothing may be fetched.
 var errOffline = errors.New("it is not installed, and -offline forbids to fetch it")
 
 // maxOutput bounds how much of a failed command's output its error repeats.
 const maxOutput = 400
 
-// run executes a command in a folder and returns what it wrote to stdout. env is added to the environment.
+// run executes a command in a folder and returns its standard output. env is added to the environment.
 func (in *installer) run(ctx context.Context, dir string, env []string, argv ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
@@ -48,10 +48,10 @@ func (in *installer) run(ctx context.Context, dir string, env []string, argv ...
 	return strings.TrimSpace(stdout.String()), nil
 }
 
-// address matches what stands for a server or a registry in the messages of a package manager.
+// address matches the address of a server or a registry in the messages of a package manager.
 var address = regexp.MustCompile(`[a-z+]+://[^\s"'` + "`" + `]+`)
 
-// reason is an error for the results, without folders and addresses of this machine.
+// reason returns the text of an error for the results, without folders and addresses of this machine.
 func (in *installer) reason(err error) string {
 	text := strings.NewReplacer(in.dir, "TRACKERS_DIR", in.root, ".", os.TempDir(), "TMPDIR").Replace(err.Error())
 	return address.ReplaceAllString(text, "(address)")
@@ -153,7 +153,7 @@ func installAquatic(version string, metrics bool) func(context.Context, *install
 	}
 }
 
-// installAquaticLatest installs the latest aquatic_ws, unless that is the one which is compared anyway.
+// installAquaticLatest installs the latest aquatic_ws, unless that version is compared anyway.
 func installAquaticLatest(ctx context.Context, in *installer) (program, error) {
 	if in.offline {
 		return program{}, errors.New("-offline forbids to ask for the latest version")
@@ -175,8 +175,8 @@ func installAquaticLatest(ctx context.Context, in *installer) (program, error) {
 	return in.installCrate(ctx, "aquatic_ws", version, "")
 }
 
-// latestVersion finds the version in what `cargo info` prints: "version: 0.9.0 (latest 0.9.1)", the second only where a
-// local lock file holds it back.
+// latestVersion finds the version in the output of `cargo info`: "version: 0.9.0 (latest 0.9.1)". The second one is
+// there only if a local lock file holds the crate back.
 func latestVersion(about string) (string, error) {
 	for line := range strings.Lines(about) {
 		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "version:"); ok {
@@ -202,7 +202,7 @@ var nodeVersions = map[string]string{
 }
 
 // installNode installs a tracker of npm with its optional native helpers for frames. Install scripts are not run: they
-// build what only clients need.
+// build parts that only clients need.
 func installNode(name string) func(context.Context, *installer) (program, error) {
 	return func(ctx context.Context, in *installer) (program, error) {
 		for _, need := range []string{"node", "npm"} {

@@ -1,5 +1,5 @@
 // Command compare runs WebTorrent trackers side by side under the loads of millrace-load, and makes tables and plots of
-// what it sees.
+// the results.
 //
 // Trackers (trackers.go) are built or installed once, then take turns in rounds (rounds.go) at the workloads
 // (workloads.go), the server pinned to its CPU and the client to another. Every run is a line of a results file
@@ -42,7 +42,7 @@ Flags:
 
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// command does what the command line asks for and returns the exit code.
+// command obeys the command line and returns the exit code.
 func command(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
@@ -77,7 +77,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 // usageError is a mistake in the command line.
 type usageError struct{ error }
 
-// moduleRoot returns the folder of millrace's go.mod, from which everything else is found.
+// moduleRoot returns the folder of millrace's go.mod. All other paths start there.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -92,7 +92,7 @@ func moduleRoot() (string, error) {
 	return "", err
 }
 
-// runComparison installs, runs all workloads, and leaves a results file.
+// runComparison installs the trackers, runs the chosen workloads, and leaves a results file.
 func runComparison(ctx context.Context, root string, o *options, args []string, stdout io.Writer) error {
 	for _, need := range []string{"taskset", "make", "git"} {
 		if _, err := exec.LookPath(need); err != nil {
@@ -165,7 +165,7 @@ func createOutput(root string, o *options, about *environment) (string, *os.File
 	return name, out, nil
 }
 
-// installAll makes those trackers ready that take part in a workload, and records which are missing and why.
+// installAll makes the chosen trackers ready, and records those that are missing, with the reason.
 func (c *comparison) installAll(ctx context.Context) error {
 	for _, t := range trackers(c.options.base) {
 		if c.options.trackers != nil && !slices.Contains(c.options.trackers, t.name) {
@@ -176,7 +176,7 @@ func (c *comparison) installAll(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if err == nil && t.cores > len(c.options.server) {
-			err = fmt.Errorf("it needs %d CPUs and -server-cpus names %d", t.cores, len(c.options.server))
+			err = fmt.Errorf("it needs %d CPUs, but -server-cpus names %d", t.cores, len(c.options.server))
 		}
 		if err != nil {
 			reason := c.in.reason(err)
@@ -192,7 +192,7 @@ func (c *comparison) installAll(ctx context.Context) error {
 	return nil
 }
 
-// estimate is how long the runs of all workloads take at least, sweeps not counted.
+// estimate returns the least time that the runs of all workloads take, sweeps not counted.
 func (c *comparison) estimate() (total time.Duration) {
 	for k := range workloads {
 		w := &workloads[k]
@@ -208,7 +208,7 @@ func (c *comparison) estimate() (total time.Duration) {
 	return total
 }
 
-// runAll runs the workloads that are asked for.
+// runAll runs the chosen workloads.
 func (c *comparison) runAll(ctx context.Context) error {
 	fmt.Fprintf(c.log, "this takes at least %v\n", c.estimate().Round(time.Minute))
 	for k := range workloads {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestCommand proves the exit codes, and that each failure is one line that says what to do.
+// TestCommand proves the exit codes, and that each failure is one line with a remedy.
 func TestCommand(t *testing.T) {
 	results := filepath.Join(t.TempDir(), "results.jsonl")
 	if err := os.WriteFile(results, nil, 0o600); err != nil {
@@ -45,7 +45,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestWithoutOutput proves that the name of the results file does not get into the results.
+// TestWithoutOutput proves that the name of the results file is not recorded.
 func TestWithoutOutput(t *testing.T) {
 	f := func(args, want string) {
 		t.Helper()

@@ -46,8 +46,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		"or as many as -rounds where that is more", mostRounds))
 	f.Float64Var(&o.duration, "duration", 0, "seconds of each measurement; 0: the workload's own")
 	f.Float64Var(&o.scale, "scale", 1, "factor for the connections of each workload")
-	f.BoolVar(&o.quick, "quick", false, "one round of 5 seconds each, for trying whether everything works")
-	f.BoolVar(&o.offline, "offline", false, "fetch nothing: what is not installed is missing")
+	f.BoolVar(&o.quick, "quick", false, "one round of 5 seconds each, to see that everything works")
+	f.BoolVar(&o.offline, "offline", false, "fetch nothing: a tracker that is not installed is missing")
 	f.BoolVar(&o.prebuilt, "prebuilt", false, "take millrace and the load tester from bin as they are")
 	f.StringVar(&o.base, "base", "", "`commit` of millrace to compare the working tree with")
 	server := f.String("server-cpus", "0,1", "CPUs of the server: as many of them as it needs")
@@ -119,7 +119,7 @@ func (o *options) setRounds() {
 	}
 }
 
-// names divides a list and checks that each name is known. An empty list is nil.
+// names divides a list and checks that each name is known. It returns nil for an empty list.
 func names(list string, known []string, kind string) ([]string, error) {
 	if list == "" {
 		return nil, nil
@@ -145,8 +145,8 @@ func parseCPUs(list string) (cpus []int, err error) {
 	return cpus, nil
 }
 
-// serverCPUs are those of a tracker that needs a number of them, and clientCPUs those of its clients: their own, or all
-// of the machine's that are named where the tracker needs the clients' as well.
+// serverCPUs returns the CPUs of a tracker that needs so many cores, and clientCPUs those of its clients. The clients
+// have their own; if the tracker needs those too, both share all CPUs of the server.
 func (o *options) serverCPUs(cores int) string { return joinCPUs(o.server[:min(cores, len(o.server))]) }
 
 func (o *options) clientCPUs(cores int) string {
@@ -194,7 +194,7 @@ func extras() (all []string) {
 	return all
 }
 
-// wants reports whether a workload shall run.
+// wants reports whether a workload was chosen. An extra one runs only if -only names it.
 func (o *options) wants(name string, extra bool) bool {
 	return slices.Contains(o.only, name) || o.only == nil && !extra
 }

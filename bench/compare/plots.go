@@ -1,6 +1,6 @@
 package main
 
-// This file chooses what is plotted: which figures of which trackers go into which file. svg.go draws them.
+// This file chooses the plots: the figures and trackers of each file. svg.go draws them.
 
 import (
 	"fmt"
@@ -53,7 +53,7 @@ func plots(all *results) map[string]string {
 		curves = append(curves, upper, middle)
 	}
 	if len(curves) > 0 {
-		of["latency.svg"] = lines("Announce to reply against load", "Curves end where the tracker stops to follow.",
+		of["latency.svg"] = lines("Announce to reply against load", "Curves end where the tracker no longer follows.",
 			"announces per second, 10 offers each", "ms", curves)
 	}
 	return of

@@ -28,8 +28,8 @@ type process struct {
 }
 
 // startProcess starts a program on some CPUs ("0" or "0,1"), in a folder. taskset(1) becomes the program itself, so the
-// pid is the program's. The kernel ends it if we end without doing so (prctl(2), PR_SET_PDEATHSIG); in a process group of
-// its own it does not get our terminal's Ctrl-C.
+// pid is the program's. The kernel ends the program if this one ends first (prctl(2), PR_SET_PDEATHSIG). In a process
+// group of its own it does not get the terminal's Ctrl-C.
 func startProcess(dir, cpus string, stdout io.Writer, argv ...string) (*process, error) {
 	p := &process{said: &lastWords{}, exited: make(chan struct{})}
 	p.cmd = exec.Command("taskset", append([]string{"-c", cpus}, argv...)...)
@@ -51,7 +51,7 @@ func startProcess(dir, cpus string, stdout io.Writer, argv ...string) (*process,
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// stop ends the process, whatever it is doing, and waits until it has ended.
+// stop kills the process and waits until it has ended.
 func (p *process) stop() {
 	p.cmd.Process.Kill() // an error means that it has ended already
 	<-p.exited
@@ -101,7 +101,7 @@ const (
 )
 
 // settle waits until the process is as large as it is without clients: a tracker of several shards accepts connections
-// before the last of them has its memory, and what it takes later would be counted as that of its connections.
+// before the last shard has its memory. Memory that it takes later would be counted as that of its connections.
 func (p *process) settle(ctx context.Context) {
 	tick := time.NewTicker(settlePeriod)
 	defer tick.Stop()
@@ -114,7 +114,7 @@ func (p *process) settle(ctx context.Context) {
 		if numbers := strings.Fields(string(text)); len(numbers) > residentNumber {
 			return numbers[residentNumber]
 		}
-		return "" // it has ended, as the load tester is about to say
+		return "" // it has ended: the load tester will say so
 	})
 }
 
@@ -132,13 +132,13 @@ func settled(read func() string) (n int) {
 	return n
 }
 
-// lastWords keeps the end of what a process writes.
+// lastWords keeps the end of a process's output.
 type lastWords struct {
 	mu   sync.Mutex
 	text []byte
 }
 
-// maxWords is how much is kept, in bytes.
+// maxWords is the size of the kept end, in bytes.
 const maxWords = 1000
 
 func (w *lastWords) Write(b []byte) (int, error) {
@@ -149,7 +149,7 @@ func (w *lastWords) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String returns what is kept, as one line.
+// String returns the kept end as one line.
 func (w *lastWords) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -189,8 +189,8 @@ func startTracker(ctx context.Context, t *tracker, prog program, pl place, dir, 
 // wantedFiles is the limit of open files that the largest workload needs, with room to spare.
 const wantedFiles = 600_000
 
-// raiseFileLimit allows us and all that we start as many open files as we may have: the hard limit, which root can raise.
-// It returns the limit.
+// raiseFileLimit raises the limit of open files for this process and its children to the hard limit, which root can
+// raise too. It returns the limit.
 func raiseFileLimit() (uint64, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

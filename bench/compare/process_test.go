@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestSettled proves that a process that still grows is waited for, and one that never rests not for ever.
+// TestSettled proves that the wait lasts until a process no longer grows, and that it ends for a process that never
+// rests.
 func TestSettled(t *testing.T) {
 	f := func(want int, readings ...string) {
 		t.Helper()

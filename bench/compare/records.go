@@ -27,8 +27,8 @@ type record struct {
 	Figure      *figureInfo  `json:"figure,omitempty"`
 }
 
-// serverInfo says what a tracker was: its version, how it was built and called, and the configuration that it was given.
-// Names of files are relative to the tracker's own folder.
+// serverInfo describes a tracker: its version, build, command line and configuration. Names of files are relative to
+// the tracker's own folder.
 type serverInfo struct {
 	Workload, Tracker, Title, Version, Build, Command, Config string
 	CPUs                                                      string
@@ -44,8 +44,8 @@ type run struct {
 	Rate                   float64 // announces per second that a step of a sweep asked for; 0 in all other workloads
 	ServerCPUs, ClientCPUs string
 	Others                 float64 // CPUs that processes other than the tracker and the load tester kept busy meanwhile
-	Stolen                 float64 // CPUs that the machine below this virtual one took meanwhile
-	Failed                 string  // why there is no result
+	Stolen                 float64 // CPUs that the host of a virtual machine took meanwhile
+	Failed                 string  // the reason if there is no result
 	Result                 *load.Result
 }
 
@@ -61,7 +61,7 @@ type foreignRun struct {
 	Failed       string
 }
 
-// roundsInfo says whether the rounds of a workload agreed about a tracker's ratio to the reference.
+// roundsInfo says whether the rounds of a workload agreed about a tracker's ratio to its reference.
 type roundsInfo struct {
 	Workload, Tracker, Reference, Figure string
 	Rounds                               int
@@ -69,14 +69,14 @@ type roundsInfo struct {
 	Agree                                bool
 }
 
-// figureInfo is a figure that no run of the load tester gives, measured otherwise and added by hand.
+// figureInfo is a figure that no run of the load tester gives: it was measured in another way and added by hand.
 type figureInfo struct {
 	Name  string
 	Value float64
 	How   string
 }
 
-// longHistogram is from where on an encoded histogram is left out of a record, in bytes: its percentiles stay.
+// From longHistogram bytes on, an encoded histogram is left out of a record. Its percentiles stay.
 const longHistogram = 4096
 
 // appendRecord writes one record as a line.
@@ -130,7 +130,7 @@ func parseRecords(text []byte) (records []record, err error) {
 			return nil, fmt.Errorf("line %d is not a record: %w", n, err)
 		}
 		if !r.complete() {
-			return nil, fmt.Errorf("line %d: a record of kind %q lacks what it is about", n, r.Kind)
+			return nil, fmt.Errorf("line %d: a record of kind %q lacks its field", n, r.Kind)
 		}
 		records = append(records, r)
 	}

@@ -10,7 +10,8 @@ import (
 	"millrace/bench/load"
 )
 
-// TestRecords proves that what is written is read again, and that only a long histogram is left out, in the record alone.
+// TestRecords proves that written records are read again, and that only a long histogram is left out, in the record
+// alone.
 func TestRecords(t *testing.T) {
 	result := &load.Result{Problems: []string{"a sentence"}}
 	result.Latency.Reply.Encoded, result.Latency.Answer.Encoded = "short", strings.Repeat("A", longHistogram+1)
@@ -47,7 +48,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestParseRecords proves that a line which is no record is an error that names it.
+// TestParseRecords proves that a line which is no record gives an error with its number.
 func TestParseRecords(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
@@ -59,6 +60,6 @@ func TestParseRecords(t *testing.T) {
 	const good = `{"kind":"missing","missing":{"Name":"a","Reason":"b"}}` + "\n"
 	f(good+"x\n", "line 2 is not a record")
 	f(good+good+`{"kind":"run"}`, "line 3: a record of kind \"run\" lacks")
-	f(`{"kind":"run","run":{"Workload":"a"}}`, "lacks what it is about")
+	f(`{"kind":"run","run":{"Workload":"a"}}`, "lacks its field")
 	f(`{"kind":"surprise"}`, "line 1: a record of kind \"surprise\"")
 }

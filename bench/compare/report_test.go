@@ -26,7 +26,7 @@ func sample(t *testing.T) *results {
 	return gather(files)
 }
 
-// TestTables proves that the tables of the sample are those that were looked at once, word for word.
+// TestTables proves that the pages of the sample are those in testdata, word for word. A person has looked at those.
 func TestTables(t *testing.T) {
 	all := sample(t)
 	f := func(name, got string) {
@@ -69,7 +69,8 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestNotAhead proves that the list names what is behind or level in any round, and nothing that is ahead in all.
+// TestNotAhead proves that the list names every figure that is behind or level in any round, and none that is ahead in
+// all.
 func TestNotAhead(t *testing.T) {
 	all := notAhead(sample(t))
 	f := func(part string, want bool) {
@@ -109,8 +110,8 @@ func TestRatio(t *testing.T) {
 	}
 }
 
-// TestReplace proves that only what stands between the marks changes, as often as one likes, and that a page without
-// them is an error and stays as it is.
+// TestReplace proves that only the text between the marks changes, any number of times, and that a page without them is
+// an error and stays as it is.
 func TestReplace(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "README.md")
 	f := func(before, text, want string) {

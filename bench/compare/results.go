@@ -4,7 +4,7 @@ package main
 
 import "slices"
 
-// results is what the records of one or more files say, ready for tables and plots.
+// results are the records of one or more files, ready for tables and plots.
 type results struct {
 	environments []*environment
 	days         []string // of the environments: "2026-01-31"
@@ -19,7 +19,7 @@ type results struct {
 // roundsOfFile keeps rounds of different files apart: runs of one round stand beside each other in one file.
 const roundsOfFile = 1000
 
-// gather sorts records by what they are about.
+// gather sorts records by their subject.
 func gather(files [][]record) *results {
 	all := &results{figures: map[string]figureInfo{}}
 	for k, file := range files {
@@ -62,7 +62,7 @@ func (all *results) values(workload, tracker string, f figure) (of []float64) {
 	return of
 }
 
-// summary is values in short.
+// summary returns the summary of a figure.
 func (all *results) summary(workload, tracker, key string) summary {
 	return summarize(all.values(workload, tracker, figureOf(key)))
 }
@@ -96,7 +96,7 @@ func (all *results) has(workload string) bool {
 	return slices.ContainsFunc(all.runs, func(r run) bool { return r.Workload == workload && r.Result != nil })
 }
 
-// handshake is what TLS adds to the CPU of a connection under one of the wss storms, in µs, round by round.
+// handshake returns the CPU time that TLS adds to a connection under one of the wss storms, in µs, round by round.
 func (all *results) handshake(workload, tracker string) (of []float64) {
 	f := figureOf("connect")
 	with, without := all.values(workload, tracker, f), all.values(stormPlain, tracker, f)
@@ -106,7 +106,7 @@ func (all *results) handshake(workload, tracker string) (of []float64) {
 	return of
 }
 
-// handshakeRatio compares two trackers by it.
+// handshakeRatio compares the handshakes of two trackers.
 func (all *results) handshakeRatio(workload, tracker, anchor string) summary {
 	ours, theirs := all.handshake(workload, tracker), all.handshake(workload, anchor)
 	var of []float64

@@ -20,7 +20,7 @@ import (
 	"millrace/bench/load"
 )
 
-// comparison runs workloads against trackers, one after the other, and writes what it sees as records.
+// comparison runs workloads against trackers, one after the other, and writes records of the runs.
 type comparison struct {
 	options  *options
 	in       *installer
@@ -34,7 +34,7 @@ type comparison struct {
 	told     map[string]bool    // workload and tracker whose configuration is on record
 }
 
-// write puts a record into the results. An error ends the comparison: it would be for nothing.
+// write puts a record into the results. An error ends the comparison.
 func (c *comparison) write(r record) error {
 	r.Time = time.Now().UTC().Round(time.Millisecond)
 	if err := appendRecord(c.out, r); err != nil {
@@ -43,7 +43,7 @@ func (c *comparison) write(r record) error {
 	return nil
 }
 
-// participants returns the trackers that take part in a workload and are there.
+// participants returns the installed trackers that take part in a workload.
 func (c *comparison) participants(w *workload) (present []tracker) {
 	for _, t := range c.trackers {
 		if w.takesPart(t.name) && (t.tls || !w.tls) {
@@ -96,7 +96,7 @@ func (c *comparison) unsettled(w *workload, present []tracker) (left []tracker) 
 	return left
 }
 
-// writeAgreement puts on record how well the rounds of a workload agree.
+// writeAgreement records how well the rounds of a workload agree.
 func (c *comparison) writeAgreement(w *workload) error {
 	for _, t := range c.participants(w) {
 		anchor := anchorOf(c.kept, w, t.name)
@@ -118,8 +118,8 @@ func (c *comparison) writeAgreement(w *workload) error {
 	return nil
 }
 
-// referenceOf returns the tracker with which the others are compared in a workload: aquatic_ws, or where that has not
-// run the first one that has.
+// referenceOf returns the tracker to which the others are compared in a workload: aquatic_ws, or without it the first
+// one that has run.
 func referenceOf(runs []run, w *workload) string {
 	first := ""
 	for k := range runs {
@@ -185,7 +185,8 @@ func (c *comparison) climb(ctx context.Context, w *workload) error {
 	return nil
 }
 
-// limit returns the highest rate of the sweep that a tracker has followed: 0 where it has not run.
+// limit returns the highest rate of the sweep that a tracker has followed, in announces per second; 0 if it has not
+// run.
 func limit(runs []run, name string) (highest float64) {
 	for k := range runs {
 		if r := &runs[k]; r.Workload == sweep && r.Tracker == name && !r.saturated() {
@@ -195,8 +196,8 @@ func limit(runs []run, name string) (highest float64) {
 	return highest
 }
 
-// turn starts a tracker, runs the load tester against it, and stops it. What goes wrong is part of the run's record;
-// an error means that the comparison cannot go on.
+// turn starts a tracker, runs the load tester against it, and stops it. A failure is part of the run's record; an error
+// means that the comparison cannot go on.
 func (c *comparison) turn(ctx context.Context, w *workload, t *tracker, round int, rate float64) (*run, error) {
 	r := run{Workload: w.name, Tracker: t.name, Round: round, Rate: rate,
 		ServerCPUs: c.options.serverCPUs(t.cores), ClientCPUs: c.options.clientCPUs(t.cores)}
@@ -212,7 +213,7 @@ func (c *comparison) turn(ctx context.Context, w *workload, t *tracker, round in
 	return &r, c.write(record{Kind: "run", Run: &r})
 }
 
-// describe is a run in a line.
+// describe returns a line about a run.
 func describe(w *workload, t *tracker, r *run) string {
 	head := fmt.Sprintf("round %d  %-32s", r.Round, t.title)
 	if r.Rate > 0 {
@@ -274,8 +275,8 @@ func (c *comparison) measure(ctx context.Context, w *workload, t *tracker, r *ru
 	return parseResult(exit, stdout.Bytes(), client.said)
 }
 
-// parseResult takes what the load tester has written. It exits with 1 when the counts do not add up: that is a result,
-// with its problems in it.
+// parseResult takes the output of the load tester. The load tester exits with 1 when the counts do not add up: that is
+// a result, with its problems in it.
 func parseResult(exit error, stdout []byte, said fmt.Stringer) (*load.Result, error) {
 	var status *exec.ExitError
 	if exit != nil && !errors.As(exit, &status) {

@@ -19,7 +19,7 @@ import (
 )
 
 // The test binary plays both parts: called with "tracker" it accepts connections on a port, called with "-c" it is the
-// load tester, which prints a result or does what the tracker's name in its folder asks for.
+// load tester, which prints a result.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "tracker" {
 		playTracker(os.Args[2], os.Args[3])
@@ -50,8 +50,8 @@ func playTracker(name, port string) {
 	}
 }
 
-// playTester says that the tracker at the configuration's pid took as many µs per cycle as its file says for this call.
-// The value 0 means never to end.
+// playTester reports that the tracker at the configuration's pid took as many µs per cycle as the environment says. The
+// value 0 means never to end.
 func playTester(file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -84,7 +84,7 @@ func played(name string) tracker {
 	}}
 }
 
-// playedComparison returns a comparison of played trackers, and what it writes.
+// playedComparison returns a comparison of played trackers, and its output.
 func playedComparison(t *testing.T, names ...string) (*comparison, *bytes.Buffer) {
 	t.Helper()
 	self, err := os.Executable()
@@ -222,8 +222,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// TestWorkloads proves that each workload is a valid load, for every tracker that takes part, and the names that its
-// report needs are known.
+// TestWorkloads proves that each workload is a valid load, for every tracker that takes part, and that its names are
+// known.
 func TestWorkloads(t *testing.T) {
 	for k := range workloads {
 		w := &workloads[k]
@@ -253,7 +253,7 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// TestOptions proves what the command line may say, and which CPUs servers and clients get.
+// TestOptions proves the checks and defaults of the command line, and the CPUs of servers and clients.
 func TestOptions(t *testing.T) {
 	f := func(args, wantErr string) *options {
 		t.Helper()

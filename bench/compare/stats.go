@@ -76,13 +76,13 @@ func grouped(n int64) string {
 	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
 }
 
-// steady is the number of latest rounds that have to agree, and agreement the spread of their ratios at which they do.
+// The latest rounds agree if there are steady of them, and if their ratios spread by no more than agreement.
 const (
 	steady    = 3
 	agreement = 0.10
 )
 
-// agree tells whether the latest rounds agree about a ratio, and how far it spreads over them.
+// agree reports whether the latest rounds agree about a ratio, and the spread of the ratio over them.
 func agree(ratios []float64) (spread float64, ok bool) {
 	latest := ratios[max(0, len(ratios)-steady):]
 	spread = summarize(latest).spread()

@@ -1,7 +1,8 @@
 package main
 
 // This file draws plots as SVG: white background, dark text and distinct colours, so that they can be read on a light
-// page and on a dark one. Whoever cannot see them finds title and description in the file, and all values as text.
+// page and on a dark one. Title, description and all values are in the file as text, for readers that cannot see the
+// picture.
 
 import (
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"strings"
 )
 
-// plot is the paper: what is drawn on it is added in pixels from the upper left corner.
+// plot is the paper. Coordinates are in pixels from the upper left corner.
 type plot struct {
 	width, height int
 	body          strings.Builder
@@ -44,13 +45,13 @@ func (p *plot) rect(x, y, width, height float64, fill string) {
 	fmt.Fprintf(&p.body, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", x, y, width, height, fill)
 }
 
-// legend is what a chart compares: the name and colour of each of its series.
+// legend has the name and colour of each series of a chart.
 type legend []struct {
 	name   string
 	colour int
 }
 
-// legend writes the names of series, each with its colour, from a point on: as many in a line as fit.
+// legend writes the names of series, each with its colour, from a point on. It breaks lines where needed.
 func (p *plot) legend(x, y float64, names legend) {
 	at := x
 	for _, s := range names {

@@ -20,22 +20,22 @@ type group struct {
 }
 
 var groups = []group{
-	{"CPU time of the tracker per signalling cycle, in µs", "A cycle is an announce's offer that reached a peer and whose " +
-		"answer came back. It is the figure to compare by: all trackers do the same work for it.", "cycle",
+	{"CPU time of the tracker per signalling cycle, in µs", "In a cycle an offer reaches a peer and the answer " +
+		"comes back. It is the figure to compare by: all trackers do the same work for it.", "cycle",
 		[]string{heavyWS, quarterWS, lightWS, lightWSS, realWS, realWSS, hotWS}, 1, true},
-	{"CPU time of the tracker per message, in µs", "All messages in both directions. aquatic_ws replies to answers too, " +
-		"which no client needs: that makes its messages more and each of them cheaper.", "message",
+	{"CPU time of the tracker per message, in µs", "All messages in both directions. aquatic_ws replies to answers too. " +
+		"No client needs that; it makes its messages more and each of them cheaper.", "message",
 		[]string{heavyWS, quarterWS, lightWS, lightWSS, realWS, realWSS, hotWS}, 1, true},
 	{"Memory of the tracker per connection, in KiB", "Resident memory above that of the empty tracker, at the end of the " +
-		"run; the kernel's socket buffers are not in it.", "memory", []string{idleWS, idleWSS, heavyWS, lightWSS}, 1.0 / 1024, false},
-	{"Responses per second of one core, closed loop", "The server has one core and the client another; where the " +
-		"client was the bottleneck the tracker's limit is higher.", "responses", []string{maxWS, maxWSS}, 1, true},
+		"run. The kernel's socket buffers are not in it.", "memory", []string{idleWS, idleWSS, heavyWS, lightWSS}, 1.0 / 1024, false},
+	{"Responses per second of one core, closed loop", "The server has one core and the client another. If the " +
+		"client was the bottleneck, the tracker's limit is higher.", "responses", []string{maxWS, maxWSS}, 1, true},
 	{"Announce to reply, 99th percentile in ms, at 70 % of aquatic_ws's limit", "", "p99", []string{atSeventy}, 1e-3, false},
-	{"Announce to reply, median in ms", "At low load the batching window is all that one sees.", "p50",
+	{"Announce to reply, median in ms", "At low load the batching window decides.", "p50",
 		[]string{quarterWS, lightWS, lightWSS, realWS, realWSS, atSeventy}, 1e-3, false},
 	{"CPU time per cycle on two shards, in µs", "", "cycle", []string{scalingHeavy, scalingReal}, 1, false},
-	{"Announces and answers that the shard of their connection serves itself, in %", "The others are sent to the shard of " +
-		"their torrent. Connections follow their torrents.", "local", []string{scalingHeavy, scalingReal}, 100, false},
+	{"Announces and answers that the shard of their connection serves itself, in %", "The shard of the torrent serves " +
+		"the others. Connections follow their torrents.", "local", []string{scalingHeavy, scalingReal}, 100, false},
 	{"CPU time of the tracker per new connection, in µs", "Accept, TLS handshake, upgrade, one announce without offers.",
 		"connect", []string{stormPlain, stormFull, stormResumed}, 1, false},
 }
@@ -75,7 +75,7 @@ func (g *group) table(all *results) string {
 	return text + "\n\n" + markdown(head, rows) + "\n"
 }
 
-// subject is the tracker whose ratios a group shows.
+// subject returns the tracker whose ratios a group shows.
 func (g *group) subject() string {
 	if g.workloads[0] == scalingHeavy {
 		return millrace2
@@ -83,7 +83,7 @@ func (g *group) subject() string {
 	return millrace
 }
 
-// anchors are the trackers with which a group compares it.
+// anchors returns the trackers to which a group compares its subject.
 func (g *group) anchors(present []string) (of []string) {
 	switch {
 	case g.key == "local":
@@ -111,7 +111,7 @@ func (g *group) cell(all *results, workload, tracker string) string {
 	return text
 }
 
-// workloadOf returns a workload by its name, also one that is not known any more.
+// workloadOf returns a workload by its name, even if it is no longer known.
 func workloadOf(name string) *workload {
 	for k := range workloads {
 		if workloads[k].name == name {
@@ -138,8 +138,8 @@ func foreignTable(all *results) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return "**Driven by aquatic_ws_load_test 0.9.0**, at its defaults, over TLS. It reads one message for each that it sends, so " +
-		"messages pile up, and both trackers drop most offers; millrace gets room for that in its configuration.\n\n" +
+	return "**Driven by aquatic_ws_load_test 0.9.0**, at its defaults, over TLS. It reads one message for each that it sends. So " +
+		"messages pile up, and both trackers drop most offers. millrace gets room for that in its configuration.\n\n" +
 		markdown([]string{"tracker", "responses per second", "CPU per response, µs"}, rows) + "\n"
 }
 
@@ -150,7 +150,7 @@ type highlight struct {
 	unit                 string
 }
 
-// highlights are figures by which a reader may choose a tracker, those in which millrace is behind among them.
+// highlights are figures that matter for the choice of a tracker. Those in which millrace is behind are among them.
 var highlights = []highlight{
 	{"CPU per signalling cycle, `heavy` over ws", heavyWS, "cycle", 1, "µs"},
 	{"CPU per signalling cycle, `light` over ws", lightWS, "cycle", 1, "µs"},

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// target is what millrace wants to reach, and how the results tell whether it has.
+// target is a goal of the project, with its measure.
 type target struct {
 	what  string
 	limit float64
@@ -32,7 +32,7 @@ func absolute(workload, key string) func(*results) summary {
 	return func(all *results) summary { return all.summary(workload, millrace, key) }
 }
 
-// elsewhere returns a target's measure: a figure that was added to the results by hand.
+// elsewhere returns a target's measure: a figure that was measured in another way and added by hand.
 func elsewhere(name string) func(*results) summary {
 	return func(all *results) summary {
 		f, ok := all.figures[name]
@@ -43,7 +43,7 @@ func elsewhere(name string) func(*results) summary {
 	}
 }
 
-// targets are the project's.
+// targets are the project's targets.
 var targets = []target{
 	{"CPU per signalling cycle, heavy ws : aquatic_ws", 0.25, false, "", compared(heavyWS, "cycle", reference)},
 	{"the same, light ws", 0.45, false, "", compared(lightWS, "cycle", reference)},
@@ -74,8 +74,8 @@ var targets = []target{
 	{"heap allocations per message, wss", 0, false, "", elsewhere("allocations-wss")},
 }
 
-// idleConnections is the largest number of idle connections over ws that were all held, in a run without a problem or
-// as it was measured elsewhere.
+// idleConnections returns the largest number of idle connections over ws that were all held, in a run without a problem
+// or in a measurement of its own.
 func idleConnections(all *results) summary {
 	most := all.figures["idle-connections"].Value
 	for k := range all.runs {
@@ -94,8 +94,7 @@ func idleConnections(all *results) summary {
 	return summarize([]float64{most})
 }
 
-// verdict says whether a target is met by what was measured: by the median, and where that is not so in all rounds, how
-// it is.
+// verdict says whether the measured values meet a target: in all rounds, by the median alone, or not.
 func (t *target) verdict(s summary) string {
 	meets := func(v float64) bool {
 		if t.least {
@@ -118,7 +117,7 @@ func (t *target) verdict(s summary) string {
 	return "**not met**"
 }
 
-// goal is the limit as the tables show it.
+// goal returns the limit as the tables show it.
 func (t *target) goal() string {
 	sign := "≤"
 	if t.least {
@@ -134,7 +133,7 @@ func withUnit(text, unit string) string {
 	return text + " " + unit
 }
 
-// names of the figures that are measured elsewhere, and added by hand.
+// handFigures are the names of the figures that are measured in another way and added by hand.
 var handFigures = []string{"bytes-per-peer", "longest-pause-ms", "idle-connections", "allocations-ws", "allocations-wss"}
 
 // addFigure adds a figure to a results file.

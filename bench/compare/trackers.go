@@ -24,13 +24,13 @@ type tracker struct {
 	name  string // in flags and records
 	title string // in tables and plots
 	tls   bool   // it speaks wss
-	drops bool   // it has a page of metrics that says what it has dropped
+	drops bool   // it has a page of metrics that counts drops
 	cores int    // CPUs that it is pinned to
 
 	// install makes the program ready, or says why that is not possible.
 	install func(context.Context, *installer) (program, error)
-	// configure returns the arguments of the program and the files that it reads, by name; the program finds them in its
-	// working directory.
+	// configure returns the arguments of the program and the files that it reads, by name; the program finds the files
+	// in its working directory.
 	configure func(place) (args []string, files map[string]string)
 }
 
@@ -38,10 +38,10 @@ type tracker struct {
 type program struct {
 	version string
 	build   string   // how it was built
-	argv    []string // what is executed, without the arguments of configure
+	argv    []string // program and first arguments; those of configure follow
 }
 
-// place is where a tracker shall run.
+// place is the place of a tracker's run.
 type place struct {
 	port, metricsPort int
 	cores             int  // CPUs that it may use
@@ -56,7 +56,7 @@ const (
 	keyFile         = "key.pem"
 )
 
-// Names of trackers that the program itself has to know.
+// Names of trackers.
 const (
 	millrace        = "millrace"
 	millrace2       = "millrace-2"
@@ -67,10 +67,10 @@ const (
 	aquaticCurrent  = "aquatic-current"
 	aquaticNoMetric = "aquatic-nometrics"
 	floorServer     = "floor"
-	reference       = aquatic // to whose figures the others' are compared
+	reference       = aquatic // the others are compared to it
 )
 
-// trackers returns all that are known. base is the commit of millrace-base and millrace-base-2; "": there are none.
+// trackers returns all known trackers. base is the commit of millrace-base and millrace-base-2; "": there are none.
 func trackers(base string) []tracker {
 	all := []tracker{
 		{millrace, "millrace", true, true, 1, installMillrace, configureMillrace},
@@ -111,7 +111,7 @@ func titleOf(name string) string {
 // configureMillrace runs one shard for each CPU. The metrics page is served because the load tester counts drops by it.
 func configureMillrace(p place) ([]string, map[string]string) { return millraceConfig(p, "") }
 
-// configureClassic leaves ML-KEM out of the key exchange of TLS, which aquatic_ws cannot.
+// configureClassic leaves ML-KEM out of the key exchange of TLS. aquatic_ws cannot do that.
 func configureClassic(p place) ([]string, map[string]string) {
 	return millraceConfig(p, "tls_post_quantum = false\n")
 }
@@ -128,8 +128,8 @@ func millraceConfig(p place, more string) ([]string, map[string]string) {
 }
 
 // patience follows the section [network] of millrace for aquatic_ws_load_test. That client reads one message for each
-// that it sends, while every announce brings it a reply and others up to ten offers, so what it has not read grows for
-// ever; and it uses thousands of torrents on a connection. By its defaults millrace closes such clients.
+// that it sends, while every announce brings it a reply and others up to ten offers. So its unread messages grow for
+// ever. It also uses thousands of torrents on a connection. By its defaults millrace closes such clients.
 const patience = `websocket_write_buffer_size = 1048576
 send_timeout = 3600
 
@@ -143,14 +143,14 @@ torrents_per_connection = 20000
 send_memory = 268435456
 `
 
-// configureAquatic runs one socket worker and one swarm worker, the least there is, with all else at its default. Its
-// limit for a frame would refuse an announce with ten offers of more than 1.6 kB, which no profile has.
+// configureAquatic runs one socket worker and one swarm worker, its minimum, and leaves all else at its default. Its
+// limit for a frame would refuse an announce with ten offers of more than 1.6 kB. No profile has those.
 func configureAquatic(p place) ([]string, map[string]string) {
 	text := fmt.Sprintf("socket_workers = %d\nswarm_workers = 1\nlog_level = \"error\"\n\n%s", p.cores, networkSection(p))
 	return []string{"-c", configFile}, map[string]string{configFile: text}
 }
 
-// networkSection is the section of that name, which millrace and aquatic_ws have in common.
+// networkSection returns the section [network], which millrace and aquatic_ws have in common.
 func networkSection(p place) string {
 	text := fmt.Sprintf("[network]\naddress = \"127.0.0.1:%d\"\n", p.port)
 	if p.tls {
@@ -179,7 +179,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// writeCertificate writes a self-signed certificate on P-256 and its key as PKCS#8, the one form that all trackers read.
+// writeCertificate writes a self-signed certificate on P-256 and its key as PKCS#8. All trackers read that form.
 func writeCertificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestConfigure proves what each tracker is told, word for word: these lines decide what is compared.
+// TestConfigure proves the configuration of each tracker, word for word: the comparison depends on these lines.
 func TestConfigure(t *testing.T) {
 	f := func(tr string, p place, wantArgs, wantFile string) {
 		t.Helper()
@@ -67,7 +67,7 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// TestLatestVersion proves how the version is found in what cargo prints.
+// TestLatestVersion proves that the version is found in cargo's output.
 func TestLatestVersion(t *testing.T) {
 	f := func(about, want string) {
 		t.Helper()
@@ -81,7 +81,7 @@ func TestLatestVersion(t *testing.T) {
 	f("rust-version: 1.70\n", "")
 }
 
-// TestReason proves that why something is missing can be published: no folders, no addresses.
+// TestReason proves that the reason for a missing program can be published: it holds no folders and no addresses.
 func TestReason(t *testing.T) {
 	in := &installer{root: "/home/somebody/millrace", dir: "/home/somebody/millrace/bench/compare/.trackers"}
 	err := errors.New("cannot fetch `https://registry.example/x` into " + in.dir + "/x of " + in.root)

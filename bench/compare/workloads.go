@@ -1,6 +1,6 @@
 package main
 
-// This file holds the loads under which trackers are compared, and who takes part in each.
+// This file holds the loads under which trackers are compared, and the trackers that take part in each.
 
 import (
 	"slices"
@@ -8,18 +8,18 @@ import (
 	"millrace/bench/load"
 )
 
-// workload is a load under which trackers are compared: a profile of the load tester, changed where that says less than
-// it could on two cores.
+// workload is a load under which trackers are compared: a profile of the load tester, changed where two cores cannot
+// follow it.
 type workload struct {
 	name    string
 	title   string // in tables and plots
-	about   string // what it is, and how it differs from the profile
+	about   string // a description, and the difference from the profile
 	profile string
 	tls     bool
 	change  func(*load.Config) // nil: the profile as it is
 
-	trackers []string // who takes part by default, in the order in which they run
-	figure   string   // by whose ratio to the reference one sees whether the rounds agree
+	trackers []string // that take part, in the order in which they run
+	figure   string   // the rounds agree when its ratio to the reference does
 	rates    []float64
 	byLimit  float64 // the rate is this share of the reference's limit, as the sweep found it; 0: the profile's rate
 	extra    bool    // only runs when -only names it
@@ -37,7 +37,7 @@ var (
 // sweepRates are announces per second. A sweep ends for a tracker with the first one that it cannot follow.
 var sweepRates = []float64{500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000}
 
-// Names of workloads that the report has to know.
+// Names of the workloads. The report and the tests need them.
 const (
 	heavyWS, quarterWS        = "heavy-ws", "quarter-ws"
 	lightWS, lightWSS         = "light-ws", "light-wss"
@@ -52,12 +52,12 @@ const (
 	foreign                   = "foreign"
 )
 
-// workloads are all of them, in the order in which they run.
+// workloads are all loads, in the order in which they run.
 var workloads = []workload{
 	{name: heavyWS, title: "heavy, ws", profile: "heavy", trackers: everybody, figure: "cycle",
 		about: "4,000 connections in 100 swarms announce every second with 10 offers of 1.3 kB, and all are answered"},
 	{name: quarterWS, title: "a quarter of heavy, ws", profile: "heavy", change: aQuarter, trackers: everybody, figure: "cycle",
-		about: "1,000 connections in 25 swarms announce every second: a load that one core of every tracker but npm's can follow"},
+		about: "1,000 connections in 25 swarms announce every second: one core of every tracker but npm's can follow"},
 	{name: lightWS, title: "light, ws", profile: "light", trackers: everybody, figure: "cycle",
 		about: "3,000 connections in 100 swarms announce every 5 seconds"},
 	{name: lightWSS, title: "light, wss", profile: "light", tls: true, trackers: withTLS, figure: "cycle",
@@ -81,7 +81,7 @@ var workloads = []workload{
 	{name: stormFull, title: "storm, wss, full", profile: "storm", change: storms(false), tls: true, trackers: handshake,
 		figure: "connect", about: "the same with full handshakes of TLS 1.3"},
 	{name: stormResumed, title: "storm, wss, resumed", profile: "storm", change: storms(true), tls: true, trackers: handshake,
-		figure: "connect", about: "the same with the tickets of the connections before, where the tracker takes them"},
+		figure: "connect", about: "the same with the session tickets of the connections before, where the tracker takes them"},
 	{name: sweep, title: "latency against load", profile: "heavy", change: thousand, trackers: pair, rates: sweepRates,
 		about: "1,000 connections in 25 swarms, at more and more announces per second"},
 	{name: atSeventy, title: "latency at 70 % of aquatic_ws's limit", profile: "heavy", change: thousand, trackers: pair,
@@ -100,7 +100,7 @@ var workloads = []workload{
 // aQuarter scales a profile so that two cores have room for tracker and clients.
 func aQuarter(c *load.Config) { c.Scale(0.25) }
 
-// aHalf is the same for memory, of which one connection takes as much as another.
+// aHalf does the same for a load that measures memory: one connection takes as much as another.
 func aHalf(c *load.Config) { c.Scale(0.5); c.Ramp = 25 }
 
 // thousand spreads the announces of a sweep over 1,000 connections in swarms of heavy's size.
@@ -108,8 +108,8 @@ func thousand(c *load.Config) {
 	c.Connections, c.Torrents, c.Ramp, c.Warmup, c.Duration = 1000, 25, 2, 2, 10
 }
 
-// storms are twenty returns of 100 connections in the measurement, and nothing else that costs anything. So few come at a
-// time because aquatic_ws remembers no more than 256 sessions, two for each client.
+// storms are twenty returns of 100 connections in the measurement, and nothing else of any cost. So few come at a time
+// because aquatic_ws remembers no more than 256 sessions, two for each client.
 func storms(resume bool) func(*load.Config) {
 	return func(c *load.Config) {
 		c.Connections, c.Torrents, c.Offers, c.Interval = 100, 100, 0, 60
@@ -128,11 +128,11 @@ const (
 	longDuration = 10
 )
 
-// partOfReal scales the profile of a public tracker to what a limit of 20,000 open files allows. Its connections open
-// faster here than they would there.
+// partOfReal scales the profile of a public tracker to a limit of 20,000 open files. Its connections open faster than
+// those of the public tracker.
 func partOfReal(c *load.Config) { c.Scale(0.4); c.Ramp = 40 }
 
-// config returns what the load tester shall do to a tracker. rate is the announces per second; 0: the workload's own.
+// config returns the load for a tracker. rate is the announces per second; 0: the workload's own.
 func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, error) {
 	c, err := load.Default(w.profile)
 	if err != nil {
@@ -169,7 +169,7 @@ func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, er
 	return c, nil
 }
 
-// repliesToAnswers reports whether a tracker sends a reply to an answer too, which the load tester has to know.
+// repliesToAnswers reports whether a tracker sends a reply to an answer too. The load tester has to know.
 func (t *tracker) repliesToAnswers() bool {
 	return slices.Contains([]string{aquatic, aquaticCurrent, aquaticNoMetric}, t.name)
 }

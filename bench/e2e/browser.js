@@ -1,17 +1,16 @@
 // Drives headless Chromium for the Go tests. The arguments are the path of the
-// Chromium program and the SHA-256, in base64, of a public key whose
-// certificates Chromium is to accept whoever signed them. Each line on standard
-// input is a command, each line on standard output its reply, one at a time and
-// in order:
+// Chromium program and the SHA-256, in base64, of a public key. Chromium accepts
+// certificates with that key from any issuer. Each line on standard input is a
+// command, each line on standard output its reply, one at a time and in order:
 //
 //   {"do":"open","page":"a","url":U}                 opens U as page a, in a browser profile of its own
 //   {"do":"call","page":"a","name":N,"argument":A}   calls the function N of page a, waits for its result
 //   {"do":"close","page":"a"}                        closes page a
 //
 // Each command also has "milliseconds", the time that it may take. A reply is
-// {"result":…} or {"error":"…"}. An exception that no one caught in a page is
-// the error of that page's close. What pages log goes to standard error. The
-// end of standard input closes the browser, whatever it is doing.
+// {"result":…} or {"error":"…"}. An uncaught exception in a page is
+// the error of that page's close. Logs of pages go to standard error. The end of
+// standard input closes the browser at once.
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 

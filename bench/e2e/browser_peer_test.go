@@ -29,7 +29,7 @@ type browser struct {
 	opened   int
 
 	mu    sync.Mutex
-	files map[string][]byte // what pages may fetch, by URL path
+	files map[string][]byte // for pages to fetch, by URL path
 }
 
 // command is one line to browser.js.
@@ -46,7 +46,7 @@ type command struct {
 const (
 	pageTimeout        = 15 * time.Second // for opening and for closing a page
 	browserStopTimeout = 15 * time.Second
-	// replyGrace is how much longer than a command may take its reply is waited for.
+	// replyGrace is added to the time of a command for the wait for its reply.
 	replyGrace = 5 * time.Second
 )
 
@@ -102,9 +102,9 @@ func (b *browser) handler() http.Handler {
 	return mux
 }
 
-// do sends one command and decodes the result of its reply into result, if
-// that is not nil. The command gets what time ctx has left, at most pageTimeout
-// if ctx has no end.
+// do sends one command and decodes the result of its reply into result, if that
+// is not nil. The command gets the rest of ctx's time, and pageTimeout if ctx
+// has no end.
 func (b *browser) do(ctx context.Context, c command, result any) error {
 	limit := pageTimeout
 	if deadline, ok := ctx.Deadline(); ok {

@@ -1,5 +1,5 @@
 // Package e2e moves real files between real WebTorrent clients through the
-// built tracker: what every other test of millrace only approximates.
+// built tracker. Every other test of millrace only approximates that.
 //
 // The clients are anacrolix/torrent (Go, go_peer_test.go), webtorrent in
 // headless Chromium (browser_peer_test.go, driven through browser.js, with the
@@ -10,13 +10,14 @@
 // puts nginx and HAProxy in front of the tracker, address_test.go shows whose
 // address counts then.
 //
-// "make e2e" installs what is missing and runs them; see run.sh. Once
-// installed, "go test" in this folder does. Node 18 with npm 9 is enough. The environment may say
+// "make e2e" installs missing programs and runs the tests; see run.sh. After
+// that "go test" in this folder is enough. Node 18 with npm 9 will do. The
+// environment may set
 //
 //	MILLRACE_BIN           the tracker's program; without it, ../../bin/millrace
 //	MILLRACE_E2E_TRACKER   the URL of a tracker that runs already, used instead of MILLRACE_BIN:
 //	                       the reference, "npx bittorrent-tracker --ws --port 8000", passes as ws://127.0.0.1:8000
-//	                       (ThroughProxyProtocol, IdleThroughProxy and ClientAddress are of what it has not:
+//	                       (ThroughProxyProtocol, IdleThroughProxy and ClientAddress test functions that it lacks:
 //	                       they run MILLRACE_BIN all the same)
 //	CHROMIUM               the Chromium program; without it, the first one on PATH
 //

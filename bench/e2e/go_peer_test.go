@@ -39,7 +39,7 @@ func newGoPeer(t *testing.T) peer {
 		PieceCompletion: storage.NewMapPieceCompletion(),
 	})
 	config.Seed = true
-	// What is left is WebRTC, and the tracker is the only way to find a peer.
+	// Only WebRTC remains, and the tracker is the only way to find a peer.
 	config.NoDHT = true
 	config.DisableTCP = true
 	config.DisableUTP = true
@@ -150,8 +150,8 @@ func (p *goPeer) close(t *testing.T) {
 	}
 }
 
-// testLog is the log of a client. The client's goroutines may outlive it for
-// a moment, and a test panics at what it is given to log after its end.
+// testLog is the log of a client. The client's goroutines may outlive it for a
+// moment, and a test panics if it has to log after its end.
 type testLog struct {
 	mu     sync.Mutex
 	output io.Writer
@@ -163,7 +163,7 @@ func (l *testLog) Write(line []byte) (int, error) {
 	return l.output.Write(line)
 }
 
-// stop drops what is written from now on.
+// stop drops later lines.
 func (l *testLog) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// swarmSize is what a scrape tells about one torrent.
+// swarmSize holds the counts of one torrent in a scrape reply.
 type swarmSize struct {
 	Complete   int `json:"complete"`
 	Incomplete int `json:"incomplete"`
@@ -56,7 +56,7 @@ func idText(id [20]byte) string {
 
 // waitFor scrapes until the swarm has the size that is wanted, and fails the
 // test when ctx ends first. The pause between two scrapes spares the machine;
-// what ends the wait is the tracker's reply.
+// the tracker's reply ends the wait.
 func (o *observer) waitFor(ctx context.Context, t *testing.T, want swarmSize, when string) {
 	t.Helper()
 	pause := time.NewTicker(20 * time.Millisecond)

@@ -21,8 +21,8 @@ type proxy func(t *testing.T, trackerURL string) string
 const idleTimeout = 75 * time.Second
 
 // TestThroughProxy shows that the tracker serves clients through nginx and
-// HAProxy as their packages configure them: what a handbook says for WebSocket
-// is added, and no timeout is changed.
+// HAProxy as their packages configure them: the handbook's lines for WebSocket
+// are added, and no timeout is changed.
 func TestThroughProxy(t *testing.T) {
 	f := func(name string, s setting, front proxy) {
 		t.Helper()
@@ -92,8 +92,7 @@ func trustProxies(s setting) setting {
 	return s
 }
 
-// nginxHTTP is nginx for ws or for wss, which then ends there: what reaches
-// the tracker is ws.
+// nginxHTTP is nginx for ws or for wss. TLS ends there: the tracker gets ws.
 func nginxHTTP(scheme string) proxy {
 	return func(t *testing.T, trackerURL string) string {
 		t.Helper()
@@ -171,8 +170,8 @@ events {}
 func anyEnd(*os.ProcessState) {}
 
 // haproxyDefaults are the timeouts that Debian's package sets. There is none
-// for tunnels, which is what a WebSocket connection becomes: those of the
-// client and of the server hold for it.
+// for tunnels, and a WebSocket connection becomes a tunnel: the timeouts of
+// client and server hold for it.
 const haproxyDefaults = `
 defaults
 	timeout connect 5000

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need and the machine lacks, then runs
+# Installs the missing programs and packages of the end-to-end tests, then runs
 # them. Arguments go to "go test", e.g. run.sh -v -run TestGoToGo
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -29,8 +29,8 @@ if ((${#packages[@]} > 0)); then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
-# npm packages: npm writes the hidden lock file last, so one that is newer than
-# ours stands for a complete installation.
+# npm packages: npm writes the hidden lock file last, so an installation is
+# complete if that file is newer than ours.
 if ! [[ node_modules/.package-lock.json -nt package-lock.json ]]; then
 	echo "Installing npm packages"
 	npm ci

@@ -19,7 +19,7 @@ type setting struct {
 	name    string
 	shards  int
 	tls     bool
-	proxied bool   // answers only what begins with a PROXY header: the proxy's start waits for both
+	proxied bool   // answers only after a PROXY header: the proxy's start waits for both
 	network string // more keys of the table [network], as TOML
 	tables  string // TOML tables that follow [network]
 }

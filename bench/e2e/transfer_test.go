@@ -19,19 +19,19 @@ import (
 type peer interface {
 	// seed seeds a file on a tracker.
 	seed(ctx context.Context, t *testing.T, f file, trackerURL string) share
-	// leech downloads what is shared and returns the SHA-256 of the file in hex.
+	// leech downloads the shared file and returns its SHA-256 in hex.
 	leech(ctx context.Context, t *testing.T, s share) string
 	// close leaves the swarm as a user would. A second close does nothing.
 	close(t *testing.T)
 }
 
-// file is what peers share.
+// file is the file that peers share.
 type file struct {
 	name    string
 	content []byte
 }
 
-// share is how a peer finds a torrent: what is not empty is used.
+// share lets a peer find a torrent, by the one field that is not empty.
 type share struct {
 	torrentFile []byte // a .torrent file
 	magnet      string // a magnet link
@@ -107,7 +107,7 @@ func testNodeClient(t *testing.T, trackerURL string) {
 	}
 }
 
-// link picks how the leecher finds the torrent from what the seeder shares.
+// link picks one field of the seeder's share for the leecher.
 type link func(share) share
 
 func byTorrentFile(s share) share { return share{torrentFile: s.torrentFile} }
@@ -120,7 +120,7 @@ func testTransfers(t *testing.T, trackerURL string, from, to kind) {
 }
 
 // testTransfer shows that a file which a new seeder offers reaches a new
-// leecher unchanged, and that the tracker counts who is there, and nobody when
+// leecher unchanged, and that the tracker counts both peers, and nobody when
 // both are gone.
 func testTransfer(t *testing.T, trackerURL string, from, to kind, by link) {
 	ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)

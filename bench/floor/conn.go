@@ -1,7 +1,7 @@
 package floor
 
-// This file moves bytes between connections and messages, as the tracker does it: what is incomplete at the end of a
-// receive is kept in one buffer, and all that waits for a connection at the end of a turn leaves as one send.
+// This file moves bytes between connections and messages, as the tracker does: an incomplete message at the end of a
+// receive is kept in one buffer, and all bytes that wait for a connection at the end of a turn leave as one send.
 
 import (
 	"millrace/ring"
@@ -9,7 +9,7 @@ import (
 	"millrace/wsproto"
 )
 
-// state is how far a connection has come.
+// state is the state of a connection.
 type state uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	stateClosing       // OpClose has been given
 )
 
-// conn is what is kept of a connection. It holds no pointer.
+// conn is the state of a connection. It holds no pointer.
 type conn struct {
 	gen     uint32
 	client  uint32 // the client's number in millrace-load, as its peer ids name it
@@ -29,7 +29,7 @@ type conn struct {
 	partial pool.Buf
 	kept    uint32 // bytes in partial
 
-	out, flight     pool.Buf // what waits, and what the ring is sending
+	out, flight     pool.Buf // the waiting bytes, and those that the ring is sending
 	outSize         uint32
 	flightAt, total uint32 // of the flight: bytes sent, and all
 	state           state
@@ -44,7 +44,7 @@ const (
 
 func (f *Floor) slot(i uint32) ring.Slot { return ring.Slot{Index: i, Gen: f.conns[i].gen} }
 
-// Turn handles what a ring has reported and appends what it is to do to ops. The ops point into buffers of the pool
+// Turn handles the events of a ring and appends operations for it to ops. The operations point into buffers of the pool
 // that New was given.
 func (f *Floor) Turn(events []ring.Event, ops []ring.Op) []ring.Op {
 	f.ops = ops
@@ -94,7 +94,7 @@ func (f *Floor) received(i uint32, data []byte) {
 	}
 }
 
-// join appends data to what is kept, and returns both; nil when there is no memory.
+// join appends data to the kept bytes, and returns both; nil if there is no memory.
 func (f *Floor) join(c *conn, data []byte) []byte {
 	total := int(c.kept) + len(data)
 	if buf := f.partials.Bytes(c.partial); total > len(buf) {
@@ -111,7 +111,7 @@ func (f *Floor) join(c *conn, data []byte) []byte {
 	return buf
 }
 
-// keep stores rest, the end of a receive buffer or of what was kept before, until it has become need bytes.
+// keep stores rest, the end of a receive buffer or of the bytes kept before, until it has become need bytes.
 func (f *Floor) keep(i uint32, c *conn, rest []byte, need int) {
 	if len(rest) == 0 {
 		if c.partial != 0 {
@@ -145,8 +145,8 @@ func (f *Floor) upgrade(i uint32, c *conn, buf []byte) int {
 	return n
 }
 
-// frames handles each whole frame in buf. used is how many bytes they had, need the size of the incomplete one that
-// follows them, where its header says it.
+// frames handles each whole frame in buf. used is the number of their bytes. need is the size of the incomplete frame
+// that follows them, if its header says it.
 func (f *Floor) frames(i uint32, c *conn, buf []byte) (used, need int) {
 	for c.state == stateOpen {
 		h, ok := parseFrame(buf[used:])
@@ -177,8 +177,8 @@ func (f *Floor) frames(i uint32, c *conn, buf []byte) (used, need int) {
 	return used, 0
 }
 
-// room returns at least n bytes at the end of what waits for a connection; fill says how many of them were written. It
-// is nil when there is no memory, which is counted.
+// room returns at least n bytes at the end of the bytes that wait for a connection; fill says how many of them were
+// written. If there is no memory, it counts that and returns nil.
 func (f *Floor) room(i uint32, c *conn, n int) []byte {
 	total := int(c.outSize) + n
 	if c.out == 0 || total > len(f.pool.Bytes(c.out)) {
@@ -200,7 +200,7 @@ func (f *Floor) room(i uint32, c *conn, n int) []byte {
 	return f.pool.Bytes(c.out)[c.outSize:]
 }
 
-// fill takes n bytes of what room returned into what waits.
+// fill adds n bytes that room has returned to the waiting ones.
 func (f *Floor) fill(c *conn, n int) { c.outSize += uint32(n) }
 
 // flush issues one send for each connection that has something waiting and no send under way.
@@ -226,7 +226,7 @@ func (f *Floor) send(i uint32, c *conn) {
 	f.ops = append(f.ops, ring.Op{Kind: ring.OpSend, Slot: f.slot(i), Data: data})
 }
 
-// sent handles the end of a send: what a short one has left follows, else what waits meanwhile.
+// sent handles the end of a send: the rest of a short one follows, else the bytes that wait meanwhile.
 func (f *Floor) sent(e *ring.Event) {
 	i := e.Slot.Index
 	c := &f.conns[i]
@@ -247,7 +247,7 @@ func (f *Floor) sent(e *ring.Event) {
 	}
 }
 
-// end takes a connection out of its torrents and closes it: at once, or when what waits has been sent.
+// end takes a connection out of its torrents and closes it: at once, or after the waiting bytes have been sent.
 func (f *Floor) end(i uint32, now bool) {
 	c := &f.conns[i]
 	if c.state == stateFree || c.state == stateClosing {

@@ -4,10 +4,10 @@ package floor
 
 import "time"
 
-// FaultKind is what a faulty server does to single messages.
+// FaultKind is the way in which a faulty server spoils single messages.
 type FaultKind uint8
 
-// What can be wrong with a message. Every one leaves a valid frame with valid JSON.
+// The kinds of fault. Every one leaves a valid frame with valid JSON.
 const (
 	NoFault         FaultKind = iota
 	Drop                      // it is not sent
@@ -18,7 +18,7 @@ const (
 	OtherID                   // it has the offer id of the message before it
 	OtherTorrent              // it has the info hash of the message before it, where that is another one
 	MisrouteTorrent           // it goes to a peer of another torrent
-	MisrouteSwarm             // it goes to another peer of the torrent; of an offer that is nothing wrong
+	MisrouteSwarm             // it goes to another peer of the torrent; for an offer that is no mistake
 	MisrouteSelf              // it goes back to its sender
 	WrongType                 // it is of a type that is neither offer nor answer
 	WrongSender               // it carries the peer id of another peer of the torrent
@@ -37,13 +37,13 @@ func (k FaultKind) String() string { return faultNames[k] }
 // Subject is a set of kinds of relayed messages.
 type Subject uint8
 
-// What a fault may be about. Faults of replies are about no relayed message.
+// The subjects of a fault. Faults of replies have none.
 const (
 	Offers Subject = 1 << iota
 	Answers
 )
 
-// Fault says what a server does wrong: one in Every messages of each subject, or one stall.
+// Fault is the fault of a server: it spoils one in Every messages of each subject, or stalls once.
 type Fault struct {
 	Kind  FaultKind
 	Of    Subject
@@ -53,10 +53,10 @@ type Fault struct {
 	StallAfter uint64        // announces received before that
 }
 
-// faultState is what spoiling has to remember about the messages of one subject, or about replies.
+// faultState is the memory of the messages of one subject, or of replies, that spoiling needs.
 type faultState struct {
 	seen uint64
-	owed bool // one is to be spoiled, and the next that can be will
+	owed bool // one is to be spoiled: the next one that can be
 	last struct {
 		hash, offerID, sdp []byte // copies of those of the message before this one
 	}
@@ -75,7 +75,7 @@ func (f *Floor) faultOf(r *relayed) *faultState {
 	return nil
 }
 
-// relayFaulty relays a message, and spoils it when it is time.
+// relayFaulty relays a message, and spoils it if it is its turn.
 func (f *Floor) relayFaulty(s *faultState, r *relayed) {
 	s.seen++
 	if s.seen%f.fault.Every == 0 {
@@ -103,15 +103,15 @@ func (f *Floor) dueReply(kind FaultKind) bool {
 	return true
 }
 
-// remember keeps a copy of a message whose parts the next one may be given.
+// remember keeps a copy of a message: the next one may get its parts.
 func (s *faultState) remember(r *relayed) {
 	s.last.hash = append(s.last.hash[:0], r.hash...)
 	s.last.offerID = append(s.last.offerID[:0], r.offerID...)
 	s.last.sdp = append(s.last.sdp[:0], r.sdp...)
 }
 
-// spoil does to a message what the fault says. Where that cannot be done, for example because nobody else is there, the
-// message is relayed as it is, and the next one is tried.
+// spoil applies the fault to a message. If that is not possible, for example because nobody else is there, the message
+// is relayed as it is, and the next one is tried.
 func (f *Floor) spoil(s *faultState, r *relayed) {
 	wrong := *r
 	last := &s.last

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestFaults proves that each fault spoils just one message in Every of its subject, in the way that its name says, and
-// leaves the others as they are. Each run relays 11 offers and 11 answers among 4 peers of one torrent and 2 of another;
-// the 10th is spoiled.
+// TestFaults proves that each fault spoils just one message in Every of its subject, in the way of its name, and leaves
+// the others as they are. Each run relays 11 offers and 11 answers among 4 peers of one torrent and 2 of another; the
+// 10th is spoiled.
 func TestFaults(t *testing.T) {
 	for kind := Drop; kind < faultKinds; kind++ {
 		for _, of := range []Subject{Offers, Answers} {
@@ -25,7 +25,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// wantFaults says how what arrives differs: how many messages are missing, and how many are there that should not be.
+// wantFaults says how the messages that arrive differ: how many are missing, and how many are too many.
 var wantFaults = [faultKinds]string{
 	Drop:            "1 missing",
 	Duplicate:       "1 more",
@@ -39,12 +39,12 @@ var wantFaults = [faultKinds]string{
 	MisrouteSelf:    "1 changed",
 	WrongType:       "1 changed",
 	WrongSender:     "1 changed",
-	LoseReply:       "1 missing", // of replies, whatever the subject
+	LoseReply:       "1 missing", // of replies, with any subject
 	DoubleReply:     "1 more",
 	Understate:      "something else", // the offers of one announce are missing too, and later ones go to others
 }
 
-// arrived is one message and who got it.
+// arrived is one message and its receiver.
 type arrived struct {
 	to                    uint32
 	hash, from, id, text  string
@@ -90,7 +90,7 @@ func runFault(t *testing.T, fault Fault) (o outcome) {
 	return o
 }
 
-// difference says how two outcomes differ, whatever the order.
+// difference says how two outcomes differ. Their order does not count.
 func difference(right, wrong []arrived) string {
 	missing, more := 0, 0
 	rest := slices.Clone(wrong)

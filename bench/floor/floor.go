@@ -1,16 +1,17 @@
-// Package floor is a server that moves the bytes that a WebTorrent tracker has to move, and does nothing else: what is
-// measured of it is what the kernel costs, and a tracker's cost is shown as a multiple of it.
+// Package floor is a server that moves the bytes that a WebTorrent tracker has to move, and does nothing else. Its cost
+// is the cost of the kernel, and a tracker's cost is shown as a multiple of it.
 //
 // It runs on the same ring as the tracker, with the same plan, the same batching window, and one send a turn for all
-// that waits for a connection. It receives what millrace-load sends, takes the masks off, keeps the incomplete, and
-// writes the same replies, offers and answers that the tracker would, byte for byte as long. What it leaves out is what
-// a tracker has to think about: it parses no JSON but finds the fields by their offsets (layout.go), looks nothing up
-// but uses the numbers that millrace-load writes into its ids as indexes (members.go), makes no random choice, remembers
-// no offer, checks nothing, and guards against no client.
+// bytes that wait for a connection. It receives the messages of millrace-load, takes the masks off, keeps the
+// incomplete ones, and writes the same replies, offers and answers as the tracker, byte for byte as long. It leaves out
+// the thinking of a tracker: it parses no JSON but finds the fields by their offsets (layout.go), looks nothing up but
+// uses the numbers in millrace-load's ids as indexes (members.go), makes no random choice, remembers no offer, checks
+// nothing, and guards against no client.
 //
-// Clients and torrents may have numbers up to 1<<18. It has one thread. A tracker with more shards moves bytes between them too, for which there is no floor.
+// Clients and torrents may have numbers up to 1<<18. The server has one thread. A tracker with more shards moves bytes
+// between them too; there is no floor for that.
 //
-// With a [Fault] it relays some messages wrongly, which proves that the load tester notices.
+// With a [Fault] it relays some messages wrongly, to prove that the load tester notices.
 package floor
 
 import (
@@ -35,13 +36,13 @@ type Floor struct {
 	dropped struct{ offers, answers atomic.Uint64 }
 }
 
-// Stats are what a floor server counted.
+// Stats are the counts of a floor server.
 type Stats struct {
 	Announces      uint64
 	Offers         uint64 // relayed
 	Answers        uint64 // relayed
 	OffersDropped  uint64 // because too much waited for the receiver, or memory was short
-	AnswersDropped uint64 // the same, and because the receiver has left
+	AnswersDropped uint64 // the same, or because the receiver has left
 	Unknown        uint64 // messages that millrace-load does not send
 	NoMemory       uint64 // frames for which the pool had no memory
 
@@ -69,7 +70,7 @@ func New(pool, partials *pool.Pool, connections int, fault Fault) *Floor {
 		members: members{free: none}, layouts: newLayouts()}
 }
 
-// Stats returns what was counted so far.
+// Stats returns the counts so far.
 func (f *Floor) Stats() Stats {
 	s := f.stats
 	s.OffersDropped, s.AnswersDropped = f.Dropped()

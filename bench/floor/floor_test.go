@@ -14,7 +14,7 @@ import (
 	"millrace/ring/pool"
 )
 
-// world is a floor server without a kernel: a test hands it the bytes of clients and takes what it sends.
+// world is a floor server without a kernel: a test hands it the bytes of clients and takes the bytes that it sends.
 type world struct {
 	t     testing.TB
 	f     *Floor
@@ -83,7 +83,7 @@ func masked(op byte, payload string) []byte {
 	return b
 }
 
-// message is what a client reads of a message.
+// message has the members that a client reads.
 type message struct {
 	Action     string
 	InfoHash   string `json:"info_hash"`
@@ -220,8 +220,8 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// TestScrape proves that a scrape is answered with the number of peers, and that what millrace-load does not send is
-// counted and not answered.
+// TestScrape proves that a scrape is answered with the number of peers, and that a message which millrace-load does not
+// send is counted and not answered.
 func TestScrape(t *testing.T) {
 	w := newWorld(t, 1, Fault{})
 	w.connect(0)
@@ -283,7 +283,7 @@ func TestPieces(t *testing.T) {
 }
 
 // TestEnd proves that a close frame is answered and the connection closed after that, that a hangup closes it at once,
-// that both leave the torrents, and that what is no upgrade or no client frame ends the connection.
+// that both leave the torrents, and that anything but an upgrade or a client frame ends the connection.
 func TestEnd(t *testing.T) {
 	f := func(what string, wantSent string, event ring.Event) {
 		t.Helper()
@@ -305,7 +305,7 @@ func TestEnd(t *testing.T) {
 		w.turn(ring.Event{Kind: ring.EventAccept, Slot: ring.Slot{Gen: 2}})
 		w.turn(ring.Event{Kind: ring.EventRecv, Slot: ring.Slot{Gen: 2}, Data: []byte("POST / HTTP/1.1\r\n\r\n")})
 		if len(w.acted) != 1 || w.acted[0].Kind != ring.OpClose {
-			t.Errorf("%s: what is no upgrade is answered with %+v", what, w.acted)
+			t.Errorf("%s: this is no upgrade, and is answered with %+v", what, w.acted)
 		}
 	}
 	f("close", "\x88\x02\x03\xe8", received(0, masked(opClose, "\x03\xe9")))

@@ -8,8 +8,8 @@ import (
 	"millrace/ring"
 )
 
-// BenchmarkTurn measures one announce with 10 offers of 1.3 kB in a swarm of 40, and the 10 answers to as many offers,
-// in a turn each, without the kernel: what the floor server itself costs. The frames are made again for each round,
+// BenchmarkTurn measures the cost of the floor server itself, without the kernel: one announce with 10 offers of 1.3 kB
+// in a swarm of 40, and the 10 answers to as many offers, in a turn each. The frames are made again for each round,
 // since they are unmasked in place; the copy is in the figure.
 func BenchmarkTurn(b *testing.B) {
 	const peers = 40

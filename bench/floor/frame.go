@@ -1,7 +1,7 @@
 package floor
 
-// This file reads the frames of a client (RFC 6455, section 5.2) with the least that has to be done: the length, the
-// mask, and nothing that guards against clients other than millrace-load.
+// This file reads the frames of a client (RFC 6455 §5.2) with the least work: the length and the mask. Nothing guards
+// against clients other than millrace-load.
 
 import "encoding/binary"
 
@@ -13,7 +13,7 @@ const (
 
 	finBit  = 0x80
 	maskBit = 0x80
-	maxSize = 128 << 10 // bytes of a frame: what the tracker allows by default
+	maxSize = 128 << 10 // bytes of a frame: the tracker's default limit
 )
 
 // frame is the header of a client's frame.
@@ -24,8 +24,8 @@ type frame struct {
 	mask   uint32
 }
 
-// parseFrame reads the header at the front of b. size is 0 where the header is not complete. ok is false for what
-// millrace-load does not send: fragments, frames without a mask, frames over maxSize.
+// parseFrame reads the header at the front of b. size is 0 where the header is not complete. ok is false for frames
+// that millrace-load does not send: fragments, frames without a mask, frames over maxSize.
 func parseFrame(b []byte) (f frame, ok bool) {
 	if len(b) < 2 {
 		return f, true

@@ -1,8 +1,8 @@
 package floor
 
-// This file tests the load tester as an instrument: it runs it against a floor server that does something wrong, and
-// looks whether the result says so. The server is another process, since both wait in the kernel in a way that a Go
-// process is laid out for (GOMAXPROCS), and is this test's own program.
+// This file tests the load tester as an instrument: it runs it against a floor server with a fault, and checks that the
+// result reports it. The server is another process, since both wait in the kernel and a Go process is laid out for one
+// of them (GOMAXPROCS). It is this test's own program.
 
 import (
 	"bufio"
@@ -92,7 +92,7 @@ func startChild(t *testing.T, fault Fault) *child {
 	return c
 }
 
-// stop ends the server and returns what it counted.
+// stop ends the server and returns its counts.
 func (c *child) stop() (s Stats) {
 	c.t.Helper()
 	c.stdin.Close()
@@ -131,8 +131,8 @@ func measure(t *testing.T, c load.Config, fault Fault) (load.Result, Stats) {
 	return r, server.stop()
 }
 
-// spoilOneIn is of how many messages one is spoiled, and leastRelayed how many offers, and as many answers, a run has at
-// least, so that 3 of each are spoiled.
+// One in spoilOneIn messages is spoiled. A run has at least leastRelayed offers, and as many answers, so that 3 of each
+// are spoiled.
 const (
 	spoilOneIn   = 10_000 / slowdown
 	leastRelayed = 3 * spoilOneIn
@@ -171,7 +171,7 @@ func wrong(n *load.Counts) (all, none uint64) {
 	return n.WrongTorrent + n.WrongSender + n.WrongReceiver + n.Altered + n.Own + n.Duplicate + n.Unknown + n.Unreadable, 0
 }
 
-// noticed says for each fault of which messages it is one, and how many spoiled messages the load tester has found.
+// noticed has the subjects of each fault, and the number of spoiled messages that the load tester has found.
 var noticed = [faultKinds]struct {
 	of    Subject
 	found func(n *load.Counts) (offers, answers uint64)
@@ -181,9 +181,9 @@ var noticed = [faultKinds]struct {
 	}},
 	Duplicate:      {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.Duplicate, 0 }},
 	SecondReceiver: {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.Duplicate, n.WrongReceiver }},
-	// The byte may be one of the name in an answer, which is compared with the sender's.
+	// The byte may be one of the name in an answer. That is compared with the sender's.
 	Alter: {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.Altered + n.WrongSender, 0 }},
-	// What a message is given of another one may differ in sender and torrent as well.
+	// A part that comes from another message may differ in sender and torrent as well.
 	OtherText:       {Offers | Answers, wrong},
 	OtherID:         {Offers | Answers, wrong},
 	OtherTorrent:    {Offers | Answers, func(n *load.Counts) (uint64, uint64) { return n.WrongTorrent, 0 }},
@@ -197,9 +197,10 @@ var noticed = [faultKinds]struct {
 	Understate:      {0, func(n *load.Counts) (uint64, uint64) { return n.WrongSize, 0 }},
 }
 
-// TestInstrumentNoticesFaults proves that a server which spoils one offer in 10,000 and one answer in 10,000, or a reply
-// as seldom, fails the run: that the figures for what is wrong are just the numbers of messages that the server has
-// spoiled, and that a problem is reported. A figure that counts offers and answers alike is compared with their sum.
+// TestInstrumentNoticesFaults proves that a server which spoils one offer in 10,000 and one answer in 10,000, or a
+// reply as seldom, fails the run: that the figures for wrong messages are just the numbers of messages that the server
+// has spoiled, and that a problem is reported. A figure that counts offers and answers alike is compared with their
+// sum.
 func TestInstrumentNoticesFaults(t *testing.T) {
 	for kind := Drop; kind < faultKinds; kind++ {
 		fault := Fault{Kind: kind, Of: noticed[kind].of, Every: spoilOneIn}

@@ -1,7 +1,7 @@
 package floor
 
-// This file finds the fields of a message. millrace-load writes all messages of a kind with the same layout, so that
-// nothing has to be parsed: the length of a message tells the sizes, and the rest is offsets.
+// This file finds the fields of a message. millrace-load writes all messages of a kind with the same layout, so nothing
+// has to be parsed: the sizes follow from the length of the message, and the fields are at fixed offsets.
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 // id is an info hash, peer id or offer id. millrace-load's are written in JSON as they are.
 type id = [20]byte
 
-// kind is what a message asks for.
+// kind is the kind of a client's message.
 type kind uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 	kindScrape
 )
 
-// layouts are those of the messages that a run has.
+// layouts are the layouts of the messages of a run.
 type layouts struct {
 	announce load.Layout // with offers
 	offers   int         // in it
@@ -35,8 +35,8 @@ func newLayouts() layouts {
 	return layouts{stop: load.AnnounceLayout(0, 0), answer: load.AnswerLayout(0), scrape: load.ScrapeLayout()}
 }
 
-// of returns kind and layout of a message, and how many offers it has. It is kindUnknown for what millrace-load does
-// not send.
+// of returns kind and layout of a message, and how many offers it has. It is kindUnknown for a message that
+// millrace-load does not send.
 func (l *layouts) of(m []byte) (k kind, at *load.Layout, offers int) {
 	const action, afterPeer = len(`{"action":"`), len(`","`) // where the first letter tells the kind
 	peer := l.stop.PeerID + len(id{})
@@ -86,7 +86,7 @@ func (l *layouts) learn(m []byte) bool {
 // stops reports whether an announce says that its client leaves. Only announces without offers do, which are short.
 func stops(m []byte) bool { return bytes.Contains(m, []byte(`"stopped"`)) }
 
-// The numbers that clients and torrents may have. They bound the arrays that are indexed by them.
+// The largest numbers of clients and torrents. They bound the arrays that are indexed by them.
 const (
 	maxClients  = mostConnections
 	maxTorrents = 1 << 18

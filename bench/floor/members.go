@@ -1,6 +1,7 @@
 package floor
 
-// This file knows who is in which torrent, in arrays by the numbers that millrace-load gives to clients and torrents.
+// This file holds the members of each torrent, in arrays by the numbers that millrace-load gives to clients and
+// torrents.
 
 // none is no connection, client or membership.
 const none = ^uint32(0)
@@ -19,7 +20,7 @@ type torrent struct {
 	next uint32 // place from which the next offers go out, so that all get as many and neighbours do not gather
 }
 
-// members is all of them.
+// members are the memberships of all connections.
 type members struct {
 	slab     []membership
 	free     uint32 // first free one of the slab
@@ -27,7 +28,7 @@ type members struct {
 	byClient []uint32 // connection of each client
 }
 
-// grow returns list with an element i. What is not there yet is none.
+// grow returns list with an element i. New elements are none.
 func grow(list []uint32, i uint32) []uint32 {
 	for uint32(len(list)) <= i {
 		list = append(list, none)
@@ -35,7 +36,7 @@ func grow(list []uint32, i uint32) []uint32 {
 	return list
 }
 
-// introduce says which client a connection is.
+// introduce notes the client of a connection.
 func (f *Floor) introduce(i uint32, c *conn, peer id) {
 	f.forget(i, c)
 	c.peer = peer
@@ -67,7 +68,7 @@ func (f *Floor) connOf(peer *id) uint32 {
 	return i
 }
 
-// member returns the membership of a connection in a torrent, which is made where there is none.
+// member returns the membership of a connection in a torrent. It makes one where there is none.
 func (f *Floor) member(i uint32, c *conn, number uint32) uint32 {
 	for m := c.first; m != none; m = f.slab[m].next {
 		if f.slab[m].torrent == number {

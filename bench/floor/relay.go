@@ -1,7 +1,7 @@
 package floor
 
-// This file writes what a tracker would: the reply to an announce, its offers to other peers of the torrent, and an
-// answer to the peer that made the offer.
+// This file writes the messages of a tracker: the reply to an announce, its offers to other peers of the torrent, and
+// an answer to the peer that made the offer.
 
 import (
 	"encoding/binary"
@@ -36,7 +36,7 @@ const (
 	scrapeHash      = `{"action":"scrape","files":{"`
 	scrapeComplete  = `":{"complete":0,"incomplete":`
 	scrapeEnd       = `,"downloaded":0}}}`
-	textHeader      = 4 // of payloads of 126 to 65,535 bytes, which nearly all are
+	textHeader      = 4 // of payloads of 126 to 65,535 bytes: nearly all of them
 	largestHeader   = 10
 	largestNumber   = 10
 	relayRoom       = largestHeader + len(replyHash) + len(relayPeer) + len(relayAnswer) + len(relayID) + 3*20 + 2
@@ -123,7 +123,7 @@ func (f *Floor) answer(i, number uint32, m []byte, l *load.Layout) {
 	f.relay(&r)
 }
 
-// relay hands an offer or answer to its receiver, or does with it what the fault says.
+// relay hands an offer or answer to its receiver, or applies the fault to it.
 func (f *Floor) relay(r *relayed) {
 	if s := f.faultOf(r); s != nil {
 		f.relayFaulty(s, r)
@@ -132,7 +132,7 @@ func (f *Floor) relay(r *relayed) {
 	f.write(r)
 }
 
-// write appends a relayed message to what waits for its receiver.
+// write appends a relayed message to the bytes that wait for its receiver.
 func (f *Floor) write(r *relayed) {
 	c := &f.conns[r.to]
 	n := relayRoom + len(r.sdp)
@@ -173,7 +173,7 @@ func (f *Floor) reply(i uint32, c *conn, number uint32, hash []byte) {
 	f.writeReply(i, c, f.size(number), hash)
 }
 
-// writeReply appends the reply to an announce to what waits for its sender.
+// writeReply appends the reply to an announce to the bytes that wait for its sender.
 func (f *Floor) writeReply(i uint32, c *conn, peers int, hash []byte) {
 	dst := f.room(i, c, replyRoom)
 	if dst == nil {

@@ -26,7 +26,7 @@ type Options struct {
 // DefaultDelay is the batching window that the tracker has by default (max_batch_delay_us).
 const DefaultDelay = 2 * time.Millisecond
 
-// What the tracker takes by default: see [io_uring] in config/default.toml.
+// The tracker's defaults: see [io_uring] in config/default.toml.
 const (
 	entries           = 4096
 	receiveBuffers    = 512
@@ -46,7 +46,7 @@ type Server struct {
 	waker *ring.Waker
 	stop  atomic.Bool
 	ended chan struct{}
-	stats Stats // before ended is closed only the loop's
+	stats Stats // only the loop's until ended is closed
 	err   error
 }
 
@@ -105,7 +105,7 @@ func choose(o Options) (ring.Plan, error) {
 	return plan, err
 }
 
-// Addr returns the address that the server listens on, with the port that was really taken.
+// Addr returns the address on which the server listens, with its real port.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
 // Dropped returns how many offers and answers were not relayed so far.
@@ -114,7 +114,7 @@ func (s *Server) Dropped() (offers, answers uint64) { return s.floor.Dropped() }
 // Done is closed when the server has ended: by Stop, or because its ring has failed.
 func (s *Server) Done() <-chan struct{} { return s.ended }
 
-// Stop resets all connections, ends the server and returns what it counted. It may be called once.
+// Stop resets all connections, ends the server and returns its counts. It may be called once.
 func (s *Server) Stop() (Stats, error) {
 	s.stop.Store(true)
 	s.waker.Wake()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestStartFails proves that what keeps a server from starting is said, with the value that is wrong.
+// TestStartFails proves that a server which cannot start names the reason and the wrong value.
 func TestStartFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,31 +2,31 @@
 # Runs the tracker on kernels of older Debian releases, each in a virtual
 # machine of its own: 5.10 (suite bullseye) and 6.1 (suite bookworm).
 #
-# Debian's kernel starts with an initial file system of three files: the
-# tracker, the tests of package ring, and the program in guest/, which is
-# process 1. It runs the tracker as an ordinary user with several limits of
-# locked memory and in several configurations, is its clients over the loopback
-# interface (guest/check.go says what they do), runs the tests of package ring,
-# prints what it saw, and ends with one line: "millrace-kernel-test: PASS
-# <release>" or FAIL with the reason.
+# Debian's kernel starts with an initial file system of four files: the
+# tracker, the load tester, the tests of package ring, and the program in
+# guest/, which is process 1. That program runs the tracker as an ordinary user
+# with several limits of locked memory and in several configurations. It plays
+# the clients over the loopback interface (guest/check.go), runs the tests of
+# package ring, prints the results, and ends with one line:
+# "millrace-kernel-test: PASS <release>" or FAIL with the reason.
 #
-# Needs Debian and Go; as root it installs qemu and cpio where they are missing.
+# It needs Debian and Go. As root it installs qemu and cpio if they are missing.
 # The kernels come from the mirror that this machine's apt is configured with,
 # are checked by Debian's archive keyring, and are not installed. They stay in
 # .cache, which may be removed at any time. The processor is emulated in
-# software, which works in any container and takes some minutes.
+# software: that works in any container and takes some minutes.
 #
 # Arguments are the suites to test, e.g. run.sh bullseye; without any, both.
-# TIMEOUT is how many seconds one machine may take. ACCEL=kvm is faster where
-# it works; that /dev/kvm is there does not tell.
+# TIMEOUT is the longest run of one machine in seconds. ACCEL=kvm is faster
+# where it works; the presence of /dev/kvm does not prove that it does.
 #
 # run.sh idle is another test: in one machine with kernel 6.1 the load tester
 # holds CONNECTIONS idle connections (250000) to one shard of the tracker, and
-# what they take is printed (guest/idle.go). It is for machines that do not
-# allow a process so many descriptors. MEMORY is the machine's in MiB, RAMP how
-# many seconds the connections may take to open, SETTINGS are further settings
-# of the load tester, key=value with commas between; without any, messages are
-# short, since it takes emulated processors minutes to write long ones.
+# their memory is printed (guest/idle.go). It is for machines that do not allow
+# a process so many descriptors. MEMORY is the machine's memory in MiB. RAMP is
+# the time in seconds over which the connections open. SETTINGS are further
+# settings of the load tester, key=value with commas between; by default
+# messages are short, since emulated processors need minutes to write long ones.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -54,7 +54,7 @@ die() {
 
 have() { command -v "$1" >/dev/null; }
 
-# install_programs installs what the machine lacks.
+# install_programs installs missing programs.
 install_programs() {
 	local packages=()
 	have qemu-system-x86_64 || packages+=(qemu-system-x86)
@@ -69,7 +69,7 @@ install_programs() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-# mirror LABEL prints where this machine's apt gets the archive of that label from.
+# mirror LABEL prints the address from which this machine's apt gets the archive of that label.
 mirror() {
 	# shellcheck disable=SC2016 # apt-get replaces the names, not the shell
 	apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
@@ -100,7 +100,7 @@ fetch_kernel() {
 	rm -rf "$dir"/lists "$dir"/*.deb "$dir"/*.bin
 }
 
-# build_initrd makes the file system with which the machines start. giouring needs the linker flag: see the Makefile.
+# build_initrd makes the initial file system of the machines. giouring needs the linker flag: see the Makefile.
 build_initrd() {
 	local root=$cache/root
 	rm -rf "$root"
@@ -113,7 +113,7 @@ build_initrd() {
 	(cd "$root" && find . | cpio --quiet -o -H newc) >"$cache/initrd"
 }
 
-# boot SUITE runs the machine until it turns itself off, prints its console, and tells whether it passed.
+# boot SUITE runs the machine until it turns itself off, prints its console, and succeeds if the test passed.
 boot() {
 	local console=$cache/$1/console
 	local begin=$SECONDS

@@ -4,16 +4,16 @@ package load
 
 import "sync/atomic"
 
-// verdict is what a check finds about a relayed message.
+// verdict is the result of a check of a relayed message.
 type verdict uint8
 
 const (
 	fine          verdict = iota
-	untimely              // right, but the incarnation that it concerns has left meanwhile
+	untimely              // right, but the incarnation of its sender or receiver has left meanwhile
 	wrongTorrent          // it names another torrent than the one it was sent for
 	wrongSender           // it names another peer than the one that sent it
-	wrongReceiver         // it came to a client that it does not concern
-	altered               // its sdp is not what was sent
+	wrongReceiver         // it came to a wrong client
+	altered               // its sdp is not the one that was sent
 	own                   // it came back to its sender
 	duplicate             // it came before
 	unknown               // no client sent it
@@ -27,7 +27,7 @@ var verdictNames = [verdicts]string{
 
 func (v verdict) String() string { return verdictNames[v] }
 
-// count adds a verdict to the counts; false for those that are no fault.
+// count adds a verdict to the counts. It returns false for a verdict that is no fault.
 func (v verdict) count(n *Counts) bool {
 	field := [verdicts]*uint64{
 		wrongTorrent: &n.WrongTorrent, wrongSender: &n.WrongSender, wrongReceiver: &n.WrongReceiver,
@@ -47,17 +47,17 @@ type receiver struct {
 	scratch     []byte // room for an sdp
 }
 
-// relayed is a message that passed as far as its ids go.
+// relayed is a message whose ids are right.
 type relayed struct {
 	torrent uint32
 	hash    id
-	peer    id // who sent it
+	peer    id // of the sender
 	offerID id
 	offer   offerRef
-	record  *announceRecord // of the announce; nil when that was too long ago
+	record  *announceRecord // of the announce; nil if that was too long ago
 }
 
-// read decodes the ids of an offer or an answer and finds what they refer to.
+// read decodes the ids of an offer or an answer and finds the announce and torrent to which they belong.
 func (l *ledger) read(m *message, x *relayed) verdict {
 	if !decodeID(&x.hash, m.infoHash) || !decodeID(&x.peer, m.peerID) || !decodeID(&x.offerID, m.offerID) {
 		return unknown
@@ -75,7 +75,7 @@ func (l *ledger) read(m *message, x *relayed) verdict {
 	return fine
 }
 
-// checkOffer says what is wrong with an offer, and marks it as received when nothing is.
+// checkOffer returns the verdict about an offer, and marks a right one as received.
 func (l *ledger) checkOffer(m *message, to *receiver, x *relayed) verdict {
 	if v := l.read(m, x); v != fine {
 		return v
@@ -100,7 +100,7 @@ func (l *ledger) checkOffer(m *message, to *receiver, x *relayed) verdict {
 	return fine
 }
 
-// checkAnswer says what is wrong with an answer, and marks it as received when nothing is.
+// checkAnswer returns the verdict about an answer, and marks a right one as received.
 func (l *ledger) checkAnswer(m *message, to *receiver, x *relayed) verdict {
 	if v := l.read(m, x); v != fine {
 		return v
@@ -134,7 +134,7 @@ func (l *ledger) checkAnswer(m *message, to *receiver, x *relayed) verdict {
 	return fine
 }
 
-// sameSDP compares the text of a description, in whatever way the tracker has escaped it.
+// sameSDP compares the text of a description. The tracker may have escaped it in any way.
 func (l *ledger) sameSDP(t *sdpTemplate, got, scratch []byte, name *id, number uint64) bool {
 	if t.matches(got, scratch, name, number) {
 		return true

@@ -56,7 +56,7 @@ func newRelayRig() *relayRig {
 	return r
 }
 
-// judge scans a text and returns what is found about it.
+// judge scans a text and returns the verdict about it.
 func (r *relayRig) judge(t *testing.T, text string, connection uint32) verdict {
 	t.Helper()
 	var m message
@@ -77,7 +77,7 @@ func flip(b []byte, at int) []byte {
 	return b
 }
 
-// TestCheckOffer proves that a right offer is taken once, and that every kind of wrong one is noticed for what it is.
+// TestCheckOffer proves that a right offer is taken once, and that every kind of wrong one gets its own verdict.
 func TestCheckOffer(t *testing.T) {
 	f := func(name string, want verdict, connection uint32, change func(r *relayRig)) {
 		t.Helper()
@@ -157,7 +157,7 @@ func TestCheckAnswer(t *testing.T) {
 	})
 }
 
-// TestSettle proves what is counted as missing and what as gone when an announce is forgotten.
+// TestSettle proves which offers and answers are counted as missing and which as gone when an announce is forgotten.
 func TestSettle(t *testing.T) {
 	f := func(name string, change func(l *ledger, r *announceRecord), expected, offersGone, answersGone uint64) {
 		t.Helper()

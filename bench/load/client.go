@@ -18,16 +18,16 @@ const (
 	stateSecuring                      // TLS handshake
 	stateUpgrading                     // the WebSocket request is sent
 	stateOpen
-	stateLeaving // it has said that it stops, and reads until the tracker closes
+	stateLeaving // it has announced its stop, and reads until the tracker closes
 	stateClosing // the ring has been asked to close
 )
 
-// client is one of a worker's clients. There may be very many: it holds no pointers, and its buffers are pieces of pools
-// that it has only while there is something in them.
+// client is one of a worker's clients. There may be very many, so it holds no pointers. Its buffers are pieces of
+// pools, and it has them only while they hold something.
 type client struct {
 	slot ring.Slot
 
-	since time.Duration // of the state absent to open: when it began to connect; leaving: when it will wait no longer
+	since time.Duration // before it is open: when it began to connect; leaving: when it stops waiting
 
 	seq    uint32 // of its next announce
 	oldest uint32 // no announce before this one waits for a reply
@@ -41,9 +41,9 @@ type client struct {
 	incarnation uint16
 	state       clientState
 	tries       uint8 // openings that failed in a row
-	passed      uint8 // announces that wait no longer for a reply that may still come
+	passed      uint8 // announces that no longer wait for their reply, which may still come
 	dirty       bool  // it is in the worker's list of those with something to send
-	sealed      bool  // what is pending is TLS records already
+	sealed      bool  // the pending bytes are TLS records already
 	blocked     bool  // a pending buffer could not be had
 }
 
@@ -55,8 +55,8 @@ func (c *client) isOpening() bool {
 	return c.state == stateConnecting || c.state == stateSecuring || c.state == stateUpgrading
 }
 
-// schedule is the order in which the clients of a worker announce in an open loop: each once in an interval, all of them
-// evenly spread over it. The times are fixed in advance and do not depend on what the tracker does.
+// schedule is the order in which the clients of a worker announce in an open loop: each once in an interval, all of
+// them evenly spread over it. The times are fixed in advance and do not depend on the tracker.
 type schedule struct {
 	order    []uint32 // clients by phase
 	at       int      // in order: whose turn is next
@@ -77,12 +77,12 @@ func newSchedule(order []uint32, number, workers, connections int, interval time
 	}
 }
 
-// next returns when the next announce is due.
+// next returns the time at which the next announce is due.
 func (s *schedule) next() time.Duration {
 	return s.start + time.Duration(s.cycle)*s.interval + time.Duration(s.at)*s.step + s.offset
 }
 
-// take returns whose it is, and goes on to the one after it.
+// take returns the client of the next announce, and goes on to the one after it.
 func (s *schedule) take() uint32 {
 	c := s.order[s.at]
 	if s.at++; s.at == len(s.order) {
@@ -96,7 +96,7 @@ func (s *schedule) take() uint32 {
 type timer struct {
 	at     time.Duration
 	client uint32
-	token  uint32 // tells whether it still applies
+	token  uint32 // a timer with an old token no longer applies
 }
 
 // timers is a binary heap of timers, the earliest first.

@@ -1,17 +1,17 @@
 // Package load drives a WebTorrent tracker with many clients and checks what it relays.
 //
-// The clients run on a few threads, each with a ring of its own, so that one core of clients can load more than one core
-// of a tracker. Every message that a client sends can be recognised when it comes back: its ids say who sent it, when
-// and with which content, so that a relayed message that is wrong, altered, doubled or lost is noticed without any
-// record of what was sent (see identity.go).
+// The clients run on a few threads, each with a ring of its own, so that one core of clients can load more than one
+// core of a tracker. Clients recognise every message of the run when it comes back: its ids name its sender, its time
+// and its content. So a relayed message that is wrong, altered, doubled or lost is noticed without a record of its
+// sending (see identity.go).
 //
-// Config says what is done, [Run] does it, and Result is what was seen. The package knows nothing of the tracker but the
-// protocol; figures of its process are read by its pid (server.go).
+// Config describes the load, [Run] puts it on the tracker, and Result holds the observations. The package knows nothing
+// of the tracker but the protocol. The figures of its process are read by its pid (server.go).
 package load
 
-// Config is a load: what the clients do, from where, and for how long. Durations are in seconds.
+// Config is a load: the actions of the clients, their addresses and their times. Durations are in seconds.
 type Config struct {
-	Profile string `toml:"profile" json:"profile"` // the named profile whose values are the defaults of all that follows
+	Profile string `toml:"profile" json:"profile"` // the named profile whose values are the defaults of all other keys
 
 	URL        string `toml:"url" json:"url"`                           // ws://host:port/path or wss://…
 	ServerPID  int    `toml:"server_pid" json:"server_pid"`             // process whose CPU and memory are measured; 0: none
@@ -24,7 +24,7 @@ type Config struct {
 	Ramp     float64 `toml:"ramp" json:"ramp"`         // over which the connections are opened, and then announce for the first time
 	Warmup   float64 `toml:"warmup" json:"warmup"`     // load before anything is measured
 	Duration float64 `toml:"duration" json:"duration"` // of the measurement
-	Drain    float64 `toml:"drain" json:"drain"`       // at most, for what is under way when the measurement ends
+	Drain    float64 `toml:"drain" json:"drain"`       // at most, for messages under way when the measurement ends
 
 	Loop        string  `toml:"loop" json:"loop"`               // "open": announces at a constant rate; "closed": the next one follows the last reply
 	Connections int     `toml:"connections" json:"connections"` // held open

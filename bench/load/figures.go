@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The range of a recorder. What is shorter or longer counts as the nearest end of it.
+// The range of a recorder. A shorter or longer latency counts as the nearest end of it.
 const (
 	shortestLatency = time.Microsecond
 	longestLatency  = 60 * time.Second
@@ -33,14 +33,14 @@ func (r *recorder) record(d time.Duration) {
 	}
 }
 
-// merge adds what another recorder has gathered.
+// merge adds the latencies of another recorder.
 func (r *recorder) merge(o *recorder) {
 	if r.histogram.Merge(o.histogram) > 0 {
 		panic("BUG: two histograms of latencies differ in range")
 	}
 }
 
-// distribution returns the figures of all that was recorded: zeros and an empty Encoded where that is nothing.
+// distribution returns the figures of all recorded latencies: zeros and an empty Encoded if there are none.
 func (r *recorder) distribution() Distribution {
 	h := r.histogram
 	if h.TotalCount() == 0 {

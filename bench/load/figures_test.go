@@ -10,8 +10,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// TestRecorder proves that the figures of merged recorders are those of all values, to 0.1 %, that what is out of range
-// counts at its end, and that the encoded histogram holds the same.
+// TestRecorder proves that the figures of merged recorders are those of all values, to 0.1 %, that a value out of range
+// counts at the nearest end of it, and that the encoded histogram holds the same.
 func TestRecorder(t *testing.T) {
 	a, b := newRecorder(), newRecorder()
 	for us := 1; us <= 100_000; us++ {

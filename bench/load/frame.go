@@ -12,14 +12,15 @@ type frameHead struct {
 	length int // of the payload
 }
 
-// maxMessage bounds a tracker's message in bytes. A scrape reply or a failure is far smaller, and an offer is what the
-// clients themselves sent.
+// maxMessage bounds a tracker's message in bytes. A scrape reply or a failure is far smaller, and the clients
+// themselves sent the offers.
 const maxMessage = 1 << 20
 
-// readFrameHead reads the header at the front of b. n is 0 while bytes are missing, and ok is false for what no server
-// may send: reserved bits and opcodes, a mask, control frames that are long or in pieces, and sizes over maxMessage.
+// readFrameHead reads the header at the front of b. n is 0 while bytes are missing, and ok is false for a header that
+// no server may send: reserved bits and opcodes, a mask, control frames that are long or in pieces, and sizes over
+// maxMessage.
 //
-// RFC 6455, section 5.1: "A server MUST NOT mask any frames that it sends to the client."
+// RFC 6455 §5.1: «A server MUST NOT mask any frames that it sends to the client.»
 func readFrameHead(b []byte) (h frameHead, n int, ok bool) {
 	if len(b) < 2 {
 		return h, 0, true

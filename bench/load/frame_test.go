@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestReadFrameHead proves that headers of all lengths are read, that cut ones ask for more, and that what no server
-// may send is refused.
+// TestReadFrameHead proves that headers of all lengths are read, that cut ones ask for more, and that headers which no
+// server may send are refused.
 func TestReadFrameHead(t *testing.T) {
 	f := func(b []byte, want frameHead, ok bool) {
 		t.Helper()
@@ -54,7 +54,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// collectFrames hands bytes to a worker in pieces and returns a log of its counts and of what it says.
+// collectFrames hands bytes to a worker in pieces and returns a log of its counts and its messages.
 func collectFrames(b []byte, step int) []byte {
 	w := testWorker()
 	w.clients[0].state = stateOpen

@@ -63,7 +63,7 @@ func (d identity) infoHash(torrent uint32) (h id) {
 // bytes uses it.
 func TorrentIndex(infoHash []byte) uint32 { return decodeUint32(infoHash) }
 
-// peerID returns the peer id of a connection's incarnation: what it is called from one opening to the next.
+// peerID returns the peer id of a connection's incarnation: its name from one opening to the next.
 func (d identity) peerID(connection uint32, incarnation uint16) (p id) {
 	var b [9]byte
 	binary.BigEndian.PutUint32(b[:], connection)
@@ -89,7 +89,7 @@ func (d identity) parsePeer(p *id) (connection uint32, incarnation uint16, ok bo
 	return connection, incarnation, d.peerID(connection, incarnation) == *p
 }
 
-// offerRef says which offer it is: the announce seq of a connection had it as its number-th.
+// offerRef names an offer: it is the number-th one in the announce seq of a connection.
 type offerRef struct {
 	connection  uint32
 	seq         uint32
@@ -97,7 +97,7 @@ type offerRef struct {
 	number      uint8
 }
 
-// content is the seed of what the offer says.
+// content is the seed of the offer's session description.
 func (d identity) content(r offerRef) uint64 {
 	return d.mix(forContent, uint64(r.connection)<<32|uint64(r.seq), uint64(r.incarnation)<<8|uint64(r.number))
 }
@@ -133,7 +133,7 @@ func (d identity) parseOffer(o *id) (r offerRef, ok bool) {
 	return r, binary.BigEndian.Uint32(b[11:]) == d.offerCheck(r)
 }
 
-// letters are the 64 of RFC 4648, section 5, which need no escape in JSON.
+// letters are the 64 of RFC 4648 §5. They need no escape in JSON.
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // letterValues is the reverse of letters; 0xff is none.

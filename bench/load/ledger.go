@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ledger is what all workers know together: which announces each connection has made lately, and what has come of their
-// offers. It is written without locks: a record belongs to the worker of its connection, and others only set bits in it.
+// ledger is the common knowledge of all workers: the recent announces of each connection and the fate of their offers.
+// It is written without locks: a record belongs to the worker of its connection, and others only set bits in it.
 type ledger struct {
 	*wire
 	places  *placement
@@ -48,7 +48,7 @@ const (
 const (
 	liveBit   = 1 << 16
 	neverBack = math.MaxInt64 // in ledger.left: messages to this torrent may be lost at any time
-	// nearby is how long before and after a peer leaves messages from and to it may cross with that and be lost.
+	// Messages from and to a peer that leaves may be lost within this time before and after.
 	nearby = 2 * time.Second
 )
 
@@ -89,12 +89,12 @@ func historyFor(c *Config) uint32 {
 	return 1 << bits.Len(uint(least-1))
 }
 
-// record returns the place of an announce, which may hold another one of the same connection.
+// record returns the place of an announce. It may hold another announce of the same connection.
 func (l *ledger) record(connection, seq uint32) *announceRecord {
 	return &l.records[connection*l.history+seq&(l.history-1)]
 }
 
-// known returns the record of an announce; nil when it is no longer, or not yet, there.
+// known returns the record of an announce; nil if it is not there yet, or no longer.
 func (l *ledger) known(connection, seq uint32) *announceRecord {
 	if r := l.record(connection, seq); r.seq.Load() == seq+1 {
 		return r
@@ -129,8 +129,8 @@ func (l *ledger) begin(connection, seq uint32, incarnation uint16, due time.Dura
 	return r
 }
 
-// settle adds what came of an announce to the counts, when its record is used again or the run is over. What is missing
-// and may be so because a peer left is counted as gone.
+// settle adds the outcome of an announce to the counts, when its record is used again or the run is over. A missing
+// message is counted as gone if a peer has left and may be the reason.
 func (l *ledger) settle(connection uint32, r *announceRecord, n *Counts) {
 	if r.seq.Load() == 0 {
 		return

@@ -3,7 +3,7 @@ package load
 // This file owns the meaning of a tracker's message: it reads the members that a client knows, and says whether they
 // make a reply, an offer, an answer, a scrape reply or a failure. scanner.go reads the JSON.
 
-// messageKind says what a tracker's message is.
+// messageKind is the kind of a tracker's message.
 type messageKind uint8
 
 const (
@@ -15,8 +15,8 @@ const (
 	failureMessage
 )
 
-// message is one message of a tracker. Strings are what stands between the quotes, escapes and all, as views of the
-// text that was scanned; nil where there is none.
+// message is one message of a tracker. Its strings are the texts between the quotes, escapes and all, as views of the
+// scanned text; nil where there is none.
 type message struct {
 	kind     messageKind
 	infoHash []byte
@@ -34,8 +34,8 @@ type message struct {
 	hasAnswer, hasFile bool
 }
 
-// scanMessage reads a tracker's message. It checks the form of all but the sdp's text, which is compared with what it
-// must be anyway (see checkText).
+// scanMessage reads a tracker's message. It checks the form of everything but the sdp's text, which is compared with
+// the right one anyway (see checkText).
 func scanMessage(text []byte, m *message) error {
 	*m = message{complete: -1, incomplete: -1, interval: -1}
 	s := scanner{b: text}
@@ -55,8 +55,8 @@ func scanMessage(text []byte, m *message) error {
 	return nil
 }
 
-// classify says what a message with such members is. What a client would not take for an offer, an answer or a reply,
-// because of a type or an interval that is missing or wrong, is none.
+// classify returns the kind of a message with such members. With a type or an interval that is missing or wrong, a
+// client would not take it for an offer, an answer or a reply: then it is none.
 func (m *message) classify() messageKind {
 	isAnnounce := string(m.action) == "announce"
 	switch {

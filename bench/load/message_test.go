@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestScanMessage proves that the messages of several trackers are understood, whatever the order of their keys, their
-// escapes and additions.
+// TestScanMessage proves that the messages of several trackers are understood, with keys in any order, any escapes and
+// additions.
 func TestScanMessage(t *testing.T) {
 	const hash, peer, offer = "aaaaaaaaaaaaaaaaaaaa", "-WW0008-bbbbbbbbbbbb", "cccccccccccccccccccc"
 	f := func(text string, want messageKind, check func(m *message) bool) {
@@ -57,7 +57,7 @@ func TestScanMessage(t *testing.T) {
 	f(`{"action":"announce","offer":{"type":"offer","sdp":"a\\\""}}`, offerMessage, func(m *message) bool { return string(m.sdp) == `a\\\"` })
 }
 
-// TestScanRefuses proves that what is no JSON object is refused.
+// TestScanRefuses proves that only JSON objects are taken.
 func TestScanRefuses(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1)
 	for _, text := range []string{
@@ -98,9 +98,8 @@ func TestDecodeID(t *testing.T) {
 	f(``, "")
 }
 
-// FuzzScanMessage compares the scanner with encoding/json: what one of them takes the other takes too, with the same
-// members. Names that differ only in case are the same to encoding/json, and not to the scanner, so that a map is
-// compared.
+// FuzzScanMessage compares the scanner with encoding/json: both take the same texts, with the same members. Names that
+// differ only in case are the same to encoding/json, and not to the scanner, so a map is compared.
 func FuzzScanMessage(f *testing.F) {
 	f.Add(`{"action":"announce","info_hash":"aaaaaaaaaaaaaaaaaaaa","complete":1,"incomplete":2,"interval":120}`)
 	f.Add(`{"action":"announce","offer":{"type":"offer","sdp":"v=0\r\n\u0041"},"offer_id":"x","peer_id":"y"}`)

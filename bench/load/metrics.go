@@ -19,8 +19,8 @@ const (
 	maxMetricsPage = 16 << 20 // bytes
 )
 
-// page is what a tracker's Prometheus page counts since the tracker was started. Only millrace's has these series: of
-// another's page all is 0.
+// page holds the counters of a tracker's Prometheus page, since the start of the tracker. Only millrace has these
+// series; from another tracker's page all of them are 0.
 type page struct {
 	offers, answers uint64 // taken and not relayed
 	here, elsewhere uint64 // announces and answers, by whether the torrent is of the connection's own shard
@@ -32,18 +32,18 @@ func readPage(ctx context.Context, url string) (p page, err error) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return p, fmt.Errorf("the metrics cannot be asked for at %q: %w", url, err)
+		return p, fmt.Errorf("cannot ask for the metrics at %q: %w", url, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return p, fmt.Errorf("the tracker's metrics cannot be read: %w", err)
+		return p, fmt.Errorf("cannot read the tracker's metrics: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return p, fmt.Errorf("the tracker's metrics cannot be read: %s answers %s", url, response.Status)
+		return p, fmt.Errorf("cannot read the tracker's metrics: %s answers %s", url, response.Status)
 	}
 	if p, err = parsePage(io.LimitReader(response.Body, maxMetricsPage)); err != nil {
-		return p, fmt.Errorf("the tracker's metrics at %s cannot be understood: %w", url, err)
+		return p, fmt.Errorf("cannot understand the tracker's metrics at %s: %w", url, err)
 	}
 	return p, nil
 }
@@ -68,9 +68,9 @@ func parsePage(text io.Reader) (p page, err error) {
 	return p, lines.Err()
 }
 
-// sumOf returns the sum to which the series of a line belongs, or nil. The reasons for which an answer is not relayed are
-// a receiver without room, a mailbox without room on the way to the torrent's shard, and an offer that the tracker does
-// not know (any more).
+// sumOf returns the sum to which the series of a line belongs, or nil. A tracker does not relay an answer if its
+// receiver has no room, if a mailbox on the way to the torrent's shard has none, or if it does not know the offer (any
+// more).
 func (p *page) sumOf(line string) *uint64 {
 	name, labels, _ := strings.Cut(line, "{")
 	labels, _, _ = strings.Cut(labels, "}")

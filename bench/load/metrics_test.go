@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestParsePage proves that exactly the series that tell something are added up, of all shards and reasons.
+// TestParsePage proves that exactly the known series are added up, of all shards and reasons.
 func TestParsePage(t *testing.T) {
 	f := func(page, want string) {
 		t.Helper()
@@ -42,7 +42,7 @@ millrace_requests_by_owner_total{owner="other_shard",worker_index="1"} 10
 		`{0 0 0 0} the line "millrace_frames_dropped_total{type=\"offer\"} many" does not end with a counter`)
 }
 
-// TestReadPage proves that a page is read over HTTP, and that what is wrong with it is said in a sentence.
+// TestReadPage proves that a page is read over HTTP, and that its mistakes are reported in a sentence.
 func TestReadPage(t *testing.T) {
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -64,7 +64,7 @@ func TestReadPage(t *testing.T) {
 	}
 	f(pages.URL+"/metrics", 3, "")
 	f(pages.URL+"/none", 0, "answers 404 Not Found")
-	f(pages.URL+"/wrong", 0, "cannot be understood")
-	f("http://127.0.0.1:1/", 0, "the tracker's metrics cannot be read")
-	f("::", 0, "the metrics cannot be asked for")
+	f(pages.URL+"/wrong", 0, "cannot understand")
+	f("http://127.0.0.1:1/", 0, "cannot read the tracker's metrics")
+	f("::", 0, "cannot ask for the metrics")
 }

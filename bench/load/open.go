@@ -15,7 +15,7 @@ import (
 	"millrace/ring"
 )
 
-// target is where the tracker is, as a client writes it into its request.
+// target is the address of the tracker, as a client writes it into its request.
 type target struct {
 	host   string // with port, for the Host field
 	name   string // without port, for TLS
@@ -28,7 +28,7 @@ func (w *worker) rampTime(i int) time.Duration {
 	return time.Duration(float64(seconds(w.config.Ramp)) * float64(w.global(uint32(i))) / float64(w.config.Connections))
 }
 
-// openDue opens what is to be opened now, no more than maxOpening at once.
+// openDue opens the connections that are due, no more than maxOpening at once.
 func (w *worker) openDue() {
 	for w.ramped < len(w.clients) && w.opening < maxOpening && w.rampTime(w.ramped) <= w.now {
 		i := uint32(w.ramped)
@@ -42,7 +42,7 @@ func (w *worker) openDue() {
 	w.abandon()
 }
 
-// openFrom opens what is due of a queue and returns the rest of it.
+// openFrom opens the connections of a queue that are due, and returns the rest of it.
 func (w *worker) openFrom(queue []timer) []timer {
 	n := 0
 	for n < len(queue) && w.opening < maxOpening && queue[n].at <= w.now {
@@ -124,7 +124,7 @@ func (w *worker) failed(i uint32, why string) {
 	w.close(i, true)
 }
 
-// upgradeKey returns the Sec-WebSocket-Key of a client's connection: 16 bytes in base64 (RFC 6455, section 4.1).
+// upgradeKey returns the Sec-WebSocket-Key of a client's connection: 16 bytes in base64 (RFC 6455 §4.1).
 func upgradeKey(who identity, connection uint32, incarnation uint16, since time.Duration) (key [24]byte) {
 	var nonce [16]byte
 	number := uint64(connection)<<16 | uint64(incarnation)
@@ -134,7 +134,7 @@ func upgradeKey(who identity, connection uint32, incarnation uint16, since time.
 	return key
 }
 
-// key24 returns that of a client as it is now.
+// key24 returns the key of a client's current connection.
 func (w *worker) key24(i uint32) [24]byte {
 	c := &w.clients[i]
 	return upgradeKey(w.books.who, w.global(i), c.incarnation, c.since)
@@ -191,14 +191,14 @@ func (w *worker) onHead(i uint32, data []byte) (rest []byte) {
 	return rest
 }
 
-// acceptGUID is the constant of RFC 6455, section 1.3.
+// acceptGUID is the constant of RFC 6455 §1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// checkHead says what is wrong with the response to an upgrade; "" when nothing is.
+// checkHead returns the mistake of a response to an upgrade; "" if there is none.
 //
-// RFC 6455, section 4.1: "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept|
-// contains a value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...] with the
-// string [...] the client MUST _Fail the WebSocket Connection_."
+// RFC 6455 §4.1: «If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a
+// value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...] with the string [...]
+// the client MUST _Fail the WebSocket Connection_.»
 func checkHead(head, key string) string {
 	lines := strings.Split(head, "\r\n")
 	if status := lines[0]; !strings.HasPrefix(status, "HTTP/1.1 101") {
@@ -261,7 +261,7 @@ func (w *worker) leaveDue() {
 	}
 }
 
-// leave says that the client stops, in all torrents that it has announced, and goodbye.
+// leave announces the client's stop in all torrents that it has announced, and sends a close frame.
 func (w *worker) leave(i uint32) {
 	c := &w.clients[i]
 	g := w.global(i)
@@ -277,14 +277,14 @@ func (w *worker) leave(i uint32) {
 		w.wrote(i, w.books.appendAnnounce(dst, &a, w.key()))
 	}
 	if dst := w.room(i, frameSize(2)); dst != nil {
-		const normal = "\x03\xe8" // 1000, RFC 6455, section 7.4.1
+		const normal = "\x03\xe8" // 1000, RFC 6455 §7.4.1
 		w.wrote(i, appendControl(dst, opClose, []byte(normal), w.key()))
 	}
 	c.state, c.since = stateLeaving, w.now+leavePause
 	w.patience = append(w.patience, timer{at: c.since, client: i})
 }
 
-// outOfSwarms notes that an open client takes part no longer.
+// outOfSwarms notes that an open client no longer takes part.
 func (w *worker) outOfSwarms(i uint32) {
 	g := w.global(i)
 	w.open--
@@ -322,7 +322,7 @@ func (w *worker) onHangup(i uint32, errno ring.Errno) {
 	}
 }
 
-// close ends a connection, in whatever state it is. The client comes back when the ring has let go of it.
+// close ends a connection, in any state. The client comes back when the ring has released the connection.
 func (w *worker) close(i uint32, abort bool) {
 	c := &w.clients[i]
 	if c.state == stateAbsent || c.state == stateClosing || c.state == stateConnecting {
@@ -340,7 +340,7 @@ func (w *worker) close(i uint32, abort bool) {
 	w.ops = append(w.ops, ring.Op{Kind: ring.OpClose, Slot: c.slot, Abort: abort})
 }
 
-// forget drops what is under way on a connection, but for a send that the ring has.
+// forget drops everything that is under way on a connection, except a send that the ring has.
 func (w *worker) forget(i uint32) {
 	c := &w.clients[i]
 	for ; c.oldest != c.seq; c.oldest++ {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestCheckHead proves that only the right response opens a connection. The key and its answer are those of RFC 6455,
-// section 1.3.
+// TestCheckHead proves that only the right response opens a connection. The key and its answer are those of RFC 6455
+// §1.3.
 func TestCheckHead(t *testing.T) {
 	const key, accept = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 	f := func(head, want string) {
@@ -67,7 +67,7 @@ func TestSources(t *testing.T) {
 	f("192.0.2.1:3000", 4, 60_000, 0)
 }
 
-// TestLocate proves what is read out of a URL.
+// TestLocate proves that address, host, path and TLS follow from a URL.
 func TestLocate(t *testing.T) {
 	f := func(url, remote, host, path string, secure bool) {
 		t.Helper()

@@ -1,6 +1,6 @@
 package load
 
-// This file makes the result of a run out of what its workers saw.
+// This file makes the result of a run from the counts of its workers, and judges it.
 
 import (
 	"context"
@@ -64,7 +64,7 @@ func (r *run) result(ctx context.Context) Result {
 	}
 	out.Counts.add(&r.slow.counts)
 	mergeKinds(kinds, r.slow.errors)
-	lost.replies += r.slow.counts.Announces // nobody reads their replies
+	lost.replies += r.slow.counts.Announces // their replies are not read
 	out.Errors = topKinds(kinds)
 	out.Latency = Latencies{replies.distribution(), cycles.distribution(), opens.distribution()}
 	out.Client.Workers, out.Client.LateSends = len(r.workers), lost.late
@@ -79,13 +79,13 @@ func (r *run) result(ctx context.Context) Result {
 			out.Problems = append(out.Problems, "not all connections could be opened in time")
 		}
 	} else {
-		out.Remarks = append(out.Remarks, "the run was ended early: what was under way then is missing")
+		out.Remarks = append(out.Remarks, "the run was ended early: messages that were under way then are missing")
 	}
 	out.Remarks = append(out.Remarks, remarks(&out, &lost)...)
 	return out
 }
 
-// during returns what the worker counted in the measurement.
+// during returns the worker's counts within the measurement.
 func (w *worker) during() (n Counts) {
 	if !w.measuring {
 		return n
@@ -105,7 +105,7 @@ func (w *worker) busy(measured float64) float64 {
 	return w.ranMeasured.Seconds() / measured
 }
 
-// settle closes the worker's books: every announce that is still in them is judged.
+// settle closes the worker's books: it judges every announce that is still in them.
 func (r *run) settle(w *worker) {
 	for i := range w.clients {
 		g := w.global(uint32(i))
@@ -115,10 +115,10 @@ func (r *run) settle(w *worker) {
 	}
 }
 
-// dropsSettle is how long a tracker may take to show on its page what it has counted.
+// dropsSettle is the time after which a tracker's page shows all that it has counted.
 const dropsSettle = 1500 * time.Millisecond
 
-// readCounters asks the tracker what it has dropped in the run, and how much of it its shards had to send each other.
+// readCounters reads the tracker's drops in the run, and the share of requests that stayed on their shard.
 func (r *run) readCounters(ctx context.Context, out *Result) {
 	if r.config.MetricsURL == "" || ctx.Err() != nil {
 		return
@@ -161,27 +161,27 @@ func topKinds(kinds map[string]uint64) []ErrorCount {
 	return list
 }
 
-// sentences is a list of what there is to say.
+// sentences is a list of sentences for the report.
 type sentences []string
 
-// report adds a sentence that begins with a count, unless that is zero.
+// report adds a sentence that begins with a count, unless the count is zero.
 func (s *sentences) report(count uint64, format string, args ...any) {
 	if count > 0 {
 		*s = append(*s, fmt.Sprintf(format, append([]any{count}, args...)...))
 	}
 }
 
-// faults says what fails the run by itself: messages that are wrong, and requests and connections that failed.
+// faults lists wrong messages, and requests and connections that failed: each of them fails the run.
 func faults(n *Counts, lost *losses) (list sentences) {
 	list.report(n.WrongSize, "%d replies spoke of fewer or more peers than the swarm had")
 	list.report(n.WrongTorrent, "%d relayed messages named another torrent than they were sent for")
 	list.report(n.WrongSender, "%d relayed messages named another sender than their own")
-	list.report(n.WrongReceiver, "%d relayed messages came to a client that they do not concern")
+	list.report(n.WrongReceiver, "%d relayed messages came to a wrong client")
 	list.report(n.Altered, "%d relayed messages had another sdp than was sent")
 	list.report(n.Own, "%d relayed messages came back to their sender")
 	list.report(n.Duplicate, "%d relayed messages came more than once")
-	list.report(n.Unknown-min(lost.unasked, n.Unknown), "%d messages were none that anybody sent or asked for")
-	list.report(lost.unasked, "%d replies came that nothing asked for: if the tracker replies to answers too, "+
+	list.report(n.Unknown-min(lost.unasked, n.Unknown), "%d messages were sent by no client and asked for by none")
+	list.report(lost.unasked, "%d replies came without a request: if the tracker replies to answers too, "+
 		"set answer_replies = true")
 	list.report(n.Unreadable, "%d messages or frames could not be read")
 	list.report(n.Failures, "%d announces or other requests were refused by the tracker")
@@ -190,7 +190,7 @@ func faults(n *Counts, lost *losses) (list sentences) {
 	return list
 }
 
-// imbalances says where counts do not add up, which fails a run that was not ended early.
+// imbalances lists the counts that do not add up. They fail a run that was not ended early.
 func imbalances(n *Counts, lost *losses, c *Config) (list sentences) {
 	offersMissing := less(n.OffersExpected, n.OffersReceived)
 	answersMissing := less(n.AnswersSent, n.AnswersReceived)
@@ -221,10 +221,10 @@ func scrapesForgiven(n *Counts, c *Config) uint64 {
 // less returns a - b, and 0 where that is below it.
 func less(a, b uint64) uint64 { return max(a, b) - b }
 
-// busyShare is the share of a thread from which on the clients may be what is measured.
+// From this busy share of a thread on, the clients may be the bottleneck.
 const busyShare = 0.9
 
-// remarks says what a reader of the figures must know.
+// remarks lists the circumstances that a reader of the figures must know.
 func remarks(out *Result, lost *losses) (list sentences) {
 	for i, share := range out.Client.BusyShare {
 		if share > busyShare {
@@ -233,7 +233,7 @@ func remarks(out *Result, lost *losses) (list sentences) {
 		}
 	}
 	list.report(out.Counts.Late, "%d announces were left out because the tracker was too far behind")
-	list.report(lost.unsent, "%d answers were not sent because the tracker did not take what was sent before")
+	list.report(lost.unsent, "%d answers were not sent because the tracker did not take the bytes before them")
 	if late := lost.late; out.Counts.Announces > 0 && late*100 > out.Counts.Announces {
 		list = append(list, fmt.Sprintf("%d of %d announces left more than 1 ms after they were due, because the clients "+
 			"had no time: latencies include that", late, out.Counts.Announces))

@@ -1,7 +1,7 @@
 package load
 
-// This file lets a connection go on when a reply is lost. Replies are told apart by their order alone, so that after a
-// loss every later reply would be taken for that of the announce before, with a latency that is too long by an interval.
+// This file lets a connection go on when a reply is lost. Replies are told apart by their order alone. After a loss
+// every later reply would be taken for that of the announce before, with a latency that is too long by an interval.
 
 import "time"
 
@@ -11,9 +11,9 @@ const staleAfter = 10 * time.Second
 // maxPassed bounds how many passed announces of a connection are counted.
 const maxPassed = 255
 
-// overtaken takes note of an answer to one of the client's announces. Trackers reply to an announce before or right after
-// they relay its offers, and a connection keeps the order; so where the reply has not come when an answer to an offer
-// does, it will not come, or was taken for that of an earlier announce or of an answer.
+// overtaken takes note of an answer to one of the client's announces. Trackers reply to an announce before or right
+// after they relay its offers, and a connection keeps the order. So if an answer to an offer comes before the reply,
+// the reply will not come, or was taken for that of an earlier announce or of an answer.
 func (w *worker) overtaken(i uint32, x *relayed) {
 	if x.record == nil || x.record.state != recordOpen {
 		return
@@ -28,8 +28,8 @@ func (w *worker) overtaken(i uint32, x *relayed) {
 	w.resolved(i)
 }
 
-// pass lets a client wait no longer for the reply to an announce. Should it come all the same, it is one that nothing
-// waits for.
+// pass lets a client stop waiting for the reply to an announce. If the reply comes all the same, no announce waits for
+// it.
 func (w *worker) pass(i uint32, r *announceRecord) {
 	if r == nil || r.state != recordOpen {
 		return
@@ -53,7 +53,7 @@ func (w *worker) passStale(i uint32) {
 	w.advance(i)
 }
 
-// wasPassed takes a reply that no announce waits for as one to an announce that was passed, where there is such a one.
+// wasPassed takes a reply for which no announce waits as the reply to a passed announce, if there is one.
 func (w *worker) wasPassed(i uint32) bool {
 	c := &w.clients[i]
 	if c.passed == 0 {

@@ -59,8 +59,8 @@ func TestLostReply(t *testing.T) {
 	}
 }
 
-// TestStaleAnnounces proves that a client whose replies are lost, and whom no answer tells so, announces again after
-// some time instead of never.
+// TestStaleAnnounces proves that a client whose replies are lost announces again after some time, even if no answer
+// shows the loss.
 func TestStaleAnnounces(t *testing.T) {
 	w := testWorker()
 	w.clients[1].state = stateOpen
@@ -81,8 +81,8 @@ func TestStaleAnnounces(t *testing.T) {
 	}
 }
 
-// TestRepliesToAnswers proves that with a tracker that replies to answers too, each reply is taken for what it is by the
-// order of what was sent: answers, an announce, answers.
+// TestRepliesToAnswers proves that with a tracker that replies to answers too, each reply is matched to its request by
+// the order of requests: answers, an announce, answers.
 func TestRepliesToAnswers(t *testing.T) {
 	w := testWorker()
 	w.config.AnswerReplies = true

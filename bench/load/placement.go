@@ -22,7 +22,7 @@ func (p *placement) of(connection uint32) []uint32 {
 	return p.table[at : at+p.perConnection]
 }
 
-// torrent returns what the announce seq of a connection is for: its torrents come in turn.
+// torrent returns the torrent of the announce seq of a connection: its torrents come in turn.
 func (p *placement) torrent(connection, seq uint32) uint32 {
 	return p.table[int(connection)*p.perConnection+int(seq)%p.perConnection]
 }
@@ -132,20 +132,20 @@ func powerLaw(mean float64, largest int) []float64 {
 	return cumulated
 }
 
-// Of aquatic_ws_load_test 0.9: torrents are drawn with a gamma distribution of this shape and scale.
+// aquatic_ws_load_test 0.9 draws torrents with a gamma distribution of this shape and scale.
 const (
 	gammaShape = 0.2
 	gammaScale = 100
 )
 
-// gammaTorrent draws a torrent as aquatic_ws_load_test does: what lies below 1 is torrent 0.
+// gammaTorrent draws a torrent as aquatic_ws_load_test does: a number below 1 means torrent 0.
 func gammaTorrent(torrents int, random *rand.Rand) uint32 {
 	p := (min(gamma(gammaShape, random)*gammaScale, 101) - 1) / 100
 	return uint32(max(p, 0) * float64(torrents-1))
 }
 
-// gamma draws from a gamma distribution of scale 1 by the method of Marsaglia and Tsang (2000), whose section 6 says
-// what to do for shapes below 1.
+// gamma draws from a gamma distribution of scale 1 by the method of Marsaglia and Tsang (2000); section 6 of it has the
+// rule for shapes below 1.
 func gamma(shape float64, random *rand.Rand) float64 {
 	if shape < 1 {
 		return gamma(shape+1, random) * math.Pow(random.Float64(), 1/shape)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Phase is where a run is.
+// Phase is a part of a run.
 type Phase uint8
 
 // The phases of a run, in their order.
@@ -16,7 +16,7 @@ const (
 	PhaseRamp    Phase = iota // connections are opened, each announces for the first time
 	PhaseWarmup               // full load, not measured
 	PhaseMeasure              // full load, measured
-	PhaseDrain                // what is under way arrives
+	PhaseDrain                // messages under way arrive
 	phases
 )
 
@@ -29,7 +29,7 @@ func (p Phase) String() string {
 	return "unknown phase"
 }
 
-// Progress is how far a run is. It is delivered about once a second.
+// Progress is the state of a run. It is delivered about once a second.
 type Progress struct {
 	Phase   Phase
 	Elapsed time.Duration // since the start of the run
@@ -44,7 +44,7 @@ func (c *Counts) Messages() uint64 {
 		c.AnswersSent + c.AnswersReceived + c.Failures + c.wrong()
 }
 
-// wrong returns the relayed messages that fail the run. What is wrong is not counted as received.
+// wrong returns the number of relayed messages that fail the run. A wrong message is not counted as received.
 func (c *Counts) wrong() uint64 {
 	return c.WrongTorrent + c.WrongSender + c.WrongReceiver + c.Altered + c.Own + c.Duplicate + c.Unknown + c.Unreadable
 }

@@ -23,7 +23,7 @@ const maxFileSize = 1 << 20 // bytes
 
 // Read returns the load that a TOML file describes. A key that the file leaves out has the value of the profile: of the
 // named one, else of the one that the file names, else of [DefaultProfile]. The file's name is only used in errors,
-// which tell line and column. What values may be is checked by [Config.Validate].
+// which tell line and column. [Config.Validate] checks the values.
 func Read(file string, data []byte, profile string) (Config, error) {
 	if len(data) > maxFileSize {
 		return Config{}, fmt.Errorf("%s has %d bytes, but the description of a load has at most %d", file, len(data),
@@ -52,8 +52,8 @@ func Read(file string, data []byte, profile string) (Config, error) {
 	return c, nil
 }
 
-// Set changes one key, given as in a file: "interval = 2". What is not a quoted string where one is expected is taken as
-// one, so that a shell's quotes are enough.
+// Set changes one key, given as in a file: "interval = 2". Where a string is expected the value needs no quotes of its
+// own, so that a shell's quotes are enough.
 func (c *Config) Set(assignment string) error {
 	key, value, ok := strings.Cut(assignment, "=")
 	key, value = strings.TrimSpace(key), strings.TrimSpace(value)
@@ -69,7 +69,7 @@ func (c *Config) Set(assignment string) error {
 // apply reads keys over those that c has.
 func (c *Config) apply(name string, data []byte) error {
 	fresh := *c
-	fresh.Storms, fresh.CPUs = nil, nil // so that a file with a mistake writes nothing into those of c
+	fresh.Storms, fresh.CPUs = nil, nil // so that a file with a mistake does not change the lists of c
 	decoder := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := decoder.Decode(&fresh); err != nil {
 		return explain(name, err)
@@ -79,7 +79,7 @@ func (c *Config) apply(name string, data []byte) error {
 	return nil
 }
 
-// chosen returns a list as it was read, or the one before where none was read. An empty list is nil.
+// chosen returns the list that was read, or the one before if none was read. An empty list is nil.
 func chosen[T any](read, before []T) []T {
 	switch {
 	case read == nil:
@@ -124,8 +124,8 @@ func (c *Config) AppendTOML(dst []byte) []byte {
 		dst = append(append(dst, name...), " = "...)
 		dst = append(appendValue(dst, field), '\n')
 	}
-	dst = append(dst, "\n# Storms, in any number: all connections are reset, so many seconds into the measurement, and come back at once,\n"+
-		"# with wss:// by resumed TLS handshakes or by full ones.\n"...)
+	dst = append(dst, "\n# Storms, in any number: \"at\" seconds into the measurement all connections are reset and come back at once. With\n"+
+		"# wss:// they come back by resumed TLS handshakes or by full ones.\n"...)
 	if len(c.Storms) == 0 {
 		return append(dst, "storm = []\n# [[storm]]\n# at = 5.0\n# resume = false\n"...)
 	}

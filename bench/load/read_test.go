@@ -9,7 +9,7 @@ import (
 )
 
 // TestProfilesAreValid proves that every profile can be run as it is, alone and scaled, over both transports, and that
-// it says what it stands for.
+// it has a description.
 func TestProfilesAreValid(t *testing.T) {
 	for _, name := range Profiles() {
 		c, err := Default(name)
@@ -69,7 +69,7 @@ func TestRealIsAsMeasured(t *testing.T) {
 	f("minutes that a connection lives", c.Life/60, 6, 0.5)
 }
 
-// TestFileRoundTrip proves that what is printed is read as the same load, for every profile and with every key changed.
+// TestFileRoundTrip proves that a printed load is read as the same load, for every profile and with every key changed.
 func TestFileRoundTrip(t *testing.T) {
 	f := func(c Config) {
 		t.Helper()
@@ -166,7 +166,7 @@ func TestEveryKeyIsPrinted(t *testing.T) {
 	}
 }
 
-// TestReadMistakes proves that what is wrong with a file is said in a sentence with its place.
+// TestReadMistakes proves that a mistake in a file is reported in a sentence with its place.
 func TestReadMistakes(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()

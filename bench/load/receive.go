@@ -1,6 +1,6 @@
 package load
 
-// This file takes what the tracker sends apart: bytes, frames, messages.
+// This file takes the tracker's bytes apart into frames and messages.
 
 import (
 	"encoding/binary"
@@ -46,15 +46,15 @@ func (w *worker) consume(i uint32, data []byte) {
 	}
 }
 
-// keep adds bytes to the part of a frame or head that has arrived, with room for whole bytes in all. It is false when
-// there is no memory; the connection is closed then.
+// keep adds bytes to the part of a frame or head that has arrived, with room for whole bytes in all. Without memory it
+// closes the connection and returns false.
 func (w *worker) keep(i uint32, data []byte, whole int) bool {
 	c := &w.clients[i]
 	need := int(c.partLen) + len(data)
 	if c.part == 0 || len(w.parts.Bytes(c.part)) < need {
 		b := w.parts.Get(max(need, whole))
 		if b == 0 {
-			w.trouble("no memory for what the tracker sends")
+			w.trouble("no memory for the tracker's bytes")
 			w.close(i, true)
 			return false
 		}
@@ -76,7 +76,7 @@ func (w *worker) dropPart(c *client) {
 	}
 }
 
-// join completes the frame of which a part is kept, and returns what follows it.
+// join completes the frame of which a part is kept, and returns the bytes that follow it.
 func (w *worker) join(i uint32, data []byte) []byte {
 	c := &w.clients[i]
 	for {
@@ -85,7 +85,7 @@ func (w *worker) join(i uint32, data []byte) []byte {
 			w.unreadable(i, "a frame that a server may not send")
 			return nil
 		}
-		missing := 1 // of the header, whose size shows byte by byte
+		missing := 1 // of the header: its size shows byte by byte
 		if n > 0 {
 			missing = n + h.length - int(c.partLen)
 		}
@@ -110,7 +110,7 @@ func (w *worker) onPart(i uint32, h frameHead, n int) {
 	w.parts.Put(part)
 }
 
-// unreadable ends a connection on which nothing can be understood any more.
+// unreadable ends a connection whose bytes can no longer be understood.
 func (w *worker) unreadable(i uint32, what string) {
 	w.counts.Unreadable++
 	w.trouble("unreadable: " + what)
@@ -127,12 +127,12 @@ func (w *worker) onFrame(i uint32, h frameHead, payload []byte) {
 		}
 	case opPong:
 	case opClose:
-		c.closeCode = 1005 // no code was given (RFC 6455, section 7.4.1)
+		c.closeCode = 1005 // no code was given (RFC 6455 §7.4.1)
 		if len(payload) >= 2 {
 			c.closeCode = uint32(binary.BigEndian.Uint16(payload))
 		}
 	case opBinary:
-		w.unreadable(i, "a binary message, which browsers do not take")
+		w.unreadable(i, "a binary message: browsers do not take those")
 	case opContinuation:
 		w.onFragment(i, h.fin, payload)
 	default:
@@ -190,8 +190,8 @@ func (w *worker) onMessage(i uint32, text []byte) {
 	w.clients[i].heard = uint32(w.now / time.Millisecond)
 }
 
-// onReply finds the announce or the answer that a reply is for. Those for one torrent come in the order of what they
-// reply to.
+// onReply finds the announce or the answer to which a reply belongs. Replies for one torrent come in the order of their
+// requests.
 func (w *worker) onReply(i uint32, m *message) {
 	c := &w.clients[i]
 	seq, r := w.oldestFor(i, m.infoHash)
@@ -256,7 +256,7 @@ func (w *worker) oldestFor(i uint32, infoHash []byte) (uint32, *announceRecord) 
 	return 0, nil
 }
 
-// repliesToAnswer takes a reply that no announce waits for as one to an answer, where there is such an answer.
+// repliesToAnswer takes a reply for which no announce waits as the reply to an answer, if there is such an answer.
 func (w *worker) repliesToAnswer(i uint32, infoHash []byte) bool {
 	var hash id
 	if !decodeID(&hash, infoHash) {
@@ -336,7 +336,7 @@ func (w *worker) onScrape(i uint32, m *message) {
 	w.trouble("a scrape reply that was not asked for")
 }
 
-// onFailure counts a failure. One that names a torrent stands for the reply to the oldest announce.
+// onFailure counts a failure. A failure that names a torrent stands for the reply to the oldest announce.
 func (w *worker) onFailure(i uint32, m *message) {
 	w.counts.Failures++
 	w.trouble("failure: " + string(m.failure[:min(len(m.failure), maxErrorText)]))

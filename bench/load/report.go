@@ -11,7 +11,7 @@ import (
 // reportWidth is the number of columns that the report keeps to.
 const reportWidth = 80
 
-// OK reports whether all that was relayed was right and the counts add up.
+// OK reports whether all relayed messages were right and the counts add up.
 func (r *Result) OK() bool { return len(r.Problems) == 0 }
 
 // WriteReport writes the result as a table for people, of at most 80 columns.
@@ -55,7 +55,7 @@ func (p *printer) head(r *Result) {
 	p.line("measured for %.1f s after %.1f s", r.Measured, c.Ramp+c.Warmup)
 }
 
-// rates writes what was done in a second of the measurement.
+// rates writes the messages and bytes in a second of the measurement.
 func (p *printer) rates(r *Result) {
 	p.section("Per second", fmt.Sprintf("%14s%14s", "sent", "received"))
 	rate := func(n uint64) string {
@@ -80,7 +80,7 @@ func (p *printer) rates(r *Result) {
 	row("bytes", d.BytesSent, d.BytesReceived)
 }
 
-// counts writes the books: what was sent on the left must be found again on the right.
+// counts writes the books: the numbers on the left must be found again on the right.
 func (p *printer) counts(c *Counts) {
 	p.section("In the whole run", fmt.Sprintf("%14s%14s%14s%14s", "expected", "received", "dropped", "gone"))
 	row := func(name string, numbers ...uint64) {
@@ -159,7 +159,7 @@ func (p *printer) client(c *ClientFigures) {
 	p.line("  %-22s%s", "late announces", count(float64(c.LateSends)))
 }
 
-// errors writes what went wrong, by kind.
+// errors writes the errors by kind.
 func (p *printer) errors(r *Result) {
 	c := &r.Counts
 	kinds := []ErrorCount{
@@ -181,7 +181,7 @@ func (p *printer) errors(r *Result) {
 	p.errorList("Errors by cause", r.Errors)
 }
 
-// errorList writes the kinds of error that there were.
+// errorList writes those kinds of error that have occurred.
 func (p *printer) errorList(title string, kinds []ErrorCount) {
 	first := true
 	for _, kind := range kinds {

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Result is what a run saw. Latencies are those of messages whose intended time lies in the measurement. Its JSON is what
-// millrace-load prints with -json.
+// Result holds the observations of a run. Latencies are those of messages whose intended time lies in the measurement.
+// millrace-load prints it as JSON with -json.
 type Result struct {
 	Config   Config        `json:"config"`
 	Started  time.Time     `json:"started"`
 	Measured float64       `json:"measured_seconds"`
-	Counts   Counts        `json:"counts"`          // of the whole run, from the first connection to the end of the drain: only so can they add up
+	Counts   Counts        `json:"counts"`          // of the whole run, from the first connection to the end of the drain, so that they can add up
 	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
-	Errors   []ErrorCount  `json:"errors"`          // what went wrong, by kind, most frequent first
+	Errors   []ErrorCount  `json:"errors"`          // by kind, most frequent first
 	Latency  Latencies     `json:"latency_us"`
 	Client   ClientFigures `json:"client"`
 	Server   ServerFigures `json:"server"`
-	Problems []string      `json:"problems"` // sentences, each of which fails the run
-	Remarks  []string      `json:"remarks"`  // sentences that a reader must know: the client was the bottleneck, …
+	Problems []string      `json:"problems"` // sentences: each of them fails the run
+	Remarks  []string      `json:"remarks"`  // sentences for the reader of the figures: the client was the bottleneck, …
 }
 
 // maxErrorKinds bounds Result.Errors; kinds beyond it are counted together as "other".
 const maxErrorKinds = 32
 
-// ErrorCount is how often something went wrong that is counted and not the end of the run: connections that could not be
-// opened, by error; connections that the tracker closed, by close code; failure messages, by their text.
+// ErrorCount is the number of errors of a kind that does not end the run: connections that could not be opened, by
+// error; connections that the tracker closed, by close code; failure messages, by their text.
 type ErrorCount struct {
 	Kind  string `json:"kind"`
 	Count uint64 `json:"count"`
@@ -48,8 +48,8 @@ type Counts struct {
 	ScrapeReplies uint64 `json:"scrape_replies"`
 	Failures      uint64 `json:"failures"` // failure messages of the tracker
 
-	// WrongSize are replies that speak of fewer or more peers than the swarm has, in loads in which peers stay. They fail
-	// the run: offers are expected by what replies say.
+	// WrongSize are replies that speak of fewer or more peers than the swarm has, in loads in which peers stay. They
+	// fail the run: the number of expected offers follows from replies.
 	WrongSize uint64 `json:"wrong_size"`
 
 	OffersSent      uint64 `json:"offers_sent"`     // in announces
@@ -123,7 +123,7 @@ type ServerFigures struct {
 	LocalShare       float64 `json:"local_share"` // of announces and answers, those for a torrent of the connection's own shard, from 0 to 1; 0 where the metrics do not tell
 }
 
-// MarshalJSON writes lists that are empty as lists.
+// MarshalJSON writes an empty list as a list, not as null.
 func (r Result) MarshalJSON() ([]byte, error) {
 	type plain Result // without this method
 	r.Config.CPUs, r.Config.Storms = listed(r.Config.CPUs), listed(r.Config.Storms)

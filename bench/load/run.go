@@ -17,12 +17,12 @@ import (
 	"millrace/ring/host"
 )
 
-// Run puts a load on a tracker and returns what was seen. progress, which may be nil, is called about once a second by
-// one goroutine. When ctx ends, the run does, and the result is what there is until then. An error means that the load
-// could not be put on at all; what the tracker did wrong is in [Result.Problems].
+// Run puts a load on a tracker and returns the result. progress, which may be nil, is called about once a second by one
+// goroutine. When ctx ends, the run ends, and the result holds everything until then. An error means that the load
+// could not be put on at all; the tracker's mistakes are in [Result.Problems].
 //
-// Each worker is a thread that waits in the kernel without giving its P back (see package ring), so that Run raises
-// GOMAXPROCS to the number of workers and one more. Who runs other rings in the same process must raise it further.
+// Each worker is a thread that waits in the kernel without giving its P back (see package ring), so Run raises
+// GOMAXPROCS to the number of workers and one more. A process with further rings must raise it further.
 func Run(ctx context.Context, cfg Config, progress func(Progress)) (Result, error) {
 	if err := cfg.Validate(); err != nil {
 		return Result{}, err
@@ -46,7 +46,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (Result, erro
 	return r.result(ctx), nil
 }
 
-// run is one run: the workers and what watches them.
+// run is one run: the workers and their watch.
 type run struct {
 	config   *Config
 	site     *site
@@ -68,13 +68,13 @@ type run struct {
 	serverTroubles []string
 }
 
-// prepare finds out what this machine allows and takes the figures of the empty tracker.
+// prepare checks the limits of this machine and takes the figures of the empty tracker.
 func prepare(ctx context.Context, cfg *Config) (*run, error) {
 	s := &site{config: cfg, workers: max(cfg.Workers, 1)}
 	if err := s.locate(ctx); err != nil {
 		return nil, err
 	}
-	const descriptorsKept = 64 // standard streams, rings, what reads /proc
+	const descriptorsKept = 64 // standard streams, rings, files of /proc
 	if limit := host.RaiseFileLimit(); limit > 0 && limit < uint64(cfg.Connections)+descriptorsKept {
 		return nil, fmt.Errorf("%d connections need %d file descriptors, but the limit is %d: raise it with "+
 			"ulimit -n, or the line \"* - nofile %d\" in /etc/security/limits.conf and a new login",
@@ -130,8 +130,8 @@ func (s *site) locate(ctx context.Context) error {
 	return nil
 }
 
-// choosePlan decides the sizes of the workers' rings. They wait with a timeout for what is due next, for which min_wait
-// is of no use: it waits on when nothing has come.
+// choosePlan decides the sizes of the workers' rings. Workers wait with a timeout until the next announce is due.
+// min_wait is of no use for that: it waits on if nothing has come.
 func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 	features := ring.Probe()
 	if features.IOUring.Outcome != ring.Available {
@@ -176,7 +176,7 @@ func (r *run) start() {
 // followEvery is how often the run looks at its workers.
 const followEvery = 20 * time.Millisecond
 
-// errWorkerEnded says that a worker has ended although nobody told it to.
+// errWorkerEnded says that a worker has ended before it was told to.
 var errWorkerEnded = errors.New("a worker of the load tester has ended before the run")
 
 // follow takes the run through its phases.
@@ -216,7 +216,7 @@ func (r *run) follow(ctx context.Context) error {
 	return err
 }
 
-// note keeps what went wrong with the tracker's figures.
+// note keeps an error of the tracker's figures.
 func (r *run) note(err error) {
 	if err != nil {
 		r.serverTroubles = append(r.serverTroubles, err.Error())
@@ -232,7 +232,7 @@ func ownTime() time.Duration {
 	return s.cpu
 }
 
-// until watches the run until done says so, which it does not for nil, or the time is over; then it is false.
+// until watches the run until done is true, or the time is over: then it returns false. A nil done is never true.
 func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done func(now time.Duration) bool) (bool, error) {
 	end := r.site.clock() + atMost
 	for {
@@ -268,7 +268,7 @@ func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done fun
 	}
 }
 
-// all reports whether something holds of what every worker published last.
+// all reports whether the last report of every worker has a property.
 func (r *run) all(is func(*report) bool) bool {
 	for _, w := range r.workers {
 		if p := w.last(); !is(&p) {
@@ -278,7 +278,7 @@ func (r *run) all(is func(*report) bool) bool {
 	return true
 }
 
-// sum adds up what the workers published last.
+// sum adds up the last reports of the workers.
 func (r *run) sum() (s report) {
 	for _, w := range r.workers {
 		p := w.last()
@@ -290,11 +290,11 @@ func (r *run) sum() (s report) {
 	return s
 }
 
-// silence is how long nothing must have come before what is missing is taken for lost.
+// After this much silence missing messages are taken for lost.
 const silence = 2 * time.Second
 
-// drained reports whether everything that is expected has come, or nothing comes any more. What workers published may
-// be publishEvery old.
+// drained reports whether all expected messages have come, or nothing comes any more. The workers' reports may be
+// publishEvery old.
 func (r *run) drained(now, since time.Duration) bool {
 	if now < since+2*publishEvery {
 		return false

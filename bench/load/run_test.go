@@ -107,7 +107,7 @@ func (c *trackerConn) write(m map[string]any) {
 	_ = ws.WriteFrame(c, ws.NewFrame(ws.OpContinuation, true, text[half:]))
 }
 
-// relay passes an offer or answer on, or does what its faults say.
+// relay passes an offer or answer on, or spoils it as its faults say.
 func (t *tracker) relay(c *trackerConn, m map[string]any) {
 	t.relayed++
 	every := func(n int) bool { return n > 0 && t.relayed%n == 0 }
@@ -120,7 +120,7 @@ func (t *tracker) relay(c *trackerConn, m map[string]any) {
 	}
 }
 
-// trackerRequest is what a client sends.
+// trackerRequest is a client's message.
 type trackerRequest struct {
 	Action, Event string
 	Hash          string `json:"info_hash"`
@@ -265,7 +265,7 @@ func drive(t *testing.T, cfg Config) Result {
 	return r
 }
 
-// addUp fails the test unless everything that was sent came, and nothing is wrong.
+// addUp fails the test unless all messages came, and none is wrong.
 func addUp(t *testing.T, name string, r Result) {
 	t.Helper()
 	n := &r.Counts
@@ -306,8 +306,8 @@ func TestRunAddsUp(t *testing.T) {
 	}
 }
 
-// TestLocalShare proves that the result tells which share of the run's own requests stayed on the connection's shard: what
-// the tracker had counted before does not count, and it stands beside the figures of the process.
+// TestLocalShare proves that the result has the share of the run's own requests that stayed on the connection's shard:
+// the tracker's earlier requests do not count, and the share stands beside the figures of the process.
 func TestLocalShare(t *testing.T) {
 	reads := 0
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -323,8 +323,8 @@ func TestLocalShare(t *testing.T) {
 	}
 }
 
-// TestRunWithComingAndGoing proves that connections that leave and come back do not make offers or answers missing: all
-// that the tracker relays before it says goodbye is read, and that who leaves says so.
+// TestRunWithComingAndGoing proves that connections that leave and come back do not make offers or answers missing:
+// everything that the tracker relays before its close frame is read, and every client that leaves announces its stop.
 func TestRunWithComingAndGoing(t *testing.T) {
 	tracker := &tracker{}
 	cfg := quick(t, tracker.start(t, false))
@@ -361,7 +361,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestRunFails proves that what a tracker does wrong, drops or refuses is told in a sentence.
+// TestRunFails proves that a tracker's mistakes, drops and refusals are reported in a sentence.
 func TestRunFails(t *testing.T) {
 	f := func(tracker *tracker, want ...string) {
 		t.Helper()
@@ -405,7 +405,7 @@ func TestNoTracker(t *testing.T) {
 	}
 }
 
-// TestRunEndsEarly proves that a run that is told to end does so with the figures that there are.
+// TestRunEndsEarly proves that a run which is told to end does so with the figures up to then.
 func TestRunEndsEarly(t *testing.T) {
 	cfg := quick(t, (&tracker{}).start(t, false))
 	cfg.Duration = 3600

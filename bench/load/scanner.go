@@ -19,8 +19,8 @@ var (
 // maxDepth bounds the nesting of a message.
 const maxDepth = 32
 
-// scanner reads JSON in one pass. Every tracker writes the keys in an order of its own, some escape what others write
-// raw, and some add keys: what is not known is checked for its form and left out.
+// scanner reads JSON in one pass. Every tracker writes the keys in an order of its own, some escape characters that
+// others write raw, and some add keys. The form of unknown values is checked; then they are left out.
 type scanner struct {
 	b  []byte
 	at int
@@ -76,7 +76,7 @@ func (s *scanner) object(depth int, member func(key []byte) error) error {
 	}
 }
 
-// rawString reads a string and returns what is between its quotes without looking at it.
+// rawString reads a string and returns the text between its quotes without looking at it.
 func (s *scanner) rawString() ([]byte, error) {
 	s.at++
 	from := s.at
@@ -174,7 +174,7 @@ func (s *scanner) array(depth int) error {
 	}
 }
 
-// number passes over a number (RFC 8259, section 6).
+// number passes over a number (RFC 8259 §6).
 func (s *scanner) number() error {
 	digits := func() bool {
 		from := s.at

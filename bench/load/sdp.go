@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// minSDPBytes is the least length of an sdp text: what names its origin, and some letters that are unique to it.
+// minSDPBytes is the least length of an sdp text: the name of its origin, and some letters that are unique to it.
 const minSDPBytes = 40
 
 // sdpTemplate makes session descriptions such as a browser makes for a data channel, as the text inside a JSON string
 // literal. All of one template have the same length. Each names its origin, an id, and holds pieces all over that
-// derive from one number, so that a description can be made again and compared wherever it arrives.
+// derive from one number. So any receiver can make the description again and compare.
 type sdpTemplate struct {
 	text   []byte
 	nameAt int // of the id that it names
@@ -76,7 +76,7 @@ func newSDPTemplate(setup string, n int) *sdpTemplate {
 			strings.Repeat(string(markDigits), 4), k/200, k%200)
 	}
 	lines = lines[:n]
-	// A cut must not part an escape: what is left of one becomes letters, and so does the last piece.
+	// A cut must not part an escape: the rest of one becomes letters, and so does the last piece.
 	if at := strings.LastIndexByte(lines, '\\'); at >= n-4 {
 		lines = lines[:at] + strings.Repeat(string(markLetters), n-at)
 	} else {
@@ -94,7 +94,7 @@ func newSDPTemplate(setup string, n int) *sdpTemplate {
 	return t
 }
 
-// mark notes what a run of one byte stands for.
+// mark notes the meaning of a run of one byte.
 func (t *sdpTemplate) mark(c byte, at, end int) {
 	switch c {
 	case markName:
@@ -145,7 +145,7 @@ func (t *sdpTemplate) name(text []byte) []byte {
 	return text[t.nameAt : t.nameAt+len(id{})]
 }
 
-// matches reports whether text is what fill writes. scratch has room for the template's size.
+// matches reports whether fill writes this text. scratch has room for the template's size.
 func (t *sdpTemplate) matches(text, scratch []byte, name *id, number uint64) bool {
 	if len(text) != len(t.text) {
 		return false

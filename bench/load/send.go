@@ -9,7 +9,7 @@ import (
 	"millrace/ring/pool"
 )
 
-// fire announces everything that is due, in an open loop.
+// fire makes all announces that are due, in an open loop.
 func (w *worker) fire() {
 	if w.timeline == nil || w.config.Loop == "closed" || w.config.OnlyOnce || w.ended || len(w.schedule.order) == 0 {
 		return
@@ -52,9 +52,9 @@ func (w *worker) keepBusy(i uint32) {
 	}
 }
 
-// giveUp lets clients of a closed loop go on that have neither sent nor received anything for long. A tracker that loses
-// a reply would else lose a client of the load with it, until none is left. That the announce has no reply is told all
-// the same, unless it comes later.
+// giveUp lets clients of a closed loop go on that have neither sent nor received anything for long. Otherwise each lost
+// reply would take a client out of the load, until none is left. The missing reply is reported all the same, unless it
+// comes later.
 func (w *worker) giveUp() {
 	if w.timeline == nil || w.config.Loop != "closed" || w.ended || w.now < w.looked+lookEvery {
 		return
@@ -80,7 +80,7 @@ func (w *worker) giveUp() {
 	}
 }
 
-// request announces, and scrapes in the proportion that is asked for.
+// request announces, and scrapes in the configured proportion.
 func (w *worker) request(i uint32, due time.Duration) {
 	if share := w.config.Scrapes; share > 0 && share < 1 {
 		for w.scrapes += share / (1 - share); w.scrapes >= 1; w.scrapes-- {
@@ -94,7 +94,7 @@ func (w *worker) request(i uint32, due time.Duration) {
 }
 
 // announce sends the client's next announce. It is left out, and counted as late, when too many have no reply or the
-// tracker does not take what was sent before: the record of an unanswered announce must not be used again.
+// tracker does not take the bytes before it: the record of an unanswered announce must not be used again.
 func (w *worker) announce(i uint32, due time.Duration) {
 	c := &w.clients[i]
 	g := w.global(i)
@@ -134,7 +134,7 @@ func (w *worker) announce(i uint32, due time.Duration) {
 	w.counts.OffersSent += uint64(w.books.offers)
 }
 
-// inShare draws, the same way every time, whether a number belongs to a share of all.
+// inShare decides whether a number belongs to a share of all. The same number always gets the same decision.
 func inShare(number uint64, share float64) bool {
 	return share >= 1 || float64(number>>11)/(1<<53) < share
 }
@@ -155,7 +155,7 @@ func (w *worker) scrape(i uint32) {
 	w.counts.Scrapes++
 }
 
-// answer answers an offer, where it is one of those that are answered.
+// answer answers an offer if it belongs to the answered share.
 func (w *worker) answer(i uint32, x *relayed) {
 	c := &w.clients[i]
 	if !inShare(w.books.who.mix(forReply, w.books.who.content(x.offer), 0), w.config.Answers) {
@@ -173,7 +173,7 @@ func (w *worker) answer(i uint32, x *relayed) {
 		w.owedBy(i)[w.place(i, x.torrent)]++
 	}
 	if x.record == nil {
-		w.counts.AnswersGone++ // it is too old to be followed
+		w.counts.AnswersGone++ // its announce is too old to be followed
 		return
 	}
 	x.record.answered.Or(1 << x.offer.number)
@@ -185,7 +185,7 @@ func (w *worker) owedBy(i uint32) []uint32 {
 	return w.owed[int(i)*n : int(i+1)*n]
 }
 
-// place returns which of the client's torrents it is; the first one where it is none of them.
+// place returns the place of a torrent among the client's; 0 where the client does not have it.
 func (w *worker) place(i, torrent uint32) int {
 	for k, t := range w.books.places.of(w.global(i)) {
 		if t == torrent {
@@ -195,8 +195,8 @@ func (w *worker) place(i, torrent uint32) int {
 	return 0
 }
 
-// room returns the pending bytes of a client with capacity for n more, to append to and hand to wrote; nil when the
-// tracker takes too little, or all memory is in use.
+// room returns the pending bytes of a client with capacity for n more. The caller appends to them and hands them to
+// wrote. It is nil when the tracker takes too little, or all memory is in use.
 func (w *worker) room(i uint32, n int) []byte {
 	c := &w.clients[i]
 	need := int(c.pendingLen) + n
@@ -221,7 +221,7 @@ func (w *worker) room(i uint32, n int) []byte {
 	return piece
 }
 
-// wrote takes the pending bytes back from who appended to them.
+// wrote takes back the pending bytes that room has lent out.
 func (w *worker) wrote(i uint32, pending []byte) {
 	c := &w.clients[i]
 	c.pendingLen = uint32(len(pending))
@@ -236,7 +236,7 @@ func (w *worker) soil(i uint32) {
 	}
 }
 
-// flush sends what is pending: for each connection in one piece, and no more than one at a time.
+// flush sends the pending bytes: for each connection in one piece, and no more than one at a time.
 func (w *worker) flush() {
 	keep := w.dirty[:0]
 	for _, i := range w.dirty {
@@ -262,7 +262,7 @@ func (w *worker) send(c *client) {
 	w.ops = append(w.ops, ring.Op{Kind: ring.OpSend, Slot: c.slot, Data: data})
 }
 
-// onSent goes on with what the kernel did not take, or with what has come since.
+// onSent goes on with the bytes that the kernel did not take, or with those that have come since.
 func (w *worker) onSent(i uint32, e *ring.Event) {
 	c := &w.clients[i]
 	w.counts.BytesSent += uint64(e.N)

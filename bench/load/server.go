@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// processSample is what /proc says of a process, and of the kernel's memory, at one moment.
+// processSample holds the figures of a process, and of the kernel's memory, at one moment.
 type processSample struct {
 	cpu          time.Duration // of all threads, those that have ended included
 	user, system time.Duration // the same in ticks of 10 ms
@@ -28,7 +28,7 @@ type processSample struct {
 // clockTick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 on every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// sampleProcess reads the figures of a process. That it has ended, as a zombie too, is an error.
+// sampleProcess reads the figures of a process. For a process that has ended, as a zombie too, it returns an error.
 func sampleProcess(pid int) (processSample, error) { return sampleProc("/proc", pid) }
 
 // sampleProc is sampleProcess with the place of /proc as an argument.
@@ -51,13 +51,13 @@ func sampleProc(proc string, pid int) (s processSample, err error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, errEnded):
-		return s, fmt.Errorf("the process %d of the tracker has ended: look at what it wrote last", pid)
+		return s, fmt.Errorf("the process %d of the tracker has ended: look at its last lines", pid)
 	case err != nil:
-		return s, fmt.Errorf("the figures of process %d cannot be read: %w", pid, err)
+		return s, fmt.Errorf("cannot read the figures of process %d: %w", pid, err)
 	}
 	s.cpu = max(ran, s.user+s.system)
 	if err := s.readKernel(proc); err != nil {
-		return s, fmt.Errorf("the kernel's memory cannot be read: %w", err)
+		return s, fmt.Errorf("cannot read the kernel's memory: %w", err)
 	}
 	return s, nil
 }
@@ -79,7 +79,7 @@ func (s *processSample) readKernel(proc string) error {
 	return err
 }
 
-// errEnded says that a process is a zombie: it has ended, and its parent has not asked yet.
+// errEnded says that a process is a zombie: it has ended, and its parent has not waited for it yet.
 var errEnded = errors.New("the process is a zombie")
 
 // parseStat takes state, times and number of threads from the text of /proc/PID/stat. The name of the program in
@@ -210,7 +210,7 @@ func (p *processSampler) take(to func(processSample)) error {
 	return nil
 }
 
-// figures returns what the measurement cost the tracker, given the messages in both directions and the signalling
+// figures returns the cost of the measurement for the tracker, given the messages in both directions and the signalling
 // cycles within it, and the connections that were open at its end.
 func (p *processSampler) figures(messages, cycles, connections uint64) ServerFigures {
 	if p == nil {
@@ -239,7 +239,7 @@ func (p *processSampler) figures(messages, cycles, connections uint64) ServerFig
 	return f
 }
 
-// per divides, and is 0 where there is nothing to divide by.
+// per divides; a sum per nothing is 0.
 func per(sum float64, n uint64) float64 {
 	if n == 0 {
 		return 0

@@ -102,8 +102,8 @@ func TestSampleProcess(t *testing.T) {
 	}
 }
 
-// TestSampler proves which sample counts for what: the empty tracker's is the first one, the peak of memory is the highest
-// of all, and a tracker that ends is noticed in between.
+// TestSampler proves the use of each sample: the empty tracker's is the first one, the peak of memory is the highest of
+// all, and a tracker that ends is noticed in between.
 func TestSampler(t *testing.T) {
 	proc, set := fakeProc(t)
 	at := func(ms, rss int) { set([]string{fmt.Sprintf("%d000000 1 1\n", ms)}, 0, 0, rss<<10, 1) }

@@ -1,7 +1,7 @@
 package load
 
-// This file checks what replies say of the size of a swarm. It decides how many offers are expected, so a tracker that
-// understates it would be let off what it does not relay.
+// This file checks the size of a swarm in replies. The number of expected offers follows from it, so a tracker that
+// understates the size could drop offers unnoticed.
 
 import (
 	"math"
@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// swarmSize is what is known of one swarm while nobody leaves it: how many peers have announced at all, and how many of
-// them have the reply to their first announce, so that the tracker must have them.
+// swarmSize is the knowledge of one swarm while nobody leaves it: how many peers have announced at all, and how many of
+// them have the reply to their first announce. The tracker must have the latter.
 type swarmSize struct {
 	asked, known atomic.Uint32
 }
@@ -20,7 +20,8 @@ func (c *Config) keepsSwarms() bool {
 	return c.Life == 0 && len(c.Storms) == 0 && c.SlowShare == 0
 }
 
-// isFirst reports whether an announce is its connection's first for its torrent. first is that on this opening.
+// isFirst reports whether an announce is its connection's first for its torrent. first is the connection's first
+// announce since it was opened.
 func (l *ledger) isFirst(connection, seq, first uint32) bool {
 	if seq-first >= uint32(l.places.perConnection) {
 		return false
@@ -43,7 +44,7 @@ func (l *ledger) asks(connection, seq, first uint32, r *announceRecord) {
 }
 
 // sizeFits reports whether the reply to an announce may speak of so many peers: no fewer than were in the swarm when it
-// was sent, and no more than have announced by now. Of a swarm that somebody has left, nothing is known.
+// was sent, and no more than have announced by now. Nothing is known of a swarm that somebody has left.
 func (l *ledger) sizeFits(connection, seq, first uint32, r *announceRecord, peers int) bool {
 	if l.sizes == nil {
 		return true

@@ -1,8 +1,8 @@
 package load
 
-// This file is the clients that hardly read. A ring always receives, so each of these has a goroutine and a socket of
-// its own with a small receive buffer, from which it takes a few bytes now and then. They announce like the others and
-// never answer; what they are sent and do not read is not missed.
+// This file drives the clients that hardly read. A ring always receives, so each of them has a goroutine and a socket
+// of its own with a small receive buffer, from which it takes a few bytes now and then. They announce like the others
+// and never answer. Messages that they do not read are not missed.
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ const (
 	maxSlow       = 20_000 // goroutines
 )
 
-// chooseSlow says which connections hardly read; nil when none do.
+// chooseSlow says which connections hardly read; nil if there are none.
 func chooseSlow(c *Config, who identity) (slow []bool, err error) {
 	if c.SlowShare <= 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func firstLine(err error) string {
 	return line
 }
 
-// drive is the life of one of them.
+// drive runs one of them until ctx ends.
 func (s *slowClients) drive(ctx context.Context, g uint32, n *Counts) error {
 	ramp := time.Duration(float64(seconds(s.config.Ramp)) * float64(g) / float64(s.config.Connections))
 	if !sleep(ctx, ramp-s.clock()) {
@@ -173,7 +173,7 @@ func (s *slowClients) dial(ctx context.Context, g uint32) (net.Conn, error) {
 	return conn, nil
 }
 
-// readHead reads the response to an upgrade, byte by byte so as not to take what follows it.
+// readHead reads the response to an upgrade. It reads byte by byte and leaves the bytes that follow.
 func readHead(conn net.Conn, key string) error {
 	var head []byte
 	one := bufio.NewReaderSize(conn, 16)

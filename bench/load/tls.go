@@ -1,8 +1,8 @@
 package load
 
-// This file is the clients' TLS. A handshake of crypto/tls blocks, so it runs in a goroutine of its own, fed by the
-// worker; afterwards the connection belongs to the worker alone and never blocks: a read that finds nothing fails with
-// an error that calls itself temporary, which crypto/tls does not remember.
+// This file owns the clients' TLS. A handshake of crypto/tls blocks, so it runs in a goroutine of its own, fed by the
+// worker. Afterwards the connection belongs to the worker alone and never blocks: a read that finds nothing fails with
+// a temporary error, which crypto/tls does not remember.
 
 import (
 	"crypto/tls"
@@ -21,7 +21,7 @@ type secure struct {
 	pipe *pipe
 }
 
-// pipe is the net.Conn below a TLS connection: memory.
+// pipe is the net.Conn below a TLS connection. It is made of memory.
 type pipe struct {
 	mu      sync.Mutex
 	arrived sync.Cond
@@ -33,7 +33,7 @@ type pipe struct {
 	notify  func() // tells the worker to look
 }
 
-// errAgain is what a pipe's Read returns instead of blocking.
+// errAgain is the error of a pipe's Read that would block.
 type errAgain struct{}
 
 func (errAgain) Error() string   { return "there is nothing to read yet" }
@@ -90,7 +90,7 @@ func (p *pipe) abandon() {
 	p.arrived.Signal()
 }
 
-// session is what a client remembers of TLS from one connection to the next. It implements tls.ClientSessionCache.
+// session is the TLS session that a client keeps from one connection to the next. It implements tls.ClientSessionCache.
 type session struct {
 	mu    sync.Mutex
 	state *tls.ClientSessionState
@@ -111,7 +111,7 @@ func (s *session) Put(_ string, state *tls.ClientSessionState) {
 	s.state = state
 }
 
-// readyList is where handshakes say that a worker must look at them.
+// readyList lists the handshakes that need their worker.
 type readyList struct {
 	mu    sync.Mutex
 	items []readyItem
@@ -123,14 +123,14 @@ type readyItem struct {
 	secure *secure
 }
 
-// attach says whom to wake; nil for nobody any more.
+// attach sets the waker; nil: nobody is woken any more.
 func (l *readyList) attach(w *ring.Waker) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waker = w
 }
 
-// wake makes the worker look at what it is to do.
+// wake makes the worker take its next turn.
 func (w *worker) wake() {
 	w.ready.mu.Lock()
 	defer w.ready.mu.Unlock()
@@ -161,7 +161,7 @@ func (l *readyList) take(all []readyItem) []readyItem {
 	return all
 }
 
-// tlsConfig is that of a client. Trackers under test have certificates that nobody signed.
+// tlsConfig returns the configuration of a client. Trackers under test have self-signed certificates.
 func (t *target) tlsConfig(cache tls.ClientSessionCache) *tls.Config {
 	return &tls.Config{
 		ServerName:                  t.name,
@@ -172,7 +172,7 @@ func (t *target) tlsConfig(cache tls.ClientSessionCache) *tls.Config {
 	}
 }
 
-// beginTLS starts the handshake of a client whose connection is there.
+// beginTLS starts the handshake of a client that has its connection.
 func (w *worker) beginTLS(i uint32) {
 	w.clients[i].state = stateSecuring
 	var cache tls.ClientSessionCache
@@ -197,7 +197,7 @@ func (w *worker) beginTLS(i uint32) {
 	}()
 }
 
-// handshakes looks at the handshakes that have something to send or are over.
+// handshakes serves the handshakes that have bytes to send or are over.
 func (w *worker) handshakes() {
 	w.readied = w.ready.take(w.readied[:0])
 	for _, item := range w.readied {
@@ -253,14 +253,14 @@ func (w *worker) sealRequest(i uint32, request []byte) []byte {
 	return sealed
 }
 
-// What encryption adds at most: to each record of 16 KiB, and in all for messages of its own.
+// Encryption adds at most recordOverhead bytes to each record of 16 KiB, and as many for messages of its own.
 const (
 	recordSize     = 16 << 10
 	recordOverhead = 96
 )
 
-// seal encrypts what is pending, after what reading made TLS itself say: the reply to a key update, which may wait until
-// then (RFC 8446, section 4.6.3). It is false when there is no memory for that.
+// seal encrypts the pending bytes. TLS's own messages go first: the reply to a key update may wait until then (RFC 8446
+// §4.6.3). Without memory it returns false.
 func (w *worker) seal(i uint32) bool {
 	c, s := &w.clients[i], w.secure[i]
 	plain := w.pool.Bytes(c.pending)[:c.pendingLen]

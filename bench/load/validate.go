@@ -10,14 +10,14 @@ import (
 	"reflect"
 )
 
-// Bounds of a load. They are far above what one machine can do, and keep sizes and times computable.
+// Bounds of a load. They are far above the reach of one machine, and keep sizes and times computable.
 const (
 	maxConnections = 4_000_000
 	maxTorrents    = 100_000_000
 	maxWorkers     = 256
 	maxSources     = 200      // 127.0.0.1 to 127.0.0.200
 	maxOffers      = 64       // in one announce
-	maxSDPBytes    = 64 << 10 // what trackers and clients take at most
+	maxSDPBytes    = 64 << 10 // the most that trackers and clients take
 	maxSeconds     = 7 * 24 * 3600
 	maxStorms      = 100
 )
@@ -39,7 +39,7 @@ type validator struct {
 	mistakes []error
 }
 
-// report notes a mistake unless ok.
+// report notes a mistake unless ok is true.
 func (v *validator) report(ok bool, format string, args ...any) {
 	if !ok {
 		v.mistakes = append(v.mistakes, fmt.Errorf(format, args...))
@@ -62,7 +62,7 @@ func (v *validator) within(key string, lowest, highest float64) {
 	v.report(lowest <= n && n <= highest, "%s is %v, but must be from %v to %v", key, field, number(lowest), number(highest))
 }
 
-// number is a limit as a reader writes it, without an exponent.
+// number is a limit, printed without an exponent.
 type number float64
 
 func (n number) String() string {
@@ -131,7 +131,7 @@ func (v *validator) clients() {
 	v.report(!c.OnlyOnce || c.Loop == "open", `announce_once needs loop = "open": in a closed loop clients never stop`)
 }
 
-// messages checks what is sent.
+// messages checks the content of messages.
 func (v *validator) messages() {
 	v.within("offers", 0, maxOffers)
 	v.within("sdp_bytes", minSDPBytes, maxSDPBytes)

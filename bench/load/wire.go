@@ -10,8 +10,8 @@ import (
 )
 
 // Layout says where the parts of a client's message lie. All messages of one kind have the same layout: fields have
-// fixed widths, padded with white space outside of strings where needed. A server that only moves bytes finds by it what
-// it must move. Offsets are in bytes from the start of the JSON text; those that a message has not are 0.
+// fixed widths, padded with white space outside of strings where needed. A server that only moves bytes finds the
+// fields by it. Offsets are in bytes from the start of the JSON text; the offset of a field that a message lacks is 0.
 type Layout struct {
 	Size     int // of the JSON text
 	InfoHash int // 20 bytes, as are all ids
@@ -25,8 +25,8 @@ type Layout struct {
 	OfferID        int
 }
 
-// The parts of an announce, in the order of the reference client. Of the parts that differ between announces all
-// variants have one length.
+// The parts of an announce, in the order of the reference client. A part that differs between announces has the same
+// length in all its variants.
 const (
 	announceHead   = `{"action":"announce","info_hash":"`
 	announcePeer   = `","peer_id":"`
@@ -90,8 +90,8 @@ func ScrapeLayout() Layout {
 	return Layout{InfoHash: len(scrapeHead), Size: len(scrapeHead) + idSize + len(scrapeTail)}
 }
 
-// Sizes of the header of a client's frame (RFC 6455, section 5.2): with its masking key it has 6 bytes, and 2 or 8 more
-// for payloads of 126 bytes and more.
+// Sizes of the header of a client's frame (RFC 6455 §5.2): with its masking key it has 6 bytes. Payloads of 126 bytes
+// and more need 2 or 8 more.
 const (
 	maskedHeader = 6
 	maskBit      = 0x80
@@ -100,7 +100,7 @@ const (
 	length64     = 127
 )
 
-// Opcodes of frames (RFC 6455, section 11.8).
+// Opcodes of frames (RFC 6455 §11.8).
 const (
 	opContinuation = 0x0
 	opText         = 0x1
@@ -136,7 +136,7 @@ func beginFrame(dst []byte, opcode byte, n int, key uint32) []byte {
 	return binary.LittleEndian.AppendUint32(dst, key)
 }
 
-// announceEvent is what an announce says of the client's life.
+// announceEvent is the event of an announce: the client starts, stops, or goes on.
 type announceEvent uint8
 
 const (
@@ -147,7 +147,7 @@ const (
 
 var announceEvents = [...]string{updateEvent: eventNone, startEvent: eventStarted, stopEvent: eventStopped}
 
-// announce is what a client announces.
+// announce is the content of one announce.
 type announce struct {
 	hash, peer  *id
 	connection  uint32
@@ -182,7 +182,7 @@ func newWire(who identity, offers, sdpBytes int) *wire {
 	}
 }
 
-// extend makes dst longer by n bytes and returns it and those.
+// extend makes dst longer by n bytes. It returns the whole and the n new bytes.
 func extend(dst []byte, n int) (whole, added []byte) {
 	at := len(dst)
 	if cap(dst)-at < n {
@@ -239,7 +239,7 @@ func (w *wire) appendOffer(dst []byte, r offerRef) []byte {
 	return append(dst, offerTail...)
 }
 
-// answerNumber is what the answer of a peer to an offer derives from.
+// answerNumber is the number from which the answer of a peer to an offer derives.
 func (w *wire) answerNumber(r offerRef, answerer *id) uint64 {
 	return w.who.mix(forAnswer, w.who.content(r), binary.LittleEndian.Uint64(answerer[len(peerPrefix):]))
 }

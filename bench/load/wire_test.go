@@ -47,7 +47,7 @@ type wireMessage struct {
 	ID     string                      `json:"offer_id"`
 }
 
-// TestAnnounceFrame proves that an announce is valid JSON in a valid frame, says what it should, and has its parts
+// TestAnnounceFrame proves that an announce is valid JSON in a valid frame, has the right members, and has its parts
 // where AnnounceLayout says, for short and long payloads.
 func TestAnnounceFrame(t *testing.T) {
 	who := identity{seed: 7}
@@ -100,7 +100,7 @@ func checkAnnounce(t *testing.T, w *wire, a *announce, text []byte) {
 			t.Fatalf("offer %d is not at its place: %+v", k, o)
 		}
 		if !w.offer.matches(raw, make([]byte, len(raw)), &want, w.who.content(ref)) {
-			t.Fatalf("the sdp is not what derives from the offer: %s", raw)
+			t.Fatalf("the sdp does not derive from the offer: %s", raw)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestAnswerAndScrapeFrames(t *testing.T) {
 		t.Fatalf("the layout %+v is not that of %s", l, text)
 	}
 	if string(w.answer.name(raw)) != string(from[:]) || !w.answer.matches(raw, make([]byte, 1300), &from, w.answerNumber(ref, &from)) {
-		t.Fatalf("the sdp is not what derives from offer and answerer: %s", raw)
+		t.Fatalf("the sdp does not derive from offer and answerer: %s", raw)
 	}
 	_, text = unmasked(t, w.appendScrape(nil, &hash, 1))
 	s := ScrapeLayout()

@@ -18,7 +18,7 @@ import (
 	"millrace/ring/pool"
 )
 
-// site is what all workers of a run share and do not change, but for its atomics.
+// site is shared by all workers of a run. They change only its atomics.
 type site struct {
 	config  *Config
 	books   *ledger
@@ -27,7 +27,7 @@ type site struct {
 	locals  []netip.AddrPort // source addresses; empty: the kernel chooses
 	target  target
 	plan    ring.Plan
-	slow    []bool // clients that hardly read, which are not the workers'; nil: none
+	slow    []bool // clients that hardly read: slowClients has them, not the workers; nil: none
 	workers int
 
 	plans atomic.Pointer[timeline] // nil during the ramp
@@ -37,7 +37,7 @@ type site struct {
 // timeline says when the phases after the ramp begin, on the clock of the run.
 type timeline struct {
 	steady  time.Duration // all clients announce from here on
-	measure time.Duration // what is due from here on is measured
+	measure time.Duration // announces due from here on are measured
 	end     time.Duration // nothing is announced any more
 }
 
@@ -46,8 +46,8 @@ type worker struct {
 	*site
 	number    int
 	ring      *ring.Ring
-	pool      *pool.Pool // what is sent
-	parts     *pool.Pool // what was received in part
+	pool      *pool.Pool // bytes to be sent
+	parts     *pool.Pool // frames that were received in part
 	pace      ring.Pacer
 	clients   []client
 	bySlot    []uint32 // slot index to client
@@ -58,7 +58,7 @@ type worker struct {
 	random    *rand.Rand
 	mask      uint64 // state of the masking keys
 	scratch   []byte // one sdp
-	plain     []byte // TLS: what was decrypted
+	plain     []byte // TLS: decrypted bytes
 	secure    []*secure
 	session   []*session
 	resume    bool // new connections resume sessions
@@ -79,7 +79,7 @@ type worker struct {
 	storms    int           // storms that have been
 	scrapes   float64       // scrapes owed
 	timeline  *timeline     // the worker's own copy of site.plans
-	more      bool          // this turn could not do all that is due
+	more      bool          // this turn could not do everything in time: the next one follows at once
 	now       time.Duration
 	lastHeard time.Duration // when something of interest arrived
 
@@ -99,13 +99,13 @@ type worker struct {
 type losses struct {
 	replies   uint64 // announces whose connection was gone before their reply
 	failed    uint64 // announces that got a failure instead
-	unsent    uint64 // answers not sent, because the tracker did not take what was sent before
+	unsent    uint64 // answers not sent, because the tracker did not take the bytes before them
 	unasked   uint64 // replies to nothing
 	late      uint64 // LateSends
 	abandoned uint64 // connections that could not be opened after several tries
 }
 
-// report is what a worker tells the rest of the process now and then.
+// report is the state of a worker that it shows to the rest of the process now and then.
 type report struct {
 	counts  Counts
 	lost    losses
@@ -181,8 +181,8 @@ func (w *worker) global(i uint32) uint32 { return i*uint32(w.workers) + uint32(w
 
 // run is the worker's thread. It returns when the run is stopped, with all connections closed.
 func (w *worker) run() (err error) {
-	// For ever, so that the thread ends with the worker: it is pinned, and has the ring registered, of which a thread may
-	// have no more than 16 (IORING_REGISTER_RING_FDS).
+	// It is never unlocked, so that the thread ends with the worker: the thread is pinned, and has the ring registered.
+	// A thread may have no more than 16 registered rings (IORING_REGISTER_RING_FDS).
 	runtime.LockOSThread()
 	if cpus := w.config.CPUs; len(cpus) > 0 {
 		if err := host.PinThread(cpus[w.number%len(cpus)]); err != nil {
@@ -221,10 +221,10 @@ func (w *worker) run() (err error) {
 	return nil
 }
 
-// partsSize is the memory for frames of which the rest is missing. It is only touched where it is used.
+// partsSize is the memory for incomplete frames, in bytes. Unused pages of it are never touched.
 func partsSize(clients int) int { return min(max(clients*(32<<10), 32<<20), 512<<20) }
 
-// turn does everything that can be done now.
+// turn handles the events of the last wait and all duties of this moment.
 func (w *worker) turn() {
 	w.phase()
 	for i := range w.events {
@@ -270,7 +270,7 @@ func (w *worker) phase() {
 	}
 }
 
-// measured reports whether what was due at a time belongs to the measurement.
+// measured reports whether an announce due at this time belongs to the measurement.
 func (w *worker) measured(due time.Duration) bool {
 	return w.timeline != nil && due >= w.timeline.measure && due < w.timeline.end
 }
@@ -297,7 +297,8 @@ func (w *worker) handle(e *ring.Event) {
 	}
 }
 
-// window says how to wait for the next turn: until something is due, or events come. When many come, they are let gather.
+// window says how to wait for the next turn: until something is due, or events come. Many events are left to gather for
+// a moment.
 func (w *worker) window() ring.Window {
 	if w.more {
 		return ring.Window{}
@@ -315,7 +316,7 @@ func (w *worker) window() ring.Window {
 	return ring.Window{Min: 2, Max: min(left, idleWindow)}
 }
 
-// nextDue returns when the worker must act even if nothing happens.
+// nextDue returns the time at which the worker must act even if nothing happens.
 func (w *worker) nextDue() time.Duration {
 	due := time.Duration(math.MaxInt64)
 	if w.opening < maxOpening {
@@ -346,7 +347,7 @@ func (w *worker) nextDue() time.Duration {
 	return min(due, w.timeline.end)
 }
 
-// publish tells the rest of the process how far the worker is.
+// publish shows the worker's state to the rest of the process.
 func (w *worker) publish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -354,7 +355,7 @@ func (w *worker) publish() {
 	w.public = report{counts: w.counts, lost: w.lost, open: w.open, settled: settled, heard: w.lastHeard}
 }
 
-// last returns what the worker published last.
+// last returns the report that the worker published last.
 func (w *worker) last() report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -377,8 +378,8 @@ func (w *worker) trouble(kind string) {
 
 // key returns the next masking key.
 //
-// RFC 6455, section 5.3: "The masking key is a 32-bit value chosen at random by the client." The tracker here is no
-// stranger, so that a fast generator is good enough.
+// RFC 6455 §5.3: «The masking key is a 32-bit value chosen at random by the client.» The tracker here is no stranger,
+// so a fast generator is good enough.
 func (w *worker) key() uint32 {
 	w.mask ^= w.mask << 13
 	w.mask ^= w.mask >> 7

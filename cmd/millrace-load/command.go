@@ -29,17 +29,17 @@ type command struct {
 // synopsis begins the text for -h.
 const synopsis = `Usage: millrace-load [-profile NAME | -c FILE] [-url URL] [-pid PID] [options]
 
-millrace-load drives a WebTorrent tracker with many clients, checks every offer and answer that it relays, and tells
-rates, latencies and what they cost the tracker. The tracker may be any one that speaks the protocol.
+millrace-load drives a WebTorrent tracker with many clients, checks every offer and answer that it relays, and reports
+rates, latencies and the tracker's CPU time and memory. Any tracker that speaks the protocol will do.
 
-  -profile NAME       which load to run: see below (default heavy)
-  -c FILE             read the load from a TOML file; what it leaves out is as in the profile
+  -profile NAME       the load to run: see below (default heavy)
+  -c FILE             read the load from a TOML file; keys that it leaves out have the profile's values
   -set KEY=VALUE      change one key of the load; may be given many times
   -scale FACTOR       change the number of connections, and so all rates, by a factor
 
-  -url URL            where the tracker is: ws://HOST:PORT/ or wss://HOST:PORT/
+  -url URL            address of the tracker: ws://HOST:PORT/ or wss://HOST:PORT/
   -pid PID            process of the tracker on this machine: its CPU time and memory are measured
-  -metrics URL        the tracker's Prometheus page: drops that it reports are not missing
+  -metrics URL        Prometheus page of the tracker: drops that it reports are not missing
   -duration SECONDS   of the measurement
   -rate N             announces per second of all connections together (sets interval)
   -workers N          threads of clients
@@ -51,8 +51,8 @@ rates, latencies and what they cost the tracker. The tracker may be any one that
   -v, -version        print the version, and exit
   -h, -help           print this text, and exit
 
-The exit code is 0 if all was right, 1 if the run failed or the counts do not add up, 2 if the command line or the load
-is wrong. The first SIGINT or SIGTERM ends a run with the report of what there is.
+The exit code is 0 if everything was right, 1 if the run failed or the counts do not add up, 2 if the command line or the
+load is wrong. The first SIGINT or SIGTERM ends a run early, with its report.
 
 Profiles:
 `
@@ -142,7 +142,7 @@ func (c *command) config(readFile func(string) ([]byte, error)) (load.Config, er
 	return l, nil
 }
 
-// override takes what has a flag of its own.
+// override takes the keys that have a flag of their own.
 func (c *command) override(l *load.Config) {
 	for name, take := range map[string]func(){
 		"url":      func() { l.URL = c.url },

@@ -1,4 +1,5 @@
-// Command millrace-load drives a WebTorrent tracker with many clients, checks what it relays, and tells what that cost.
+// Command millrace-load drives a WebTorrent tracker with many clients, checks all relayed messages, and reports their
+// cost.
 package main
 
 import (
@@ -19,8 +20,8 @@ import (
 
 // Exit codes.
 const (
-	exitOK    = 0 // the run is done and all was right
-	exitError = 1 // the run failed, or what was relayed was wrong or does not add up
+	exitOK    = 0 // the run is done and everything was right
+	exitError = 1 // the run failed, or relayed messages were wrong or do not add up
 	exitUsage = 2 // the command line or the description of the load is wrong
 )
 
@@ -28,8 +29,8 @@ const (
 var version = ""
 
 func main() {
-	// The first signal ends the run early, with its report. Another one ends the program, unless it comes at once: there
-	// are senders that signal a process and then its group.
+	// The first signal ends the run early, with its report. A second signal ends the program, unless it comes at once:
+	// some senders signal a process and then its group.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, load.Run))
@@ -38,7 +39,7 @@ func main() {
 // runner is the signature of [load.Run].
 type runner func(ctx context.Context, c load.Config, progress func(load.Progress)) (load.Result, error)
 
-// run does what the command line asks for and returns the exit code.
+// run obeys the command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, drive runner) int {
 	cmd, err := parse(args)
 	if err != nil {
@@ -85,7 +86,7 @@ func measure(ctx context.Context, c load.Config, asJSON bool, stdout, stderr io.
 		err = result.WriteReport(stdout)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "millrace-load: the result cannot be written:", err)
+		fmt.Fprintln(stderr, "millrace-load: cannot write the result:", err)
 		return exitError
 	}
 	if !result.OK() {

@@ -16,7 +16,7 @@ import (
 	"millrace/bench/load"
 )
 
-// call runs the program with a run of the load that returns what is given, and returns what it writes.
+// call runs the program with a given run of the load, and returns its exit code and output.
 func call(t *testing.T, drive runner, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -125,7 +125,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestInterrupt proves that a run that is ended by a signal is reported with what there is.
+// TestInterrupt proves that a run which is ended by a signal is reported with the figures up to then.
 func TestInterrupt(t *testing.T) {
 	for _, failure := range []error{nil, context.Canceled} {
 		ctx, cancel := context.WithCancel(context.Background())

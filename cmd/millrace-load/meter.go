@@ -11,15 +11,15 @@ import (
 	"millrace/bench/load"
 )
 
-// quietInterval is the time between two lines of progress where nobody watches.
+// quietInterval is the time between two lines of progress in a log.
 const quietInterval = 10 * time.Second
 
 // meter shows the progress of a run: on a terminal in one line that changes every second, elsewhere in a line every ten
-// seconds and at the begin of every phase.
+// seconds and at the beginning of every phase.
 type meter struct {
 	to       io.Writer
 	terminal bool
-	before   load.Progress // what the last line told
+	before   load.Progress // shown by the last line
 	shown    bool
 }
 
@@ -35,7 +35,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// show tells how far the run is.
+// show prints the progress of the run, if it is time.
 func (m *meter) show(p load.Progress) {
 	if !m.terminal && m.shown && p.Phase == m.before.Phase && p.Elapsed-m.before.Elapsed < quietInterval {
 		return
@@ -43,7 +43,7 @@ func (m *meter) show(p load.Progress) {
 	line := p.Line(&m.before)
 	m.before, m.shown = p, true
 	if m.terminal {
-		fmt.Fprintf(m.to, "\r\x1b[K%s", line) // back to the begin of the line, erase it
+		fmt.Fprintf(m.to, "\r\x1b[K%s", line) // back to the start of the line, erase it
 	} else {
 		fmt.Fprintln(m.to, line)
 	}

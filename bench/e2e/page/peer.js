@@ -1,5 +1,5 @@
-// A browser peer. The test calls its two functions, seed and leech, one of
-// them once per page; everything that the peer needs to know is an argument.
+// A browser peer. It has two functions, seed and leech; the test calls one of
+// them once per page and passes all information as arguments.
 import WebTorrent from '/webtorrent.min.js'
 
 // Peers meet through the tracker alone, and on this machine alone: with a
@@ -13,7 +13,7 @@ const client = new WebTorrent({
 })
 
 // failed rejects when the client or the torrent gives up for good.
-// Warnings are what the tracker client could live with: they go to the log.
+// Warnings do not end the tracker client: they go to the log.
 function failed (torrent) {
   torrent.on('warning', warning => console.warn(String(warning)))
   return new Promise((resolve, reject) => {

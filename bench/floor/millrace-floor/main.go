@@ -1,5 +1,5 @@
-// Command millrace-floor is a server that moves the bytes a WebTorrent tracker has to move and does nothing else: what
-// it costs under millrace-load is what the kernel costs. See package floor.
+// Command millrace-floor is a server that moves the bytes a WebTorrent tracker has to move, and does nothing else. Its
+// cost under millrace-load is the cost of the kernel. See package floor.
 package main
 
 import (
@@ -19,13 +19,13 @@ import (
 
 const usage = `millrace-floor: the part of a tracker's cost that is the kernel's.
 
-It answers millrace-load, over ws:// only, and nothing else; it has one thread. SIGINT and SIGTERM end it.
+It answers millrace-load alone, over ws:// only. It has one thread. SIGINT and SIGTERM end it.
 
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run does what the command line asks for and returns the exit code: 1 after a failure, 2 for a wrong command line.
+// run obeys the command line and returns the exit code: 1 after a failure, 2 for a wrong command line.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("millrace-floor", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	o := floor.Options{}
 	flags.StringVar(&o.Address, "address", "127.0.0.1:3000", "`address` to listen on")
 	delay := flags.Int("delay", int(floor.DefaultDelay/time.Microsecond), "longest batching window in `microseconds`; 0: none")
-	metrics := flags.String("metrics", "", "`address` of a page that says what was dropped; empty: none")
+	metrics := flags.String("metrics", "", "`address` of a page that counts dropped messages; empty: none")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// runs are ways to use this kernel: what the tracker chooses by itself, the Linux 5.8 baseline, and steps between. What
-// is "off" never fails, and nothing is required that 5.8 lacks. With 16 receive buffers, the least, there are always
+// runs are ways to use this kernel: the tracker's own choice, the Linux 5.8 baseline, and steps between. A feature that
+// is "off" never fails, and no feature is required that 5.8 lacks. With 16 receive buffers, the least, there are always
 // more connections that send than buffers.
 var runs = []struct {
 	plan            string
@@ -73,7 +73,7 @@ func check() error {
 // idleConnections is more than there are receive buffers.
 const idleConnections = 600
 
-// use is what clients do with the tracker.
+// use plays the clients of the tracker.
 func use(addr string) error {
 	if err := pair(addr, "few", "v=0", large()); err != nil {
 		return err
@@ -92,7 +92,8 @@ func use(addr string) error {
 	if err := crowd(addr); err != nil {
 		return err
 	}
-	// Those that were idle can still be heard, all of them; every tenth goes rudely afterwards, every tenth politely.
+	// The idle connections can all still be heard. Afterwards every tenth leaves without a close frame, and every tenth
+	// with one.
 	for k, p := range idle {
 		if err := p.announce(id20("idlers"), 1); err != nil {
 			return fmt.Errorf("after having been idle: %w", err)
@@ -131,8 +132,8 @@ func pair(addr, name string, sdps ...string) error {
 	return nil
 }
 
-// large returns a session description that makes a message of more than 100,000 bytes: it is nearly as long as is
-// allowed, 64 KiB, and most of its characters have to be escaped.
+// large returns a session description that makes a message of more than 100,000 bytes: it is nearly as long as allowed,
+// 64 KiB, and most of its characters have to be escaped.
 func large(mark ...int) string { return fmt.Sprint(mark) + strings.Repeat("v\r\n\"\\", 12_000) }
 
 // crowd lets pairs meet at the same time with messages of many receive buffers each.
@@ -171,7 +172,7 @@ func crowd(addr string) error {
 	return nil
 }
 
-// resets connects clients that go with a reset at once, some before they could be accepted.
+// resets connects clients that reset their connection at once, some before they could be accepted.
 func resets(addr string) error {
 	for range 100 {
 		c, err := net.Dial("tcp", addr)
@@ -184,8 +185,8 @@ func resets(addr string) error {
 	return nil
 }
 
-// checkMemlock runs the tracker as an ordinary user with several limits of locked memory. It runs, or it says why not
-// in one sentence and with what to do.
+// checkMemlock runs the tracker as an ordinary user with several limits of locked memory. It must run, or give the
+// reason and the remedy in one sentence.
 func checkMemlock() error {
 	for _, shards := range []int{1, 2} {
 		for _, limit := range []uint64{0, 64 << 10, 512 << 10, 8 << 20, unlimited} {

@@ -17,7 +17,7 @@ type peer struct {
 	id   string
 }
 
-// message is what clients and the tracker say to each other.
+// message is a message between a client and the tracker.
 type message struct {
 	Action     string  `json:"action,omitempty"`
 	InfoHash   string  `json:"info_hash,omitempty"`
@@ -45,7 +45,7 @@ type words struct {
 	SDP  string `json:"sdp"`
 }
 
-// id20 makes an identifier of the 20 bytes that the protocol wants.
+// id20 returns an identifier of 20 bytes, as the protocol needs.
 func id20(format string, args ...any) string {
 	s := fmt.Sprintf(format, args...)
 	return s + strings.Repeat("-", 20-len(s))

@@ -16,8 +16,8 @@ import (
 	"strings"
 )
 
-// idleLoad is what the machine of run.sh idle does. Its values come from the kernel's command line: what the kernel does
-// not know itself it hands to process 1 as environment variables.
+// idleLoad is the load of the machine of run.sh idle. Its values come from the kernel's command line: the kernel hands
+// unknown parameters to process 1 as environment variables.
 type idleLoad struct {
 	connections int
 	ramp        int      // seconds
@@ -42,8 +42,8 @@ func idleAsked() (l idleLoad, asked bool, err error) {
 	return l, true, nil
 }
 
-// idleConfig is the tracker's. The times that clients have are longer than usual, since they and the tracker are emulated
-// and slow; pings are fewer.
+// idleConfig is the tracker's configuration. The time limits of clients are longer than usual, since clients and
+// tracker are emulated and slow. Pings are fewer.
 const idleConfig = `socket_workers = 1
 [network]
 address = '127.0.0.1:3000'
@@ -64,7 +64,7 @@ prometheus_endpoint_address = '127.0.0.1:9000'
 // metricsURL is where idleConfig serves metrics.
 const metricsURL = "http://127.0.0.1:9000/metrics"
 
-// run lets the load tester hold idle connections to one shard of the tracker, and prints what they take.
+// run lets the load tester hold idle connections to one shard of the tracker, and prints their memory.
 func (l idleLoad) run() error {
 	if err := raiseFileLimit(uint64(l.connections) + 1000); err != nil {
 		return err
@@ -97,7 +97,8 @@ func (l idleLoad) run() error {
 	return err
 }
 
-// drive runs the load tester and returns the memory near the end of its measurement; none if that did not begin.
+// drive runs the load tester and returns the memory near the end of its measurement; nil if the measurement did not
+// begin.
 func (l idleLoad) drive(tracker int) (full memory, err error) {
 	args := []string{"-profile", "idle", "-url", "ws://127.0.0.1:3000/", "-pid", strconv.Itoa(tracker),
 		"-metrics", metricsURL, "-set", fmt.Sprintf("connections=%d", l.connections),
@@ -132,7 +133,7 @@ func (l idleLoad) drive(tracker int) (full memory, err error) {
 	return full, err
 }
 
-// memory are figures of the machine and of processes, by name, in KiB.
+// memory holds figures of the machine and of processes, by name, in KiB.
 type memory map[string]int
 
 // memoryNames are the figures, in the order in which they are printed.
@@ -169,7 +170,7 @@ func readMemory(p programs) (memory, error) {
 	return m, errors.Join(err, socketsErr, m.readSlabs())
 }
 
-// readSlabs adds the slabs that connections are made of.
+// readSlabs adds the slabs of the kernel.
 func (m memory) readSlabs() error {
 	text, err := os.ReadFile("/proc/slabinfo")
 	for line := range strings.Lines(string(text)) {
@@ -182,7 +183,7 @@ func (m memory) readSlabs() error {
 	return err
 }
 
-// slabsFrom is how many KiB a slab must have grown to be printed.
+// A slab is printed if it has grown by slabsFrom KiB.
 const slabsFrom = 1 << 10
 
 // printMemory prints figures side by side.
@@ -210,7 +211,7 @@ func printMemory(heads []string, columns []memory) {
 	}
 }
 
-// printMetrics prints, where it is not 0, what the tracker itself says about connections, peers and memory.
+// printMetrics prints the tracker's own metrics about connections, peers and memory, except zeros.
 func printMetrics() error {
 	client := http.Client{Timeout: patience}
 	response, err := client.Get(metricsURL)

@@ -1,6 +1,6 @@
-// Command guest is process 1 of the virtual machines of bench/kernels: it runs the tracker on the kernel that it finds
-// itself on, is its clients, says what happened on the console, and turns the machine off. For run.sh idle it runs the
-// load tester instead (idle.go).
+// Command guest is process 1 of the virtual machines of bench/kernels. It runs the tracker on the machine's kernel,
+// plays its clients, reports on the console, and turns the machine off. For run.sh idle it runs the load tester instead
+// (idle.go).
 //
 // Its last line is "millrace-kernel-test: PASS <kernel release>", or FAIL with the reason.
 package main
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// patience bounds everything that must happen. Software emulation is slow; nothing passes because of it.
+// patience bounds every wait. Software emulation is slow; no check passes because of it.
 const patience = 60 * time.Second
 
 func main() {
@@ -34,7 +34,7 @@ func main() {
 	syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
-// work does what the machine was started for.
+// work runs the test for which the machine was started.
 func work() error {
 	l, asked, err := idleAsked()
 	switch {
@@ -46,8 +46,8 @@ func work() error {
 	return check()
 }
 
-// prepare makes of a kernel that has just started what programs expect: file systems, a loopback interface, and room
-// for descriptors.
+// prepare gives programs on a kernel that has just started their surroundings: file systems, a loopback interface, and
+// room for descriptors.
 func prepare() error {
 	for _, m := range []struct{ kind, at string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"},
@@ -66,7 +66,7 @@ func prepare() error {
 	return raiseLoopback()
 }
 
-// raiseFileLimit sets the limit of open files of this process and those that it starts.
+// raiseFileLimit sets the limit of open files of this process and its children.
 func raiseFileLimit(files uint64) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
 		return fmt.Errorf("cannot set the limit of open files to %d: %w", files, err)
@@ -82,7 +82,7 @@ func kernelRelease() string {
 	return strings.TrimSpace(string(b))
 }
 
-// raiseLoopback does what "ip link set lo up" does, by the netlink message RTM_NEWLINK.
+// raiseLoopback raises the loopback interface like "ip link set lo up", by the netlink message RTM_NEWLINK.
 func raiseLoopback() error {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {

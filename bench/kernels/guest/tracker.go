@@ -21,10 +21,10 @@ type tracker struct {
 	addr      string // host:port
 	listening chan string
 	exited    chan struct{}
-	lines     []string // what it wrote; complete once exited is closed
+	lines     []string // its output; complete once exited is closed
 }
 
-// settings say how to run the tracker.
+// settings are the configuration, the user and the limit of a run of the tracker.
 type settings struct {
 	config  string // lines of the configuration file
 	uid     uint32 // user, 0: root
@@ -35,7 +35,7 @@ const unlimited = ^uint64(0)
 
 var listeningLine = regexp.MustCompile(`msg=listening url=ws://(\S+)`)
 
-// launch starts the tracker. It has come up when listening has a value, and ended when exited is closed.
+// launch starts the tracker. The tracker listens when listening has a value, and has ended when exited is closed.
 func launch(s settings) (*tracker, error) {
 	file := filepath.Join(os.TempDir(), "millrace.toml")
 	if err := os.WriteFile(file, []byte(s.config), 0o644); err != nil {
@@ -95,7 +95,7 @@ func (tr *tracker) stop() error {
 		}
 		return nil
 	case <-time.After(patience):
-		tr.cmd.Process.Signal(syscall.SIGQUIT) // ends it, after it has written where its threads are
+		tr.cmd.Process.Signal(syscall.SIGQUIT) // ends it with the stacks of its threads
 		select {
 		case <-tr.exited:
 		case <-time.After(patience):
@@ -110,7 +110,7 @@ func (tr *tracker) kill() {
 	<-tr.exited
 }
 
-// log returns what the tracker wrote, once it has ended.
+// log returns the tracker's output, once it has ended.
 func (tr *tracker) log() string { return "\t" + strings.Join(tr.lines, "\n\t") }
 
 func appendUint32(b []byte, values ...uint32) []byte {

@@ -70,8 +70,8 @@ func printRatios(files []string, stdout io.Writer) error {
 	return err
 }
 
-// baseRows returns a row for each load and number of shards, by the load's own figure and by the latency. Each cell is a
-// median with the smallest and largest round; ratios are taken round by round.
+// baseRows returns a row for each load and number of shards, by the load's own figure and by the latency. Each cell is
+// a median with the smallest and largest round; ratios are taken round by round.
 func baseRows(all *results) (rows [][]string) {
 	for k := range workloads {
 		w := &workloads[k]

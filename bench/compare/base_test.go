@@ -24,8 +24,8 @@ func costs(workload string, of map[string][]float64) (runs []run) {
 	return runs
 }
 
-// TestAnchor proves that a build of millrace is compared to its base where that has run, to aquatic_ws where that is the
-// only one, and that the base of the right number of shards is taken.
+// TestAnchor proves that a build of millrace is compared to its base where that has run, to aquatic_ws where that is
+// the only one, and that the base of the right number of shards is taken.
 func TestAnchor(t *testing.T) {
 	w := &workload{name: heavyWS, figure: "cycle", trackers: []string{millrace, millrace2}}
 	f := func(of map[string][]float64, name, want string) {

@@ -82,8 +82,8 @@ func slowerAt(all *results) (sentences []string) {
 			}
 		}
 		if len(rates) > 0 {
-			sentences = append(sentences, fmt.Sprintf("latency against load: %s is not below that of %s at %s announces per second",
-				figureOf(key).title, titleOf(reference), strings.Join(rates, ", ")))
+			sentences = append(sentences, fmt.Sprintf("latency against load: %s is not below that of %s at %s announces "+
+				"per second", figureOf(key).title, titleOf(reference), strings.Join(rates, ", ")))
 		}
 	}
 	return sentences

@@ -26,7 +26,8 @@ const (
 
 // compareForeign runs the rounds of aquatic_ws_load_test.
 func (c *comparison) compareForeign(ctx context.Context) error {
-	fmt.Fprintf(c.log, "%s %s: %d connections in a closed loop, over TLS\n", foreignCrate, foreignVersion, foreignConnections)
+	fmt.Fprintf(c.log, "%s %s: %d connections in a closed loop, over TLS\n", foreignCrate, foreignVersion,
+		foreignConnections)
 	tester, err := c.in.installCrate(ctx, foreignCrate, foreignVersion, "")
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -81,7 +81,8 @@ func setup(all *results) string {
 	for _, s := range all.servers {
 		if key := s.Tracker + s.Version; !told[key] {
 			told[key] = true
-			fmt.Fprintf(&b, "**%s** %s, built by `%s`, started as `%s` on CPU %s", s.Title, s.Version, s.Build, s.Command, s.CPUs)
+			fmt.Fprintf(&b, "**%s** %s, built by `%s`, started as `%s` on CPU %s", s.Title, s.Version, s.Build, s.Command,
+				s.CPUs)
 			if s.Config != "" {
 				fmt.Fprintf(&b, ", with, under the first load:\n\n```toml\n%s```", s.Config)
 			}

@@ -124,7 +124,9 @@ func installBase(revision string) func(context.Context, *installer) (program, er
 var aquaticBuild = []string{"RUSTFLAGS=-C target-cpu=native", "CARGO_PROFILE_RELEASE_LTO=thin"}
 
 // installCrate installs a version of a crate with cargo, once. variant tells builds with other options apart.
-func (in *installer) installCrate(ctx context.Context, crate, version, variant string, options ...string) (program, error) {
+func (in *installer) installCrate(ctx context.Context, crate, version, variant string, options ...string) (
+	program, error,
+) {
 	dir := filepath.Join(in.dir, crate+"-"+version+variant)
 	argv := append([]string{"cargo", "install", "--version", "=" + version}, options...)
 	built := program{version, strings.Join(slices.Concat(aquaticBuild, argv, []string{crate}), " "),

@@ -81,7 +81,8 @@ type usageError struct{ error }
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
-		if text, e := os.ReadFile(filepath.Join(dir, "go.mod")); e == nil && strings.HasPrefix(string(text), "module millrace\n") {
+		text, e := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if e == nil && strings.HasPrefix(string(text), "module millrace\n") {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {

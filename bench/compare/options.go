@@ -40,7 +40,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		fmt.Fprint(stderr, choices())
 	}
 	only := f.String("only", "", "comma-separated workloads; default: all but "+strings.Join(extras(), ", "))
-	which := f.String("trackers", "", "comma-separated trackers; default: all, with -base "+strings.Join(baseTrackers, ", "))
+	which := f.String("trackers", "", "comma-separated trackers; default: all, with -base "+
+		strings.Join(baseTrackers, ", "))
 	f.IntVar(&o.rounds, "rounds", 0, fmt.Sprintf("rounds of each workload; 0: %d, and %d with -base", steady, baseRounds))
 	f.IntVar(&o.maxRounds, "max-rounds", 0, fmt.Sprintf("most rounds, where the ratios do not agree within 10 %%; 0: %d, "+
 		"or as many as -rounds where that is more", mostRounds))

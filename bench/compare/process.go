@@ -92,7 +92,8 @@ func (p *process) ready(ctx context.Context, port int) error {
 // startTimeout bounds the start of a tracker.
 const startTimeout = 20 * time.Second
 
-// A process has settled when so many readings of its memory, one each settlePeriod, are the same, or after mostReadings.
+// A process has settled when so many readings of its memory, one each settlePeriod, are the same, or after
+// mostReadings.
 const (
 	settlePeriod   = 50 * time.Millisecond
 	equalReadings  = 5
@@ -157,7 +158,9 @@ func (w *lastWords) String() string {
 }
 
 // startTracker starts a tracker in a folder of its own below dir and waits until it is ready. The caller stops it.
-func startTracker(ctx context.Context, t *tracker, prog program, pl place, dir, cpus string) (*process, *serverInfo, error) {
+func startTracker(ctx context.Context, t *tracker, prog program, pl place, dir, cpus string) (
+	*process, *serverInfo, error,
+) {
 	args, files := t.configure(pl)
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

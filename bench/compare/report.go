@@ -1,7 +1,7 @@
 package main
 
-// This file makes the pages of `compare report`: it reads results files, writes the plots, and puts one short table into
-// README.md and everything else into bench/results/README.md.
+// This file makes the pages of `compare report`: it reads results files, writes the plots, and puts one short table
+// into README.md and everything else into bench/results/README.md.
 
 import (
 	"errors"
@@ -98,8 +98,8 @@ func resultsPage(all *results) string {
 }
 
 // starNote explains the star of a cell.
-const starNote = "A star marks a tracker whose CPU was used up or that did not follow the load: its figures are those of " +
-	"its limit."
+const starNote = "A star marks a tracker whose CPU was used up or that did not follow the load: its figures are " +
+	"those of its limit."
 
 // measuredOn says when, on which commit and on which machine the figures were measured.
 func measuredOn(all *results) string {

@@ -75,8 +75,8 @@ func (c *comparison) compare(ctx context.Context, w *workload, rate float64) err
 	return c.writeAgreement(w)
 }
 
-// unsettled returns those builds of millrace whose ratio has not settled yet and the trackers that they are compared to,
-// or none.
+// unsettled returns those builds of millrace whose ratio has not settled yet and the trackers that they are compared
+// to, or none.
 func (c *comparison) unsettled(w *workload, present []tracker) (left []tracker) {
 	open := map[string]bool{}
 	for _, t := range present {

@@ -33,7 +33,8 @@ func (p *plot) String(title, description string) string {
 
 // text writes a text at a point: anchor is start, middle or end; more are further attributes.
 func (p *plot) text(x, y float64, anchor, text, more string) {
-	fmt.Fprintf(&p.body, `<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(text))
+	fmt.Fprintf(&p.body, `<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, more,
+		html.EscapeString(text))
 }
 
 func (p *plot) line(x1, y1, x2, y2 float64, stroke string, width float64) {
@@ -160,7 +161,8 @@ func dots(title, description string, names legend, rows []row) string {
 				continue
 			}
 			p.line(x.at(s.min), y, x.at(s.max), y, colour(names[k].colour), 3)
-			fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="5.5" fill="%s"/>`+"\n", x.at(s.median), y, colour(names[k].colour))
+			fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="5.5" fill="%s"/>`+"\n", x.at(s.median), y,
+				colour(names[k].colour))
 			p.text(x.at(s.max)+9, y+4, "start", short(s.median), ` font-size="11"`)
 			y += line
 		}
@@ -269,9 +271,11 @@ func (p *plot) curve(c *series, x, y scale) {
 	fmt.Fprintf(&p.body, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2.5"%s/>`+"\n",
 		strings.Join(points, " "), colour(c.colour), dash)
 	for k := range c.xs {
-		fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`+"\n", x.at(c.xs[k]), y.at(c.ys[k]), colour(c.colour))
+		fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`+"\n", x.at(c.xs[k]), y.at(c.ys[k]),
+			colour(c.colour))
 	}
 	if last := len(c.xs) - 1; last >= 0 {
-		p.text(x.at(c.xs[last])+9, y.at(c.ys[last])+4, "start", c.name, fmt.Sprintf(` font-size="12" fill="%s"`, colour(c.colour)))
+		p.text(x.at(c.xs[last])+9, y.at(c.ys[last])+4, "start", c.name,
+			fmt.Sprintf(` font-size="12" fill="%s"`, colour(c.colour)))
 	}
 }

@@ -26,11 +26,13 @@ var groups = []group{
 	{"CPU time of the tracker per message, in µs", "All messages in both directions. aquatic_ws replies to answers too. " +
 		"No client needs that; it makes its messages more and each of them cheaper.", "message",
 		[]string{heavyWS, quarterWS, lightWS, lightWSS, realWS, realWSS, hotWS}, 1, true},
-	{"Memory of the tracker per connection, in KiB", "Resident memory above that of the empty tracker, at the end of the " +
-		"run. The kernel's socket buffers are not in it.", "memory", []string{idleWS, idleWSS, heavyWS, lightWSS}, 1.0 / 1024, false},
+	{"Memory of the tracker per connection, in KiB", "Resident memory above that of the empty tracker, at the end of " +
+		"the run. The kernel's socket buffers are not in it.", "memory",
+		[]string{idleWS, idleWSS, heavyWS, lightWSS}, 1.0 / 1024, false},
 	{"Responses per second of one core, closed loop", "The server has one core and the client another. If the " +
 		"client was the bottleneck, the tracker's limit is higher.", "responses", []string{maxWS, maxWSS}, 1, true},
-	{"Announce to reply, 99th percentile in ms, at 70 % of aquatic_ws's limit", "", "p99", []string{atSeventy}, 1e-3, false},
+	{"Announce to reply, 99th percentile in ms, at 70 % of aquatic_ws's limit", "", "p99",
+		[]string{atSeventy}, 1e-3, false},
 	{"Announce to reply, median in ms", "At low load the batching window decides.", "p50",
 		[]string{quarterWS, lightWS, lightWSS, realWS, realWSS, atSeventy}, 1e-3, false},
 	{"CPU time per cycle on two shards, in µs", "", "cycle", []string{scalingHeavy, scalingReal}, 1, false},
@@ -138,8 +140,9 @@ func foreignTable(all *results) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return "**Driven by aquatic_ws_load_test 0.9.0**, at its defaults, over TLS. It reads one message for each that it sends. So " +
-		"messages pile up, and both trackers drop most offers. millrace gets room for that in its configuration.\n\n" +
+	return "**Driven by aquatic_ws_load_test 0.9.0**, at its defaults, over TLS. It reads one message for each that it " +
+		"sends. So messages pile up, and both trackers drop most offers. millrace gets room for that in its " +
+		"configuration.\n\n" +
 		markdown([]string{"tracker", "responses per second", "CPU per response, µs"}, rows) + "\n"
 }
 

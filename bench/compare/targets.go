@@ -61,7 +61,8 @@ var targets = []target{
 	}},
 	{"responses per second and core, max ws : aquatic_ws", 3, true, "", compared(maxWS, "responses", reference)},
 	{"the same, max wss", 3, true, "", compared(maxWSS, "responses", reference)},
-	{"p99 of announce to reply at 70 % of aquatic_ws's limit : aquatic_ws", 0.5, false, "", compared(atSeventy, "p99", reference)},
+	{"p99 of announce to reply at 70 % of aquatic_ws's limit : aquatic_ws", 0.5, false, "",
+		compared(atSeventy, "p99", reference)},
 	{"longest pause of a loop, 1 M peers", 2, false, "ms", elsewhere("longest-pause-ms")},
 	{"CPU per full TLS handshake : aquatic_ws", 1.2, false, "", func(all *results) summary {
 		return all.handshakeRatio(stormFull, millrace, reference)
@@ -134,7 +135,9 @@ func withUnit(text, unit string) string {
 }
 
 // handFigures are the names of the figures that are measured in another way and added by hand.
-var handFigures = []string{"bytes-per-peer", "longest-pause-ms", "idle-connections", "allocations-ws", "allocations-wss"}
+var handFigures = []string{
+	"bytes-per-peer", "longest-pause-ms", "idle-connections", "allocations-ws", "allocations-wss",
+}
 
 // addFigure adds a figure to a results file.
 func addFigure(args []string) error {

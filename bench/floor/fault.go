@@ -28,7 +28,8 @@ const (
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"no fault", "drop", "duplicate", "second receiver", "alter", "other text", "other id",
+var faultNames = [faultKinds]string{"no fault", "drop", "duplicate", "second receiver", "alter", "other text",
+	"other id",
 	"other torrent", "misroute to another torrent", "misroute within the swarm", "misroute to the sender", "wrong type",
 	"wrong sender", "lost reply", "doubled reply", "understated swarm"}
 

@@ -164,9 +164,9 @@ func testHash(torrent uint32) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// TestRelay proves that offers go to the other peers of the torrent, one to each, as they were sent; that an answer goes
-// to the peer that its to_peer_id names; that the reply says how many peers there are; and that a peer that has left
-// gets nothing more.
+// TestRelay proves that offers go to the other peers of the torrent, one to each, as they were sent; that an answer
+// goes to the peer that its to_peer_id names; that the reply says how many peers there are; and that a peer that has
+// left gets nothing more.
 func TestRelay(t *testing.T) {
 	const connections, sdpSize = 6, 900
 	w := newWorld(t, connections, Fault{})

@@ -226,10 +226,10 @@ const (
 	stallClients = 20
 )
 
-// TestInstrumentSeesAStall proves that a server which stands still for 200 ms shows in the latencies of an open loop for
-// as many announces as were due meanwhile, and not only for one of each client, as if the others had waited with theirs:
-// of 5,000 announces of 20 clients, 100 were due in the first half of the stall and so waited for 100 ms or more, which
-// is over 1 %. A closed loop sees the stall as well, once for each client.
+// TestInstrumentSeesAStall proves that a server which stands still for 200 ms shows in the latencies of an open loop
+// for as many announces as were due meanwhile, and not only for one of each client, as if the others had waited with
+// theirs: of 5,000 announces of 20 clients, 100 were due in the first half of the stall and so waited for 100 ms or
+// more, which is over 1 %. A closed loop sees the stall as well, once for each client.
 func TestInstrumentSeesAStall(t *testing.T) {
 	fault := Fault{Stall: stall, StallAfter: 2 * stallLoad}
 	c := instrumentLoad(t, 5)

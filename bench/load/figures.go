@@ -15,8 +15,8 @@ const (
 	latencyDigits   = 3 // significant decimal digits that a value keeps
 )
 
-// recorder gathers latencies in an HdrHistogram of microseconds from 1 µs to 60 s: 140 KB of memory, and the figures are
-// exact to 0.1 %. It belongs to one goroutine at a time; every worker has its own, and they are merged at the end.
+// recorder gathers latencies in an HdrHistogram of microseconds from 1 µs to 60 s: 140 KB of memory, and the figures
+// are exact to 0.1 %. It belongs to one goroutine at a time; every worker has its own, and they are merged at the end.
 type recorder struct {
 	histogram *hdrhistogram.Histogram
 }

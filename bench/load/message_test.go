@@ -54,7 +54,8 @@ func TestScanMessage(t *testing.T) {
 	f(`{"action":"announce","offer":{"type":"answer","sdp":""}}`, otherMessage, nil)
 	f(`{"action":"announce","offer":{"sdp":""},"complete":1,"incomplete":2,"interval":120}`, otherMessage, nil)
 	f(`{"action":"announce","answer":{"type":"offer","sdp":""}}`, otherMessage, nil)
-	f(`{"action":"announce","offer":{"type":"offer","sdp":"a\\\""}}`, offerMessage, func(m *message) bool { return string(m.sdp) == `a\\\"` })
+	f(`{"action":"announce","offer":{"type":"offer","sdp":"a\\\""}}`, offerMessage,
+		func(m *message) bool { return string(m.sdp) == `a\\\"` })
 }
 
 // TestScanRefuses proves that only JSON objects are taken.

@@ -202,7 +202,8 @@ func imbalances(n *Counts, lost *losses, c *Config) (list sentences) {
 	if c.AnswerReplies && n.AnswerReplies < n.AnswersSent {
 		hint = ": if the tracker replies to announces only, set answer_replies = false"
 	}
-	list.report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply%s", n.Announces, hint)
+	list.report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply%s",
+		n.Announces, hint)
 	list.report(less(n.Scrapes, n.ScrapeReplies+scrapesForgiven(n, c)), "%d of %d scrapes had no reply", n.Scrapes)
 	list.report(less(n.OffersReceived, n.OffersExpected), "%d more offers were received than there were receivers for, "+
 		"as the replies told the size of the swarms")

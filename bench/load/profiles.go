@@ -72,11 +72,11 @@ var profiles = []profile{
 			c.Connections, c.Torrents, c.Interval, c.Duration, c.Resume = 2000, 200, 30, 45, true
 			c.Storms = []Storm{{At: 5, Resume: false}, {At: 25, Resume: true}}
 		}},
-	{"aquatic", "The defaults of aquatic_ws_load_test 0.9: 16 connections in a closed loop, over TLS, 10 offers of 64 bytes (the " +
-		"original has 47), a quarter seeders. Torrents are drawn for each announce from 10,000 with a gamma distribution that " +
-		"gives almost half of the announces to one of them. It differs from the original in two ways: every offer is answered " +
-		"at once instead of the last one read, and a connection uses 64 torrents in turn, not a new one each time. " +
-		"The original cannot work without replies to answers; this one can (see answer_replies).",
+	{"aquatic", "The defaults of aquatic_ws_load_test 0.9: 16 connections in a closed loop, over TLS, 10 offers of 64 " +
+		"bytes (the original has 47), a quarter seeders. Torrents are drawn for each announce from 10,000 with a gamma " +
+		"distribution that gives almost half of the announces to one of them. It differs from the original in two ways: " +
+		"every offer is answered at once instead of the last one read, and a connection uses 64 torrents in turn, not a " +
+		"new one each time. The original cannot work without replies to answers; this one can (see answer_replies).",
 		func(c *Config) {
 			c.URL, c.Loop, c.Connections, c.Ramp = "wss://127.0.0.1:3000/", "closed", 16, 0.2
 			c.Torrents, c.Placement, c.PerConnection, c.SDPBytes = 10000, "gamma", 64, 64

@@ -124,8 +124,8 @@ func (c *Config) AppendTOML(dst []byte) []byte {
 		dst = append(append(dst, name...), " = "...)
 		dst = append(appendValue(dst, field), '\n')
 	}
-	dst = append(dst, "\n# Storms, in any number: \"at\" seconds into the measurement all connections are reset and come back at once. With\n"+
-		"# wss:// they come back by resumed TLS handshakes or by full ones.\n"...)
+	dst = append(dst, "\n# Storms, in any number: \"at\" seconds into the measurement all connections are reset and\n"+
+		"# come back at once. With wss:// they come back by resumed TLS handshakes or by full ones.\n"...)
 	if len(c.Storms) == 0 {
 		return append(dst, "storm = []\n# [[storm]]\n# at = 5.0\n# resume = false\n"...)
 	}

@@ -186,8 +186,8 @@ func TestReadMistakes(t *testing.T) {
 	f(strings.Repeat("#", maxFileSize+1), "at most 1048576")
 }
 
-// TestReadOrder proves which value wins: that of the file over the profile's, and the profile that is asked for over the
-// one that the file names.
+// TestReadOrder proves which value wins: that of the file over the profile's, and the profile that is asked for over
+// the one that the file names.
 func TestReadOrder(t *testing.T) {
 	f := func(text, profile string, want func(Config) bool) {
 		t.Helper()

@@ -13,7 +13,7 @@ type Result struct {
 	Config   Config        `json:"config"`
 	Started  time.Time     `json:"started"`
 	Measured float64       `json:"measured_seconds"`
-	Counts   Counts        `json:"counts"`          // of the whole run, from the first connection to the end of the drain, so that they can add up
+	Counts   Counts        `json:"counts"`          // of the whole run, ramp to drain: these must add up
 	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
 	Errors   []ErrorCount  `json:"errors"`          // by kind, most frequent first
 	Latency  Latencies     `json:"latency_us"`
@@ -56,7 +56,7 @@ type Counts struct {
 	OffersExpected  uint64 `json:"offers_expected"` // those that had a receiver, as replies told by the size of the swarm
 	OffersReceived  uint64 `json:"offers_received"` // and right in all respects
 	OffersDropped   uint64 `json:"offers_dropped"`  // as the tracker reports
-	OffersGone      uint64 `json:"offers_gone"`     // sent or due to connections that closed meanwhile: they may be missing
+	OffersGone      uint64 `json:"offers_gone"`     // missing, perhaps because their connection closed
 	AnswersSent     uint64 `json:"answers_sent"`
 	AnswersReceived uint64 `json:"answers_received"` // each is one signalling cycle: announce, offer, answer
 	AnswersDropped  uint64 `json:"answers_dropped"`  // as the tracker reports
@@ -81,7 +81,7 @@ type Counts struct {
 // Latencies are in microseconds.
 type Latencies struct {
 	Reply     Distribution `json:"announce_to_reply"` // from the time the announce was due
-	Answer    Distribution `json:"offer_to_answer"`   // from the time the announce with the offer was due until the answer is there
+	Answer    Distribution `json:"offer_to_answer"`   // from the time the announce was due to the answer
 	Handshake Distribution `json:"connect_to_open"`   // from connect to the end of the WebSocket handshake, TLS included
 }
 
@@ -102,7 +102,7 @@ type ClientFigures struct {
 	Workers   int       `json:"workers"`
 	BusyShare []float64 `json:"busy_share"`  // of each worker's thread: CPU time over measured time
 	CPU       float64   `json:"cpu_seconds"` // of the whole process
-	LateSends uint64    `json:"late_sends"`  // announces that left more than 1 ms after they were due because the client had no time
+	LateSends uint64    `json:"late_sends"`  // announces sent more than 1 ms late for lack of time
 }
 
 // ServerFigures are those of the tracker's process over the measurement.
@@ -117,10 +117,10 @@ type ServerFigures struct {
 	RSSPeak          uint64  `json:"rss_peak_bytes"`           // highest
 	RSSEnd           uint64  `json:"rss_end_bytes"`            // at the end of the measurement
 	RSSPerConnection float64 `json:"rss_per_connection_bytes"` // (RSSEnd - RSSEmpty) / connections
-	SocketMemory     uint64  `json:"socket_memory_bytes"`      // kernel memory of all TCP sockets at the end of the measurement (/proc/net/sockstat), of clients too
-	SlabGrowth       int64   `json:"slab_growth_bytes"`        // of the kernel's unreclaimable slab since before the first connection, of clients too
+	SocketMemory     uint64  `json:"socket_memory_bytes"`      // of all TCP sockets of the machine, at the end
+	SlabGrowth       int64   `json:"slab_growth_bytes"`        // of the kernel's unreclaimable slab, clients' too
 	Threads          int     `json:"threads"`
-	LocalShare       float64 `json:"local_share"` // of announces and answers, those for a torrent of the connection's own shard, from 0 to 1; 0 where the metrics do not tell
+	LocalShare       float64 `json:"local_share"` // of requests, on their connection's shard; 0: unknown
 }
 
 // MarshalJSON writes an empty list as a list, not as null.

@@ -233,7 +233,9 @@ func ownTime() time.Duration {
 }
 
 // until watches the run until done is true, or the time is over: then it returns false. A nil done is never true.
-func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done func(now time.Duration) bool) (bool, error) {
+func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done func(now time.Duration) bool) (
+	bool, error,
+) {
 	end := r.site.clock() + atMost
 	for {
 		now := r.site.clock()

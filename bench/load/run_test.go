@@ -22,8 +22,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// tracker is a plain WebTorrent tracker, written for these tests alone: a goroutine for each connection and one lock for
-// everything. Its faults are switched on by fields.
+// tracker is a plain WebTorrent tracker, written for these tests alone: a goroutine for each connection and one lock
+// for everything. Its faults are switched on by fields.
 type tracker struct {
 	mu     sync.Mutex
 	swarms map[string][]*trackerPeer
@@ -385,7 +385,8 @@ func TestRunFails(t *testing.T) {
 	f(&tracker{answerReplies: true}, "set answer_replies = true")
 }
 
-// TestNoTracker proves that a run ends with a sentence where nobody listens, and that a load that is wrong does not run.
+// TestNoTracker proves that a run ends with a sentence where nobody listens, and that a load that is wrong does not
+// run.
 func TestNoTracker(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -59,7 +59,8 @@ func (v *validator) within(key string, lowest, highest float64) {
 	default:
 		n = float64(field.Int())
 	}
-	v.report(lowest <= n && n <= highest, "%s is %v, but must be from %v to %v", key, field, number(lowest), number(highest))
+	v.report(lowest <= n && n <= highest, "%s is %v, but must be from %v to %v", key, field, number(lowest),
+		number(highest))
 }
 
 // number is a limit, printed without an exponent.

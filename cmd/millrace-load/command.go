@@ -51,8 +51,8 @@ rates, latencies and the tracker's CPU time and memory. Any tracker that speaks 
   -v, -version        print the version, and exit
   -h, -help           print this text, and exit
 
-The exit code is 0 if everything was right, 1 if the run failed or the counts do not add up, 2 if the command line or the
-load is wrong. The first SIGINT or SIGTERM ends a run early, with its report.
+The exit code is 0 if everything was right, 1 if the run failed or the counts do not add up, 2 if the command line or
+the load is wrong. The first SIGINT or SIGTERM ends a run early, with its report.
 
 Profiles:
 `

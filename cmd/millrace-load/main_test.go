@@ -32,8 +32,8 @@ func never(t *testing.T) runner {
 	}
 }
 
-// TestUsageErrors proves that a wrong command line, and a load that cannot be run, are told on stderr in a sentence, with
-// exit code 2 and before anything is done.
+// TestUsageErrors proves that a wrong command line, and a load that cannot be run, are told on stderr in a sentence,
+// with exit code 2 and before anything is done.
 func TestUsageErrors(t *testing.T) {
 	wrong := filepath.Join(t.TempDir(), "wrong.toml")
 	if err := os.WriteFile(wrong, []byte("offers = 3\nofers = 4\n"), 0o600); err != nil {
@@ -63,8 +63,8 @@ func TestUsageErrors(t *testing.T) {
 	f("answer_share is 2", "-set", "answer_share=2", "-set", "offers=5")
 }
 
-// TestPrints proves that help, version and loads are printed on stdout without running anything, and that a printed load
-// is one that can be read again.
+// TestPrints proves that help, version and loads are printed on stdout without running anything, and that a printed
+// load is one that can be read again.
 func TestPrints(t *testing.T) {
 	f := func(want string, args ...string) string {
 		t.Helper()
@@ -142,8 +142,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestMeter proves how progress is shown: on a terminal always in the same line, elsewhere in a line per phase and every
-// ten seconds.
+// TestMeter proves how progress is shown: on a terminal always in the same line, elsewhere in a line per phase and
+// every ten seconds.
 func TestMeter(t *testing.T) {
 	f := func(terminal bool, want int, separator string) {
 		t.Helper()

@@ -35,7 +35,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	o := floor.Options{}
 	flags.StringVar(&o.Address, "address", "127.0.0.1:3000", "`address` to listen on")
-	delay := flags.Int("delay", int(floor.DefaultDelay/time.Microsecond), "longest batching window in `microseconds`; 0: none")
+	delay := flags.Int("delay", int(floor.DefaultDelay/time.Microsecond),
+		"longest batching window in `microseconds`; 0: none")
 	metrics := flags.String("metrics", "", "`address` of a page that counts dropped messages; empty: none")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0

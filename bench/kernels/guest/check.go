@@ -110,7 +110,8 @@ func use(addr string) error {
 	return pair(addr, "last", "v=0")
 }
 
-// pair lets two new peers meet in several torrents, so that every shard owns some, with each of the session descriptions.
+// pair lets two new peers meet in several torrents, so that every shard owns some, with each of the session
+// descriptions.
 func pair(addr, name string, sdps ...string) error {
 	a, err := dial(addr, id20("a %s", name))
 	if err != nil {

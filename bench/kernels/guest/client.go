@@ -123,7 +123,8 @@ func meet(a, b *peer, hash, sdp string) error {
 		return fmt.Errorf("%s received another offer than was sent", a.id)
 	}
 	answer := words{"answer", "answer to " + sdp}
-	err = a.send(message{Action: "announce", InfoHash: hash, PeerID: a.id, ToPeerID: b.id, OfferID: o.OfferID, Answer: &answer})
+	err = a.send(message{Action: "announce", InfoHash: hash, PeerID: a.id, ToPeerID: b.id, OfferID: o.OfferID,
+		Answer: &answer})
 	if err != nil {
 		return err
 	}

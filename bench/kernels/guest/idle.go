@@ -137,8 +137,8 @@ func (l idleLoad) drive(tracker int) (full memory, err error) {
 type memory map[string]int
 
 // memoryNames are the figures, in the order in which they are printed.
-var memoryNames = []string{"MemTotal", "MemAvailable", "Slab", "SReclaimable", "SUnreclaim", "PageTables", "KernelStack",
-	"TCP sockets", "tracker VmRSS", "tracker VmLck", "tracker VmPin", "load tester VmRSS"}
+var memoryNames = []string{"MemTotal", "MemAvailable", "Slab", "SReclaimable", "SUnreclaim", "PageTables",
+	"KernelStack", "TCP sockets", "tracker VmRSS", "tracker VmLck", "tracker VmPin", "load tester VmRSS"}
 
 // programs are the processes whose memory is read, by the names of their figures.
 type programs struct{ tracker, loadTester int }

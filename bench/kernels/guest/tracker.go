@@ -46,7 +46,8 @@ func launch(s settings) (*tracker, error) {
 	if err := syscall.Setrlimit(rlimitMemlock, &syscall.Rlimit{Cur: s.memlock, Max: s.memlock}); err != nil {
 		return nil, fmt.Errorf("cannot set the limit of locked memory: %w", err)
 	}
-	tr := &tracker{cmd: exec.Command("/millrace", "-c", file), listening: make(chan string, 1), exited: make(chan struct{})}
+	tr := &tracker{cmd: exec.Command("/millrace", "-c", file), listening: make(chan string, 1),
+		exited: make(chan struct{})}
 	tr.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.uid, Gid: s.uid}}
 	out, err := tr.cmd.StderrPipe()
 	if err != nil {

@@ -51,7 +51,8 @@ func forwarded(ip netip.Addr) http.Header {
 	return http.Header{"Forwarded": {"for=" + ip.String()}}
 }
 
-// addForwarded is to Forwarded what "option forwardfor" is to X-Forwarded-For.
+// addForwarded makes HAProxy add Forwarded, as "option forwardfor" adds
+// X-Forwarded-For.
 const addForwarded = "http-request add-header Forwarded for=%[src]"
 
 // sourceFromTest makes HAProxy take a connection for one from the address that

@@ -1,4 +1,4 @@
-// Package load drives a WebTorrent tracker with many clients and checks what it relays.
+// Package load drives a WebTorrent tracker with many clients and checks all relayed messages.
 //
 // The clients run on a few threads, each with a ring of its own, so that one core of clients can load more than one
 // core of a tracker. Clients recognise every message of the run when it comes back: its ids name its sender, its time

@@ -1,8 +1,8 @@
 package load
 
 // This file makes and reads the ids of a run: numbers written in 64 letters, with a keyed check. A receiver of such an
-// id knows without any record which client made it, when, and what its content must be. The ids hold letters, digits,
-// '-' and '_' only, so that they read the same raw and in JSON.
+// id knows its client, its time and its right content without any record. The ids hold letters, digits, '-' and '_'
+// only, so that they read the same raw and in JSON.
 //
 //	info hash   torrent (4 bytes), 11 bytes of a keyed hash of it
 //	peer id     "-ML0001-", connection (4 bytes), incarnation (2), check (3)

@@ -37,10 +37,7 @@ const (
 // the initial field line value in order, separated by a comma»
 func (r *Request) ForwardedClient(trusted func(netip.Addr) bool) (client netip.Addr, ok bool) {
 	w := forwardedWalk{trusted: trusted}
-	if r.hasXForwardedFor {
-		w.lines(r.fields, xForwardedFor)
-	}
-	if r.hasForwarded && w.hops == 0 {
+	if w.lines(r.fields, xForwardedFor); w.hops == 0 {
 		w.lines(r.fields, forwarded)
 	}
 	return w.client, w.client.IsValid()

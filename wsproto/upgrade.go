@@ -20,8 +20,7 @@ type Request struct {
 	// Origin is the value of the field of that name, nil if there is none. ParseUpgrade refuses a request with two.
 	Origin []byte
 
-	fields                         []byte // the field lines, and the empty line after them
-	hasXForwardedFor, hasForwarded bool   // fields has such a line, for ForwardedClient
+	fields []byte // the field lines, and the empty line after them: for ForwardedClient
 }
 
 // The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its
@@ -216,10 +215,6 @@ func (f *headFields) add(req *Request, name, value []byte) bool {
 	case "origin":
 		req.Origin = value
 		return once(&f.origin)
-	case xForwardedFor:
-		req.hasXForwardedFor = true
-	case forwarded:
-		req.hasForwarded = true
 	case "transfer-encoding":
 		f.hasBody = true
 	case "content-length":

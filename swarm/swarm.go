@@ -20,7 +20,7 @@ type Event uint8
 const (
 	EventUpdate    Event = iota // the peer is there
 	EventStopped                // the peer leaves
-	EventCompleted              // the peer has the whole torrent: a seeder, whatever Left says
+	EventCompleted              // the peer has the whole torrent: a seeder, for every Left
 )
 
 // Announce is one peer's message about one torrent. The table keeps nothing of it.

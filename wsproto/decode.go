@@ -1,6 +1,6 @@
 package wsproto
 
-// This file owns the meaning of client messages: which JSON fields count, what odd values do, and what is refused.
+// This file owns the meaning of client messages: the JSON fields that count, and the result of odd values.
 
 import "math"
 

@@ -1,6 +1,6 @@
 package wsproto
 
-// This file owns the walk over JSON text: the grammar of RFC 8259, with a limit of depth, and no meaning of any key.
+// This file owns the walk over JSON text: the grammar of RFC 8259 and a limit of depth, without the meaning of keys.
 
 import (
 	"bytes"

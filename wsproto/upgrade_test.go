@@ -1,6 +1,6 @@
 package wsproto
 
-// This file proves which upgrade requests are accepted, and the responses to all of them.
+// This file proves which upgrade requests are accepted, and the status of each refusal.
 
 import (
 	"bufio"
@@ -174,54 +174,6 @@ func TestTargetPath(t *testing.T) {
 		"ws://": ""} {
 		if got := targetPath([]byte(target)); string(got) != want {
 			t.Errorf("%q: path %q, want %q", target, got, want)
-		}
-	}
-}
-
-// The response for the example key of RFC 6455 is the one given there, without a subprotocol and extensions.
-func TestAppendUpgradeResponse(t *testing.T) {
-	got := AppendUpgradeResponse([]byte("before"), []byte(testKey))
-	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got[len("before"):])), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"},
-		"Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}}
-	if resp.StatusCode != 101 || len(resp.Header) != len(want) || len(got) > UpgradeResponseSize {
-		t.Errorf("response %q", got)
-	}
-	for name := range want {
-		if resp.Header.Get(name) != want.Get(name) {
-			t.Errorf("%s: %q, want %q", name, resp.Header.Get(name), want.Get(name))
-		}
-	}
-}
-
-// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for.
-func TestAppendHTTPError(t *testing.T) {
-	for status := range httpErrors {
-		refusal := AppendHTTPError(nil, status)
-		if len(refusal) > HTTPErrorSize {
-			t.Errorf("status %d: %d bytes, bound %d", status, len(refusal), HTTPErrorSize)
-		}
-		in := bufio.NewReader(bytes.NewReader(refusal))
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatalf("status %d: %s", status, err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil || len(body) == 0 || int64(len(body)) != resp.ContentLength || in.Buffered() != 0 {
-			t.Errorf("status %d: body %q, error %v, %d bytes left", status, body, err, in.Buffered())
-		}
-		if resp.Status[4:] != http.StatusText(status) || resp.StatusCode != status || !resp.Close {
-			t.Errorf("status %d: %q, close is %v", status, resp.Status, resp.Close)
-		}
-		if status == 405 && resp.Header.Get("Allow") != "GET" {
-			t.Errorf("405 without Allow: %v", resp.Header)
-		}
-		if status == 426 && (resp.Header.Get("Upgrade") != "websocket" ||
-			resp.Header.Get("Sec-WebSocket-Version") != "13") {
-			t.Errorf("426 without Upgrade or version: %v", resp.Header)
 		}
 	}
 }

@@ -1,0 +1,82 @@
+package wsproto
+
+// This file owns the responses to an upgrade request: the one that opens the connection, and the refusals.
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"strconv"
+)
+
+// The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its
+// caller.
+const (
+	httpBadRequest      = 400
+	httpNotAllowed      = 405
+	httpTimeout         = 408
+	httpUpgradeRequired = 426
+	httpHeadTooLarge    = 431
+	httpUnavailable     = 503
+	httpBadVersion      = 505
+)
+
+// acceptGUID is the constant of RFC 6455 §1.3.
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// Upper bounds of responses in bytes, so that a caller can reserve room and append in place.
+const (
+	UpgradeResponseSize = 256 // of AppendUpgradeResponse
+	HTTPErrorSize       = 512 // of AppendHTTPError
+)
+
+// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key; it panics if
+// key is not 24 bytes.
+//
+// RFC 6455 §4.2.2: the accept value is made «by concatenating the above-defined |key| with the string
+// "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte value
+// and base64-encoding this 20-byte hash»
+func AppendUpgradeResponse(dst, key []byte) []byte {
+	var input [keySize + len(acceptGUID)]byte
+	if copy(input[:], key) != keySize {
+		panic("BUG: WebSocket key is not 24 bytes")
+	}
+	copy(input[keySize:], acceptGUID)
+	sum := sha1.Sum(input[:])
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: "...)
+	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	return append(dst, "\r\n\r\n"...)
+}
+
+// httpErrors has the reason phrase, the extra fields and the body of each refusal.
+var httpErrors = map[int]struct{ reason, fields, body string }{
+	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
+	httpNotAllowed: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
+	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
+	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
+	httpHeadTooLarge: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
+	httpUnavailable:  {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
+	httpBadVersion:   {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
+}
+
+// AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
+// from [ParseUpgrade], 408 or 503; it panics for any other.
+func AppendHTTPError(dst []byte, status int) []byte {
+	e, ok := httpErrors[status]
+	if !ok {
+		panic("BUG: no response for HTTP status " + strconv.Itoa(status))
+	}
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(append(dst, ' '), e.reason...)
+	dst = append(dst, "\r\nConnection: close"...)
+	if status == httpUpgradeRequired {
+		// RFC 9110 §7.8: «A sender of Upgrade MUST also send an "Upgrade" connection option»
+		dst = append(dst, ", Upgrade"...)
+	}
+	dst = append(append(dst, "\r\n"...), e.fields...)
+	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	dst = strconv.AppendInt(dst, int64(len(e.body)), 10)
+	return append(append(dst, "\r\n\r\n"...), e.body...)
+}

@@ -19,14 +19,14 @@ const (
 	FailureConnectionFull         // announce: the connection has as many peers as it may
 	FailureTableFull              // announce: the tracker has as many peers as it may
 	FailureOverloaded             // announce, scrape: the mailbox on the way to the torrent is full
-	failures                      // how many there are
+	Failures                      // how many there are
 )
 
 // maxFailureText bounds the texts in bytes. [FailureSize] has room for so many bytes even if all need escapes.
 const maxFailureText = 64
 
 // failureTexts never change: operators and clients search for them. FailureForbidden has the words of aquatic_ws.
-var failureTexts = [failures]string{
+var failureTexts = [Failures]string{
 	FailurePeerID:         "invalid peer_id",
 	FailureToPeerID:       "invalid to_peer_id",
 	FailureOfferID:        "invalid offer_id",

@@ -9,10 +9,10 @@ func TestFailureTexts(t *testing.T) {
 	want := [...]string{"", "invalid peer_id", "invalid to_peer_id", "invalid offer_id", "invalid answer",
 		"invalid info_hash", "full scrape is not supported", "Info hash not allowed", "too many torrents on one connection",
 		"tracker is full, try again later", "tracker is overloaded, try again later"}
-	if len(want) != int(failures) {
-		t.Fatalf("%d failures, want %d", failures, len(want))
+	if len(want) != int(Failures) {
+		t.Fatalf("%d failures, want %d", Failures, len(want))
 	}
-	for f := range failures {
+	for f := range Failures {
 		if got := f.String(); got != want[f] || len(got) > maxFailureText {
 			t.Errorf("failure %d: %q, want %q", f, got, want[f])
 		}

@@ -59,7 +59,7 @@ func TestProtocolDocument(t *testing.T) {
 		}
 	}
 	want := map[string]bool{"failure reason`": true} // the head of the table
-	for f := range failures {
+	for f := range Failures {
 		if f != FailureNone {
 			want[f.String()+"`"] = true
 		}

@@ -30,13 +30,11 @@ type tracer interface {
 	Trace(ctx context.Context) (trace.Copy, error)
 }
 
-// tracers returns the shards that have a trace.
+// tracers returns the shards, of which each has a trace.
 func tracers(controls []*shard.Control) []tracer {
-	var all []tracer
-	for _, c := range controls {
-		if t, ok := any(c).(tracer); ok {
-			all = append(all, t)
-		}
+	all := make([]tracer, len(controls))
+	for k, c := range controls {
+		all[k] = c
 	}
 	return all
 }

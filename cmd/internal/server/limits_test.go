@@ -137,8 +137,8 @@ func TestMemoryRules(t *testing.T) {
 			}
 		}
 		size := leastWith(t, "io_uring.mailbox_size", others)
-		mailbox.New(size) // panics if it cannot be
-		const head = 256 // bytes of a record before its sdp; less in each layout of the shard
+		mailbox.New(size)                            // panics if it cannot be
+		const head = 256                             // bytes of a record before its sdp; less in each layout of the shard
 		if most := size/2 - 8; most < message+head { // as mailbox.New promises
 			t.Errorf("message %d: a mailbox takes records of %d bytes", message, most)
 		}

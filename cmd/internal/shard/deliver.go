@@ -4,6 +4,7 @@ import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/trace"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -15,16 +16,19 @@ import (
 func (s *Shard) isHere(to swarm.Addr) bool { return int(to.Shard) == s.opt.ID }
 
 // mailed counts a payload that found no room in the mailbox to another shard.
-func (s *Shard) mailed(ok bool, kind outbox.Kind) {
-	if !ok {
-		s.stats.DroppedMail[kind]++
+func (s *Shard) mailed(ok bool, to swarm.Addr, kind outbox.Kind) {
+	if ok {
+		return
 	}
+	s.stats.DroppedMail[kind]++
+	r := s.turn.NoteOf(to, trace.Frame)
+	r.What, r.Decision, r.To = outbox.NameOf(kind), trace.MailFull, uint32(to.Shard)
 }
 
 // deliverReply takes the reply to an announce to its connection.
 func (s *Shard) deliverReply(to swarm.Addr, r *post.Reply) {
 	if !s.isHere(to) {
-		s.mailed(s.post.Reply(to, r), outbox.Reply)
+		s.mailed(s.post.Reply(to, r), to, outbox.Reply)
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.AnnounceReplySize, outbox.Reply); dst != nil {
@@ -39,7 +43,7 @@ func (s *Shard) deliverFailure(to swarm.Addr, action wsproto.Action, hash *swarm
 		if hash != nil {
 			f.Hash = *hash
 		}
-		s.mailed(s.post.Failure(to, &f), outbox.Failure)
+		s.mailed(s.post.Failure(to, &f), to, outbox.Failure)
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.FailureSize, outbox.Failure); dst != nil {
@@ -50,7 +54,7 @@ func (s *Shard) deliverFailure(to swarm.Addr, action wsproto.Action, hash *swarm
 // deliverOffer takes an offer to the peer that it is for.
 func (s *Shard) deliverOffer(to swarm.Addr, r *post.Relay) {
 	if !s.isHere(to) {
-		s.mailed(s.post.Offer(to, r), outbox.Offer)
+		s.mailed(s.post.Offer(to, r), to, outbox.Offer)
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.OfferSize(len(r.SDP)), outbox.Offer); dst != nil {
@@ -61,7 +65,7 @@ func (s *Shard) deliverOffer(to swarm.Addr, r *post.Relay) {
 // deliverAnswer takes an answer to the peer that made the offer.
 func (s *Shard) deliverAnswer(to swarm.Addr, r *post.Relay) {
 	if !s.isHere(to) {
-		s.mailed(s.post.Answered(to, r), outbox.Answer)
+		s.mailed(s.post.Answered(to, r), to, outbox.Answer)
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.AnswerSize(len(r.SDP)), outbox.Answer); dst != nil {
@@ -81,6 +85,7 @@ func (s *Shard) deliverScrape(r *post.Scrape) {
 func (s *Shard) deliverPing(i uint32, c *conn.Conn) {
 	if dst := s.outbox.Room(i, c, wsproto.MaxControlFrame, outbox.Control); dst != nil {
 		s.outbox.Commit(wsproto.AppendPing(dst, nil))
+		s.turn.Note(i, c, trace.Silence)
 		c.Flags |= conn.Pinged
 	}
 }

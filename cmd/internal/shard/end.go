@@ -6,6 +6,7 @@ import (
 
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/tlsconn"
 	"millrace/wsproto"
@@ -34,9 +35,16 @@ func (s *Shard) end(i uint32, c *conn.Conn, why conn.Reason) {
 	s.endPeers(i, c)
 	c.Reason = why
 	c.Deadline = s.turn.Now + s.opt.CloseTimeout
+	s.noteEnd(i, c, trace.Ending)
 	s.table.Change(c, conn.Ends)
 	s.inbox.Free(c)
 	s.endJoin(i, c)
+}
+
+// noteEnd adds the decision to end a connection to the trace.
+func (s *Shard) noteEnd(i uint32, c *conn.Conn, how trace.Decision) {
+	r := s.turn.Note(i, c, trace.End)
+	r.Decision, r.Why = how, conn.NameOf(c.Reason)
 }
 
 // endSaying ends a WebSocket connection with a close frame after the bytes that are already queued.
@@ -55,14 +63,11 @@ func (s *Shard) endHTTP(i uint32, c *conn.Conn, why conn.Reason, status int) {
 		return
 	}
 	s.stats.countRefusal(status)
-	if dst := s.outbox.Room(i, c, httpErrorSize, outbox.HTTP); dst != nil {
+	if dst := s.outbox.Room(i, c, wsproto.HTTPErrorSize, outbox.HTTP); dst != nil {
 		s.outbox.Commit(wsproto.AppendHTTPError(dst, status))
 	}
 	s.end(i, c, why)
 }
-
-// httpErrorSize bounds an HTTP error: status line, five headers and a line of text.
-const httpErrorSize = 512
 
 // endNow ends a connection without a word. abort resets it, so that nothing waits for the client.
 func (s *Shard) endNow(i uint32, c *conn.Conn, why conn.Reason, abort bool) {
@@ -74,6 +79,7 @@ func (s *Shard) endNow(i uint32, c *conn.Conn, why conn.Reason, abort bool) {
 	if c.Reason == conn.ReasonNone {
 		c.Reason = why
 	}
+	s.noteEnd(i, c, trace.Ends)
 	s.endClose(i, c, abort)
 }
 
@@ -126,6 +132,7 @@ func (s *Shard) endClosed(i uint32, c *conn.Conn) {
 // endHangup handles the end of the client's bytes: a FIN, or with errno a failure.
 func (s *Shard) endHangup(i uint32, c *conn.Conn, errno ring.Errno) {
 	if errno != 0 {
+		s.turn.Note(i, c, trace.Failed).N = uint32(errno)
 		c.Flags |= conn.HungUp
 		s.endNow(i, c, conn.ReasonReset, false)
 		return
@@ -141,6 +148,7 @@ func (s *Shard) endHangup(i uint32, c *conn.Conn, errno ring.Errno) {
 func (s *Shard) endHalf(i uint32, c *conn.Conn) {
 	first := !c.Flags.Has(conn.HungUp)
 	c.Flags |= conn.HungUp
+	s.turn.Note(i, c, trace.Ended)
 	if s.mover.Stay(i, c) {
 		s.readKept(i, c)
 	}

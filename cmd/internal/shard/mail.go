@@ -3,6 +3,7 @@ package shard
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/trace"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -20,17 +21,19 @@ func (s *Shard) readMail() {
 func (s *Shard) record(from int, rec []byte) {
 	switch kind := post.KindOf(rec); kind {
 	case post.KindAnnounce:
-		post.ReadAnnounce(from, rec, &s.scratch.announce)
-		s.serveAnnounce(&s.scratch.announce)
+		a := &s.scratch.announce
+		post.ReadAnnounce(from, rec, a)
+		s.serveAnnounce(a, s.noteMail(kind, from, a.From, &a.Key.Hash))
 	case post.KindAnswer:
 		var a post.Answer
 		post.ReadAnswer(from, rec, &a)
-		s.serveAnswer(&a)
+		s.serveAnswer(&a, s.noteMail(kind, from, a.From, &a.Key.Hash))
 	case post.KindScrape:
-		post.ReadScrape(rec, &s.scratch.scrape)
-		s.serveScrape(&s.scratch.scrape)
-		if from := s.scratch.scrape.From; s.isHere(from) {
-			s.replied(from)
+		r := &s.scratch.scrape
+		post.ReadScrape(rec, r)
+		s.serveScrape(r, s.noteMail(kind, from, r.From, nil))
+		if s.isHere(r.From) {
+			s.replied(r.From)
 		}
 	case post.KindEnded:
 		s.torrents.Ended(post.ReadAddr(rec, from))
@@ -41,6 +44,26 @@ func (s *Shard) record(from int, rec []byte) {
 	default:
 		s.delivery(kind, post.ReadAddr(rec, s.opt.ID), rec)
 	}
+}
+
+// nameMail is the name of the first kind of mail in traces; those of the others follow.
+var nameMail = conn.Names.Add(mailNames()...)
+
+func mailNames() (names []string) {
+	for kind := range post.Kinds {
+		names = append(names, kind.String())
+	}
+	return names
+}
+
+// noteMail adds a request of another shard to the trace.
+func (s *Shard) noteMail(kind post.Kind, from int, of swarm.Addr, hash *swarm.ID) *trace.Record {
+	r := s.turn.NoteOf(of, trace.Mail)
+	r.What, r.N = nameMail+trace.Name(kind), uint32(from)
+	if hash != nil {
+		r.Hash = [8]byte(hash[:])
+	}
+	return r
 }
 
 // delivery handles a record for a connection of this shard.

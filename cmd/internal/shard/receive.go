@@ -3,6 +3,7 @@ package shard
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
+	"millrace/cmd/internal/trace"
 	"millrace/wsproto"
 )
 
@@ -33,7 +34,7 @@ func (s *Shard) readProxyHeader(i uint32, c *conn.Conn, data []byte) []byte {
 		s.endNoMemory(i, c)
 		return nil
 	}
-	n, err := s.door.ProxyHeader(c, buf)
+	n, err := s.door.ProxyHeader(i, c, buf)
 	switch {
 	case err != nil:
 		s.endNow(i, c, conn.ReasonBadRequest, true)
@@ -93,7 +94,7 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	case n == 0:
 		s.keep(i, c, buf, 0)
 	default:
-		s.door.ForwardedFor(c, &req)
+		s.door.ForwardedFor(i, c, &req)
 		s.upgrade(i, c, &req)
 		s.readFrames(i, c, s.inbox.Shift(c, buf, n))
 	}
@@ -111,14 +112,12 @@ func (s *Shard) answerHealth(i uint32, c *conn.Conn) {
 	s.end(i, c, conn.ReasonHealthCheck)
 }
 
-// upgradeResponseSize bounds the 101 response: status line, four headers and the 28 bytes of the accept key.
-const upgradeResponseSize = 256
-
 // upgrade makes the connection a WebSocket.
 func (s *Shard) upgrade(i uint32, c *conn.Conn, req *wsproto.Request) {
 	s.table.Change(c, conn.Upgraded)
 	s.stats.Upgraded++
-	dst := s.outbox.Room(i, c, upgradeResponseSize, outbox.HTTP)
+	s.turn.Note(i, c, trace.Request).Decision = trace.Served
+	dst := s.outbox.Room(i, c, wsproto.UpgradeResponseSize, outbox.HTTP)
 	if dst == nil {
 		s.endNow(i, c, conn.ReasonNoMemory, true)
 		return
@@ -157,12 +156,23 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 		s.message(i, c, kind, payload, buf)
 	case wsproto.Ping:
 		s.stats.PingsIn++
+		s.noteControl(i, c, kind, payload)
 		if dst := s.outbox.Room(i, c, wsproto.MaxControlFrame, outbox.Control); dst != nil {
 			s.outbox.Commit(wsproto.AppendPong(dst, payload))
 		}
 	case wsproto.Pong:
 		s.stats.PongsIn++
+		s.noteControl(i, c, kind, payload)
 	case wsproto.Close:
+		s.noteControl(i, c, kind, payload)
 		s.endByClient(i, c, payload)
 	}
+}
+
+// nameControl is the name of wsproto.Ping in traces; those of wsproto.Pong and wsproto.Close follow.
+var nameControl = conn.Names.Add("ping", "pong", "close frame")
+
+func (s *Shard) noteControl(i uint32, c *conn.Conn, kind wsproto.Kind, payload []byte) {
+	r := s.turn.Note(i, c, trace.Control)
+	r.What, r.N = nameControl+trace.Name(kind-wsproto.Ping), uint32(len(payload))
 }

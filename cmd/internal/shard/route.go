@@ -3,6 +3,7 @@ package shard
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/trace"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -46,7 +47,10 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 // their socket, so such messages get silence; a connection that sends nothing else is closed.
 func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.Reject) {
 	s.stats.Rejected[why]++
+	r := s.turn.Note(i, c, trace.Message)
+	r.Decision, r.Why = trace.Ignored, nameReject+trace.Name(why)
 	if !why.Silent() {
+		r.Decision = trace.Refused
 		var hash *swarm.ID
 		if m.HasInfoHash {
 			hash = &m.InfoHash
@@ -58,6 +62,16 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 	if int(c.Bad) > s.opt.MaxBadMessages {
 		s.endSaying(i, c, conn.ReasonBadMessages, wsproto.StatusPolicy, "too many unusable messages")
 	}
+}
+
+// nameReject is the name of wsproto.RejectNone in traces; those of the other reasons follow.
+var nameReject = conn.Names.Add(rejectNames()...)
+
+func rejectNames() (names []string) {
+	for why := range wsproto.RejectFullScrape + 1 {
+		names = append(names, why.String())
+	}
+	return names
 }
 
 // announce takes an announce to its owner.
@@ -75,17 +89,21 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		Event:  eventOf[m.Event],
 	}}
 	k := s.owner(&m.InfoHash)
+	r := s.turn.Note(i, c, trace.Announce)
+	r.N, r.Hash = uint32(len(offers)), [8]byte(m.InfoHash[:])
 	switch {
 	case k == s.opt.ID:
 		c.Owners |= 1 << (k % 64)
 		s.stats.ServedHere++
-		s.serveAnnounce(&ask)
+		s.serveAnnounce(&ask, r)
 	case s.post.Announce(k, &ask):
 		c.Owners |= 1 << (k % 64)
 		s.stats.ServedElsewhere++
+		r.Decision, r.To = trace.Mailed, uint32(k)
 		s.asked(c)
 	default:
 		s.stats.Overloaded[wsproto.ActionAnnounce]++
+		r.Decision, r.To = trace.MailFull, uint32(k)
 		s.deliverFailure(ask.From, wsproto.ActionAnnounce, &m.InfoHash, wsproto.FailureOverloaded)
 	}
 }
@@ -112,14 +130,18 @@ func (s *Shard) answer(i uint32, c *conn.Conn, m *wsproto.Message) {
 		Offer: m.OfferID,
 	}}
 	k := s.owner(&m.InfoHash)
+	r := s.turn.Note(i, c, trace.Answer)
+	r.Hash = [8]byte(m.InfoHash[:])
 	switch {
 	case k == s.opt.ID:
 		s.stats.ServedHere++
-		s.serveAnswer(&ask)
+		s.serveAnswer(&ask, r)
 	case !s.post.Answer(k, &ask):
 		s.stats.Overloaded[wsproto.ActionAnswer]++
+		r.Decision, r.To = trace.MailFull, uint32(k)
 	default:
 		s.stats.ServedElsewhere++
+		r.Decision, r.To = trace.Mailed, uint32(k)
 		if s.opt.ReplyToAnswers {
 			s.asked(c)
 		}
@@ -129,8 +151,11 @@ func (s *Shard) answer(i uint32, c *conn.Conn, m *wsproto.Message) {
 // scrape starts a scrape on its way. A torrent that is not served gets a failure where it is the only one asked for, and
 // zeros among others, since a reply has to name every hash that was asked.
 func (s *Shard) scrape(i uint32, c *conn.Conn, m *wsproto.Message) {
+	note := s.turn.Note(i, c, trace.Scrape)
+	note.N = uint32(len(m.Hashes))
 	if len(m.Hashes) == 1 && !s.torrents.Allowed(&m.Hashes[0]) {
 		s.stats.ScrapesForbidden++
+		note.Decision, note.Why = trace.Refused, nameFailure+trace.Name(wsproto.FailureForbidden)
 		s.deliverFailure(s.table.Address(i), wsproto.ActionScrape, &m.Hashes[0], wsproto.FailureForbidden)
 		return
 	}
@@ -141,7 +166,7 @@ func (s *Shard) scrape(i uint32, c *conn.Conn, m *wsproto.Message) {
 		r.Files = append(r.Files, wsproto.ScrapeFile{Hash: m.Hashes[k]})
 		r.Filled = append(r.Filled, false)
 	}
-	if s.serveScrape(r) {
+	if s.serveScrape(r, note) {
 		s.asked(c)
 	}
 }

@@ -1,7 +1,9 @@
 package shard
 
 import (
+	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/trace"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -17,8 +19,25 @@ func (s *Shard) owner(hash *swarm.ID) int {
 	return swarm.Owner(s.opt.OwnerSeed, hash, s.opt.Shards)
 }
 
-// serveAnnounce changes the swarm, replies, and relays the offers.
-func (s *Shard) serveAnnounce(a *post.Announce) {
+// nameFailure is the name of wsproto.FailureNone in traces; those of the other failures follow.
+var nameFailure = conn.Names.Add(failureNames()...)
+
+func failureNames() (names []string) {
+	for why := range wsproto.Failures {
+		names = append(names, why.String())
+	}
+	return names
+}
+
+// refuse tells a connection that its request about a torrent is not served.
+func (s *Shard) refuse(to swarm.Addr, hash *swarm.ID, why wsproto.Failure, r *trace.Record) {
+	r.Decision, r.Why = trace.Refused, nameFailure+trace.Name(why)
+	s.deliverFailure(to, wsproto.ActionAnnounce, hash, why)
+}
+
+// serveAnnounce changes the swarm, replies, and relays the offers. Like the other functions of this kind it completes the
+// record r of the trace.
+func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 	ids := s.scratch.offerIDs[:0]
 	for k := range a.SDPs {
 		ids = append(ids, a.SDPs[k].ID)
@@ -29,15 +48,16 @@ func (s *Shard) serveAnnounce(a *post.Announce) {
 	s.stats.Announces[res.Status]++
 	switch res.Status {
 	case swarm.StatusConnectionFull:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureConnectionFull)
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureConnectionFull, r)
 		return
 	case swarm.StatusTableFull:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureTableFull)
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureTableFull, r)
 		return
 	case swarm.StatusForbidden:
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureForbidden)
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureForbidden, r)
 		return
 	}
+	r.Decision, r.To = trace.Relayed, uint32(len(targets))
 	s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete})
 	for k := range targets {
 		o := &a.SDPs[k]
@@ -45,12 +65,23 @@ func (s *Shard) serveAnnounce(a *post.Announce) {
 	}
 }
 
+// nameAnswer is the name of the first status of an answer in traces; those of the others follow.
+var nameAnswer = conn.Names.Add(answerNames()...)
+
+func answerNames() (names []string) {
+	for status := range swarm.AnswerNoOffer + 1 {
+		names = append(names, status.String())
+	}
+	return names
+}
+
 // serveAnswer relays an answer to the peer whose offer it answers.
-func (s *Shard) serveAnswer(a *post.Answer) {
+func (s *Shard) serveAnswer(a *post.Answer, r *trace.Record) {
 	to, status := s.torrents.Answer(s.turn.Now, &a.Answer)
 	s.stats.Answers[status]++
+	r.Decision, r.Why = trace.Ignored, nameAnswer+trace.Name(status)
 	if status == swarm.AnswerForbidden {
-		s.deliverFailure(a.From, wsproto.ActionAnnounce, &a.Key.Hash, wsproto.FailureForbidden)
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureForbidden, r)
 		return
 	}
 	if s.opt.ReplyToAnswers {
@@ -58,13 +89,14 @@ func (s *Shard) serveAnswer(a *post.Answer) {
 		s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: complete, Incomplete: incomplete})
 	}
 	if status == swarm.AnswerRelay {
+		r.Decision, r.To, r.Why = trace.Relayed, 1, 0
 		s.deliverAnswer(to, &post.Relay{Hash: a.Key.Hash, Peer: a.Peer, Offer: a.Offer, SDP: a.SDP})
 	}
 }
 
 // serveScrape fills in the torrents that this shard owns and sends the record where it has to go next. It reports whether
 // it went to another shard.
-func (s *Shard) serveScrape(r *post.Scrape) (mailed bool) {
+func (s *Shard) serveScrape(r *post.Scrape, note *trace.Record) (mailed bool) {
 	next := int(r.From.Shard)
 	for k := range r.Files {
 		if r.Filled[k] {
@@ -80,11 +112,14 @@ func (s *Shard) serveScrape(r *post.Scrape) (mailed bool) {
 	}
 	switch {
 	case next == s.opt.ID:
+		note.Decision = trace.Served
 		s.deliverScrape(r)
 	case s.post.Scrape(next, r):
+		note.Decision, note.To = trace.Mailed, uint32(next)
 		return true
 	default:
 		s.stats.Overloaded[wsproto.ActionScrape]++
+		note.Decision, note.To = trace.MailFull, uint32(next)
 		s.deliverFailure(r.From, wsproto.ActionScrape, nil, wsproto.FailureOverloaded)
 	}
 	return false

@@ -27,6 +27,7 @@ import (
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
 	"millrace/cmd/internal/shard/torrents"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/swarm"
@@ -124,6 +125,7 @@ func Wire(n, size int) []Wiring {
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s := &Shard{opt: o, secure: newSecure(o.TLS)}
+	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
 	s.door = door.New(door.Options{
@@ -250,7 +252,13 @@ func (s *Shard) housekeep() {
 
 // SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next sweep.
 // It is called between two Steps, by the loop's thread.
-func (s *Shard) SetAccess(rule *swarm.Access) { s.torrents.SetAccess(rule) }
+func (s *Shard) SetAccess(rule *swarm.Access) {
+	s.turn.NoteOrder(conn.OrderAccess)
+	s.torrents.SetAccess(rule)
+}
+
+// Trace returns a copy of the last events, in the memory of into where that is enough. It is called by the loop's thread.
+func (s *Shard) Trace(into []trace.Record) trace.Copy { return s.turn.Trace.Copy(into) }
 
 // Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
 func (s *Shard) Busy() bool { return s.turn.More }

@@ -29,6 +29,7 @@ func (s *Shard) Stop() {
 		return
 	}
 	s.door.Close()
+	s.turn.NoteOrder(conn.OrderStop)
 	s.stop = stopState{
 		begun:     true,
 		listening: true,

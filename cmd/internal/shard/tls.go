@@ -3,6 +3,7 @@ package shard
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
+	"millrace/cmd/internal/trace"
 	"millrace/tlsconn"
 )
 
@@ -60,6 +61,7 @@ func (s *Shard) HandshakesReady(all []tlsconn.Handle) {
 // between two Steps, by the loop's thread.
 func (s *Shard) SetCertificate(generation uint32) {
 	s.secure.generation, s.secure.replaced = generation, s.turn.Now
+	s.turn.NoteOrder(conn.OrderCertificate)
 }
 
 // readyTLS looks at the connections whose handshakes have gone on.
@@ -94,7 +96,7 @@ func (s *Shard) receivedTLS(i uint32, c *conn.Conn, data []byte) {
 func (s *Shard) decrypt(i uint32, c *conn.Conn, t *tlsconn.Conn) {
 	for c.State().Reads() {
 		data, err := t.Next()
-		s.countHandshake(c, t)
+		s.countHandshake(i, c, t)
 		if err != nil {
 			s.endTLS(i, c, err)
 			return
@@ -120,17 +122,23 @@ func (s *Shard) decrypt(i uint32, c *conn.Conn, t *tlsconn.Conn) {
 }
 
 // countHandshake counts a handshake when it is complete, whatever becomes of the connection.
-func (s *Shard) countHandshake(c *conn.Conn, t *tlsconn.Conn) {
+func (s *Shard) countHandshake(i uint32, c *conn.Conn, t *tlsconn.Conn) {
 	if c.Flags.Has(conn.Established) || t.Info().Version == 0 {
 		return
 	}
 	c.Flags |= conn.Established
+	r := s.turn.Note(i, c, trace.Handshake)
 	if t.Info().Resumed {
 		s.stats.TLSResumed++
+		r.What = nameHandshake + 1
 	} else {
 		s.stats.TLSFull++
+		r.What = nameHandshake
 	}
 }
+
+// nameHandshake is the name of a full handshake in traces; that of a resumed one follows.
+var nameHandshake = conn.Names.Add("full", "resumed")
 
 // outdated reports whether a connection has been on a replaced certificate for longer than it may.
 func (s *Shard) outdated(i uint32) bool {

@@ -28,7 +28,7 @@ type Result struct {
 type Failure struct {
 	Seed     uint64
 	Problems []string // in the order in which they were found; only the first few, as one leads to others
-	Trace    string   // the last events of each shard, one a line, oldest first
+	Trace    string   // the last events of the shards, one a line, oldest first
 }
 
 // Error returns the seed and the problems, one a line.
@@ -65,7 +65,7 @@ func run(seed uint64, plant func(*world)) (res Result, err error) {
 			w.failf("panic: %v\n%s", bug, debug.Stack())
 		}
 		if len(w.problems) > 0 {
-			err = &Failure{Seed: seed, Problems: w.problems, Trace: w.lastEvents()}
+			err = &Failure{Seed: seed, Problems: w.problems, Trace: w.trace()}
 		}
 	}()
 	w.open(1+w.rng.IntN(3), w.rng.IntN(4) > 0)

@@ -57,15 +57,12 @@ type world struct {
 
 // loop is one shard with its ring: shard.Run without a thread.
 type loop struct {
-	shard   *shard.Shard
-	ring    *ring.Ring
-	held    pool.Buf // send memory kept from the shard; 0: none
-	events  []ring.Event
-	ops     []ring.Op
-	journal journal
-	ended   bool
-
-	lastEvents func() string // returns the last events of the shard, one a line, oldest first
+	shard  *shard.Shard
+	ring   *ring.Ring
+	held   pool.Buf // send memory kept from the shard; 0: none
+	events []ring.Event
+	ops    []ring.Op
+	ended  bool
 }
 
 // failf notes a problem.
@@ -138,7 +135,6 @@ func (w *world) open(n int, follow bool) {
 		o.EndedPerStep = 1 + w.rng.IntN(4) // so that some wait
 		rings[k] = w.k.Open(plan)
 		l := &loop{shard: shard.New(o, rings[k].Pool(), pool.New(make([]byte, memory)), wiring), ring: rings[k]}
-		l.lastEvents = l.journal.String
 		if w.tight {
 			l.held = rings[k].Pool().Get(tightHeld)
 		}
@@ -188,9 +184,7 @@ func (w *world) turn() bool {
 func (w *world) step(k int) bool {
 	l := w.loops[k]
 	now := w.k.Now()
-	l.journal.events(now, l.events)
 	l.ops = l.shard.Step(now, l.events, l.ops[:0])
-	l.journal.ops(now, l.ops)
 	l.ring.Submit(l.ops)
 	asleep := !l.shard.Busy() && l.shard.PrepareToSleep()
 	var err error

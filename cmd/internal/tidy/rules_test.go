@@ -51,13 +51,13 @@ var ownImports = map[string][]string{
 	shardDir + "/paced":    {},
 	shardDir + "/conn":     {"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
 	shardDir + "/inbox":    {"ring", shardDir + "/conn"},
-	shardDir + "/outbox":   {"ring", "tlsconn", shardDir + "/conn", shardDir + "/inbox"},
-	shardDir + "/door":     {"ring", "tlsconn", "wsproto", shardDir + "/conn"},
+	shardDir + "/outbox":   {"ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
+	shardDir + "/door":     {"ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/post":     {"ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
 	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced"},
 	shardDir + "/mover": {
-		"ring", "tlsconn", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox", shardDir + "/outbox",
-		shardDir + "/post",
+		"ring", "tlsconn", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
+		shardDir + "/outbox", shardDir + "/post",
 	},
 	shardDir: {
 		"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",

@@ -59,9 +59,10 @@ func New(shard, size int, names *Names) Buffer {
 	return Buffer{records: make([]Record, size), names: names, shard: uint16(shard)}
 }
 
-// Add puts an empty record, with only By set, in the place of the oldest one and returns it to be filled in: before the
-// next call of any method, and field by field. A composite literal would be composed elsewhere and copied, which takes
-// twice as long. Add does not allocate.
+// Add puts an empty record, with only By set, in the place of the oldest one and returns it to be filled in, field by
+// field: a composite literal would be composed elsewhere and copied, which takes twice as long. The record may be
+// completed while fewer than Size others have been added, as when the decision comes only after its effects. Add does not
+// allocate.
 func (b *Buffer) Add() *Record {
 	slot := &b.off
 	if len(b.records) > 0 {

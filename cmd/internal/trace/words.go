@@ -23,9 +23,12 @@ const (
 	Mail                        // a record of kind What in the mailbox from shard N
 	Frame                       // a frame of kind What and N bytes is to be sent to the client
 	Sent                        // the socket took N bytes and not all
+	Drained                     // the waiting bytes have left
+	Move                        // a connection that is about to go to another shard
 	Ended                       // the client ended its side in order
 	Failed                      // the socket failed; N: errno
-	Timeout                     // a deadline passed, seen by the look at all connections; What: which
+	End                         // the connection is to end
+	Silence                     // nothing has come for so long that the client is pinged
 	Order                       // the process told the shard to do What
 	Closed                      // the ring has closed the connection: its slot is free
 	events
@@ -73,9 +76,12 @@ var eventWords = [events]word{
 	Mail:       {"mail", "{what} mailed by shard {n}"},
 	Frame:      {"frame", "frame to send: {what} of {n} bytes"},
 	Sent:       {"sent", "only {n} bytes sent"},
+	Drained:    {"drained", "all sent"},
+	Move:       {"move", "move to another shard"},
 	Ended:      {"ended", "client ended its side"},
 	Failed:     {"failed", "socket failed with errno {n}"},
-	Timeout:    {"timeout", "timeout: {what}"},
+	End:        {"end", "end of the connection"},
+	Silence:    {"silence", "silent client is pinged"},
 	Order:      {"order", "order: {what}"},
 	Closed:     {"closed", "closed"},
 }

@@ -45,6 +45,9 @@ func NewTable(shard, n int, withTLS bool) *Table {
 // At returns the slot at index i, in use or not.
 func (t *Table) At(i uint32) *Conn { return &t.conns[i] }
 
+// Shard returns the number of the shard.
+func (t *Table) Shard() uint16 { return t.shard }
+
 // Used returns an index below which all connections are.
 func (t *Table) Used() uint32 { return t.used }
 

@@ -3,7 +3,9 @@ package conn
 import (
 	"time"
 
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
+	"millrace/swarm"
 )
 
 // This file owns the Step under way, as the parts of a shard see it.
@@ -15,6 +17,56 @@ type Turn struct {
 	Now   uint32    // the same in seconds, starting at 1, so that a zero time field means "never"
 	Ops   []ring.Op // for the ring, in the order in which they are to be carried out
 	More  bool      // work is left: the loop must not block before the next Step
+	Trace trace.Buffer
+}
+
+// Names has the names of all values that parts of a shard put into traces. Each part adds its own when the program
+// starts.
+var Names trace.Names
+
+var (
+	nameReason = Names.Add(reasonNames[:]...)
+	nameOrder  = Names.Add(orderNames[:]...)
+)
+
+// NameOf returns the name of a reason in traces.
+func NameOf(why Reason) trace.Name { return nameReason + trace.Name(why) }
+
+// Order is a demand of the process to the shard.
+type Order uint8
+
+// The orders.
+const (
+	OrderStop Order = iota
+	OrderAccess
+	OrderCertificate
+	orders
+)
+
+var orderNames = [orders]string{"stop", "serve by another access list", "use another certificate"}
+
+// Note adds an event of a connection of this shard, at index i, to the trace and returns it to be completed.
+func (t *Turn) Note(i uint32, c *Conn, e trace.Event) *trace.Record {
+	r := t.Trace.Add()
+	r.At = time.Duration(t.Nanos)
+	r.Conn.Index, r.Conn.Gen, r.Conn.Shard = i, c.gen, r.By
+	r.Client, r.Port, r.Event = c.Addr, c.Port, e
+	return r
+}
+
+// NoteOf is Note for a connection of any shard, of which only the name is known.
+func (t *Turn) NoteOf(a swarm.Addr, e trace.Event) *trace.Record {
+	r := t.Trace.Add()
+	r.At = time.Duration(t.Nanos)
+	r.Conn.Index, r.Conn.Gen, r.Conn.Shard = a.Index, a.Gen, a.Shard
+	r.Event = e
+	return r
+}
+
+// NoteOrder adds an order to the trace.
+func (t *Turn) NoteOrder(o Order) {
+	r := t.Trace.Add()
+	r.At, r.Event, r.What = time.Duration(t.Nanos), trace.Order, nameOrder+trace.Name(o)
 }
 
 // Begin starts a Step at the time now. Ops are appended to ops.

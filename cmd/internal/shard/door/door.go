@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/tlsconn"
 	"millrace/wsproto"
@@ -71,6 +72,7 @@ func (d *Door) Accept(e *ring.Event) *conn.Conn {
 		c.Flags |= conn.Proxied
 	}
 	d.stats.Accepted++
+	d.turn.Note(e.Slot.Index, c, trace.Accepted)
 	return c
 }
 
@@ -96,7 +98,12 @@ func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client n
 }
 
 // Leave lets out the connection at index i: by conn.Released or conn.Gone.
-func (d *Door) Leave(i uint32, e conn.Event) { d.table.Leave(i, e) }
+func (d *Door) Leave(i uint32, e conn.Event) {
+	if e == conn.Gone {
+		d.turn.Note(i, d.table.At(i), trace.Closed)
+	}
+	d.table.Leave(i, e)
+}
 
 // Handle returns the name under which the helpers of TLS know a connection.
 func Handle(slot ring.Slot) tlsconn.Handle {
@@ -142,7 +149,7 @@ func (d *Door) trusted(ip netip.Addr) bool {
 
 // ProxyHeader reads the PROXY header at the start of the bytes of a trusted proxy's connection and returns its length: 0
 // while it is not complete. An error says that there is none.
-func (d *Door) ProxyHeader(c *conn.Conn, buf []byte) (n int, err error) {
+func (d *Door) ProxyHeader(i uint32, c *conn.Conn, buf []byte) (n int, err error) {
 	n, client, local, err := wsproto.ParseProxyHeader(buf)
 	switch {
 	case err != nil:
@@ -154,16 +161,18 @@ func (d *Door) ProxyHeader(c *conn.Conn, buf []byte) (n int, err error) {
 	c.Flags &^= conn.Proxied
 	if !local {
 		d.identify(c, client)
+		d.turn.Note(i, c, trace.Identified)
 	}
 	return n, nil
 }
 
 // ForwardedFor takes the client's address from the header fields of a trusted proxy's request.
-func (d *Door) ForwardedFor(c *conn.Conn, req *wsproto.Request) {
+func (d *Door) ForwardedFor(i uint32, c *conn.Conn, req *wsproto.Request) {
 	if d.opt.ProxyProtocol || !d.trusted(c.Client().Addr()) {
 		return
 	}
 	if ip, ok := req.ForwardedClient(d.isTrusted); ok {
 		d.identify(c, netip.AddrPortFrom(ip, 0))
+		d.turn.Note(i, c, trace.Identified)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/tlsconn"
 )
@@ -155,6 +156,8 @@ func (m *Mover) Begin(i uint32, c *conn.Conn, k int, unread func() bool) bool {
 	c.Target = uint16(k)
 	c.Deadline = m.Turn.Now + m.opt.Patience
 	m.Table.Change(c, conn.Follows)
+	r := m.Turn.Note(i, c, trace.Announce)
+	r.Decision, r.To = trace.Moving, uint32(k)
 	m.Turn.Do(ring.Op{Kind: ring.OpPause, Slot: m.Table.Slot(i)})
 	return true
 }
@@ -205,6 +208,7 @@ func (m *Mover) Stay(i uint32, c *conn.Conn) bool {
 	m.stats.MovesGivenUp++
 	c.Flags &^= conn.Paused
 	m.Table.Change(c, conn.Stays)
+	m.Turn.Note(i, c, trace.Move).Decision = trace.Staying
 	m.Turn.Do(ring.Op{Kind: ring.OpResume, Slot: m.Table.Slot(i)})
 	return true
 }
@@ -230,12 +234,15 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 	m.Turn.Do(ring.Op{Kind: ring.OpRelease, Slot: m.Table.Slot(i)})
 	m.Inbox.Free(c)
 	m.stats.MovedOut++
+	r := m.Turn.Note(i, c, trace.Move)
+	r.Decision, r.To = trace.Moved, uint32(k)
 	m.Door.Leave(i, conn.Released)
 	return true
 }
 
 // arrival is a connection whose descriptor the ring has been asked to adopt.
 type arrival struct {
+	from   int // the shard from which it comes
 	client netip.AddrPort
 	tls    *tlsconn.Conn
 	unread inbox.Parcel
@@ -245,6 +252,7 @@ type arrival struct {
 // Arrive takes in a connection that shard k has mailed.
 func (m *Mover) Arrive(k int, rec *post.Move) {
 	a := arrival{
+		from:   k,
 		flags:  conn.Flags(rec.Flags),
 		client: netip.AddrPortFrom(netip.AddrFrom16(rec.Addr), rec.Port),
 		unread: m.Inbox.Pack(rec.Unread),
@@ -279,5 +287,6 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 	}
 	m.stats.MovedIn++
 	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Settled, a.client)
+	m.Turn.Note(e.Slot.Index, c, trace.Adopted).N = uint32(a.from)
 	return c, m.Inbox.Unpack(c, a.unread)
 }

@@ -1,5 +1,10 @@
 package outbox
 
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/trace"
+)
+
 // This file owns the kinds of frames that leave.
 
 // Kind says what a frame is, for the counters and for the case that there is no room.
@@ -21,6 +26,11 @@ var kindNames = [Kinds]string{"control", "http", "announce", "offer", "answer", 
 
 // String returns the kind's name as it stands in metrics.
 func (k Kind) String() string { return kindNames[k] }
+
+var nameKind = conn.Names.Add(kindNames[:]...)
+
+// NameOf returns the name of a kind in traces.
+func NameOf(k Kind) trace.Name { return nameKind + trace.Name(k) }
 
 // Droppable reports whether a frame of the kind is left out when its receiver is over the limit of waiting bytes. Relayed
 // frames can be missed: WebRTC offers go to a sample of peers, and clients announce again.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 )
 
@@ -50,10 +51,14 @@ const (
 	admitted  verdict = iota
 	overLimit         // too many bytes wait for the connection
 	noMemory          // the rest of the memory is kept for frames that matter more
+	ending            // the connection is told nothing more
 )
 
 // admit decides whether n more bytes may wait for a connection.
 func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
+	if state := c.State(); state != conn.Open && state != conn.Handshake {
+		return ending
+	}
 	waiting := int(c.OutLen)
 	if kind.Droppable() {
 		switch {
@@ -82,6 +87,7 @@ func (o *Outbox) hold(i uint32, c *conn.Conn, n int) {
 	// It has become too late to move to another shard: an EventPaused must have one meaning only.
 	c.Flags |= conn.Held | conn.Settled
 	o.stats.HeldBack++
+	o.turn.Note(i, c, trace.Message).Decision = trace.Held
 	o.turn.Do(ring.Op{Kind: ring.OpPause, Slot: o.table.Slot(i)})
 }
 
@@ -92,6 +98,7 @@ func (o *Outbox) Release(i uint32, c *conn.Conn) {
 	}
 	c.Flags &^= conn.Held
 	c.LastSeen = o.turn.Now
+	o.turn.Note(i, c, trace.Drained).Decision = trace.Released
 	o.inbox.Restart(c)
 	o.turn.Do(ring.Op{Kind: ring.OpResume, Slot: o.table.Slot(i)})
 }

@@ -5,8 +5,10 @@ package outbox
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/ring/pool"
+	"millrace/swarm"
 )
 
 // Outbox holds what waits for the clients of a shard. It belongs to the loop's thread.
@@ -72,20 +74,12 @@ func (o *Outbox) Stats() Stats {
 // is composed. It returns nil, and has counted why, if the connection may not have one. Commit must follow before the next
 // Room.
 func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
-	if state := c.State(); state != conn.Open && state != conn.Handshake {
-		o.stats.DroppedGone[kind]++
+	switch verdict := o.admit(c, n, kind); {
+	case verdict != admitted:
+		o.drop(i, c, n, kind, verdict)
 		return nil
-	}
-	switch o.admit(c, n, kind) {
-	case overLimit:
-		o.stats.DroppedFull[kind]++
-		return nil
-	case noMemory:
-		o.stats.DroppedMemory[kind]++
-		return nil
-	}
-	if !o.grow(c, int(c.OutLen)+n) {
-		o.stats.DroppedMemory[kind]++
+	case !o.grow(c, int(c.OutLen)+n):
+		o.drop(i, c, n, kind, noMemory)
 		return nil
 	}
 	if !kind.Droppable() {
@@ -96,11 +90,30 @@ func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
 	return o.pool.Bytes(c.Out)[c.OutLen:c.OutLen:len(o.pool.Bytes(c.Out))]
 }
 
+// drop counts a frame that is left out.
+func (o *Outbox) drop(i uint32, c *conn.Conn, n int, kind Kind, why verdict) {
+	r := o.turn.Note(i, c, trace.Frame)
+	r.What, r.N = NameOf(kind), uint32(n)
+	switch why {
+	case overLimit:
+		r.Decision = trace.OverLimit
+		o.stats.DroppedFull[kind]++
+	case noMemory:
+		r.Decision = trace.NoMemory
+		o.stats.DroppedMemory[kind]++
+	case ending:
+		r.Decision = trace.NoClient
+		o.stats.DroppedGone[kind]++
+	}
+}
+
 // RoomAt is Room for the connection of this shard that a swarm table or another shard names.
 func (o *Outbox) RoomAt(index, gen uint32, n int, kind Kind) []byte {
 	c := o.table.Find(index, gen)
 	if c == nil {
 		o.stats.DroppedGone[kind]++
+		r := o.turn.NoteOf(swarm.Addr{Index: index, Gen: gen, Shard: o.table.Shard()}, trace.Frame)
+		r.What, r.N, r.Decision = NameOf(kind), uint32(n), trace.NoClient
 		return nil
 	}
 	return o.Room(index, c, n, kind)
@@ -206,6 +219,7 @@ func (o *Outbox) Sent(i uint32, c *conn.Conn, e *ring.Event) Outcome {
 	c.FlightOff += e.N
 	if c.State() != conn.Closed && e.Errno == 0 && c.FlightOff < c.FlightLen {
 		o.stats.ShortSends++
+		o.turn.Note(i, c, trace.Sent).N = e.N
 		o.send(i, c)
 		return Goes
 	}

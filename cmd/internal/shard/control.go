@@ -1,0 +1,213 @@
+package shard
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/cmd/internal/shard/torrents"
+	"millrace/cmd/internal/trace"
+	"millrace/ring"
+	"millrace/swarm"
+	"millrace/tlsconn"
+)
+
+// This file owns Control, by which the rest of the process speaks to a running shard.
+
+// Control is how the rest of the process speaks to a running shard: a word of requests that the loop looks at in every
+// turn, and the counters that it publishes.
+type Control struct {
+	waker atomic.Pointer[ring.Waker]
+	bits  atomic.Uint32
+	rule  atomic.Pointer[swarm.Access]
+	cert  atomic.Uint32 // generation of the certificate in use
+	beat  atomic.Int64  // nanoseconds on the clock of the loops at which it published last
+
+	readyMu sync.Mutex
+	ready   []tlsconn.Handle // handshakes to look at, at most a few for each in flight
+
+	mu        sync.Mutex
+	published Published
+	asked     chan struct{} // closed and replaced at each publication
+	traces    []traceRequest
+	lastTrace trace.Copy // once the loop has ended
+}
+
+// traceRequest asks for a copy of the trace.
+type traceRequest struct {
+	into []trace.Record
+	done chan<- trace.Copy // has room for the copy
+}
+
+// Published is what a shard last said about itself.
+type Published struct {
+	Shard Stats
+	Ring  ring.Stats
+	Loop  LoopStats
+	At    time.Duration // on the clock of the loop
+	Ended bool          // the loop has returned; these are its last figures
+
+	Census *torrents.Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
+}
+
+// LoopStats are counters of the loop itself.
+type LoopStats struct {
+	Turns   uint64 // Steps
+	Batched uint64 // waits with a batching window
+	Busy    time.Duration
+	Longest time.Duration // longest Step since the last publication
+}
+
+const (
+	bitStop uint32 = 1 << iota
+	bitAbort
+	bitPublish
+	bitAccess
+	bitCertificate
+	bitHandshakes
+	bitTrace
+)
+
+// NewControl returns a control word for one shard.
+func NewControl() *Control { return &Control{asked: make(chan struct{})} }
+
+// Attach says how the shard is woken. Requests made before are seen in the first turn.
+func (c *Control) Attach(w *ring.Waker) { c.waker.Store(w) }
+
+// Stop asks for a graceful stop.
+func (c *Control) Stop() { c.request(bitStop) }
+
+// Abort asks the loop to return now, whatever is open.
+func (c *Control) Abort() { c.request(bitAbort) }
+
+// SetAccess gives the shard a rule for the torrents that it serves, in its next turn. The list is shared and must not
+// change any more.
+func (c *Control) SetAccess(rule *swarm.Access) {
+	c.rule.Store(rule)
+	c.request(bitAccess)
+}
+
+// SetCertificate tells the shard, in its next turn, that handshakes use another certificate now.
+func (c *Control) SetCertificate(generation uint32) {
+	c.cert.Store(generation)
+	c.request(bitCertificate)
+}
+
+// HandshakeReady queues a TLS connection to be looked at in the next turn. It does not block.
+func (c *Control) HandshakeReady(h tlsconn.Handle) {
+	c.readyMu.Lock()
+	c.ready = append(c.ready, h)
+	c.readyMu.Unlock()
+	c.request(bitHandshakes)
+}
+
+// takeReady moves the queue to the end of all.
+func (c *Control) takeReady(all []tlsconn.Handle) []tlsconn.Handle {
+	c.readyMu.Lock()
+	defer c.readyMu.Unlock()
+	all = append(all, c.ready...)
+	c.ready = c.ready[:0]
+	return all
+}
+
+// Publish asks the loop to publish its counters and returns a channel that is closed when it has.
+func (c *Control) Publish() <-chan struct{} {
+	c.mu.Lock()
+	done := c.asked
+	ended := c.published.Ended
+	c.mu.Unlock()
+	if ended {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	c.request(bitPublish)
+	return done
+}
+
+// Trace asks the loop for a copy of its trace and waits for it, or for the end of ctx. Once the loop has ended it returns
+// the last copy.
+func (c *Control) Trace(ctx context.Context) (trace.Copy, error) {
+	done := make(chan trace.Copy, 1)
+	c.mu.Lock()
+	if c.published.Ended {
+		defer c.mu.Unlock()
+		return c.lastTrace, nil
+	}
+	c.traces = append(c.traces, traceRequest{make([]trace.Record, 0, trace.DefaultSize), done})
+	c.mu.Unlock()
+	c.request(bitTrace)
+	select {
+	case copied := <-done:
+		return copied, nil
+	case <-ctx.Done():
+		return trace.Copy{}, ctx.Err()
+	}
+}
+
+// answerTraces gives a copy of the shard's trace to all that have asked for one. It is called by the loop's thread.
+func (c *Control) answerTraces(s *Shard) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answerTracesLocked(s)
+}
+
+func (c *Control) answerTracesLocked(s *Shard) {
+	for _, r := range c.traces {
+		r.done <- s.Trace(r.into)
+	}
+	c.traces = nil
+}
+
+// end makes p the last publication and keeps the last trace. It is called by the loop's thread.
+func (c *Control) end(s *Shard, p Published) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answerTracesLocked(s)
+	c.lastTrace = s.Trace(nil)
+	c.publishLocked(p)
+}
+
+// Beat returns when, on the clock of the loops, this one published last. A loop that turns does so every second.
+func (c *Control) Beat() time.Duration { return time.Duration(c.beat.Load()) }
+
+// Last returns what was last published.
+func (c *Control) Last() Published {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.published
+}
+
+// request sets a bit and wakes the loop, unless the bit is set already: who set it wakes the loop, and that has not looked
+// yet. In a storm of handshakes this saves most of the wakes, each of which is a system call.
+func (c *Control) request(bit uint32) {
+	if c.bits.Or(bit)&bit != 0 {
+		return
+	}
+	if w := c.waker.Load(); w != nil {
+		w.Wake()
+	}
+}
+
+// take returns the requests made since the last call.
+func (c *Control) take() uint32 {
+	if c.bits.Load() == 0 {
+		return 0
+	}
+	return c.bits.Swap(0)
+}
+
+// publish stores the figures and tells those who asked.
+func (c *Control) publish(p Published) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.publishLocked(p)
+}
+
+func (c *Control) publishLocked(p Published) {
+	c.beat.Store(int64(p.At))
+	c.published = p
+	close(c.asked)
+	c.asked = make(chan struct{})
+}

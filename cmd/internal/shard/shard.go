@@ -253,7 +253,9 @@ func (s *Shard) housekeep() {
 // SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next sweep.
 // It is called between two Steps, by the loop's thread.
 func (s *Shard) SetAccess(rule *swarm.Access) {
-	s.turn.NoteOrder(conn.OrderAccess)
+	if s.turn.Now > 0 { // not before the first Step
+		s.turn.NoteOrder(conn.OrderAccess)
+	}
 	s.torrents.SetAccess(rule)
 }
 

@@ -156,7 +156,7 @@ func (m *Mover) Begin(i uint32, c *conn.Conn, k int, unread func() bool) bool {
 	c.Target = uint16(k)
 	c.Deadline = m.Turn.Now + m.opt.Patience
 	m.Table.Change(c, conn.Follows)
-	r := m.Turn.Note(i, c, trace.Announce)
+	r := m.Turn.Note(i, c, trace.Move)
 	r.Decision, r.To = trace.Moving, uint32(k)
 	m.Turn.Do(ring.Op{Kind: ring.OpPause, Slot: m.Table.Slot(i)})
 	return true

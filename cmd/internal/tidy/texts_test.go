@@ -2,6 +2,7 @@ package tidy
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path"
@@ -12,7 +13,7 @@ import (
 	"testing"
 )
 
-// This file owns the rules about texts: the length of README.md, and links that lead somewhere.
+// This file owns the rules about texts: the length of README.md, live links, and plain English.
 
 // maxReadme is the number of lines that somebody reads before deciding.
 const maxReadme = 150
@@ -31,8 +32,8 @@ func TestLinks(t *testing.T) {
 		_, err := os.Stat(filepath.Join(root, name))
 		return err == nil
 	}
-	for name, text := range texts {
-		for _, problem := range deadLinks(name, text, texts, exists) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		for _, problem := range deadLinks(name, texts[name], texts, exists) {
 			t.Error(problem)
 		}
 	}
@@ -109,3 +110,34 @@ func readTexts(t *testing.T, suffixes ...string) map[string]string {
 	}
 	return texts
 }
+
+// TestSentencesHaveSubjects proves that no sentence of the project uses a relative clause as its subject or object, as
+// sentences do that are translated word by word. Tables that a program writes are not looked at.
+func TestSentencesHaveSubjects(t *testing.T) {
+	texts := readTexts(t, ".go", ".md", ".toml")
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if strings.HasPrefix(name, "bench/results/") {
+			continue
+		}
+		for i, line := range strings.Split(texts[name], "\n") {
+			if words := clause.FindString(line); words != "" {
+				t.Errorf("%s:%d: %q: name the subject, such as \"a client that\" or \"the waiting bytes\"",
+					name, i+1, strings.TrimSpace(words))
+			}
+		}
+	}
+	f := func(line string, want bool) {
+		t.Helper()
+		if clause.MatchString(line) != want {
+			t.Errorf("the rule itself is wrong about %q", line)
+		}
+	}
+	f("Who"+"ever takes it", true)
+	f("and what"+"ever keeps it", true)
+	f("(who"+" stays is served)", true)
+	f("whatever their type", false)
+	f("a client who"+" asks", false)
+}
+
+// clause matches the beginnings of such clauses. It is put together so as not to match here.
+var clause = regexp.MustCompile(`(?i)(^|[^a-z])(who` + `ever|what` + `ever (keeps|is|was)|who` + ` (stays|has|is) )`)

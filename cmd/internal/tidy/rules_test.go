@@ -25,15 +25,17 @@ var rules = []rule{
 	{"OtherImports", "what is listed in homes is imported only there", checkOtherImports},
 	{"Leaves", "leaves neither log nor read the clock: time and options are arguments", checkLeaves},
 	{"FunctionLength", fmt.Sprintf("a function has at most %d lines besides rows of tables", maxLines), checkLength},
+	{"FileLength", fmt.Sprintf("a file of the product has at most %d lines", maxFileLines), checkFileLength},
 	{"Benchmarks", "benchmarks live in files named _timing_test.go, and nothing else does", checkBenchmarks},
 	{"NoSkips", "a test passes or fails, it is never skipped", checkSkips},
 	{"NoLeftovers", "what is left to do is done or written down elsewhere", checkLeftovers},
 }
 
 const (
-	module     = "millrace/"
-	maxLines   = 70
-	maxRowCode = 15 // lines of a function literal in a row of a table
+	module       = "millrace/"
+	maxLines     = 70
+	maxRowCode   = 15 // lines of a function literal in a row of a table
+	maxFileLines = 400
 )
 
 // leaves are the packages that work on data and know nothing of each other.
@@ -229,6 +231,15 @@ func tableLines(s *source, f *ast.FuncDecl) map[int]bool {
 	return rows
 }
 
+func checkFileLength(sources []*source) (problems []string) {
+	for _, s := range sources {
+		if lines := s.line(s.file.FileEnd - 1); lines > maxFileLines && !s.isTest() {
+			problems = append(problems, fmt.Sprintf("%s has %d lines: divide it", s.name, lines))
+		}
+	}
+	return problems
+}
+
 func checkBenchmarks(sources []*source) (problems []string) {
 	for _, s := range sources {
 		timing := strings.HasSuffix(s.name, "_timing_test.go")
@@ -321,6 +332,9 @@ func TestRulesCanFail(t *testing.T) {
 	f("FunctionLength", "a/a_test.go", "package a\nfunc a() {\n\tf(b{func() {\n"+long+"\t}})\n}", "a has 74 lines")
 	f("FunctionLength", "a/a_test.go", "package a\nfunc a() {\n\tf := func(func()) {}\n"+
 		strings.Repeat("\tf(func() {\n\t\tx()\n\t})\n", maxLines)+"}")
+	f("FileLength", "a/a.go", "package a\n"+strings.Repeat("// a\n", maxFileLines), "a/a.go has 401 lines")
+	f("FileLength", "a/a.go", "package a\n"+strings.Repeat("// a\n", maxFileLines-1))
+	f("FileLength", "a/a_test.go", "package a\n"+strings.Repeat("// a\n", maxFileLines))
 	f("Benchmarks", "a/a_test.go", "package a; func BenchmarkA(){}; func TestA(){}", "BenchmarkA does not belong")
 	f("Benchmarks", "a/a_timing_test.go", "package a; func BenchmarkA(){}; func TestA(){}", "TestA does not belong")
 	f("NoSkips", "a/a_test.go", "package a; func TestA(t *T){ t.Skip() }", "a/a_test.go:1: Skip")

@@ -118,7 +118,7 @@ func TestCheckOffer(t *testing.T) {
 		}
 	})
 	f("a second copy to another peer", duplicate, 1+4, func(r *relayRig) { r.record(1, 6).offers.Or(1 << 2) })
-	f("of one who has left", untimely, 5, func(r *relayRig) { r.life[1].Store(1 | liveBit) })
+	f("of a peer that has left", untimely, 5, func(r *relayRig) { r.life[1].Store(1 | liveBit) })
 }
 
 // TestCheckAnswer proves the same of answers.

@@ -7,6 +7,8 @@ import (
 	"millrace/swarm"
 )
 
+// This file proves that a Step allocates nothing in the steady state.
+
 // In the steady state a Step allocates nothing, whatever a client sends: an announce with ten offers and their relay, an
 // answer, a scrape, a ping; also where the torrent belongs to another shard.
 func TestStepDoesNotAllocate(t *testing.T) {

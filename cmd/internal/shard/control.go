@@ -40,7 +40,7 @@ type traceRequest struct {
 	done chan<- trace.Copy // has room for the copy
 }
 
-// Published is what a shard last said about itself.
+// Published is the last word of a shard about itself.
 type Published struct {
 	Shard Stats
 	Ring  ring.Stats
@@ -78,7 +78,7 @@ func (c *Control) Attach(w *ring.Waker) { c.waker.Store(w) }
 // Stop asks for a graceful stop.
 func (c *Control) Stop() { c.request(bitStop) }
 
-// Abort asks the loop to return now, whatever is open.
+// Abort asks the loop to return now, with connections open.
 func (c *Control) Abort() { c.request(bitAbort) }
 
 // SetAccess gives the shard a rule for the torrents that it serves, in its next turn. The list is shared and must not
@@ -126,8 +126,8 @@ func (c *Control) Publish() <-chan struct{} {
 	return done
 }
 
-// Trace asks the loop for a copy of its trace and waits for it, or for the end of ctx. Once the loop has ended it returns
-// the last copy.
+// Trace asks the loop for a copy of its trace and waits for it, or for the end of ctx. Once the loop has ended it
+// returns the last copy.
 func (c *Control) Trace(ctx context.Context) (trace.Copy, error) {
 	done := make(chan trace.Copy, 1)
 	c.mu.Lock()
@@ -172,15 +172,15 @@ func (c *Control) end(s *Shard, p Published) {
 // Beat returns when, on the clock of the loops, this one published last. A loop that turns does so every second.
 func (c *Control) Beat() time.Duration { return time.Duration(c.beat.Load()) }
 
-// Last returns what was last published.
+// Last returns the last publication.
 func (c *Control) Last() Published {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.published
 }
 
-// request sets a bit and wakes the loop, unless the bit is set already: who set it wakes the loop, and that has not looked
-// yet. In a storm of handshakes this saves most of the wakes, each of which is a system call.
+// request sets a bit and wakes the loop, unless the bit is set already: then a wake is under way, and the loop has not
+// looked yet. In a storm of handshakes this saves most of the wakes, each of which is a system call.
 func (c *Control) request(bit uint32) {
 	if c.bits.Or(bit)&bit != 0 {
 		return
@@ -198,7 +198,7 @@ func (c *Control) take() uint32 {
 	return c.bits.Swap(0)
 }
 
-// publish stores the figures and tells those who asked.
+// publish stores the figures and tells those that asked.
 func (c *Control) publish(p Published) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -110,7 +110,7 @@ func (s *Shard) endJoin(i uint32, c *conn.Conn) {
 	s.table.Change(c, conn.Flushed)
 }
 
-// endClose gives back what the connection holds and tells the ring to close it. A send in flight keeps its buffer until
+// endClose gives back the buffers of the connection and tells the ring to close it. A send in flight keeps its buffer until
 // its event.
 func (s *Shard) endClose(i uint32, c *conn.Conn, abort bool) {
 	s.inbox.Free(c)

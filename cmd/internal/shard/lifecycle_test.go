@@ -14,6 +14,8 @@ import (
 	"millrace/wsproto"
 )
 
+// This file tests how connections end, and which bytes their clients get before.
+
 // closeReason plays one way to end, on shards whose connections follow their torrents or do not.
 func closeReason(t *testing.T, want conn.Reason, wantCode int, follow bool, act func(w *world) *client) {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 
 // This file reads the mail of the other shards: requests go to serve.go, payloads to deliver.go, connections to the mover.
 
-// readMail handles what the other shards have sent.
+// readMail handles the records of the other shards.
 func (s *Shard) readMail() {
 	for from, rec := s.post.Next(); rec != nil; from, rec = s.post.Next() {
 		s.record(from, rec)

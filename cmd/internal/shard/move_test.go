@@ -12,6 +12,8 @@ import (
 	"millrace/swarm"
 )
 
+// This file tests connections that follow their torrents to another shard.
+
 // torrentOf returns the info hash of a torrent that shard k owns.
 func (w *world) torrentOf(k int) string {
 	for n := 0; ; n++ {

@@ -8,6 +8,8 @@ import (
 	"testing"
 )
 
+// This file tests whose connection it is behind reverse proxies.
+
 // trustLoopback makes 127.0.0.0/8 a trusted proxy.
 func trustLoopback(o *Options) {
 	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

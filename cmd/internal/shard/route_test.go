@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+// This file tests which messages are served, relayed and refused, on one shard and on several.
+
 // A peer's offer reaches the other one, its answer comes back, and each is exactly what clients expect to read: with
 // one shard, and when torrent and peers are on different ones.
 func TestOfferAndAnswer(t *testing.T) {

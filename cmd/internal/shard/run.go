@@ -13,7 +13,7 @@ import (
 // publishPeriod is how often a loop publishes by itself.
 const publishPeriod = time.Second
 
-// loop is what Run keeps between turns.
+// loop is the state of Run between turns.
 type loop struct {
 	ring    *ring.Ring
 	shard   *Shard
@@ -53,7 +53,7 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 	}
 }
 
-// obey does what the rest of the process has asked for.
+// obey carries out the orders of the rest of the process.
 func (l *loop) obey(bits uint32) {
 	if bits&bitStop != 0 {
 		l.shard.Stop()

@@ -2,8 +2,8 @@
 // table.
 //
 // A [Shard] is advanced by [Shard.Step], which turns events into ops and does nothing else: it never blocks, reads no
-// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard conducts its parts, which live
-// in the folders below this one and know nothing of it. The data flows down through the files in this order:
+// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard conducts its parts, which
+// live in the folders below this one and know nothing of it. The data flows down through the files in this order:
 //
 //	shard.go     Step: events and mail to the parts that they concern
 //	receive.go   bytes → messages                     inbox keeps partial ones, tls.go decrypts
@@ -63,7 +63,7 @@ type Options struct {
 
 	FollowTorrents bool // a connection goes to the shard that owns the torrent it announces first
 
-	TrustedProxies []netip.Prefix // from these, what they say of the client's address is believed
+	TrustedProxies []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol  bool           // and their connections begin with a PROXY header
 
 	TLS *TLSOptions // nil: none
@@ -95,7 +95,8 @@ type Shard struct {
 	stats    Messages
 }
 
-// scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills it.
+// scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills
+// it.
 type scratch struct {
 	dec      wsproto.Decoder
 	msg      wsproto.Message
@@ -106,13 +107,13 @@ type scratch struct {
 	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
-// Wiring is what a shard shares with the others.
+// Wiring is all that a shard shares with the others.
 type Wiring struct {
 	Boxes post.Boxes
 	Lanes mover.Lanes
 }
 
-// Wire makes the mailboxes between n shards, of size bytes each, and what else connects them.
+// Wire makes the mailboxes between n shards, of size bytes each, and the lanes for connections that move.
 func Wire(n, size int) []Wiring {
 	boxes, lanes := post.Wire(n, size), mover.Wire(n)
 	w := make([]Wiring, n)
@@ -145,8 +146,8 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 }
 
 // Step advances the shard to the time now, a monotonic clock that only has to be the same for all of its Steps. It
-// consumes events, which may point into receive buffers that are given back after Step, and appends to ops what the
-// ring shall do. The work of one Step is bounded: work that is left over makes Busy true.
+// consumes events, which may point into receive buffers that are given back after Step, and appends to ops the
+// orders for the ring. The work of one Step is bounded: work that is left over makes Busy true.
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
 	s.turn.Begin(now, ops)
 	s.torrents.RemoveEnded()
@@ -223,8 +224,8 @@ func (s *Shard) sent(i uint32, c *conn.Conn, e *ring.Event) {
 	}
 }
 
-// flush sends what the Step has gathered. Frames that cannot be encrypted for lack of memory are given up. They are whole
-// frames, so their connection can go on without them; without what TLS itself has to say it cannot.
+// flush sends the frames that the Step has gathered. Frames that cannot be encrypted for lack of memory are given up.
+// They are whole frames, so their connection can go on without them; without the bytes of TLS itself it cannot.
 func (s *Shard) flush() {
 	for _, i := range s.outbox.Flush() {
 		c := s.table.At(i)
@@ -250,8 +251,8 @@ func (s *Shard) housekeep() {
 	s.stopSlice()
 }
 
-// SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next sweep.
-// It is called between two Steps, by the loop's thread.
+// SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next
+// sweep. It is called between two Steps, by the loop's thread.
 func (s *Shard) SetAccess(rule *swarm.Access) {
 	if s.turn.Now > 0 { // not before the first Step
 		s.turn.NoteOrder(conn.OrderAccess)
@@ -259,7 +260,8 @@ func (s *Shard) SetAccess(rule *swarm.Access) {
 	s.torrents.SetAccess(rule)
 }
 
-// Trace returns a copy of the last events, in the memory of into where that is enough. It is called by the loop's thread.
+// Trace returns a copy of the last events, in the memory of into where that is enough. It is called by the loop's
+// thread.
 func (s *Shard) Trace(into []trace.Record) trace.Copy { return s.turn.Trace.Copy(into) }
 
 // Busy reports whether the last Step left work behind, so that the loop must not block before the next one.
@@ -276,8 +278,9 @@ func (s *Shard) AwakeAgain() { s.post.AwakeAgain() }
 // thread.
 func (s *Shard) Census() *torrents.Census { return s.torrents.Census() }
 
-// Abandon returns ops that take in the connections that other shards have sent here and nobody has read, so that closing
-// the ring closes them too. It is for a loop that ends before its stop is complete, and is called when all loops have ended.
+// Abandon returns ops that take in the connections that other shards have sent here and nobody has read, so that
+// closing the ring closes them too. It is for a loop that ends before its stop is complete, and is called when all
+// loops have ended.
 func (s *Shard) Abandon(ops []ring.Op) []ring.Op {
 	var m post.Move
 	for s.post.NextMove(&m) {

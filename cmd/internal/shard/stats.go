@@ -17,7 +17,7 @@ import (
 )
 
 // This file owns the counters of the path of a message and gathers those of the parts. A counter is one field: its tags
-// (see package stats) say what it is called on the metrics page and what it means; totals, the page and
+// (see package stats) give its name on the metrics page and its meaning; totals, the page and
 // config/METRICS.md derive from them.
 
 // Stats are a shard's counters: plain integers that only its thread touches, copied out about once a second. A uint64

@@ -11,7 +11,7 @@ import (
 // helper goroutine of the pool that all shards share; the shard is told from there that a connection has bytes to send.
 // The outbox encrypts.
 
-// TLSOptions are what a shard needs to speak TLS.
+// TLSOptions are the needs of a shard that speaks TLS.
 type TLSOptions struct {
 	Pool        *tlsconn.Pool
 	Notify      func(tlsconn.Handle) // from any goroutine: HandshakesReady is to be called with it, between two Steps
@@ -92,7 +92,7 @@ func (s *Shard) receivedTLS(i uint32, c *conn.Conn, data []byte) {
 	s.decrypt(i, c, t)
 }
 
-// decrypt handles all that can be read of a connection now, and sends what TLS itself has to say.
+// decrypt handles all that can be read of a connection now, and sends the bytes of TLS itself.
 func (s *Shard) decrypt(i uint32, c *conn.Conn, t *tlsconn.Conn) {
 	for c.State().Reads() {
 		data, err := t.Next()

@@ -18,6 +18,8 @@ import (
 	"millrace/wsproto"
 )
 
+// This file owns the make-believe clients and rings of the tests of this package.
+
 // world is some shards with clients around them and no kernel between: ops are carried out at once and without fault.
 // It is for tests of what shards decide; package simulation has the faults.
 type world struct {

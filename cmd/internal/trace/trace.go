@@ -61,8 +61,8 @@ func New(shard, size int, names *Names) Buffer {
 
 // Add puts an empty record, with only By set, in the place of the oldest one and returns it to be filled in, field by
 // field: a composite literal would be composed elsewhere and copied, which takes twice as long. The record may be
-// completed while fewer than Size others have been added, as when the decision comes only after its effects. Add does not
-// allocate.
+// completed while fewer than Size others have been added, as when the decision comes only after its effects. Add does
+// not allocate.
 func (b *Buffer) Add() *Record {
 	slot := &b.off
 	if len(b.records) > 0 {
@@ -74,7 +74,7 @@ func (b *Buffer) Add() *Record {
 	return slot
 }
 
-// Copy is what a buffer held at one moment. It belongs to whoever asked for it.
+// Copy is what a buffer held at one moment. It belongs to its caller.
 type Copy struct {
 	Records []Record // oldest first
 	Added   uint64   // records that were added up to this moment, those that are overwritten included

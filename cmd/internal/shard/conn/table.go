@@ -162,7 +162,7 @@ func (t *Table) TakeTLS(i uint32) *tlsconn.Conn {
 	return x
 }
 
-// CloseTLS gives back what the TLS of a connection holds.
+// CloseTLS closes the TLS of a connection and gives its memory back.
 func (t *Table) CloseTLS(i uint32) {
 	if x := t.TLS(i); x != nil {
 		x.Close()

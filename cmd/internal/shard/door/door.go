@@ -18,7 +18,7 @@ import (
 type Options struct {
 	SourceSeed       maphash.Seed   // fingerprints of client addresses: the same for all shards
 	ShareFamilies    bool           // IPv4 and IPv6 peers in one swarm
-	TrustedProxies   []netip.Prefix // from these, what they say of the client's address is believed
+	TrustedProxies   []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol    bool           // and their connections begin with a PROXY header
 	HandshakeTimeout uint32         // from accept to a whole upgrade request
 }

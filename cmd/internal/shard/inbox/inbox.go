@@ -124,7 +124,7 @@ func (b *Inbox) Free(c *conn.Conn) {
 	c.Asm, c.AsmLen, c.AsmSince = 0, 0, 0
 }
 
-// Bytes returns what is kept of a connection.
+// Bytes returns the bytes that are kept of a connection.
 func (b *Inbox) Bytes(c *conn.Conn) []byte { return b.pool.Bytes(c.Asm)[:c.AsmLen] }
 
 // Parcel is the unread bytes of a connection that arrives from another shard, before it has a slot.
@@ -157,8 +157,8 @@ func (b *Inbox) Discard(p Parcel) {
 	}
 }
 
-// Patience returns how many seconds a message may take, at most most. Where memory runs short it ends with those who hold
-// it longest.
+// Patience returns how many seconds a message may take, at most most. Where memory runs short it ends with the
+// connections that hold it longest.
 func (b *Inbox) Patience(most uint32) uint32 {
 	if b.pool.InUse() > b.pool.Size()/4*3 {
 		return min(scarcePatience, most)

@@ -6,8 +6,8 @@ import (
 	"millrace/tlsconn"
 )
 
-// This file owns what shards share for connections that move: how many connections each has, and the way by which TLS
-// states go from one to another.
+// This file owns the data that shards share for connections that move: the number of connections of each, and the way
+// by which TLS states go from one to another.
 
 // cacheLine keeps the writes of different threads on different lines (two of 64 bytes, since processors fetch them in
 // pairs).

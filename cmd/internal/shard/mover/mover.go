@@ -1,7 +1,7 @@
-// Package mover lets connections follow their torrents. The kernel spreads clients over the shards by their addresses, so
-// most of them find their torrent on another shard; their messages would have to be copied through mailboxes for as long
-// as they stay. A connection whose first announce is for a torrent of another shard therefore goes there once, with its
-// socket, its TLS state, that announce and all bytes that have come behind it:
+// Package mover lets connections follow their torrents. The kernel spreads clients over the shards by their addresses,
+// so most of them find their torrent on another shard; their messages would have to be copied through mailboxes for as
+// long as they stay. A connection whose first announce is for a torrent of another shard therefore goes there once,
+// with its socket, its TLS state, that announce and all bytes that have come behind it:
 //
 //	here    open ─► moving: the ring is told to pause it, and the bytes that wait for the client leave
 //	        paused, nothing to send, room in the mailbox ─► a record with all there is, and the slot is free
@@ -71,7 +71,7 @@ type Stats struct {
 	MovesWaiting int    `metric:"connections_waiting_to_move" help:"Connections that wait for room in the mailbox to another shard."`
 }
 
-// Lanes are what one shard shares with the others for connections that move.
+// Lanes are the data that one shard shares with the others for connections that move.
 type Lanes struct {
 	loads         []load // by shard, the same for all
 	comeIn, goOut []*crossing
@@ -134,8 +134,8 @@ func (m *Mover) hasRoom(k int) bool {
 }
 
 // Begin decides, once in the life of a connection, whether it goes to shard k, which owns the torrent that it announces
-// first, and begins the move: open ─► moving. The caller must be able to have the announce read again; unread does that, and
-// reports false if it cannot.
+// first, and begins the move: open ─► moving. The caller must be able to have the announce read again; unread does
+// that, and reports false if it cannot.
 func (m *Mover) Begin(i uint32, c *conn.Conn, k int, unread func() bool) bool {
 	if m.opt.Shards == 1 || !m.opt.Follow || c.State() != conn.Open || c.Flags.Has(conn.Settled) {
 		return false
@@ -182,8 +182,8 @@ func (m *Mover) Advance(i uint32, c *conn.Conn) {
 	}
 }
 
-// Retry sends connections away for which there was no room in a mailbox, longest waiting first. Each Step tries again, a
-// tick at the latest, until their time is up: the other shard has much to do now, and so they wait.
+// Retry sends connections away for which there was no room in a mailbox, longest waiting first. Each Step tries again,
+// a tick at the latest, until their time is up: the other shard has much to do now, and so they wait.
 func (m *Mover) Retry() {
 	kept, full := m.waiting[:0], uint64(0)
 	for _, slot := range m.waiting {
@@ -270,8 +270,8 @@ func (m *Mover) Arrive(k int, rec *post.Move) {
 	m.Turn.Do(ring.Op{Kind: ring.OpAdopt, FD: rec.FD, Tag: tag})
 }
 
-// Adopted puts a connection that has arrived into its slot. It returns nil where the ring had no place for it, and reports
-// whether there was memory for its unread bytes.
+// Adopted puts a connection that has arrived into its slot. It returns nil where the ring had no place for it, and
+// reports whether there was memory for its unread bytes.
 func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 	a := m.arrivals[e.Tag]
 	m.arrivals[e.Tag] = arrival{}

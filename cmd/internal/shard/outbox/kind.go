@@ -7,7 +7,7 @@ import (
 
 // This file owns the kinds of frames that leave.
 
-// Kind says what a frame is, for the counters and for the case that there is no room.
+// Kind is the kind of a frame, for the counters and for the case that there is no room.
 type Kind uint8
 
 // The kinds.

@@ -11,7 +11,7 @@ import (
 	"millrace/swarm"
 )
 
-// Outbox holds what waits for the clients of a shard. It belongs to the loop's thread.
+// Outbox holds the bytes that wait for the clients of a shard. It belongs to the loop's thread.
 type Outbox struct {
 	opt    Options
 	pool   *pool.Pool // the ring's locked memory
@@ -119,7 +119,7 @@ func (o *Outbox) RoomAt(index, gen uint32, n int, kind Kind) []byte {
 	return o.Room(index, c, n, kind)
 }
 
-// Commit ends a reservation with the frame, which was appended to what Room returned.
+// Commit ends a reservation with the frame, which was appended to the slice of Room.
 func (o *Outbox) Commit(frame []byte) {
 	r := &o.open
 	if int(r.at)+len(frame) > len(o.pool.Bytes(r.conn.Out)) {
@@ -138,7 +138,7 @@ func (o *Outbox) Touch(i uint32, c *conn.Conn) {
 	}
 }
 
-// Discard gives up what waits for a connection and is not in flight.
+// Discard gives up the bytes that wait for a connection and are not in flight.
 func (o *Outbox) Discard(c *conn.Conn) {
 	if c.Out != 0 {
 		o.pool.Put(c.Out)
@@ -192,7 +192,7 @@ func (o *Outbox) Flush() []uint32 {
 	return o.failed
 }
 
-// send hands what is left of the flight to the ring.
+// send hands the rest of the flight to the ring.
 func (o *Outbox) send(i uint32, c *conn.Conn) {
 	c.SendTime = o.turn.Now
 	o.stats.Sends++
@@ -203,7 +203,7 @@ func (o *Outbox) send(i uint32, c *conn.Conn) {
 	})
 }
 
-// Outcome says what the end of a send means for its connection.
+// Outcome is the meaning of the end of a send for its connection.
 type Outcome uint8
 
 // The outcomes.

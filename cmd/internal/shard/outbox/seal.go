@@ -8,7 +8,7 @@ import (
 // This file owns the last step of a send over TLS: the bytes that have gathered for a connection are encrypted as a whole
 // when they leave.
 
-// seal encrypts what waits for a connection into its flight: all of it, in as few records as possible. It reports false
+// seal encrypts all bytes that wait for a connection into its flight, in as few records as possible. It reports false
 // where there is no memory for it now.
 func (o *Outbox) seal(i uint32, c *conn.Conn) bool {
 	t := o.table.TLS(i)

@@ -5,7 +5,7 @@ import (
 	"millrace/wsproto"
 )
 
-// This file owns the records that tell the shard which holds a connection what the connection is to be told, and the
+// This file owns the records with payloads for connections, which go to the shard that holds the connection, and the
 // records about connections themselves.
 
 // Reply sends the reply to an announce to the shard that holds the connection.

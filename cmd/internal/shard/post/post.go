@@ -1,5 +1,5 @@
-// Package post carries records between shards: requests to the shard that owns a torrent, and what connections are to be
-// told to the shard that holds them. It is plain data in, plain data out; a box that is full never blocks.
+// Package post carries records between shards: requests to the shard that owns a torrent, and payloads for
+// connections to the shard that holds them. It is plain data in, plain data out; a box that is full never blocks.
 package post
 
 import (
@@ -127,10 +127,10 @@ func (p *Post) Next() (from int, rec []byte) {
 	return 0, nil
 }
 
-// KindOf returns what a record is.
+// KindOf returns the kind of a record.
 func KindOf(rec []byte) Kind { return Kind(rec[0]) }
 
-// Publish shows the others what this Step has written, and wakes those that sleep: at most once each.
+// Publish shows the records of this Step to the others, and wakes those that sleep: at most once each.
 func (p *Post) Publish() {
 	for k, box := range p.out {
 		if box != nil && box.Publish() && p.bells[k].Ring() {

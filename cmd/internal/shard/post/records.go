@@ -21,11 +21,11 @@ import (
 //	answered  index gen · hash peer offer · sdp
 //	move      flags:u16 · descriptor · address:16 port:u16 · bytes that the client has sent and nobody has read
 
-// Kind says what a record is.
+// Kind is the kind of a record.
 type Kind uint8
 
-// The kinds. The first three are requests on their way to the shard that owns a torrent; Reply to Answered are what a
-// connection is to be told; Ended and Move are about connections.
+// The kinds. The first three are requests on their way to the shard that owns a torrent; Reply to Answered are
+// payloads for a connection; Ended and Move are about connections.
 const (
 	KindAnnounce Kind = iota + 1
 	KindAnswer
@@ -78,7 +78,7 @@ type Answer struct {
 	SDP []byte
 }
 
-// Scrape is a scrape on its way through the shards that own its torrents: each fills in what it knows and passes it on,
+// Scrape is a scrape on its way through the shards that own its torrents: each fills in its counts and passes it on,
 // and the last one sends it home. So nobody has to remember that a scrape is under way.
 type Scrape struct {
 	From   swarm.Addr

@@ -2,7 +2,9 @@ package torrents
 
 import "millrace/swarm"
 
-// Prefix is the first bytes of a peer id, in which clients say what they are.
+// This file owns the census: how many peers use which client.
+
+// Prefix is the first bytes of a peer id, in which clients name themselves.
 type Prefix [8]byte
 
 // maxPrefixes bounds the different prefixes that a census knows: peers choose their ids.

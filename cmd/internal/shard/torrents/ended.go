@@ -17,7 +17,7 @@ type ended struct {
 	waiting []swarm.Addr // those before done are through with
 	done    int
 	budget  int // peers that this Step may still remove
-	perStep int // what each Step begins with
+	perStep int // the budget at the beginning of each Step
 }
 
 // Ended says that a connection, of this shard or another, has ended.

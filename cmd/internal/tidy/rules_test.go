@@ -42,7 +42,7 @@ const (
 var leaves = []string{"ring", "tlsconn", "wsproto", "swarm", "config"}
 
 // inner are packages inside cmd that keep the rules of the leaves too.
-var inner = []string{"cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace"}
+var inner = []string{"cmd/internal/guard", "cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace"}
 
 // shardDir is where the event loop lives.
 const shardDir = "cmd/internal/shard"

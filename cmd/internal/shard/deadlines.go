@@ -75,9 +75,14 @@ func (s *Shard) checkOpen(i uint32, c *conn.Conn) {
 		s.endSaying(i, c, conn.ReasonSlowMessage, wsproto.StatusPolicy, "message took too long")
 	case s.outdated(i):
 		s.endSaying(i, c, conn.ReasonCertificate, wsproto.StatusGoingAway, "certificate was replaced")
-	case silent > s.opt.IdleTimeout:
+	case !c.Flags.Has(conn.Pinged):
+		if silent > min(s.opt.PingInterval, s.opt.IdleTimeout) {
+			s.deliverPing(i, c)
+		}
+	case silent > s.opt.IdleTimeout && s.turn.Now-c.PingAt > pongPatience:
 		s.endSaying(i, c, conn.ReasonIdle, wsproto.StatusGoingAway, "idle")
-	case silent > s.opt.PingInterval && !c.Flags.Has(conn.Pinged):
-		s.deliverPing(i, c)
 	}
 }
+
+// pongPatience is for how many seconds a client may leave a ping without an answer before its silence counts.
+const pongPatience = 5

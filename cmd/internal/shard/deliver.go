@@ -87,5 +87,6 @@ func (s *Shard) deliverPing(i uint32, c *conn.Conn) {
 		s.outbox.Commit(wsproto.AppendPing(dst, nil))
 		s.turn.Note(i, c, trace.Silence)
 		c.Flags |= conn.Pinged
+		c.PingAt = s.turn.Now
 	}
 }

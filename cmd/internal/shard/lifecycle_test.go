@@ -599,3 +599,24 @@ func TestStopManyConnections(t *testing.T) {
 		}
 	}
 }
+
+// Time in which the process was stopped is not silence of its clients: after ten minutes away a connection is open, it is
+// pinged, and it is closed only when it does not answer for as long as any other.
+func TestStoppedProcess(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	c := w.dial(0, "192.0.2.1")
+	w.now += 10 * time.Minute
+	w.run()
+	w.advance(10 * time.Second)
+	if c.fin || c.gone || len(c.frames()) != 0 {
+		t.Fatal("the client was pinged or closed for the silence of the tracker")
+	}
+	w.advance(60 * time.Second)
+	if all := c.frames(); len(all) != 1 || all[0].op != 0x89 {
+		t.Fatalf("the silent client got %v, want a ping", all)
+	}
+	w.advance(200 * time.Second)
+	if c.closeCode() != 1001 {
+		t.Error("the silent client was not closed as idle")
+	}
+}

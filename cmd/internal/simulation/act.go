@@ -11,10 +11,10 @@ const torrents = 5
 func (w *world) act() {
 	w.k.Advance(time.Duration(w.rng.IntN(20)) * time.Millisecond)
 	if w.rng.IntN(200) == 0 {
-		w.k.Advance(time.Duration(w.rng.IntN(60)) * time.Second)
+		w.sleep(w.rng.IntN(60))
 	}
 	if w.rng.IntN(5000) == 0 {
-		w.k.Advance(200 * time.Second) // all are idle
+		w.sleep(200) // all are idle
 	}
 	if w.tight && len(w.clients) > 0 && w.rng.IntN(60) == 0 {
 		w.freeze()

@@ -180,6 +180,15 @@ func (w *world) turn() bool {
 	return busy || !w.k.Idle()
 }
 
+// sleep lets so many seconds pass. The loops turn meanwhile, as their ticks make them: time in which a loop does not turn
+// is not silence of its clients.
+func (w *world) sleep(seconds int) {
+	for range seconds {
+		w.k.Advance(time.Second)
+		w.turn()
+	}
+}
+
 // step runs one loop once and reports whether anything happened.
 func (w *world) step(k int) bool {
 	l := w.loops[k]

@@ -38,6 +38,7 @@ type Conn struct {
 	SendTime  uint32 // second in which the send in flight was issued or last took bytes
 
 	// owner: shard
+	PingAt uint32 // second in which it was pinged last
 	Reader wsproto.Reader
 	Bad    uint16 // unusable messages in a row
 	Asks   uint16 // requests mailed to other shards whose replies are still to come

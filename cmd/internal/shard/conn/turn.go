@@ -14,7 +14,8 @@ import (
 // a shard share one Turn, which belongs to the loop's thread.
 type Turn struct {
 	Nanos int64     // the Step's time on the loop's monotonic clock
-	Now   uint32    // the same in seconds, starting at 1, so that a zero time field means "never"
+	Now   uint32    // seconds in which the loop turned, starting at 1, so that a zero time field means "never"
+	awake int64     // the same in nanoseconds
 	Ops   []ring.Op // for the ring, in the order in which they are to be carried out
 	More  bool      // work is left: the loop must not block before the next Step
 	Trace trace.Buffer
@@ -69,9 +70,17 @@ func (t *Turn) NoteOrder(o Order) {
 	r.At, r.Event, r.What = time.Duration(t.Nanos), trace.Order, nameOrder+trace.Name(o)
 }
 
+// maxAway is the most that the time between two Steps counts in Turn.Now. A loop turns at every tick of its ring, at least
+// twice a second. When the process was stopped for a minute, its clients were not heard for a minute: that is not their
+// silence.
+const maxAway = 2 * time.Second
+
 // Begin starts a Step at the time now. Ops are appended to ops.
 func (t *Turn) Begin(now time.Duration, ops []ring.Op) {
-	t.Nanos, t.Now = int64(now), uint32(now/time.Second)+1
+	if t.Now > 0 {
+		t.awake += min(int64(now)-t.Nanos, int64(maxAway))
+	}
+	t.Nanos, t.Now = int64(now), uint32(t.awake/int64(time.Second))+1
 	t.Ops, t.More = ops, false
 }
 

@@ -68,6 +68,9 @@ type Network struct {
 
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // these may tell the client's address
 	ProxyProtocol  bool           `toml:"proxy_protocol"`  // their connections begin with a PROXY header
+
+	Origins           []string `toml:"origins"`             // values of the field Origin that are let in; empty: any
+	DenyMissingOrigin bool     `toml:"deny_missing_origin"` // a request without the field is refused
 }
 
 // Protocol is the section [protocol]: the replies to clients, and how much of a request is used.
@@ -90,15 +93,6 @@ type Cleaning struct {
 	ConnectionCleaningInterval     int `toml:"connection_cleaning_interval"`        // one pass over all connections
 	MaxConnectionIdle              int `toml:"max_connection_idle"`                 // then a silent connection is closed
 	CloseAfterTLSUpdateGracePeriod int `toml:"close_after_tls_update_grace_period"` // then old connections are closed
-}
-
-// Limits is the section [limits]: bounds on the memory that clients can take.
-type Limits struct {
-	TorrentsPerConnection    int `toml:"torrents_per_connection"`     // peers (info hash and peer id) of one connection
-	BadMessagesPerConnection int `toml:"bad_messages_per_connection"` // unusable messages in a row that are passed over
-	PendingOffersPerPeer     int `toml:"pending_offers_per_peer"`     // relayed and unanswered offers of one peer
-	MaxPeers                 int `toml:"max_peers"`                   // all shards together
-	MaxPendingOffers         int `toml:"max_pending_offers"`          // all shards together
 }
 
 // IOUring is the section [io_uring]: one [Tri] per kernel feature that the tracker can work without, and the sizes of
@@ -175,13 +169,7 @@ func Default() *Config {
 			MaxConnectionIdle:              180,
 			CloseAfterTLSUpdateGracePeriod: 216000,
 		},
-		Limits: Limits{
-			TorrentsPerConnection:    1024,
-			BadMessagesPerConnection: 10,
-			PendingOffersPerPeer:     64,
-			MaxPeers:                 10_000_000,
-			MaxPendingOffers:         4_000_000,
-		},
+		Limits: defaultLimits(),
 		IOUring: IOUring{
 			Entries:           4096,
 			ReceiveBuffers:    512,
@@ -197,7 +185,7 @@ func Default() *Config {
 		Metrics: Metrics{
 			PrometheusEndpointAddress:  netip.AddrPortFrom(netip.IPv4Unspecified(), 9000),
 			TorrentCountUpdateInterval: 10,
-			DebugFrom:                  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			DebugFrom:                  loopback(),
 		},
 	}
 }
@@ -217,7 +205,7 @@ func defaultNetwork() Network {
 		SendTimeout:              20,
 		CloseTimeout:             3,
 		ShutdownTimeout:          10,
-		MaxRequestHead:           8 << 10,
+		MaxRequestHead:           16 << 10,
 		FollowTorrents:           true,
 	}
 }

@@ -106,6 +106,25 @@ func TestWrongValues(t *testing.T) {
 	f("limits.bad_messages_per_connection = 65535",
 		"1:38: limits.bad_messages_per_connection is 65535, but must be from 0 to 65534")
 
+	const origins = `1:19: network.origins must be a list of origins, such as ["https://example.org", ` +
+		`"http://localhost:8080"], `
+	f("network.origins = 'https://example.org'", origins+`not "https://example.org"`)
+	f("network.origins = [1]", origins+"but 1 is not one")
+	for _, bad := range []string{"", "*", "example.org", "https://", "https://example.org/", "https://user@example.org",
+		"https://example.org:", "https://example.org?q", "https://a b", "Null"} {
+		f("network.origins = ['https://example.org', '"+bad+"']", fmt.Sprintf("%sbut %q is not one", origins, bad))
+	}
+	f("limits.memory_limit = 16_777_215",
+		"1:23: limits.memory_limit is 16777215, but must be 0 or at least 16777216 bytes")
+	f("limits.connections_per_address = 0",
+		"1:34: limits.connections_per_address is 0, but must be from 1 to 16777216")
+	f("limits.exempt = ['campus']", `1:17: limits.exempt must be a list of networks, such as `+
+		`["127.0.0.1", "10.0.0.0/8", "fd00::/8"], but "campus" is not one`)
+	f("limits.peers_per_address = 8191", "1:28: limits.peers_per_address is 8191, but must be at least 8192, "+
+		"as much as limits.torrents_per_connection")
+	f("limits.bytes_per_connection_burst = 16_383", "1:37: limits.bytes_per_connection_burst is 16383, "+
+		"but must be at least 16384, as much as limits.bytes_per_connection_turn")
+
 	f("network.ping_interval = 180", "1:25: cleaning.max_connection_idle is 180, but must be at least 181, "+
 		"one more than network.ping_interval")
 	f("cleaning.max_quiet_peer_age = 179", "1:31: cleaning.max_quiet_peer_age is 179, but must be at least 180, "+
@@ -209,6 +228,10 @@ func TestMemoryNeeds(t *testing.T) {
 	f("io_uring.assembly_memory", message+" = 1024\nio_uring.receive_buffer_size = 65_536", 4*65536,
 		assembly+"io_uring.receive_buffer_size")
 
+	const growing = "three halves of a power of two that holds "
+	f("limits.assembly_bytes_per_address", "", 3*131072, growing+message)
+	f("limits.assembly_bytes_per_address", message+" = 1024\n"+head+" = 100_000", 3*65536, growing+head)
+
 	const scrape = "protocol.max_scrape_torrents"
 	const send = "a frame for " + message + " or " + scrape + " and twelve times network.websocket_write_buffer_size"
 	f("io_uring.send_memory", "", 262144+12*8192, send)
@@ -216,6 +239,7 @@ func TestMemoryNeeds(t *testing.T) {
 	f("io_uring.send_memory", message+" = 64_513", 131072+12*8192, send)
 	f("io_uring.send_memory", "network.websocket_write_buffer_size = 4_194_304", 262144+12*4194304, send)
 	f("io_uring.send_memory", scrape+" = 4096", 1048576+12*8192, send)
+	f("limits.send_bytes_per_address", message+" = 8_380_000", 8388608+12*8192, "as much as io_uring.send_memory must be")
 	const tls = "\nnetwork.enable_tls = true\nnetwork.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'"
 	f("io_uring.send_memory", message+" = 16_777_216"+tls, 2*33554432+12*8192, send)
 	f("io_uring.send_memory", message+" = 8_380_000", 8388608+12*8192, send)

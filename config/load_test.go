@@ -89,6 +89,9 @@ func other(key string, field reflect.Value) string {
 	case []netip.Prefix:
 		return `["10.0.0.0/8", "::1/128"]`
 	}
+	if _, isList := field.Interface().([]string); isList {
+		return `["https://example.org", "null"]`
+	}
 	i := slices.IndexFunc(ranges, func(r rangeOf) bool { return r.key == key })
 	value := ranges[i].max
 	if key == "network.ping_interval" || key == "cleaning.max_peer_age" {
@@ -164,12 +167,27 @@ protocol.max_offers = 100`))
 	}
 	mustLoad(t, c.AppendTOML(nil))
 
+	c = mustLoad(t, []byte("[limits]\ntorrents_per_connection = 65_535\nbytes_per_connection_turn = 10_000_000"))
+	if l := &c.Limits; l.PeersPerAddress != 65_535 || l.BytesPerConnectionBurst != 10_000_000 {
+		t.Errorf("peers_per_address is %d, bytes_per_connection_burst %d", l.PeersPerAddress, l.BytesPerConnectionBurst)
+	}
 	if c := mustLoad(t, []byte("limits.bad_messages_per_connection = 0")); c.Limits.BadMessagesPerConnection != 0 {
 		t.Errorf("bad_messages_per_connection is %d, want 0 as in the file", c.Limits.BadMessagesPerConnection)
 	}
 	c = mustLoad(t, []byte("network.ping_interval = 30\ncleaning.max_connection_idle = 40"))
 	if c.Network.PingInterval != 30 {
 		t.Errorf("ping_interval is %d, want 30 as in the file", c.Network.PingInterval)
+	}
+}
+
+// TestOrigins proves that origins are read in the form in which browsers send them.
+func TestOrigins(t *testing.T) {
+	c := mustLoad(t, []byte(`network.origins = ["HTTPS://Example.org:443", "http://a:80", "http://a:443", "https://[::1]:8443",
+		# pages without an address
+		"null"]`))
+	want := []string{"https://example.org", "http://a", "http://a:443", "https://[::1]:8443", "null"}
+	if !slices.Equal(c.Network.Origins, want) {
+		t.Errorf("got %q, want %q", c.Network.Origins, want)
 	}
 }
 

@@ -45,7 +45,18 @@ func (c *Config) needs() []need {
 		return need{"io_uring.assembly_memory", assemblyBuffers * nextPowerOfTwo(bytes),
 			"four buffers, each a power of two, for " + from, []string{from}}
 	}
+	// A message that grows is in two buffers for a moment, the smaller one half as large.
+	ofAddress := func(bytes int, from string) need {
+		return need{"limits.assembly_bytes_per_address", 3 * nextPowerOfTwo(bytes) / 2,
+			"three halves of a power of two that holds " + from, []string{from}}
+	}
 	return []need{
+		ofAddress(message+frameHeaderSize, "network.websocket_max_message_size"),
+		ofAddress(n.MaxRequestHead, "network.max_request_head"),
+		{"limits.send_bytes_per_address", sendClients*WriteBuffers*n.WebsocketWriteBufferSize + c.largestFrame(message),
+			"as much as io_uring.send_memory must be",
+			[]string{"network.websocket_max_message_size", "protocol.max_scrape_torrents",
+				"network.websocket_write_buffer_size"}},
 		{"io_uring.mailbox_size", nextPowerOfTwo(mailboxMessages * message),
 			"a power of two that holds four times network.websocket_max_message_size",
 			[]string{"network.websocket_max_message_size"}},

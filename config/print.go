@@ -56,19 +56,26 @@ func appendValue(dst []byte, field reflect.Value) []byte {
 	case netip.AddrPort:
 		return appendString(dst, v.String())
 	case []netip.Prefix:
-		dst = append(dst, '[')
-		for i, prefix := range v {
-			if i > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = appendString(dst, prefix.String())
-		}
-		return append(dst, ']')
+		return appendList(dst, v, netip.Prefix.String)
+	case []string:
+		return appendList(dst, v, func(text string) string { return text })
 	case fmt.Stringer: // the enumerations
 		return appendString(dst, v.String())
 	default:
 		panic("BUG: a key has the type " + field.Type().String())
 	}
+}
+
+// appendList appends a list of strings in one line.
+func appendList[T any](dst []byte, list []T, text func(T) string) []byte {
+	dst = append(dst, '[')
+	for i, item := range list {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = appendString(dst, text(item))
+	}
+	return append(dst, ']')
 }
 
 // appendString appends s as a TOML basic string. Quotes, backslashes and control characters are escaped.

@@ -38,7 +38,7 @@ type rangeOf struct {
 }
 
 // ranges has a row for every key that is a number.
-var ranges = []rangeOf{
+var ranges = append([]rangeOf{
 	{key: "socket_workers", min: 0, max: maxShards},
 	{key: "swarm_workers", min: 0, max: maxSwarmWorkers},
 	{key: "network.tcp_backlog", min: 1, max: 1 << 20},
@@ -62,11 +62,6 @@ var ranges = []rangeOf{
 	{key: "cleaning.connection_cleaning_interval", min: 1, max: maxSeconds},
 	{key: "cleaning.max_connection_idle", min: 2, max: maxSeconds},
 	{key: "cleaning.close_after_tls_update_grace_period", min: 0, max: maxSeconds},
-	{key: "limits.torrents_per_connection", min: 1, max: maxConnTorrents},
-	{key: "limits.bad_messages_per_connection", min: 0, max: maxBadMessages},
-	{key: "limits.pending_offers_per_peer", min: 1, max: 1 << 16},
-	{key: "limits.max_peers", min: 1, max: maxShards * maxShardPeers},
-	{key: "limits.max_pending_offers", min: 1, max: maxShards * maxShardOffers},
 	{key: "io_uring.entries", min: 64, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffers", min: 16, max: 1 << 15, powerOfTwo: true},
 	{key: "io_uring.receive_buffer_size", min: 1 << 10, max: 1 << 16, powerOfTwo: true},
@@ -76,7 +71,7 @@ var ranges = []rangeOf{
 	{key: "io_uring.max_batch_delay_us", min: 0, max: 10_000},
 	{key: "cpu_pinning.offset", min: 0, max: 1 << 16},
 	{key: "metrics.torrent_count_update_interval", min: 1, max: maxSeconds},
-}
+}, limitRanges...)
 
 // finding is a mistake in the value of one key, or in the values of several keys together.
 type finding struct {
@@ -95,6 +90,8 @@ func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 	fit("network.ping_interval", min(c.Network.PingInterval, max(1, c.Cleaning.MaxConnectionIdle/2)))
 	fit("cleaning.max_quiet_peer_age", max(c.Cleaning.MaxQuietPeerAge, c.Cleaning.MaxPeerAge))
 	fit("limits.pending_offers_per_peer", max(c.Limits.PendingOffersPerPeer, c.Protocol.MaxOffers))
+	fit("limits.peers_per_address", max(c.Limits.PeersPerAddress, c.Limits.TorrentsPerConnection))
+	fit("limits.bytes_per_connection_burst", max(c.Limits.BytesPerConnectionBurst, c.Limits.BytesPerConnectionTurn))
 	for _, row := range c.needs() {
 		fit(row.key, max(int(fields[row.key].Int()), row.least))
 	}
@@ -120,7 +117,7 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 
 // checkTogether returns the contradictions between keys.
 func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
-	found := slices.Concat(c.checkNetwork(), c.checkTables(), c.checkRingMemory())
+	found := slices.Concat(c.checkNetwork(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
 	atLeast := func(key string, least int, why string, from ...string) {
 		if value := int(fields[key].Int()); value < least {
 			found = append(found, finding{append([]string{key}, from...),
@@ -131,6 +128,9 @@ func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
 	follow("cleaning.max_connection_idle", c.Network.PingInterval+1, "one more than", "network.ping_interval")
 	follow("cleaning.max_quiet_peer_age", c.Cleaning.MaxPeerAge, "as much as", "cleaning.max_peer_age")
 	follow("limits.pending_offers_per_peer", c.Protocol.MaxOffers, "as much as", "protocol.max_offers")
+	follow("limits.peers_per_address", c.Limits.TorrentsPerConnection, "as much as", "limits.torrents_per_connection")
+	follow("limits.bytes_per_connection_burst", c.Limits.BytesPerConnectionTurn, "as much as",
+		"limits.bytes_per_connection_turn")
 	for _, row := range c.needs() {
 		atLeast(row.key, row.least, row.why, row.from...)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ func setValue(field reflect.Value, value *unstable.Node) (problem string) {
 		return setAddress(p, value)
 	case *[]netip.Prefix:
 		return setPrefixes(p, value)
+	case *[]string:
+		return setOrigins(p, value)
 	case *Tri:
 		return setWord(p, triWords, value)
 	case *LogLevel:
@@ -98,6 +101,52 @@ func setPrefixes(p *[]netip.Prefix, value *unstable.Node) (problem string) {
 	}
 	*p = list
 	return ""
+}
+
+// setOrigins sets p to a list of origins, as browsers send them in the field Origin: in lower case and without the port
+// that their scheme has by default.
+//
+// RFC 6454 §6.2: «If the port part of the origin triple is different from the default port for the protocol given by the
+// scheme».
+func setOrigins(p *[]string, value *unstable.Node) (problem string) {
+	const want = `must be a list of origins, such as ["https://example.org", "http://localhost:8080"], `
+	if value.Kind != unstable.Array {
+		return want + "not " + describe(value)
+	}
+	var list []string
+	for it := value.Children(); it.Next(); {
+		item := it.Node()
+		if item.Kind == unstable.Comment {
+			continue
+		}
+		origin, ok := canonicalOrigin(string(item.Data))
+		if item.Kind != unstable.String || !ok {
+			return want + "but " + describe(item) + " is not one"
+		}
+		list = append(list, origin)
+	}
+	*p = list
+	return ""
+}
+
+// canonicalOrigin returns an origin as browsers write it. "null" is the origin of pages without an address.
+func canonicalOrigin(text string) (origin string, ok bool) {
+	if text == "null" {
+		return text, true
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || strings.HasSuffix(u.Host, ":") ||
+		!strings.EqualFold(text, u.Scheme+"://"+u.Host) {
+		return "", false
+	}
+	origin = strings.ToLower(text)
+	switch u.Scheme {
+	case "https":
+		origin = strings.TrimSuffix(origin, ":443")
+	case "http":
+		origin = strings.TrimSuffix(origin, ":80")
+	}
+	return origin, true
 }
 
 // setWord sets p to the constant whose word the value is.

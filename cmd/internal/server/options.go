@@ -83,6 +83,7 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		OwnerSeed:      key.owner,
 		SourceSeed:     key.source,
 		Swarm:          swarmOptions(c, n, key),
+		Guard:          guardLimits(&c.Limits),
 
 		MaxHead:    c.Network.MaxRequestHead,
 		Limits:     wsproto.Limits{Message: c.Network.WebsocketMaxMessageSize, Frame: c.Network.WebsocketMaxFrameSize},
@@ -100,6 +101,9 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		TrustedProxies: c.Network.TrustedProxies,
 		ProxyProtocol:  c.Network.ProxyProtocol,
 
+		Origins:           c.Network.Origins,
+		DenyMissingOrigin: c.Network.DenyMissingOrigin,
+
 		HandshakeTimeout: uint32(c.Network.HandshakeTimeout),
 		PingInterval:     uint32(c.Network.PingInterval),
 		IdleTimeout:      uint32(c.Cleaning.MaxConnectionIdle),
@@ -111,6 +115,39 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		SweepPeriod: seconds(c.Cleaning.TorrentCleaningInterval),
 
 		Census: c.Metrics.RunPrometheusEndpoint && (c.Metrics.PeerClients || c.Metrics.PeerIDPrefixes),
+	}
+}
+
+// guardLimits returns the bounds for one address or one connection.
+func guardLimits(l *config.Limits) shard.Limits {
+	return shard.Limits{
+		Active: l.Active,
+		Exempt: l.Exempt,
+
+		ConnectionsPerAddress:        l.ConnectionsPerAddress,
+		ConnectionsPerAddressRate:    l.ConnectionsPerAddressRate,
+		ConnectionsPerAddressBurst:   l.ConnectionsPerAddressBurst,
+		TLSHandshakesPerAddress:      l.TLSHandshakesPerAddress,
+		TLSHandshakesPerAddressRate:  l.TLSHandshakesPerAddressRate,
+		TLSHandshakesPerAddressBurst: l.TLSHandshakesPerAddressBurst,
+
+		PeersPerAddress:         l.PeersPerAddress,
+		PeerIDsPerTorrent:       l.PeerIDsPerTorrent,
+		AssemblyBytesPerAddress: l.AssemblyBytesPerAddress,
+		SendBytesPerAddress:     l.SendBytesPerAddress,
+		OffersToReceiverRate:    l.OffersToReceiverRate,
+		OffersToReceiverBurst:   l.OffersToReceiverBurst,
+
+		MessagesPerConnectionRate:       l.MessagesPerConnectionRate,
+		MessagesPerConnectionBurst:      l.MessagesPerConnectionBurst,
+		BytesPerConnectionTurn:          l.BytesPerConnectionTurn,
+		BytesPerConnectionRate:          l.BytesPerConnectionRate,
+		BytesPerConnectionBurst:         l.BytesPerConnectionBurst,
+		ControlFramesPerConnectionRate:  l.ControlFramesPerConnectionRate,
+		ControlFramesPerConnectionBurst: l.ControlFramesPerConnectionBurst,
+		KeyUpdatesPerMinute:             l.KeyUpdatesPerMinute,
+
+		BanMinutes: l.BanMinutes,
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 	"millrace/ring"
 )
 
-// This file owns the test that the two descriptions of the kernel features agree: the keys of the configuration, which
-// operators read, and the table of package ring, which the tracker acts on.
+// This file owns the tests that keys of the configuration arrive where they count: the kernel features, of which package
+// ring has the table that the tracker acts on, and the limits of addresses and connections.
 
 // TestKernelFeatures proves that config.IOUring, config/default.toml and the table of package ring have the same
 // features, in the same order, with the same Linux release and the same needs; and that the wish for each feature
@@ -89,4 +90,24 @@ func firstOf(pattern, text string) string {
 		return m[1]
 	}
 	return ""
+}
+
+// TestGuardLimits proves that each limit of an address or a connection arrives at the shards under its own name.
+func TestGuardLimits(t *testing.T) {
+	limits := config.Default().Limits
+	from := reflect.ValueOf(&limits).Elem()
+	for k := range from.NumField() { // a number of its own for each key
+		if from.Field(k).Kind() == reflect.Int {
+			from.Field(k).SetInt(int64(1000 + k))
+		}
+	}
+	got := reflect.ValueOf(guardLimits(&limits))
+	for k := range got.NumField() {
+		name := got.Type().Field(k).Name
+		if want := from.FieldByName(name); !want.IsValid() {
+			t.Errorf("shard.Limits has %s, config.Limits does not", name)
+		} else if got := got.Field(k).Interface(); !reflect.DeepEqual(got, want.Interface()) {
+			t.Errorf("%s arrives as %v, want %v", name, got, want)
+		}
+	}
 }

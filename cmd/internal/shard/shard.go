@@ -18,6 +18,7 @@ package shard
 import (
 	"hash/maphash"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"millrace/cmd/internal/shard/conn"
@@ -42,6 +43,8 @@ type Options struct {
 	OwnerSeed  [2]uint64    // which shard owns a torrent: the same for all shards
 	SourceSeed maphash.Seed // fingerprints of client addresses: the same for all shards
 	Swarm      swarm.Options
+	Guard      Limits         // of one address or one connection
+	Pressure   *atomic.Uint32 // how near the process is to its limit of memory, a [Pressure]; nil: there is no limit
 
 	MaxHead    int            // bytes of an upgrade request's head
 	Limits     wsproto.Limits // bytes of a message and of a frame
@@ -65,6 +68,9 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol  bool           // and their connections begin with a PROXY header
+
+	Origins           []string // values of the field Origin that are let in, in lower case; nil: any
+	DenyMissingOrigin bool     // a request without the field is refused
 
 	TLS *TLSOptions // nil: none
 

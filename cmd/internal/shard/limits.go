@@ -1,0 +1,48 @@
+package shard
+
+import "net/netip"
+
+// This file owns the bounds for one address or one connection, as the server hands them in, and the levels of memory
+// pressure.
+
+// Limits are the bounds for one address or one connection. An address is an IPv4 address or an IPv6 /64; the IPv6 /48
+// around it has eight times the value. It counts in all shards together. A rate counts each second, and its burst is the
+// number that may come at once after a rest. All numbers are positive, but BanMinutes may be 0.
+type Limits struct {
+	Active bool           // false: no other field counts
+	Exempt []netip.Prefix // no field counts for clients from here; clients behind a proxy count by their own address
+
+	ConnectionsPerAddress        int // open at a time; more are closed before TLS and upgrade
+	ConnectionsPerAddressRate    int // new ones; more are closed in the same way
+	ConnectionsPerAddressBurst   int
+	TLSHandshakesPerAddress      int // under way at a time; more wait, and are refused in the end
+	TLSHandshakesPerAddressRate  int // new ones; more wait in the same way
+	TLSHandshakesPerAddressBurst int
+
+	PeersPerAddress         int // torrents × peer ids; more get a failure
+	PeerIDsPerTorrent       int // of one connection in one torrent; more get a failure
+	AssemblyBytesPerAddress int // of messages that are not complete; the largest holder of the address is closed
+	SendBytesPerAddress     int // of waiting output; the largest holder of the address loses frames
+	OffersToReceiverRate    int // offers relayed to one connection; more are dropped
+	OffersToReceiverBurst   int
+
+	MessagesPerConnectionRate       int // beyond it the reading from the connection pauses
+	MessagesPerConnectionBurst      int
+	BytesPerConnectionTurn          int // bytes that one Step reads from a connection; the others wait
+	BytesPerConnectionRate          int // beyond it the reading from the connection pauses
+	BytesPerConnectionBurst         int // at least BytesPerConnectionTurn
+	ControlFramesPerConnectionRate  int // more close the connection with code 1008
+	ControlFramesPerConnectionBurst int
+	KeyUpdatesPerMinute             int // of one TLS connection; more close it with code 1008
+
+	BanMinutes int // for which an address is refused that keeps breaking the limits; 0: never
+}
+
+// Pressure says how near the process is to its limit of memory. Options.Pressure holds one; every shard reads it.
+type Pressure = uint32
+
+const (
+	PressureNone  Pressure = iota
+	PressurePeers          // over the limit: no new peers
+	PressureConns          // far over it, or for long: no new connections either
+)

@@ -129,6 +129,12 @@ func TestWrongValues(t *testing.T) {
 		"one more than network.ping_interval")
 	f("cleaning.max_quiet_peer_age = 179", "1:31: cleaning.max_quiet_peer_age is 179, but must be at least 180, "+
 		"as much as cleaning.max_peer_age")
+	f("cleaning.max_peer_age = 120\nprotocol.peer_announce_interval = 120", "1:25: cleaning.max_peer_age is 120, "+
+		"but must be at least 121, one more than protocol.peer_announce_interval")
+	f("[protocol]\npeer_announce_interval = 2000\n[cleaning]\nmax_quiet_peer_age = 1800", "4:22: "+
+		"cleaning.max_quiet_peer_age is 1800, but must be at least 3000, as much as cleaning.max_peer_age")
+	f("protocol.peer_announce_interval = 2_147_484",
+		"1:35: protocol.peer_announce_interval is 2147484, but must be from 1 to 2147483")
 	f("limits.pending_offers_per_peer = 9", "1:34: limits.pending_offers_per_peer is 9, but must be at least 10, "+
 		"as much as protocol.max_offers")
 	f("io_uring.mailbox_size = 262144", "1:25: io_uring.mailbox_size is 262144, but must be at least 524288, "+

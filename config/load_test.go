@@ -167,6 +167,19 @@ protocol.max_offers = 100`))
 	}
 	mustLoad(t, c.AppendTOML(nil))
 
+	interval := func(file string, interval, age, quiet int) {
+		t.Helper()
+		c := mustLoad(t, []byte(file))
+		got := []int{c.Protocol.PeerAnnounceInterval, c.Cleaning.MaxPeerAge, c.Cleaning.MaxQuietPeerAge}
+		if want := []int{interval, age, quiet}; !slices.Equal(got, want) {
+			t.Errorf("%s: interval and ages are %d, want %d", file, got, want)
+		}
+	}
+	interval("protocol.peer_announce_interval = 600", 600, 900, 1800)
+	interval("protocol.peer_announce_interval = 2_147_483", 2_147_483, 3_221_224, 3_221_224)
+	interval("cleaning.max_peer_age = 60", 40, 60, 1800)
+	interval("cleaning.max_peer_age = 2", 1, 2, 1800)
+	interval("cleaning.max_peer_age = 121\nprotocol.peer_announce_interval = 120", 120, 121, 1800)
 	c = mustLoad(t, []byte("[limits]\ntorrents_per_connection = 65_535\nbytes_per_connection_turn = 10_000_000"))
 	if l := &c.Limits; l.PeersPerAddress != 65_535 || l.BytesPerConnectionBurst != 10_000_000 {
 		t.Errorf("peers_per_address is %d, bytes_per_connection_burst %d", l.PeersPerAddress, l.BytesPerConnectionBurst)

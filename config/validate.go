@@ -15,6 +15,7 @@ const (
 	minMessageSize  = 1 << 10       // bytes of a message and of a frame
 	maxMessageSize  = 16 << 20      // the same
 	maxSeconds      = 100_000_000   // about three years
+	maxInterval     = 2_147_483     // seconds; browsers' timers count milliseconds in 31 bits, and fire at once beyond
 	maxSwarmWorkers = 2_000_000_000 // the key has no effect
 	maxMemory       = 64 << 30      // bytes of one shard
 )
@@ -54,10 +55,10 @@ var ranges = append([]rangeOf{
 	{key: "network.max_request_head", min: 512, max: 1 << 20},
 	{key: "protocol.max_scrape_torrents", min: 0, max: maxScrapeTorrents},
 	{key: "protocol.max_offers", min: 0, max: 1 << 10},
-	{key: "protocol.peer_announce_interval", min: 1, max: maxSeconds},
+	{key: "protocol.peer_announce_interval", min: 1, max: maxInterval},
 	{key: "cleaning.torrent_cleaning_interval", min: 1, max: maxSeconds},
-	{key: "cleaning.max_peer_age", min: 1, max: maxSeconds},
-	{key: "cleaning.max_quiet_peer_age", min: 1, max: maxSeconds},
+	{key: "cleaning.max_peer_age", min: 2, max: maxSeconds},
+	{key: "cleaning.max_quiet_peer_age", min: 2, max: maxSeconds},
 	{key: "cleaning.max_offer_age", min: 1, max: maxSeconds},
 	{key: "cleaning.connection_cleaning_interval", min: 1, max: maxSeconds},
 	{key: "cleaning.max_connection_idle", min: 2, max: maxSeconds},
@@ -88,6 +89,9 @@ func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 		}
 	}
 	fit("network.ping_interval", min(c.Network.PingInterval, max(1, c.Cleaning.MaxConnectionIdle/2)))
+	// A peer that announces once in each interval must not be quiet, or even gone, for a part of it.
+	fit("protocol.peer_announce_interval", min(c.Protocol.PeerAnnounceInterval, max(1, c.Cleaning.MaxPeerAge*2/3)))
+	fit("cleaning.max_peer_age", max(c.Cleaning.MaxPeerAge, c.Protocol.PeerAnnounceInterval*3/2))
 	fit("cleaning.max_quiet_peer_age", max(c.Cleaning.MaxQuietPeerAge, c.Cleaning.MaxPeerAge))
 	fit("limits.pending_offers_per_peer", max(c.Limits.PendingOffersPerPeer, c.Protocol.MaxOffers))
 	fit("limits.peers_per_address", max(c.Limits.PeersPerAddress, c.Limits.TorrentsPerConnection))
@@ -126,6 +130,7 @@ func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
 	}
 	follow := func(key string, least int, why, other string) { atLeast(key, least, why+" "+other, other) }
 	follow("cleaning.max_connection_idle", c.Network.PingInterval+1, "one more than", "network.ping_interval")
+	follow("cleaning.max_peer_age", c.Protocol.PeerAnnounceInterval+1, "one more than", "protocol.peer_announce_interval")
 	follow("cleaning.max_quiet_peer_age", c.Cleaning.MaxPeerAge, "as much as", "cleaning.max_peer_age")
 	follow("limits.pending_offers_per_peer", c.Protocol.MaxOffers, "as much as", "protocol.max_offers")
 	follow("limits.peers_per_address", c.Limits.TorrentsPerConnection, "as much as", "limits.torrents_per_connection")

@@ -16,7 +16,7 @@ import (
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
 //	ended     index gen
 //	reply     index gen · hash complete incomplete:u32
-//	failure   action has-hash reason · index gen · hash
+//	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
 //	move      flags:u16 · descriptor · address:16 port:u16 · bytes that the client has sent and nobody has read

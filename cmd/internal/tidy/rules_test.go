@@ -59,7 +59,7 @@ var ownImports = map[string][]string{
 	shardDir + "/post":     {"ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
 	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced"},
 	shardDir + "/mover": {
-		"ring", "tlsconn", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
+		"ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
 		shardDir + "/outbox", shardDir + "/post",
 	},
 	shardDir: {

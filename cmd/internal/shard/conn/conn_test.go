@@ -331,5 +331,6 @@ func TestTurn(t *testing.T) {
 	f(0, 1)
 	f(999*time.Millisecond, 1)
 	f(time.Second, 2)
-	f(time.Hour, 3601)
+	f(2*time.Second, 3)
+	f(time.Hour, 5) // an hour without a Step counts two seconds
 }

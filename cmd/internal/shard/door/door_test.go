@@ -31,6 +31,7 @@ type rig struct {
 func newRig(shard int, change func(*Options)) *rig {
 	r := &rig{table: conn.NewTable(shard, 64, false)}
 	r.turn.Begin(99*time.Second, nil)
+	r.turn.Now = 100
 	o := Options{SourceSeed: seed, HandshakeTimeout: 10, TrustedProxies: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fd00::/8"),
 	}}
@@ -128,10 +129,10 @@ func TestFingerprints(t *testing.T) {
 		there.gen++
 		check("adopted", there.Adopt(ring.Slot{Index: there.gen, Gen: 1}, nil, 0, netip.AddrPortFrom(ip, 4)))
 		forwarded := here.accept("127.0.0.1:5")
-		here.ForwardedFor(forwarded, request(t, "X-Forwarded-For: "+address+"\r\n"))
+		here.ForwardedFor(0, forwarded, request(t, "X-Forwarded-For: "+address+"\r\n"))
 		check("by a header field", forwarded)
 		behind := proxied.accept("127.0.0.1:6")
-		if _, err := proxied.ProxyHeader(behind, []byte(line(address))); err != nil {
+		if _, err := proxied.ProxyHeader(0, behind, []byte(line(address))); err != nil {
 			t.Error(err)
 		}
 		check("by the PROXY protocol", behind)
@@ -154,14 +155,14 @@ func TestProxyHeader(t *testing.T) {
 		for cut := 1; cut <= len(header); cut++ {
 			r := newRig(0, proxyProtocol)
 			c := r.accept("127.0.0.1:1")
-			n, err := r.ProxyHeader(c, []byte(header)[:cut])
+			n, err := r.ProxyHeader(0, c, []byte(header)[:cut])
 			if err != nil || (n > 0) != (cut == len(header)) {
 				t.Fatalf("%q: read %d bytes of %d, %v", header, n, cut, err)
 			}
 			if n == 0 && (!c.Flags.Has(conn.Proxied) || c.Client().String() != "127.0.0.1:1") {
 				t.Fatalf("%q cut at %d: the client is %s", header, cut, c.Client())
 			}
-			n, err = r.ProxyHeader(c, []byte(header+"GET / HTTP/1.1"))
+			n, err = r.ProxyHeader(0, c, []byte(header+"GET / HTTP/1.1"))
 			if err != nil || n != len(header) || c.Flags.Has(conn.Proxied) {
 				t.Fatalf("%q and more: %d bytes, %v, flags %b", header, n, err, c.Flags)
 			}
@@ -195,7 +196,7 @@ func TestWhoSendsProxyHeaders(t *testing.T) {
 	f(nil, "127.0.0.1:1", false)
 	r := newRig(0, proxyProtocol)
 	c := r.accept("127.0.0.1:1")
-	if _, err := r.ProxyHeader(c, []byte("GET / HTTP/1.1\r\n")); !errors.Is(err, wsproto.ErrNotProxy) {
+	if _, err := r.ProxyHeader(0, c, []byte("GET / HTTP/1.1\r\n")); !errors.Is(err, wsproto.ErrNotProxy) {
 		t.Errorf("HTTP is taken for a header: %v", err)
 	}
 	if !c.Flags.Has(conn.Proxied) || c.Client().String() != "127.0.0.1:1" || r.Stats().BadProxyHeaders != 1 {
@@ -210,7 +211,7 @@ func TestForwardedFor(t *testing.T) {
 		t.Helper()
 		r := newRig(0, change)
 		c := r.accept(from)
-		if r.ForwardedFor(c, request(t, fields)); c.Client().String() != want {
+		if r.ForwardedFor(0, c, request(t, fields)); c.Client().String() != want {
 			t.Errorf("%s with %q: the client is %s, want %s", from, fields, c.Client(), want)
 		}
 	}
@@ -228,6 +229,7 @@ func TestForwardedFor(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	var turn conn.Turn
 	turn.Begin(41*time.Second, nil)
+	turn.Now = 42
 	engine := tlstest.New(t)
 	table := conn.NewTable(0, 4, true)
 	d := New(Options{SourceSeed: seed}, table, &turn, engine.Engine)

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"millrace/cmd/internal/shard/conn"
-	"millrace/ring"
+	"millrace/ring/pool"
 )
 
 // newInbox returns an inbox with so many bytes of memory, its pool and its Turn, at the second 1.
-func newInbox(size int) (*Inbox, *ring.Pool, *conn.Turn) {
-	pool, turn := ring.NewPool(make([]byte, size)), &conn.Turn{}
+func newInbox(size int) (*Inbox, *pool.Pool, *conn.Turn) {
+	pool, turn := pool.New(make([]byte, size)), &conn.Turn{}
 	turn.Begin(0, nil)
 	return New(pool, turn), pool, turn
 }
@@ -24,7 +24,7 @@ func newInbox(size int) (*Inbox, *ring.Pool, *conn.Turn) {
 func piece(n int) int { return max(512, 1<<bits.Len(uint(n-1))) }
 
 // use takes n bytes of a pool, a multiple of 1024.
-func use(pool *ring.Pool, n int) {
+func use(pool *pool.Pool, n int) {
 	for range n >> 10 {
 		pool.Get(1 << 10)
 	}
@@ -79,7 +79,7 @@ func (s *sender) receive(t *testing.T, b *Inbox, now uint32, data []byte, consum
 	return true
 }
 
-// TestAgainstModel proves that however a client's bytes are cut, and whatever is consumed of them, the unread ones are
+// TestAgainstModel proves that however a client's bytes are cut, and all that is consumed of them, the unread ones are
 // exactly those that were sent and not consumed, also where memory runs out; that a buffer is never much larger than the
 // bytes that have arrived; that the time of a message begins with its first bytes; and that all memory comes back.
 func TestAgainstModel(t *testing.T) {
@@ -185,6 +185,7 @@ func TestTimeOfMessage(t *testing.T) {
 	f := func(now uint32, do func(*conn.Conn), want uint32) {
 		t.Helper()
 		turn.Begin(time.Duration(now-1)*time.Second, nil)
+		turn.Now = uint32(now)
 		if do(&c); c.AsmSince != want {
 			t.Errorf("at %d the message is there since %d, want %d", now, c.AsmSince, want)
 		}

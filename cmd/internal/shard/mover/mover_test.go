@@ -21,6 +21,7 @@ import (
 	"millrace/cmd/internal/shard/post"
 	"millrace/cmd/internal/shard/tlstest"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/swarm"
 	"millrace/tlsconn"
 )
@@ -35,7 +36,7 @@ const (
 type side struct {
 	*Mover
 	t         *testing.T
-	asm, send *ring.Pool
+	asm, send *pool.Pool
 	turn      conn.Turn
 	now       uint32
 }
@@ -48,7 +49,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 	}
 	boxes, lanes, all := post.Wire(n, boxSize), Wire(n), make([]*side, n)
 	for k := range all {
-		s := &side{t: t, asm: ring.NewPool(make([]byte, poolSize)), send: ring.NewPool(make([]byte, poolSize)), now: 1}
+		s := &side{t: t, asm: pool.New(make([]byte, poolSize)), send: pool.New(make([]byte, poolSize)), now: 1}
 		table := conn.NewTable(k, conns, engine != nil)
 		in := inbox.New(s.asm, &s.turn)
 		s.Mover = New(Options{Shard: k, Shards: n, Follow: true, Patience: patience}, Parts{
@@ -65,6 +66,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 // step does what a Step of the shard does around do, and returns its ops.
 func (s *side) step(do func()) []ring.Op {
 	s.turn.Begin(time.Duration(s.now-1)*time.Second, nil)
+	s.turn.Now = uint32(s.now)
 	s.Retry()
 	do()
 	s.Outbox.Flush()

@@ -56,9 +56,6 @@ const (
 
 // admit decides whether n more bytes may wait for a connection.
 func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
-	if state := c.State(); state != conn.Open && state != conn.Handshake {
-		return ending
-	}
 	waiting := int(c.OutLen)
 	if kind.Droppable() {
 		switch {

@@ -75,6 +75,9 @@ func (o *Outbox) Stats() Stats {
 // Room.
 func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
 	switch verdict := o.admit(c, n, kind); {
+	case c.State() != conn.Open && c.State() != conn.Handshake:
+		o.drop(i, c, n, kind, ending)
+		return nil
 	case verdict != admitted:
 		o.drop(i, c, n, kind, verdict)
 		return nil

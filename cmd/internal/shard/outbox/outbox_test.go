@@ -13,6 +13,7 @@ import (
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/shard/tlstest"
 	"millrace/ring"
+	"millrace/ring/pool"
 	"millrace/tlsconn"
 )
 
@@ -22,7 +23,7 @@ const maxPending = 1024 // of the outboxes here
 type rig struct {
 	t *testing.T
 	*Outbox
-	pool  *ring.Pool
+	pool  *pool.Pool
 	table *conn.Table
 	turn  conn.Turn
 	inbox *inbox.Inbox
@@ -30,8 +31,8 @@ type rig struct {
 
 // newRig returns an outbox with so much memory, in the Step of second 1. Its connections are open.
 func newRig(t *testing.T, memory, conns int, tls ...*tlsconn.Conn) *rig {
-	r := &rig{t: t, pool: ring.NewPool(make([]byte, memory)), table: conn.NewTable(0, conns, len(tls) > 0)}
-	r.inbox = inbox.New(ring.NewPool(make([]byte, 4096)), &r.turn)
+	r := &rig{t: t, pool: pool.New(make([]byte, memory)), table: conn.NewTable(0, conns, len(tls) > 0)}
+	r.inbox = inbox.New(pool.New(make([]byte, 4096)), &r.turn)
 	r.Outbox = New(Options{MaxPending: maxPending, SendTimeout: 20}, r.pool, r.table, &r.turn, r.inbox)
 	r.turn.Begin(0, nil)
 	for i := range conns {
@@ -45,7 +46,10 @@ func newRig(t *testing.T, memory, conns int, tls ...*tlsconn.Conn) *rig {
 }
 
 // at makes it the Step of a second.
-func (r *rig) at(second uint32) { r.turn.Begin(time.Duration(second-1)*time.Second, nil) }
+func (r *rig) at(second uint32) {
+	r.turn.Begin(time.Duration(second-1)*time.Second, nil)
+	r.turn.Now = second // a single Step does not count for so long
+}
 
 // put delivers a frame and reports whether there was room for it.
 func (r *rig) put(i int, frame string, kind Kind) bool {
@@ -152,7 +156,7 @@ func TestRefusals(t *testing.T) {
 	f("exhausted", Offer, 1, exhausted, memory)
 	f("in pieces", Answer, 600, func(r *rig, _ *conn.Conn) {
 		r.put(0, "answer", Answer)
-		var all []ring.Buf
+		var all []pool.Buf
 		for b := r.pool.Get(512); b != 0; b = r.pool.Get(512) {
 			all = append(all, b)
 		}
@@ -476,7 +480,7 @@ func TestNotSealed(t *testing.T) {
 	x, client := tlstest.New(t).Dial()
 	r := newRig(t, 64<<10, 1, x)
 	c := r.table.At(0)
-	var kept []ring.Buf
+	var kept []pool.Buf
 	exhaust := func() {
 		for b := r.pool.Get(512); b != 0; b = r.pool.Get(512) {
 			kept = append(kept, b)

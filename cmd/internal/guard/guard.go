@@ -64,6 +64,15 @@ type Ref struct{ block, net uint32 }
 // Origin returns the number under which swarm tables know the address; 0 for an address without limits.
 func (r Ref) Origin() uint32 { return r.block }
 
+// Exempt reports whether the address has no limits.
+func (r Ref) Exempt() bool { return r.block == 0 }
+
+// Word returns the Ref in one word, for records between shards.
+func (r Ref) Word() uint64 { return uint64(r.net)<<32 | uint64(r.block) }
+
+// RefOf returns the Ref of a word.
+func RefOf(word uint64) Ref { return Ref{block: uint32(word), net: uint32(word >> 32)} }
+
 // Verdict says whether an address may have what it asks for.
 type Verdict uint8
 

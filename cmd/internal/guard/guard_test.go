@@ -129,7 +129,7 @@ func TestShare(t *testing.T) {
 // TestModel proves against a model that counts are exact while fewer addresses are in use than there are entries, and that
 // entries are used again.
 func TestModel(t *testing.T) {
-	table := New(Options{Limits: Limits{Connections: 5, Peers: 7}, Entries: 64})
+	table := New(Options{Limits: Limits{Connections: 5, Peers: 7}, Entries: 2048})
 	rng := rand.New(rand.NewPCG(1, 2))
 	type live struct {
 		ref  Ref
@@ -175,7 +175,7 @@ func TestModel(t *testing.T) {
 		all = append(all[:k], all[k+1:]...)
 	}
 	if n := table.stats.Shared.Load(); n > 0 {
-		t.Errorf("%d connections of at most 20 shared an entry in a table of 64: the seed of the hash is unlucky", n)
+		t.Errorf("%d connections of at most 20 shared an entry in a table of 2048: the seed of the hash is unlucky", n)
 	}
 }
 

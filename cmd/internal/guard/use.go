@@ -75,13 +75,20 @@ func (t *Table) HalfBuilt(r Ref, delta, own int) bool {
 	return over(e, e.halfBuilt.Add(int32(delta)), own, t.opt.Limits.HalfBuilt)
 }
 
-// Unsent is HalfBuilt for bytes that wait to be sent.
-func (t *Table) Unsent(r Ref, delta, own int) bool {
+// Unsent counts bytes that wait to be sent.
+func (t *Table) Unsent(r Ref, delta int) {
+	if r.block != 0 {
+		t.at(r.block).unsent.Add(int32(delta))
+	}
+}
+
+// UnsentOver is the verdict of HalfBuilt about bytes that wait to be sent.
+func (t *Table) UnsentOver(r Ref, own int) bool {
 	if r.block == 0 {
 		return false
 	}
 	e := t.at(r.block)
-	return over(e, e.unsent.Add(int32(delta)), own, t.opt.Limits.Unsent)
+	return over(e, e.unsent.Load(), own, t.opt.Limits.Unsent)
 }
 
 // over reports whether all bytes of an address are over the limit and one connection has more than its share of it. So

@@ -10,6 +10,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
@@ -57,6 +58,10 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	}
 	process := &processFigures{Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all)}
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
+	if s.addresses != nil {
+		figures := s.addresses.Stats(s.clock())
+		writeSeries(b, addressSeries, []*guard.Stats{&figures}, []string{""})
+	}
 	if s.tls != nil {
 		loaded, generation := s.tls.certificates.Current()
 		figures := &tlsFigures{int(loaded.NotAfter().Unix()), int(generation), s.tls.pool.InFlight()}
@@ -109,6 +114,7 @@ var (
 	shardSeries   = mustList[shardFigures](labelTables())
 	processSeries = mustList[processFigures](nil)
 	tlsSeries     = mustList[tlsFigures](nil)
+	addressSeries = mustList[guard.Stats](guardTables())
 
 	clientFamily = &stats.Family{
 		Name: "peer_clients", Type: stats.Gauge,
@@ -128,6 +134,15 @@ func mustList[T any](tables stats.Tables) *stats.List[T] {
 		panic("BUG: " + err.Error())
 	}
 	return list
+}
+
+// guardTables returns the values of the labels of guard.Stats.
+func guardTables() stats.Tables {
+	verdicts := []string{""}
+	for v := guard.Admitted + 1; v < guard.Verdicts; v++ {
+		verdicts = append(verdicts, v.String())
+	}
+	return stats.Tables{"verdict": verdicts}
 }
 
 // labelTables returns the values of the labels of shardFigures.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
@@ -22,13 +23,14 @@ import (
 
 // Server is a running tracker.
 type Server struct {
-	log      *slog.Logger
-	held     *heldHandler // of log, until LogStart
-	user     privileges   // with which the loops run
-	setup    setup
-	addr     netip.AddrPort
-	start    time.Time
-	controls []*shard.Control
+	log       *slog.Logger
+	held      *heldHandler // of log, until LogStart
+	user      privileges   // with which the loops run
+	setup     setup
+	addr      netip.AddrPort
+	start     time.Time
+	controls  []*shard.Control
+	addresses *guard.Table // nil: addresses have no limits
 
 	loops   sync.WaitGroup // loops that still turn
 	threads sync.WaitGroup // threads that still hold a ring
@@ -174,6 +176,9 @@ type openResult struct {
 	err  error
 }
 
+// maxAddresses bounds the table of client addresses: 17 MiB.
+const maxAddresses = 1 << 18
+
 // startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
 func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) error {
 	n := s.setup.shards
@@ -181,6 +186,8 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) er
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
 	key := newSecrets()
+	limits := guardLimits(&cfg.Limits)
+	s.addresses = limits.Addresses(min(s.setup.connsPerShard*n, maxAddresses))
 	for id, c := range s.controls {
 		s.loops.Add(1)
 		s.threads.Add(1)
@@ -268,6 +275,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 	if t.cfg.Network.EnableHTTPHealthChecks {
 		o.Healthy = s.healthy
 	}
+	o.Addresses = s.addresses
 	o.TLS = s.tls.shardOptions(t.cfg, t.control)
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)

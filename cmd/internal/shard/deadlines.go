@@ -20,14 +20,14 @@ const maxScanPerStep = 4096
 
 // scanConns looks at the slots that are due.
 func (s *Shard) scanConns() {
-	n, more := s.scan.pace.Due(s.turn.Nanos, int(s.table.Used()), s.opt.ScanPeriod, maxScanPerStep)
+	n, more := s.chores.scan.pace.Due(s.turn.Nanos, int(s.table.Used()), s.opt.ScanPeriod, maxScanPerStep)
 	s.turn.More = s.turn.More || more
 	for range n {
-		if s.scan.at >= s.table.Used() {
-			s.scan.at = 0
+		if s.chores.scan.at >= s.table.Used() {
+			s.chores.scan.at = 0
 		}
-		i := s.scan.at
-		s.scan.at++
+		i := s.chores.scan.at
+		s.chores.scan.at++
 		if c := s.table.At(i); c.State() != conn.Free {
 			s.checkDeadlines(i, c)
 		}
@@ -66,6 +66,12 @@ func (s *Shard) checkOpen(i uint32, c *conn.Conn) {
 	case c.Flags.Has(conn.Held):
 		if c.Flight == 0 { // the bytes that waited could not be sent
 			s.outbox.Release(i, c)
+		}
+	case c.Flags.Has(conn.Throttled):
+		if s.meter.Recover(i, c) {
+			c.LastSeen = s.turn.Now
+			s.inbox.Restart(c)
+			s.readKept(i, c)
 		}
 	case c.Flags.Has(conn.HungUp):
 		if s.turn.Now > c.Deadline {

@@ -57,6 +57,9 @@ func (s *Shard) deliverOffer(to swarm.Addr, r *post.Relay) {
 		s.mailed(s.post.Offer(to, r), to, outbox.Offer)
 		return
 	}
+	if c := s.table.Find(to.Index, to.Gen); c != nil && !s.meter.Offer(c) {
+		return
+	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.OfferSize(len(r.SDP)), outbox.Offer); dst != nil {
 		s.outbox.Commit(wsproto.AppendOffer(dst, &r.Hash, &r.Peer, &r.Offer, r.SDP))
 	}

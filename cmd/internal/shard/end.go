@@ -32,6 +32,7 @@ func (s *Shard) end(i uint32, c *conn.Conn, why conn.Reason) {
 		return
 	}
 	s.outbox.Release(i, c) // to see the client's end
+	s.meter.Forgive(i, c)
 	s.endPeers(i, c)
 	c.Reason = why
 	c.Deadline = s.turn.Now + s.opt.CloseTimeout
@@ -117,7 +118,7 @@ func (s *Shard) endClose(i uint32, c *conn.Conn, abort bool) {
 	s.outbox.Discard(c)
 	s.table.CloseTLS(i)
 	s.table.Change(c, conn.Closes)
-	c.Flags &^= conn.Held // the ring closes it as it is
+	c.Flags &^= conn.Held | conn.Throttled // the ring closes it as it is
 	s.turn.Do(ring.Op{Kind: ring.OpClose, Slot: s.table.Slot(i), Abort: abort})
 }
 
@@ -144,7 +145,7 @@ func (s *Shard) endHangup(i uint32, c *conn.Conn, errno ring.Errno) {
 }
 
 // endHalf handles an orderly end of the client's bytes: a FIN, or close_notify. The client may have ended only its own
-// side, so queued bytes and the replies that are under way still reach it.
+// side, so queued bytes and the replies that are under way still reach it, and bytes that wait for their turn are read.
 func (s *Shard) endHalf(i uint32, c *conn.Conn) {
 	first := !c.Flags.Has(conn.HungUp)
 	c.Flags |= conn.HungUp
@@ -152,7 +153,7 @@ func (s *Shard) endHalf(i uint32, c *conn.Conn) {
 	if s.mover.Stay(i, c) {
 		s.readKept(i, c)
 	}
-	if c.State() == conn.Open && c.Asks > 0 {
+	if c.State() == conn.Open && (c.Asks > 0 || c.Flags.Has(conn.Postponed|conn.Throttled)) {
 		if first {
 			c.Deadline = s.turn.Now + s.opt.CloseTimeout
 		}

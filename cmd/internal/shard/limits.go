@@ -1,6 +1,11 @@
 package shard
 
-import "net/netip"
+import (
+	"millrace/cmd/internal/guard"
+	"millrace/cmd/internal/shard/meter"
+	"net/netip"
+	"time"
+)
 
 // This file owns the bounds for one address or one connection, as the server hands them in, and the levels of memory
 // pressure.
@@ -37,6 +42,47 @@ type Limits struct {
 
 	BanMinutes int // for which an address is refused that keeps breaking the limits; 0: never
 }
+
+// meter returns the limits of one connection that package meter keeps.
+func (l *Limits) meter() meter.Options {
+	if !l.Active {
+		return meter.Options{}
+	}
+	return meter.Options{
+		Messages:  meter.Rate{PerSecond: l.MessagesPerConnectionRate, Burst: l.MessagesPerConnectionBurst},
+		Bytes:     meter.Rate{PerSecond: l.BytesPerConnectionRate, Burst: l.BytesPerConnectionBurst},
+		Control:   meter.Rate{PerSecond: l.ControlFramesPerConnectionRate, Burst: l.ControlFramesPerConnectionBurst},
+		Offers:    meter.Rate{PerSecond: l.OffersToReceiverRate, Burst: l.OffersToReceiverBurst},
+		TurnBytes: l.BytesPerConnectionTurn,
+	}
+}
+
+// Addresses returns a table that keeps the limits of addresses, for all shards together, of which entries addresses are
+// told apart at a time. It returns nil if the limits are not active.
+func (l *Limits) Addresses(entries int) *guard.Table {
+	if !l.Active {
+		return nil
+	}
+	return guard.New(guard.Options{
+		Exempt: l.Exempt, Entries: entries,
+		Limits: guard.Limits{
+			Connections: l.ConnectionsPerAddress,
+			Arrivals:    guard.Rate{PerSecond: l.ConnectionsPerAddressRate, Burst: l.ConnectionsPerAddressBurst},
+			Handshakes:  l.TLSHandshakesPerAddress,
+			HandshakeRate: guard.Rate{
+				PerSecond: l.TLSHandshakesPerAddressRate, Burst: l.TLSHandshakesPerAddressBurst,
+			},
+			Peers:     l.PeersPerAddress,
+			HalfBuilt: l.AssemblyBytesPerAddress,
+			Unsent:    l.SendBytesPerAddress,
+			Offences:  maxOffences,
+			Ban:       time.Duration(l.BanMinutes) * time.Minute,
+		},
+	})
+}
+
+// maxOffences is how many limits an address may break within a minute before it is banned, where bans are on.
+const maxOffences = 100
 
 // Pressure says how near the process is to its limit of memory. Options.Pressure holds one; every shard reads it.
 type Pressure = uint32

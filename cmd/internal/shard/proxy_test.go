@@ -2,6 +2,7 @@ package shard
 
 import (
 	"hash/maphash"
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"net/netip"
 	"strings"
@@ -15,9 +16,9 @@ func trustLoopback(o *Options) {
 	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
-// sourceOf returns the fingerprint of an address.
+// sourceOf returns the fingerprint of an address: of its first half, with IPv6.
 func sourceOf(address string) uint64 {
-	b := netip.MustParseAddr(address).As16()
+	b := guard.Block(netip.MustParseAddr(address))
 	return maphash.Bytes(testSeed, b[:])
 }
 

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/trace"
@@ -12,6 +13,7 @@ import (
 // received handles bytes of a connection in whatever state it is.
 func (s *Shard) received(i uint32, c *conn.Conn, data []byte) {
 	s.stats.BytesIn += uint64(len(data))
+	s.meter.Received(i, c, len(data))
 	c.LastSeen = s.turn.Now
 	c.Flags &^= conn.Pinged
 	if c.Flags.Has(conn.Proxied) && c.State() == conn.Handshake {
@@ -34,10 +36,13 @@ func (s *Shard) readProxyHeader(i uint32, c *conn.Conn, data []byte) []byte {
 		s.endNoMemory(i, c)
 		return nil
 	}
-	n, err := s.door.ProxyHeader(i, c, buf)
+	n, verdict, err := s.door.ProxyHeader(i, c, buf)
 	switch {
 	case err != nil:
 		s.endNow(i, c, conn.ReasonBadRequest, true)
+		return nil
+	case verdict != guard.Admitted:
+		s.endNow(i, c, conn.ReasonAddressLimit, true)
 		return nil
 	case n == 0:
 		s.keep(i, c, buf, 0)
@@ -61,10 +66,20 @@ func (s *Shard) readPlain(i uint32, c *conn.Conn, data []byte) {
 		s.endNoMemory(i, c)
 	case c.State() == conn.Handshake:
 		s.readHead(i, c, buf, len(buf)-len(data))
-	case c.State() == conn.Open:
+	case c.State() == conn.Open && !c.Flags.Has(conn.Throttled|conn.Postponed):
 		s.readFrames(i, c, buf)
-	case c.State() == conn.Moving:
+	default: // moving, or not its turn
 		s.keep(i, c, buf, 0)
+	}
+}
+
+// readPostponed reads bytes that have waited for this Step.
+func (s *Shard) readPostponed() {
+	for _, slot := range s.meter.Due() {
+		c := s.table.At(slot.Index)
+		if c.State() == conn.Open && !c.Flags.Has(conn.Throttled) {
+			s.readKept(slot.Index, c)
+		}
 	}
 }
 
@@ -75,10 +90,13 @@ func (s *Shard) keep(i uint32, c *conn.Conn, buf []byte, need int) {
 	}
 }
 
-// readKept reads the bytes that were kept while the connection was moving.
+// readKept reads the bytes that were kept while the connection was moving, or while it was not its turn.
 func (s *Shard) readKept(i uint32, c *conn.Conn) {
 	if c.Asm != 0 {
 		s.readFrames(i, c, s.inbox.Bytes(c))
+	}
+	if c.State() == conn.Open && c.Flags.Has(conn.HungUp) {
+		s.endHalf(i, c)
 	}
 }
 
@@ -94,7 +112,10 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	case n == 0:
 		s.keep(i, c, buf, 0)
 	default:
-		s.door.ForwardedFor(i, c, &req)
+		if s.door.ForwardedFor(i, c, &req) != guard.Admitted {
+			s.endHTTP(i, c, conn.ReasonAddressLimit, 503)
+			return
+		}
 		s.upgrade(i, c, &req)
 		s.readFrames(i, c, s.inbox.Shift(c, buf, n))
 	}
@@ -125,9 +146,13 @@ func (s *Shard) upgrade(i uint32, c *conn.Conn, req *wsproto.Request) {
 	s.outbox.Commit(wsproto.AppendUpgradeResponse(dst, req.Key))
 }
 
-// readFrames handles every message and control frame in buf and keeps the rest.
+// readFrames handles every message and control frame in buf, as far as it is the connection's turn, and keeps the rest.
 func (s *Shard) readFrames(i uint32, c *conn.Conn, buf []byte) {
-	for c.State() == conn.Open {
+	for c.State() == conn.Open && !c.Flags.Has(conn.Throttled) {
+		if !s.meter.Spend(c, 0) {
+			s.meter.Postpone(i, c)
+			break
+		}
 		kind, payload, bad := c.Reader.Next(buf, &s.opt.Limits)
 		if bad != nil {
 			s.endProtocol(i, c, bad)
@@ -136,6 +161,7 @@ func (s *Shard) readFrames(i uint32, c *conn.Conn, buf []byte) {
 		if kind == wsproto.None {
 			break
 		}
+		s.meter.Spend(c, frameCost+len(payload))
 		s.frame(i, c, kind, payload, buf)
 		if !c.Reader.Fragmented() {
 			s.inbox.Between(c) // the next message's time begins with its own bytes
@@ -149,10 +175,20 @@ func (s *Shard) readFrames(i uint32, c *conn.Conn, buf []byte) {
 	s.keep(i, c, buf[:kept], need)
 }
 
+// frameCost is the number of bytes that a frame counts in a connection's turn besides its payload: work that does not
+// depend on the length.
+const frameCost = 256
+
 // frame handles one message or control frame, which lies in buf.
 func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []byte) {
+	if kind != wsproto.Text && kind != wsproto.Binary && !s.meter.Control(c) {
+		s.door.Offence(c)
+		s.endSaying(i, c, conn.ReasonControlFlood, wsproto.StatusPolicy, "too many control frames")
+		return
+	}
 	switch kind {
 	case wsproto.Text, wsproto.Binary:
+		s.meter.Message(i, c)
 		s.message(i, c, kind, payload, buf)
 	case wsproto.Ping:
 		s.stats.PingsIn++

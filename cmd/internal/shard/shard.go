@@ -21,9 +21,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/shard/meter"
 	"millrace/cmd/internal/shard/mover"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
@@ -44,6 +46,7 @@ type Options struct {
 	SourceSeed maphash.Seed // fingerprints of client addresses: the same for all shards
 	Swarm      swarm.Options
 	Guard      Limits         // of one address or one connection
+	Addresses  *guard.Table   // counts what each address uses, for all shards; nil: no limits for addresses
 	Pressure   *atomic.Uint32 // how near the process is to its limit of memory, a [Pressure]; nil: there is no limit
 
 	MaxHead    int            // bytes of an upgrade request's head
@@ -95,10 +98,16 @@ type Shard struct {
 	mover    *mover.Mover
 	torrents *torrents.Torrents
 	secure   *secure // nil without TLS
+	meter    *meter.Meter
 	scratch  scratch
-	scan     scan
-	stop     stopState
+	chores   chores
 	stats    Messages
+}
+
+// chores are the slow tasks of a shard.
+type chores struct {
+	scan scan
+	stop stopState
 }
 
 // scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills
@@ -138,10 +147,12 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s.door = door.New(door.Options{
 		SourceSeed: o.SourceSeed, ShareFamilies: o.ShareFamilies,
 		TrustedProxies: o.TrustedProxies, ProxyProtocol: o.ProxyProtocol, HandshakeTimeout: o.HandshakeTimeout,
+		Addresses: o.Addresses,
 	}, s.table, &s.turn, s.secure.tlsEngine())
-	s.inbox = inbox.New(asmPool, &s.turn)
-	s.outbox = outbox.New(outbox.Options{MaxPending: o.MaxPending, SendTimeout: o.SendTimeout},
+	s.inbox = inbox.New(asmPool, &s.turn, o.Addresses)
+	s.outbox = outbox.New(outbox.Options{MaxPending: o.MaxPending, SendTimeout: o.SendTimeout, Addresses: o.Addresses},
 		sendPool, s.table, &s.turn, s.inbox)
+	s.meter = meter.New(o.Guard.meter(), s.table, &s.turn)
 	s.post = post.New(o.ID, w.Boxes, &s.turn)
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
 		mover.Parts{Table: s.table, Turn: &s.turn, Door: s.door, Inbox: s.inbox, Outbox: s.outbox, Post: s.post}, w.Lanes)
@@ -159,6 +170,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.torrents.RemoveEnded()
 	s.post.FlushBacklog()
 	s.mover.Retry()
+	s.readPostponed()
 	for i := range events {
 		s.event(&events[i])
 	}
@@ -197,8 +209,11 @@ func (s *Shard) event(e *ring.Event) {
 
 // accepted lets a new connection in.
 func (s *Shard) accepted(i uint32, e *ring.Event) {
-	c := s.door.Accept(e)
-	if s.door.Closed() {
+	c, verdict := s.door.Accept(e)
+	switch {
+	case verdict != guard.Admitted:
+		s.endNow(i, c, conn.ReasonAddressLimit, true)
+	case s.door.Closed():
 		s.endStopping(i, c)
 	}
 }

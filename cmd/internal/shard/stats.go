@@ -7,6 +7,7 @@ import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/shard/meter"
 	"millrace/cmd/internal/shard/mover"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/cmd/internal/shard/post"
@@ -29,6 +30,7 @@ type Stats struct {
 	Messages Messages
 	Outbox   outbox.Stats
 	Torrents torrents.Stats
+	Meter    meter.Stats
 	Inbox    inbox.Stats
 	Post     post.Stats
 }
@@ -123,7 +125,7 @@ func (m *Messages) countRefusal(status int) {
 func (s *Shard) Snapshot() Stats {
 	st := Stats{
 		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
-		Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
+		Meter: s.meter.Stats(), Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
 	}
 	if s.secure != nil {
 		st.Messages.TLSMemory = s.secure.engine.Buffered()

@@ -25,12 +25,12 @@ const maxToldPerStep = 512
 // Stop begins a graceful stop at the next Step: no connection is accepted, each client gets close code 1001, and those
 // that have not left after Options.ShutdownTimeout are dropped. It is called between two Steps, by the loop's thread.
 func (s *Shard) Stop() {
-	if s.stop.begun {
+	if s.chores.stop.begun {
 		return
 	}
 	s.door.Close()
 	s.turn.NoteOrder(conn.OrderStop)
-	s.stop = stopState{
+	s.chores.stop = stopState{
 		begun:     true,
 		listening: true,
 		deadline:  s.turn.Nanos + int64(s.opt.ShutdownTimeout)*int64(time.Second),
@@ -39,33 +39,33 @@ func (s *Shard) Stop() {
 
 // Stopped reports whether a stop has been asked for and no connection is left or on its way here.
 func (s *Shard) Stopped() bool {
-	return s.stop.begun && !s.stop.listening && s.table.Live() == 0 && s.mover.CloseUp()
+	return s.chores.stop.begun && !s.chores.stop.listening && s.table.Live() == 0 && s.mover.CloseUp()
 }
 
 // stopSlice ends the next connections because the tracker stops.
 func (s *Shard) stopSlice() {
-	if !s.stop.begun {
+	if !s.chores.stop.begun {
 		return
 	}
-	if s.stop.listening {
-		s.stop.listening = false
+	if s.chores.stop.listening {
+		s.chores.stop.listening = false
 		s.turn.Do(ring.Op{Kind: ring.OpStopAccept})
 	}
-	if !s.stop.final && s.turn.Nanos >= s.stop.deadline {
-		s.stop.final, s.stop.told = true, 0
+	if !s.chores.stop.final && s.turn.Nanos >= s.chores.stop.deadline {
+		s.chores.stop.final, s.chores.stop.told = true, 0
 	}
-	for n := 0; s.stop.told < s.table.Used() && n < maxToldPerStep; n++ {
-		s.stopConn(s.stop.told, s.table.At(s.stop.told))
-		s.stop.told++
+	for n := 0; s.chores.stop.told < s.table.Used() && n < maxToldPerStep; n++ {
+		s.stopConn(s.chores.stop.told, s.table.At(s.chores.stop.told))
+		s.chores.stop.told++
 	}
-	s.turn.More = s.turn.More || s.stop.told < s.table.Used()
+	s.turn.More = s.turn.More || s.chores.stop.told < s.table.Used()
 }
 
 // stopConn ends one connection because the tracker stops.
 func (s *Shard) stopConn(i uint32, c *conn.Conn) {
 	switch {
 	case c.State() == conn.Free || c.State() == conn.Closed:
-	case s.stop.final:
+	case s.chores.stop.final:
 		s.endNow(i, c, conn.ReasonStopping, true)
 	default:
 		s.endStopping(i, c)

@@ -52,24 +52,25 @@ var ownImports = map[string][]string{
 	// The parts of a shard, from the bottom up: data flows down, and no part calls the shard.
 	shardDir + "/paced":    {},
 	shardDir + "/tlstest":  {"tlsconn"},
-	shardDir + "/conn":     {"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
-	shardDir + "/inbox":    {"ring", shardDir + "/conn"},
-	shardDir + "/outbox":   {"ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
-	shardDir + "/door":     {"ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
-	shardDir + "/post":     {"ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
+	shardDir + "/conn":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
+	shardDir + "/inbox":    {"cmd/internal/guard", "ring", shardDir + "/conn"},
+	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
+	shardDir + "/door":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
+	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
 	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced"},
+	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/mover": {
-		"ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
+		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
 		shardDir + "/outbox", shardDir + "/post",
 	},
 	shardDir: {
-		"ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",
+		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",
 		shardDir + "/inbox", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
 		shardDir + "/torrents",
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
-		"cmd/internal/stats", "cmd/internal/trace",
+		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard",
 	}, leaves...),
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",

@@ -48,6 +48,7 @@ const (
 	NoMemory           // dropped: no memory to send or to assemble
 	MailFull           // dropped: the mailbox to shard To has no room
 	NoClient           // dropped: the client has left
+	Throttled          // nothing is received from the client until it is within its rates
 	Held               // nothing is received from the client until the waiting bytes have left
 	Released           // the client is heard again
 	Moving             // the connection is about to go to shard To
@@ -96,6 +97,7 @@ var decisionWords = [decisions]word{
 	NoMemory:  {"no_memory", "dropped, no memory"},
 	MailFull:  {"mail_full", "dropped, the mailbox to shard {n} is full"},
 	NoClient:  {"no_client", "dropped, the client has left"},
+	Throttled: {"throttled", "not heard until it is within its rates"},
 	Held:      {"held", "not heard until the waiting bytes have left"},
 	Released:  {"released", "heard again"},
 	Moving:    {"moving", "moving to shard {n}"},

@@ -6,6 +6,7 @@ package conn
 import (
 	"net/netip"
 
+	"millrace/cmd/internal/guard"
 	"millrace/ring/pool"
 	"millrace/wsproto"
 )
@@ -48,7 +49,16 @@ type Conn struct {
 	FD     int32  // moving, once paused: the descriptor
 	Target uint16 // moving: the shard that it goes to
 
+	// owner: meter
+	MessagesPaid uint32 // times up to which all that came is paid for, in units of the meter
+	BytesPaid    uint32
+	ControlPaid  uint32
+	OffersPaid   uint32
+	Turn         uint32 // number of the Step that has read TurnBytes
+	TurnBytes    uint32
+
 	// owner: door
+	Guard   guard.Ref // its client's address in the table of all addresses
 	Port    uint16
 	Family  uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared
 	Version uint8 // of the client's address: an index of Stats.ByIP
@@ -67,6 +77,8 @@ type Flags uint16
 const (
 	Dirty       Flags = 1 << iota // outbox: it is looked at when the Step ends
 	Held                          // outbox: nothing is received before the bytes that wait for it have left
+	Throttled                     // meter: nothing is received before the connection is within its rates
+	Postponed                     // meter: its bytes wait for the next Step
 	Notified                      // outbox: was sent its close_notify
 	Pinged                        // shard: was pinged and has sent nothing since
 	HungUp                        // shard: the client's side has ended

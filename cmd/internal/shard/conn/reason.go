@@ -24,13 +24,15 @@ const (
 	ReasonHealthCheck             // a health check was answered
 	ReasonTLS                     // TLS failed: no handshake, or a record that is not as it should be
 	ReasonCertificate             // was on a replaced certificate for too long
+	ReasonAddressLimit            // its client's address has enough
+	ReasonControlFlood            // too many control frames
 	Reasons                       // how many there are
 )
 
 var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
-	"health_check", "tls_error", "certificate",
+	"health_check", "tls_error", "certificate", "address_limit", "control_flood",
 }
 
 // String returns the reason's name as it stands in logs and metrics.
@@ -40,7 +42,7 @@ func (r Reason) String() string { return reasonNames[r] }
 func (r Reason) Abusive() bool {
 	switch r {
 	case ReasonBadRequest, ReasonHandshakeTimeout, ReasonSlowConsumer, ReasonSlowMessage, ReasonProtocol, ReasonTooBig,
-		ReasonBadMessages, ReasonTLS:
+		ReasonBadMessages, ReasonTLS, ReasonAddressLimit, ReasonControlFlood:
 		return true
 	}
 	return false

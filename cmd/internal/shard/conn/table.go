@@ -135,6 +135,26 @@ func (t *Table) count(c *Conn, to State) {
 	c.state = to
 }
 
+// Pause stops receiving from a connection, for the reason Held or Throttled. A connection that was paused does not move to
+// another shard any more: an EventPaused must have one meaning only.
+func (t *Table) Pause(turn *Turn, i uint32, c *Conn, why Flags) {
+	if !c.Flags.Has(Held | Throttled) {
+		turn.Do(ring.Op{Kind: ring.OpPause, Slot: t.Slot(i)})
+	}
+	c.Flags |= why | Settled
+}
+
+// Resume ends a pause for one reason, and receives again if there is no other. It reports whether there was that reason.
+func (t *Table) Resume(turn *Turn, i uint32, c *Conn, why Flags) bool {
+	if !c.Flags.Has(why) {
+		return false
+	}
+	if c.Flags &^= why; !c.Flags.Has(Held | Throttled) {
+		turn.Do(ring.Op{Kind: ring.OpResume, Slot: t.Slot(i)})
+	}
+	return true
+}
+
 // SetVersion says which IP version the client's address has: an index of Stats.ByIP.
 func (t *Table) SetVersion(c *Conn, version uint8) {
 	if c.state == Open {

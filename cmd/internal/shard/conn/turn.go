@@ -17,6 +17,7 @@ type Turn struct {
 	Now   uint32    // seconds in which the loop turned, starting at 1, so that a zero time field means "never"
 	awake int64     // the same in nanoseconds
 	Ops   []ring.Op // for the ring, in the order in which they are to be carried out
+	Seq   uint32    // number of the Step
 	More  bool      // work is left: the loop must not block before the next Step
 	Trace trace.Buffer
 }
@@ -82,6 +83,7 @@ func (t *Turn) Begin(now time.Duration, ops []ring.Op) {
 	}
 	t.Nanos, t.Now = int64(now), uint32(t.awake/int64(time.Second))+1
 	t.Ops, t.More = ops, false
+	t.Seq++
 }
 
 // Do issues an op.

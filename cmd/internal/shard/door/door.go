@@ -6,7 +6,9 @@ package door
 import (
 	"hash/maphash"
 	"net/netip"
+	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/trace"
 	"millrace/ring"
@@ -21,6 +23,7 @@ type Options struct {
 	TrustedProxies   []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol    bool           // and their connections begin with a PROXY header
 	HandshakeTimeout uint32         // from accept to a whole upgrade request
+	Addresses        *guard.Table   // nil: addresses have no limits
 }
 
 // Door lets connections into the table of a shard and out of it. It belongs to the loop's thread.
@@ -59,8 +62,8 @@ func (d *Door) Close() { d.closed = true }
 // Closed reports whether the tracker takes nobody in any more.
 func (d *Door) Closed() bool { return d.closed }
 
-// Accept lets in a connection that the ring has accepted.
-func (d *Door) Accept(e *ring.Event) *conn.Conn {
+// Accept lets in a connection that the ring has accepted. Unless the verdict is guard.Admitted the caller has to end it.
+func (d *Door) Accept(e *ring.Event) (*conn.Conn, guard.Verdict) {
 	var t *tlsconn.Conn
 	if d.engine != nil {
 		t = d.engine.Start(Handle(e.Slot))
@@ -68,13 +71,47 @@ func (d *Door) Accept(e *ring.Event) *conn.Conn {
 	c := d.table.Enter(e.Slot, conn.Accepted, t)
 	c.LastSeen, c.Deadline = d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout
 	d.identify(c, e.Peer)
-	if d.opt.ProxyProtocol && d.trusted(e.Peer.Addr()) {
-		c.Flags |= conn.Proxied
-	}
 	d.stats.Accepted++
-	d.turn.Note(e.Slot.Index, c, trace.Accepted)
-	return c
+	note := d.turn.Note(e.Slot.Index, c, trace.Accepted)
+	if d.trusted(e.Peer.Addr()) { // a proxy does not count itself, its clients do when they are known
+		if d.opt.ProxyProtocol {
+			c.Flags |= conn.Proxied
+		}
+		return c, guard.Admitted
+	}
+	verdict := d.count(c)
+	if verdict != guard.Admitted {
+		note.Decision, note.Why = trace.Refused, NameOf(verdict)
+	}
+	return c, verdict
 }
+
+// count counts a connection for the address of its client, once that is known.
+func (d *Door) count(c *conn.Conn) (v guard.Verdict) {
+	if d.opt.Addresses != nil {
+		c.Guard, v = d.opt.Addresses.Enter(c.Client().Addr(), time.Duration(d.turn.Nanos))
+	}
+	return v
+}
+
+// Offence counts that a connection has broken a limit, for its client's address.
+func (d *Door) Offence(c *conn.Conn) {
+	if d.opt.Addresses != nil {
+		d.opt.Addresses.Offence(c.Guard, time.Duration(d.turn.Nanos))
+	}
+}
+
+var nameVerdict = conn.Names.Add(verdictNames()...)
+
+func verdictNames() (names []string) {
+	for v := range guard.Verdicts {
+		names = append(names, v.String())
+	}
+	return names
+}
+
+// NameOf returns the name of a verdict in traces.
+func NameOf(v guard.Verdict) trace.Name { return nameVerdict + trace.Name(v) }
 
 // Refused counts connections that the ring has refused, or failed to accept.
 func (d *Door) Refused(e *ring.Event) {
@@ -86,10 +123,11 @@ func (d *Door) Refused(e *ring.Event) {
 	d.stats.LastAcceptError = e.Errno
 }
 
-// Adopt lets in a connection that has come from another shard with its TLS (nil without), flags and client's address.
-func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client netip.AddrPort) *conn.Conn {
+// Adopt lets in a connection that has come from another shard with its TLS (nil without), flags, client's address and the
+// entry of that.
+func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client netip.AddrPort, ref guard.Ref) *conn.Conn {
 	c := d.table.Enter(slot, conn.Adopted, t)
-	c.LastSeen, c.Flags = d.turn.Now, flags
+	c.LastSeen, c.Flags, c.Guard = d.turn.Now, flags, ref
 	d.identify(c, client)
 	if t != nil {
 		d.engine.Attach(t, Handle(slot))
@@ -99,10 +137,18 @@ func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client n
 
 // Leave lets out the connection at index i: by conn.Released or conn.Gone.
 func (d *Door) Leave(i uint32, e conn.Event) {
-	if e == conn.Gone {
-		d.turn.Note(i, d.table.At(i), trace.Closed)
+	if c := d.table.At(i); e == conn.Gone {
+		d.turn.Note(i, c, trace.Closed)
+		d.Lost(c.Guard)
 	}
 	d.table.Leave(i, e)
+}
+
+// Lost takes back the entry of a connection that has ended, or that was lost on its way from another shard.
+func (d *Door) Lost(ref guard.Ref) {
+	if d.opt.Addresses != nil {
+		d.opt.Addresses.Leave(ref)
+	}
 }
 
 // Handle returns the name under which the helpers of TLS know a connection.
@@ -118,7 +164,8 @@ func SlotOf(h tlsconn.Handle) ring.Slot { return ring.Slot{Index: uint32(h), Gen
 func (d *Door) identify(c *conn.Conn, client netip.AddrPort) {
 	ip := client.Addr().Unmap()
 	c.Addr, c.Port = ip.As16(), client.Port()
-	c.Source, c.Family = maphash.Bytes(d.opt.SourceSeed, c.Addr[:]), d.family(ip)
+	block := guard.Block(ip)
+	c.Source, c.Family = maphash.Bytes(d.opt.SourceSeed, block[:]), d.family(ip)
 	version := uint8(1)
 	if ip.Is4() {
 		version = 0
@@ -148,31 +195,42 @@ func (d *Door) trusted(ip netip.Addr) bool {
 }
 
 // ProxyHeader reads the PROXY header at the start of the bytes of a trusted proxy's connection and returns its length: 0
-// while it is not complete. An error says that there is none.
-func (d *Door) ProxyHeader(i uint32, c *conn.Conn, buf []byte) (n int, err error) {
+// while it is not complete. An error says that there is none. Unless the verdict is guard.Admitted the caller has to end
+// the connection.
+func (d *Door) ProxyHeader(i uint32, c *conn.Conn, buf []byte) (n int, v guard.Verdict, err error) {
 	n, client, local, err := wsproto.ParseProxyHeader(buf)
 	switch {
 	case err != nil:
 		d.stats.BadProxyHeaders++
-		return 0, err
+		return 0, v, err
 	case n == 0:
-		return 0, nil
+		return 0, v, nil
 	}
 	c.Flags &^= conn.Proxied
 	if !local {
-		d.identify(c, client)
-		d.turn.Note(i, c, trace.Identified)
+		v = d.introduce(i, c, client)
 	}
-	return n, nil
+	return n, v, nil
 }
 
-// ForwardedFor takes the client's address from the header fields of a trusted proxy's request.
-func (d *Door) ForwardedFor(i uint32, c *conn.Conn, req *wsproto.Request) {
+// introduce makes an address that a proxy has named that of the connection's client.
+func (d *Door) introduce(i uint32, c *conn.Conn, client netip.AddrPort) guard.Verdict {
+	d.identify(c, client)
+	v := d.count(c)
+	if note := d.turn.Note(i, c, trace.Identified); v != guard.Admitted {
+		note.Decision, note.Why = trace.Refused, NameOf(v)
+	}
+	return v
+}
+
+// ForwardedFor takes the client's address from the header fields of a trusted proxy's request. Unless the verdict is
+// guard.Admitted the caller has to end the connection.
+func (d *Door) ForwardedFor(i uint32, c *conn.Conn, req *wsproto.Request) (v guard.Verdict) {
 	if d.opt.ProxyProtocol || !d.trusted(c.Client().Addr()) {
-		return
+		return v
 	}
 	if ip, ok := req.ForwardedClient(d.isTrusted); ok {
-		d.identify(c, netip.AddrPortFrom(ip, 0))
-		d.turn.Note(i, c, trace.Identified)
+		v = d.introduce(i, c, netip.AddrPortFrom(ip, 0))
 	}
+	return v
 }

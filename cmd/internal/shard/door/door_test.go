@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/tlstest"
 	"millrace/ring"
@@ -46,7 +47,8 @@ func newRig(shard int, change func(*Options)) *rig {
 func (r *rig) accept(client string) *conn.Conn {
 	r.gen++
 	slot := ring.Slot{Index: r.gen, Gen: r.gen}
-	return r.Accept(&ring.Event{Kind: ring.EventAccept, Slot: slot, Peer: netip.MustParseAddrPort(client)})
+	c, _ := r.Accept(&ring.Event{Kind: ring.EventAccept, Slot: slot, Peer: netip.MustParseAddrPort(client)})
+	return c
 }
 
 func proxyProtocol(o *Options) { o.ProxyProtocol = true }
@@ -127,12 +129,12 @@ func TestFingerprints(t *testing.T) {
 		check("at another shard", there.accept(netip.AddrPortFrom(ip, 2).String()))
 		check("in IPv6 form", there.accept(netip.AddrPortFrom(netip.AddrFrom16(ip.As16()), 3).String()))
 		there.gen++
-		check("adopted", there.Adopt(ring.Slot{Index: there.gen, Gen: 1}, nil, 0, netip.AddrPortFrom(ip, 4)))
+		check("adopted", there.Adopt(ring.Slot{Index: there.gen, Gen: 1}, nil, 0, netip.AddrPortFrom(ip, 4), guard.Ref{}))
 		forwarded := here.accept("127.0.0.1:5")
 		here.ForwardedFor(0, forwarded, request(t, "X-Forwarded-For: "+address+"\r\n"))
 		check("by a header field", forwarded)
 		behind := proxied.accept("127.0.0.1:6")
-		if _, err := proxied.ProxyHeader(0, behind, []byte(line(address))); err != nil {
+		if _, _, err := proxied.ProxyHeader(0, behind, []byte(line(address))); err != nil {
 			t.Error(err)
 		}
 		check("by the PROXY protocol", behind)
@@ -144,7 +146,7 @@ func TestFingerprints(t *testing.T) {
 	f("192.0.2.7")
 	f("192.0.2.8")
 	f("2001:db8::7")
-	f("2001:db8::8")
+	f("2001:db8:0:1::7")
 }
 
 // TestProxyHeader proves that the header of the PROXY protocol is read wherever it is cut, that the connection is the
@@ -155,14 +157,14 @@ func TestProxyHeader(t *testing.T) {
 		for cut := 1; cut <= len(header); cut++ {
 			r := newRig(0, proxyProtocol)
 			c := r.accept("127.0.0.1:1")
-			n, err := r.ProxyHeader(0, c, []byte(header)[:cut])
+			n, _, err := r.ProxyHeader(0, c, []byte(header)[:cut])
 			if err != nil || (n > 0) != (cut == len(header)) {
 				t.Fatalf("%q: read %d bytes of %d, %v", header, n, cut, err)
 			}
 			if n == 0 && (!c.Flags.Has(conn.Proxied) || c.Client().String() != "127.0.0.1:1") {
 				t.Fatalf("%q cut at %d: the client is %s", header, cut, c.Client())
 			}
-			n, err = r.ProxyHeader(0, c, []byte(header+"GET / HTTP/1.1"))
+			n, _, err = r.ProxyHeader(0, c, []byte(header+"GET / HTTP/1.1"))
 			if err != nil || n != len(header) || c.Flags.Has(conn.Proxied) {
 				t.Fatalf("%q and more: %d bytes, %v, flags %b", header, n, err, c.Flags)
 			}
@@ -196,7 +198,7 @@ func TestWhoSendsProxyHeaders(t *testing.T) {
 	f(nil, "127.0.0.1:1", false)
 	r := newRig(0, proxyProtocol)
 	c := r.accept("127.0.0.1:1")
-	if _, err := r.ProxyHeader(0, c, []byte("GET / HTTP/1.1\r\n")); !errors.Is(err, wsproto.ErrNotProxy) {
+	if _, _, err := r.ProxyHeader(0, c, []byte("GET / HTTP/1.1\r\n")); !errors.Is(err, wsproto.ErrNotProxy) {
 		t.Errorf("HTTP is taken for a header: %v", err)
 	}
 	if !c.Flags.Has(conn.Proxied) || c.Client().String() != "127.0.0.1:1" || r.Stats().BadProxyHeaders != 1 {
@@ -241,7 +243,7 @@ func TestAdopt(t *testing.T) {
 	x.Next()
 	x.Detach()
 	slot, from := ring.Slot{Index: 3, Gen: 7}, netip.MustParseAddrPort("[2001:db8::7]:4711")
-	c := d.Adopt(slot, x, conn.Established|conn.Settled, from)
+	c := d.Adopt(slot, x, conn.Established|conn.Settled, from, guard.Ref{})
 	if c != table.Named(slot) || c.State() != conn.Open || c.Flags != conn.Established|conn.Settled || c.LastSeen != 42 ||
 		c.Client() != from || c.Family != 6 || table.Stats().ByIP[1].Open != 1 {
 		t.Errorf("adopted as %+v", *c)
@@ -252,7 +254,7 @@ func TestAdopt(t *testing.T) {
 	if data, err := table.TLS(3).Next(); string(data) != "hello" || err != nil {
 		t.Errorf("its TLS reads %q, %v", data, err)
 	}
-	accepted := d.Accept(&ring.Event{Slot: ring.Slot{Index: 1, Gen: 1}, Peer: from})
+	accepted, _ := d.Accept(&ring.Event{Slot: ring.Slot{Index: 1, Gen: 1}, Peer: from})
 	if accepted.State() != conn.Handshake || table.TLS(1) == nil || table.CanSpeak(1) {
 		t.Error("a connection that was accepted begins without TLS")
 	}

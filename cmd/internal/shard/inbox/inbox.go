@@ -4,6 +4,7 @@
 package inbox
 
 import (
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/ring/pool"
 )
@@ -17,19 +18,23 @@ const scarcePatience = 3
 
 // Inbox holds the partial messages of a shard's connections. It belongs to the loop's thread.
 type Inbox struct {
-	pool  *pool.Pool
-	turn  *conn.Turn
-	stats Stats
+	pool      *pool.Pool
+	turn      *conn.Turn
+	addresses *guard.Table // nil: addresses have no limits
+	stats     Stats
 }
 
 // Stats are the counters of an inbox. Their tags say how they are shown (see package stats).
 type Stats struct {
 	AssemblyMemory int    `metric:"assembly_memory_bytes" help:"Memory in use for partial messages."`
+	AddressFull    uint64 `metric:"assembly_address_full_total" help:"Partial messages given up because the client's address holds too many bytes."`
 	AssemblyFull   uint64 `metric:"assembly_memory_full_total" help:"Connections ended because no memory was left for their partial message."`
 }
 
-// New returns an empty inbox. pool may be any memory.
-func New(pool *pool.Pool, turn *conn.Turn) *Inbox { return &Inbox{pool: pool, turn: turn} }
+// New returns an empty inbox. pool may be any memory. addresses is nil where addresses have no limits.
+func New(pool *pool.Pool, turn *conn.Turn, addresses *guard.Table) *Inbox {
+	return &Inbox{pool: pool, turn: turn, addresses: addresses}
+}
 
 // Stats returns the counters.
 func (b *Inbox) Stats() Stats {
@@ -46,13 +51,12 @@ func (b *Inbox) Join(c *conn.Conn, data []byte) ([]byte, bool) {
 	}
 	total := int(c.AsmLen) + len(data)
 	if total > len(b.pool.Bytes(c.Asm)) {
-		grown := b.pool.Get(total)
+		grown := b.get(c, total, len(b.pool.Bytes(c.Asm)))
 		if grown == 0 {
-			b.stats.AssemblyFull++
 			return nil, false
 		}
 		copy(b.pool.Bytes(grown), b.pool.Bytes(c.Asm)[:c.AsmLen])
-		b.pool.Put(c.Asm)
+		b.put(c, c.Asm)
 		c.Asm = grown
 	}
 	buf := b.pool.Bytes(c.Asm)[:total]
@@ -70,9 +74,8 @@ func (b *Inbox) Keep(c *conn.Conn, buf []byte, need int) bool {
 		return true
 	}
 	if c.Asm == 0 {
-		c.Asm = b.pool.Get(max(minBuffer, len(buf), min(need, b.growth()*len(buf))))
+		c.Asm = b.get(c, max(minBuffer, len(buf), min(need, b.growth()*len(buf))), 0)
 		if c.Asm == 0 {
-			b.stats.AssemblyFull++
 			return false
 		}
 		copy(b.pool.Bytes(c.Asm), buf)
@@ -81,6 +84,45 @@ func (b *Inbox) Keep(c *conn.Conn, buf []byte, need int) bool {
 	b.Began(c)
 	return true
 }
+
+// get returns a buffer of at least n bytes for a connection that holds others, which it is about to give back: 0 where there
+// is no memory, where the connection is among those of its address that hold too much, or where memory runs short and a
+// message is large.
+func (b *Inbox) get(c *conn.Conn, n, held int) pool.Buf {
+	if n > smallMessage && b.scarce() {
+		b.stats.AssemblyFull++
+		return 0
+	}
+	buf := b.pool.Get(n)
+	if buf == 0 {
+		b.stats.AssemblyFull++
+		return 0
+	}
+	if b.addresses == nil {
+		return buf
+	}
+	if size := len(b.pool.Bytes(buf)); b.addresses.HalfBuilt(c.Guard, size, size+held) {
+		b.stats.AddressFull++
+		b.put(c, buf)
+		return 0
+	}
+	return buf
+}
+
+// put gives a buffer back.
+func (b *Inbox) put(c *conn.Conn, buf pool.Buf) {
+	if b.addresses != nil {
+		b.addresses.HalfBuilt(c.Guard, -len(b.pool.Bytes(buf)), 0)
+	}
+	b.pool.Put(buf)
+}
+
+// smallMessage is the length of a partial message for which the last quarter of the memory is kept: announces that come in
+// two segments go on where others have filled the memory with the beginnings of large messages.
+const smallMessage = 16 << 10
+
+// scarce reports whether memory is nearly used up.
+func (b *Inbox) scarce() bool { return b.pool.InUse() > b.pool.Size()/4*3 }
 
 // growth is how many times its length a partial message gets as a buffer if its header promises more. Room in advance
 // saves copies while there is memory enough.
@@ -119,7 +161,7 @@ func (b *Inbox) Between(c *conn.Conn) { c.AsmSince = 0 }
 // Free gives the connection's buffer back.
 func (b *Inbox) Free(c *conn.Conn) {
 	if c.Asm != 0 {
-		b.pool.Put(c.Asm)
+		b.put(c, c.Asm)
 	}
 	c.Asm, c.AsmLen, c.AsmSince = 0, 0, 0
 }
@@ -147,6 +189,9 @@ func (b *Inbox) Pack(unread []byte) Parcel {
 // Unpack gives the bytes to a connection. It reports false where there was no memory for them.
 func (b *Inbox) Unpack(c *conn.Conn, p Parcel) bool {
 	c.Asm, c.AsmLen = p.buf, p.len
+	if p.buf != 0 && b.addresses != nil {
+		b.addresses.HalfBuilt(c.Guard, len(b.pool.Bytes(p.buf)), 0)
+	}
 	return p.buf != 0
 }
 
@@ -160,7 +205,7 @@ func (b *Inbox) Discard(p Parcel) {
 // Patience returns how many seconds a message may take, at most most. Where memory runs short it ends with the
 // connections that hold it longest.
 func (b *Inbox) Patience(most uint32) uint32 {
-	if b.pool.InUse() > b.pool.Size()/4*3 {
+	if b.scarce() {
 		return min(scarcePatience, most)
 	}
 	return most

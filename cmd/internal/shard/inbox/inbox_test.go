@@ -17,7 +17,7 @@ import (
 func newInbox(size int) (*Inbox, *pool.Pool, *conn.Turn) {
 	pool, turn := pool.New(make([]byte, size)), &conn.Turn{}
 	turn.Begin(0, nil)
-	return New(pool, turn), pool, turn
+	return New(pool, turn, nil), pool, turn
 }
 
 // piece is how many bytes of a pool a buffer of n bytes takes.

@@ -14,6 +14,7 @@ package mover
 import (
 	"net/netip"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
@@ -220,7 +221,7 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 		return false
 	}
 	sent := m.Post.Move(k, &post.Move{
-		Flags: uint16(c.Flags & (conn.Established | conn.Notified)), FD: c.FD, Addr: c.Addr, Port: c.Port,
+		Flags: uint16(c.Flags & (conn.Established | conn.Notified)), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
 		Unread: m.Inbox.Bytes(c),
 	})
 	if !sent {
@@ -243,6 +244,7 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 // arrival is a connection whose descriptor the ring has been asked to adopt.
 type arrival struct {
 	from   int // the shard from which it comes
+	guard  guard.Ref
 	client netip.AddrPort
 	tls    *tlsconn.Conn
 	unread inbox.Parcel
@@ -253,6 +255,7 @@ type arrival struct {
 func (m *Mover) Arrive(k int, rec *post.Move) {
 	a := arrival{
 		from:   k,
+		guard:  rec.Guard,
 		flags:  conn.Flags(rec.Flags),
 		client: netip.AddrPortFrom(netip.AddrFrom16(rec.Addr), rec.Port),
 		unread: m.Inbox.Pack(rec.Unread),
@@ -279,6 +282,7 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 	m.lanes.loads[m.opt.Shard].leave()
 	if e.Errno != 0 {
 		m.stats.MovesLost++
+		m.Door.Lost(a.guard)
 		m.Inbox.Discard(a.unread)
 		if a.tls != nil {
 			a.tls.Close()
@@ -286,7 +290,7 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 		return nil, false
 	}
 	m.stats.MovedIn++
-	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Settled, a.client)
+	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Settled, a.client, a.guard)
 	m.Turn.Note(e.Slot.Index, c, trace.Adopted).N = uint32(a.from)
 	return c, m.Inbox.Unpack(c, a.unread)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
@@ -51,7 +52,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 	for k := range all {
 		s := &side{t: t, asm: pool.New(make([]byte, poolSize)), send: pool.New(make([]byte, poolSize)), now: 1}
 		table := conn.NewTable(k, conns, engine != nil)
-		in := inbox.New(s.asm, &s.turn)
+		in := inbox.New(s.asm, &s.turn, nil)
 		s.Mover = New(Options{Shard: k, Shards: n, Follow: true, Patience: patience}, Parts{
 			Table: table, Turn: &s.turn, Inbox: in, Post: post.New(k, boxes[k], &s.turn),
 			Door:   door.New(door.Options{SourceSeed: maphash.MakeSeed()}, table, &s.turn, tls),
@@ -81,7 +82,7 @@ var client = netip.MustParseAddrPort("192.0.2.7:4711")
 func (s *side) enter(i uint32, unread int, x *tlsconn.Conn) *conn.Conn {
 	s.t.Helper()
 	slot := ring.Slot{Index: i, Gen: s.Table.At(i).Gen() + 1}
-	c := s.Door.Adopt(slot, x, 0, client)
+	c := s.Door.Adopt(slot, x, 0, client, guard.Ref{})
 	if x != nil {
 		c.Flags |= conn.Established
 	}

@@ -3,7 +3,6 @@ package outbox
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/trace"
-	"millrace/ring"
 )
 
 // This file owns the limits of send memory: which frame may be queued for a connection, and which client is held back. A
@@ -57,6 +56,9 @@ const (
 // admit decides whether n more bytes may wait for a connection.
 func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
 	waiting := int(c.OutLen)
+	if o.opt.Addresses != nil && o.opt.Addresses.UnsentOver(c.Guard, o.held(c)+n) {
+		return overLimit // its address is over the limit, and it would hold more than its share
+	}
 	if kind.Droppable() {
 		switch {
 		case waiting > 0 && waiting+n > o.limit(c):
@@ -81,21 +83,17 @@ func (o *Outbox) hold(i uint32, c *conn.Conn, n int) {
 	if int(c.OutLen)+n <= o.limit(c) || c.State() != conn.Open || c.Flags.Has(conn.Held|conn.HungUp) {
 		return
 	}
-	// It has become too late to move to another shard: an EventPaused must have one meaning only.
-	c.Flags |= conn.Held | conn.Settled
 	o.stats.HeldBack++
 	o.turn.Note(i, c, trace.Message).Decision = trace.Held
-	o.turn.Do(ring.Op{Kind: ring.OpPause, Slot: o.table.Slot(i)})
+	o.table.Pause(o.turn, i, c, conn.Held)
 }
 
 // Release receives again from a connection that was held back. The time in which it was not heard does not count.
 func (o *Outbox) Release(i uint32, c *conn.Conn) {
-	if !c.Flags.Has(conn.Held) {
+	if !o.table.Resume(o.turn, i, c, conn.Held) {
 		return
 	}
-	c.Flags &^= conn.Held
 	c.LastSeen = o.turn.Now
 	o.turn.Note(i, c, trace.Drained).Decision = trace.Released
 	o.inbox.Restart(c)
-	o.turn.Do(ring.Op{Kind: ring.OpResume, Slot: o.table.Slot(i)})
 }

@@ -3,6 +3,7 @@
 package outbox
 
 import (
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/trace"
@@ -26,8 +27,9 @@ type Outbox struct {
 
 // Options are the limits of an outbox.
 type Options struct {
-	MaxPending  int    // bytes of frames that wait for one connection's send; over it offers are dropped
-	SendTimeout uint32 // seconds that a send may go without progress
+	MaxPending  int          // bytes of frames that wait for one connection's send; over it offers are dropped
+	SendTimeout uint32       // seconds that a send may go without progress
+	Addresses   *guard.Table // nil: addresses have no limits
 }
 
 // Stats are the counters of an outbox. Their tags say how they are shown (see package stats).
@@ -144,7 +146,7 @@ func (o *Outbox) Touch(i uint32, c *conn.Conn) {
 // Discard gives up the bytes that wait for a connection and are not in flight.
 func (o *Outbox) Discard(c *conn.Conn) {
 	if c.Out != 0 {
-		o.pool.Put(c.Out)
+		o.put(c, c.Out)
 		c.Out, c.OutLen = 0, 0
 	}
 }
@@ -154,18 +156,46 @@ func (o *Outbox) Idle(i uint32, c *conn.Conn) bool {
 	return c.Out == 0 && c.Flight == 0 && !o.table.TLSPending(i)
 }
 
+// get returns a buffer of at least n bytes for a connection, and counts it for the client's address. It returns 0 where
+// there is no memory.
+func (o *Outbox) get(c *conn.Conn, n int) pool.Buf {
+	buf := o.pool.Get(n)
+	if buf != 0 && o.opt.Addresses != nil {
+		o.opt.Addresses.Unsent(c.Guard, len(o.pool.Bytes(buf)))
+	}
+	return buf
+}
+
+// put gives a buffer of a connection back.
+func (o *Outbox) put(c *conn.Conn, buf pool.Buf) {
+	if o.opt.Addresses != nil {
+		o.opt.Addresses.Unsent(c.Guard, -len(o.pool.Bytes(buf)))
+	}
+	o.pool.Put(buf)
+}
+
+// held returns how many bytes of send memory a connection holds.
+func (o *Outbox) held(c *conn.Conn) (n int) {
+	for _, buf := range [...]pool.Buf{c.Out, c.Flight} {
+		if buf != 0 {
+			n += len(o.pool.Bytes(buf))
+		}
+	}
+	return n
+}
+
 // grow makes the waiting buffer at least n bytes long.
 func (o *Outbox) grow(c *conn.Conn, n int) bool {
 	if c.Out != 0 && n <= len(o.pool.Bytes(c.Out)) {
 		return true
 	}
-	grown := o.pool.Get(n)
+	grown := o.get(c, n)
 	if grown == 0 {
 		return false
 	}
 	if c.Out != 0 {
 		copy(o.pool.Bytes(grown), o.pool.Bytes(c.Out)[:c.OutLen])
-		o.pool.Put(c.Out)
+		o.put(c, c.Out)
 	}
 	c.Out = grown
 	return true
@@ -226,7 +256,7 @@ func (o *Outbox) Sent(i uint32, c *conn.Conn, e *ring.Event) Outcome {
 		o.send(i, c)
 		return Goes
 	}
-	o.pool.Put(c.Flight)
+	o.put(c, c.Flight)
 	c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0
 	switch {
 	case e.Errno != 0:

@@ -12,7 +12,7 @@ import (
 // where there is no memory for it now.
 func (o *Outbox) seal(i uint32, c *conn.Conn) bool {
 	t := o.table.TLS(i)
-	flight := o.pool.Get(int(c.OutLen) + tlsconn.RecordOverhead(int(c.OutLen)) + t.Pending())
+	flight := o.get(c, int(c.OutLen)+tlsconn.RecordOverhead(int(c.OutLen))+t.Pending())
 	if flight == 0 {
 		return false
 	}
@@ -37,13 +37,13 @@ func (o *Outbox) CloseNotify(i uint32, c *conn.Conn) bool {
 	}
 	c.Flags |= conn.Notified
 	t := o.table.TLS(i)
-	flight := o.pool.Get(2 + tlsconn.RecordOverhead(2) + t.Pending())
+	flight := o.get(c, 2+tlsconn.RecordOverhead(2)+t.Pending())
 	if flight == 0 {
 		return false
 	}
 	dst := t.CloseNotify(o.pool.Bytes(flight)[:0])
 	if len(dst) == 0 {
-		o.pool.Put(flight)
+		o.put(c, flight)
 		return false
 	}
 	c.Flight, c.FlightOff, c.FlightLen = flight, 0, uint32(len(dst))

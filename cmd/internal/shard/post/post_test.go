@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/mailbox"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/ring"
@@ -391,8 +392,8 @@ func TestLayouts(t *testing.T) {
 	relay := Relay{Hash: filled(0x10), Peer: filled(0x30), Offer: filled(0x50), SDP: []byte("sdp")}
 	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 'sdp'")
 	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 'sdp'")
-	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Unread: []byte("GET")},
-		"09 0201 feffffff 00000000000000000000000000000009 6712 'GET'")
+	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Guard: guard.RefOf(7<<32 | 5), Unread: []byte("GET")},
+		"09 0201 feffffff 00000000000000000000000000000009 6712 0500000007000000 'GET'")
 
 	nodes[sender].step(func() { nodes[sender].Ended(from, 1<<reader) })
 	got := nodes[reader].read()

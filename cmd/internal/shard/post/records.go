@@ -3,6 +3,7 @@ package post
 import (
 	"encoding/binary"
 
+	"millrace/cmd/internal/guard"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -19,7 +20,7 @@ import (
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
-//	move      flags:u16 · descriptor · address:16 port:u16 · bytes that the client has sent and nobody has read
+//	move      flags:u16 · descriptor · address:16 port:u16 · entry:u64 · bytes that the client has sent and nobody has read
 
 // Kind is the kind of a record.
 type Kind uint8
@@ -58,7 +59,7 @@ const (
 	replySize      = 1 + addrSize + idSize + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize
-	moveHead       = 1 + 2 + 4 + 16 + 2
+	moveHead       = 1 + 2 + 4 + 16 + 2 + 8
 
 	maxOffers = 255 // of one announce: they are counted in one byte
 )
@@ -110,6 +111,7 @@ type Failure struct {
 // Move is a connection that goes to another shard. Its TLS goes beside the mail (see package mover).
 type Move struct {
 	Flags  uint16
+	Guard  guard.Ref
 	FD     int32
 	Addr   [16]byte
 	Port   uint16

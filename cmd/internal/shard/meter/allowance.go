@@ -1,0 +1,65 @@
+package meter
+
+// This file owns the arithmetic of rates: the generic cell rate algorithm (ITU-T I.371) in one word for each connection and
+// rate, the time up to which all that came is paid for.
+
+// Times are in units of 1/64 ms, in 32 bits that wrap after 18 hours. A word that seems to be far in the future is old.
+const (
+	unitNanos   = 15625
+	unitsSecond = 1_000_000_000 / unitNanos
+)
+
+func (m *Meter) clock() uint32 { return uint32(m.turn.Nanos / unitNanos) }
+
+// allowance is a rate in units of time. The zero allowance has no limit.
+type allowance struct {
+	perSecond uint64
+	window    uint32 // units that a full burst takes
+}
+
+func newAllowance(r Rate) allowance {
+	if r.PerSecond == 0 {
+		return allowance{}
+	}
+	window := uint64(r.Burst) * unitsSecond / uint64(r.PerSecond)
+	return allowance{uint64(r.PerSecond), uint32(min(max(window, 1), 1<<29))}
+}
+
+// cost is the time that n events take, at least one unit.
+func (a allowance) cost(n int) uint32 {
+	return uint32(min(max(uint64(n)*unitsSecond/a.perSecond, 1), 1<<29))
+}
+
+// ahead is how far a word is in the future.
+func (a allowance) ahead(paid, now uint32) uint32 {
+	d := paid - now
+	if d > 1<<30 { // in the past, or so old that it seems to be in the future
+		return 0
+	}
+	return d
+}
+
+// charge counts n events.
+func (a allowance) charge(paid *uint32, now uint32, n int) {
+	if a.perSecond > 0 {
+		*paid = now + min(a.ahead(*paid, now)+a.cost(n), 1<<30)
+	}
+}
+
+// over reports whether more has come than the burst allows.
+func (a allowance) over(paid, now uint32) bool {
+	return a.perSecond > 0 && a.ahead(paid, now) > a.window
+}
+
+// take counts one event unless it is one too many.
+func (a allowance) take(paid *uint32, now uint32) bool {
+	if a.perSecond == 0 {
+		return true
+	}
+	next := a.ahead(*paid, now) + a.cost(1)
+	if next > a.window {
+		return false
+	}
+	*paid = now + next
+	return true
+}

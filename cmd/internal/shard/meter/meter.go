@@ -1,0 +1,145 @@
+// Package meter measures how much each connection asks of its shard, so that every client has its turn. A connection that
+// sends faster than its rates pays later: the ring receives nothing from it until it is within them again, so TCP slows the
+// client down and nothing is lost. Within one Step a connection has a budget of bytes; the rest waits for the next Step.
+// Connections of exempt addresses, which have no entry in the table of addresses, are not measured.
+package meter
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/trace"
+	"millrace/ring"
+)
+
+// Rate is a rate with a burst: so many may come at once, and then so many a second. A zero PerSecond means no limit.
+type Rate struct{ PerSecond, Burst int }
+
+// Options are the limits of one connection.
+type Options struct {
+	Messages  Rate // text and binary messages
+	Bytes     Rate // received, in plain text or in TLS records
+	Control   Rate // ping, pong and close frames
+	Offers    Rate // offers relayed to the connection
+	TurnBytes int  // bytes that one Step reads from a connection; 0: no limit
+}
+
+// Meter measures the connections of a shard. It belongs to the loop's thread.
+type Meter struct {
+	opt   Options
+	table *conn.Table
+	turn  *conn.Turn
+	later []ring.Slot // connections with bytes that wait for the next Step
+	spare []ring.Slot
+	stats Stats
+
+	messages, bytes, control, offers allowance
+}
+
+// Stats are the counters of a meter. Their tags say how they are shown (see package stats).
+type Stats struct {
+	Throttled     uint64 `metric:"throttled_total" help:"Times that a client was not read from because it sent faster than its rates."`
+	Postponed     uint64 `metric:"turns_postponed_total" help:"Times that bytes of a client waited for the next turn of the loop."`
+	OffersDropped uint64 `metric:"offers_over_rate_total" help:"Offers that were left out because their receiver had got too many."`
+}
+
+// New returns a meter.
+func New(o Options, table *conn.Table, turn *conn.Turn) *Meter {
+	return &Meter{
+		opt: o, table: table, turn: turn,
+		messages: newAllowance(o.Messages), bytes: newAllowance(o.Bytes),
+		control: newAllowance(o.Control), offers: newAllowance(o.Offers),
+	}
+}
+
+// Stats returns the counters.
+func (m *Meter) Stats() Stats { return m.stats }
+
+// Received counts received bytes.
+func (m *Meter) Received(i uint32, c *conn.Conn, n int) {
+	if c.Guard.Exempt() {
+		return
+	}
+	m.bytes.charge(&c.BytesPaid, m.clock(), n)
+	m.check(i, c)
+}
+
+// Message counts a message that has been read.
+func (m *Meter) Message(i uint32, c *conn.Conn) {
+	if c.Guard.Exempt() {
+		return
+	}
+	m.messages.charge(&c.MessagesPaid, m.clock(), 1)
+	m.check(i, c)
+}
+
+// Control counts a control frame. It reports false if there were too many.
+func (m *Meter) Control(c *conn.Conn) bool {
+	return c.Guard.Exempt() || m.control.take(&c.ControlPaid, m.clock())
+}
+
+// Offer reports whether a connection may get one more offer.
+func (m *Meter) Offer(c *conn.Conn) bool {
+	if c.Guard.Exempt() || m.offers.take(&c.OffersPaid, m.clock()) {
+		return true
+	}
+	m.stats.OffersDropped++
+	return false
+}
+
+// check stops receiving from a connection that is over its rates.
+func (m *Meter) check(i uint32, c *conn.Conn) {
+	if c.State() != conn.Open || c.Flags.Has(conn.Throttled|conn.HungUp) || !m.over(c) {
+		return
+	}
+	m.stats.Throttled++
+	m.turn.Note(i, c, trace.Message).Decision = trace.Throttled
+	m.table.Pause(m.turn, i, c, conn.Throttled)
+}
+
+func (m *Meter) over(c *conn.Conn) bool {
+	now := m.clock()
+	return m.messages.over(c.MessagesPaid, now) || m.bytes.over(c.BytesPaid, now)
+}
+
+// Recover receives again from a throttled connection that is within its rates. It reports whether there is something to go
+// on with.
+func (m *Meter) Recover(i uint32, c *conn.Conn) bool {
+	return c.Flags.Has(conn.Throttled) && !m.over(c) && m.Forgive(i, c)
+}
+
+// Forgive ends a throttling, because the connection ends.
+func (m *Meter) Forgive(i uint32, c *conn.Conn) bool {
+	return m.table.Resume(m.turn, i, c, conn.Throttled)
+}
+
+// Spend counts bytes of a connection that this Step reads, and reports whether it may read more of them.
+func (m *Meter) Spend(c *conn.Conn, n int) bool {
+	if c.Turn != m.turn.Seq {
+		c.Turn, c.TurnBytes = m.turn.Seq, 0
+	}
+	c.TurnBytes += uint32(n)
+	return m.opt.TurnBytes == 0 || int(c.TurnBytes) < m.opt.TurnBytes || c.Guard.Exempt()
+}
+
+// Postpone has the bytes that a connection has left wait for the next Step.
+func (m *Meter) Postpone(i uint32, c *conn.Conn) {
+	if c.Flags.Has(conn.Postponed) {
+		return
+	}
+	c.Flags |= conn.Postponed
+	m.stats.Postponed++
+	m.later = append(m.later, m.table.Slot(i))
+	m.turn.More = true
+}
+
+// Due returns the connections whose bytes have waited for this Step. The list is valid during the Step.
+func (m *Meter) Due() []ring.Slot {
+	m.later, m.spare = m.spare[:0], m.later
+	due := m.spare[:0]
+	for _, slot := range m.spare {
+		if c := m.table.Find(slot.Index, slot.Gen); c != nil {
+			c.Flags &^= conn.Postponed
+			due = append(due, slot)
+		}
+	}
+	return due
+}

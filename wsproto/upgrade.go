@@ -24,11 +24,14 @@ const (
 	// keySize is the size of a Sec-WebSocket-Key. RFC 6455 §4.1: «a nonce consisting of a randomly selected 16-byte value
 	// that has been base64-encoded»
 	keySize = 24
+	// maxFields bounds the field lines of a head. A browser behind two proxies sends about 40.
+	maxFields = 128
 )
 
 // ParseUpgrade reads the HTTP/1.1 head (RFC 6455 §4.2.1) with which a client asks for a WebSocket connection. buf is
-// all bytes received so far. seen is how many of them an earlier call has read without a result: a head in small pieces
-// is not read again from its beginning. max bounds the head in bytes.
+// all bytes received so far. seen is how many of them an earlier call has read without a result. max bounds the head in
+// bytes. The work for a head is in proportion to its size, in however many pieces it comes: bytes before seen are not
+// read again, but for those of the line that seen is in.
 //
 // If n > 0, the head is buf[:n], req holds views of it, and buf[n:] are the client's first frames. If status is not 0,
 // the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
@@ -54,7 +57,8 @@ func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 
 // findHead returns the size of the head at the front of buf, empty line included, or 0 if it is not complete. It reads
 // the bytes from seen on, and refuses the first byte that no head can hold. A first line that does not start with a
-// method and a space is refused at once, any other that is not HTTP when it ends.
+// method and a space is refused at once, any other that is not HTTP when it ends. Whether a line is the first is looked
+// for from its end, so that no byte is read once for each line after it.
 func findHead(buf []byte, seen int) (n, status int) {
 	firstLine := true
 	for i := seen; i < len(buf); i++ {
@@ -70,8 +74,8 @@ func findHead(buf []byte, seen int) (n, status int) {
 			return i + 1, 0
 		case firstLine:
 			firstLine = false
-			if end := bytes.IndexByte(buf, '\n'); end == i {
-				if _, status = parseRequestLine(buf[:end-1]); status == httpBadRequest {
+			if bytes.LastIndexByte(buf[:i], '\n') < 0 {
+				if _, status = parseRequestLine(buf[:i-1]); status == httpBadRequest {
 					return 0, status
 				}
 			}
@@ -101,7 +105,7 @@ func parseHead(head []byte) (req Request, status int) {
 	}
 	req.fields = rest
 	var f headFields
-	for {
+	for range maxFields + 1 {
 		if line, rest, _ = bytes.Cut(rest, []byte("\r\n")); len(line) == 0 {
 			return req, f.judge(&req)
 		}
@@ -110,6 +114,7 @@ func parseHead(head []byte) (req Request, status int) {
 			return req, httpBadRequest
 		}
 	}
+	return req, httpHeadTooLarge
 }
 
 // parseRequestLine reads "GET target HTTP/1.1" and returns the target's path. The version is judged before the method,

@@ -7,7 +7,10 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -108,6 +111,9 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(400, "\r\n"+testHead)
 	f(431, strings.Replace(testHead, "Host:", "A: "+strings.Repeat("x", testMaxHead)+"\r\nHost:", 1))
 	f(431, strings.Replace(testHead, "announce", strings.Repeat("x", testMaxHead), 1))
+	const others = 5 // fields of testHead
+	f(0, with(t, "Host:", strings.Repeat("A: b\r\n", maxFields-others)+"Host:"))
+	f(431, with(t, "Host:", strings.Repeat("A: b\r\n", maxFields-others+1)+"Host:"))
 }
 
 // Bytes that cannot be HTTP are refused at once, and not only when the head is complete or too large.
@@ -156,6 +162,36 @@ func TestParseUpgradeEveryChop(t *testing.T) {
 	}
 	if req, _, _ := ParseUpgrade([]byte(testHead), 0, testMaxHead); req.Origin != nil {
 		t.Errorf("the absent Origin is %q", req.Origin)
+	}
+}
+
+// A head that comes in pieces is not read again from its beginning: its first two lines lie in a page that cannot be read
+// while the others come, byte by byte.
+func TestParseUpgradeReadsOnce(t *testing.T) {
+	page := os.Getpagesize()
+	mem, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Munmap(mem) }()
+	line, rest, _ := strings.Cut(testHead, "\r\n")
+	first := line + "\r\nCookie: \r\n"
+	first = strings.Replace(first, ": ", ": "+strings.Repeat("x", page+1-len(first)), 1) // its line feed is outside the page
+	buf := append(append(mem[:0], first...), rest...)
+	if err := syscall.Mprotect(mem[:page], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	for have := len(first) + 1; have < len(buf); have++ {
+		if _, n, status := ParseUpgrade(buf[:have], have-1, 2*page); n != 0 || status != 0 {
+			t.Fatalf("%d bytes: size %d, status %d", have, n, status)
+		}
+	}
+	if err := syscall.Mprotect(mem[:page], syscall.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	if req, n, status := ParseUpgrade(buf, len(buf)-1, 2*page); n != len(buf) || string(req.Path) != "/announce" {
+		t.Errorf("the whole head: path %q, size %d, status %d", req.Path, n, status)
 	}
 }
 

@@ -29,22 +29,33 @@ const (
 	HTTPErrorSize       = 512 // of AppendHTTPError
 )
 
-// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key; it panics if
-// key is not 24 bytes.
+// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key and protocol is
+// [Request].Protocol; it panics if key is not 24 bytes, or protocol has more than 64.
+//
+// A subprotocol that the client asks for is named, though it changes nothing here. The client of RFC 6455 does without,
+// but those of the WHATWG standard (browsers, and the npm package ws) fail the connection. RFC 6455 §4.2.2: «The value
+// chosen MUST be derived from the client's handshake, specifically by selecting one of the values from the
+// |Sec-WebSocket-Protocol| field that the server is willing to use for this connection (if any).»
 //
 // RFC 6455 §4.2.2: the accept value is made «by concatenating the above-defined |key| with the string
 // "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte value
 // and base64-encoding this 20-byte hash»
-func AppendUpgradeResponse(dst, key []byte) []byte {
+func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
 	var input [keySize + len(acceptGUID)]byte
 	if copy(input[:], key) != keySize {
 		panic("BUG: WebSocket key is not 24 bytes")
+	}
+	if len(protocol) > maxProtocol {
+		panic("BUG: WebSocket subprotocol is longer than 64 bytes")
 	}
 	copy(input[keySize:], acceptGUID)
 	sum := sha1.Sum(input[:])
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: "...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	if len(protocol) > 0 {
+		dst = append(append(dst, "\r\nSec-WebSocket-Protocol: "...), protocol...)
+	}
 	return append(dst, "\r\n\r\n"...)
 }
 

@@ -7,12 +7,13 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 )
 
 // The response for the example key of RFC 6455 is the one given there, without a subprotocol and extensions.
 func TestAppendUpgradeResponse(t *testing.T) {
-	got := AppendUpgradeResponse([]byte("before"), []byte(testKey))
+	got := AppendUpgradeResponse([]byte("before"), []byte(testKey), nil)
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got[len("before"):])), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +27,16 @@ func TestAppendUpgradeResponse(t *testing.T) {
 		if resp.Header.Get(name) != want.Get(name) {
 			t.Errorf("%s: %q, want %q", name, resp.Header.Get(name), want.Get(name))
 		}
+	}
+}
+
+// The longest subprotocol that can be asked for is named in the response, which is within its bound.
+func TestAppendUpgradeResponseProtocol(t *testing.T) {
+	protocol := strings.Repeat("p", maxProtocol)
+	got := AppendUpgradeResponse(nil, []byte(testKey), []byte(protocol))
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got)), nil)
+	if err != nil || resp.Header.Get("Sec-WebSocket-Protocol") != protocol || len(got) > UpgradeResponseSize {
+		t.Errorf("response %q, error %v", got, err)
 	}
 }
 

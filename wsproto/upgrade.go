@@ -14,6 +14,9 @@ type Request struct {
 	Key []byte
 	// Origin is the value of the field of that name, nil if there is none. ParseUpgrade refuses a request with two.
 	Origin []byte
+	// Protocol is the first subprotocol that the client asks for. It is nil if there is none, if it is no token, and if it
+	// is longer than 64 bytes.
+	Protocol []byte
 
 	fields []byte // the field lines, and the empty line after them: for ForwardedClient
 }
@@ -26,6 +29,8 @@ const (
 	keySize = 24
 	// maxFields bounds the field lines of a head. A browser behind two proxies sends about 40.
 	maxFields = 128
+	// maxProtocol bounds the name of a subprotocol in bytes: the response has room for so many.
+	maxProtocol = 64
 )
 
 // ParseUpgrade reads the HTTP/1.1 head (RFC 6455 §4.2.1) with which a client asks for a WebSocket connection. buf is
@@ -37,8 +42,8 @@ const (
 // the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
 // If both are 0, more bytes are needed.
 //
-// Any path and query are accepted, and no Origin is needed. Subprotocols and extensions are not answered and so
-// declined. Lines end in CRLF; a lone LF is refused.
+// Any path, query, Origin and subprotocol are accepted. Extensions are not answered and so declined. Lines end in CRLF; a
+// lone LF is refused.
 func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	n, status = findHead(buf[:min(len(buf), max)], seen)
 	switch {
@@ -180,6 +185,7 @@ var rootPath = []byte("/")
 type headFields struct {
 	host, origin, key, version         uint8 // how often, up to 2
 	upgrade, connection, is13, hasBody bool
+	protocol                           bool // the first subprotocol was seen
 }
 
 // add takes note of a field. It returns false when the request is malformed.
@@ -201,12 +207,28 @@ func (f *headFields) add(req *Request, name, value []byte) bool {
 	case "origin":
 		req.Origin = value
 		return once(&f.origin)
+	case "sec-websocket-protocol":
+		f.addProtocol(req, value)
 	case "transfer-encoding":
 		f.hasBody = true
 	case "content-length":
 		f.hasBody = f.hasBody || string(value) != "0"
 	}
 	return true
+}
+
+// addProtocol takes note of the first element of a list of subprotocols that may go on over several lines.
+//
+// RFC 9110 §5.6.1.2: «A recipient MUST parse and ignore a reasonable number of empty list elements»
+func (f *headFields) addProtocol(req *Request, list []byte) {
+	for !f.protocol && len(list) > 0 {
+		var name []byte
+		name, list, _ = bytes.Cut(list, []byte(","))
+		name = trim(name)
+		if f.protocol = len(name) > 0; isToken(name) && len(name) <= maxProtocol {
+			req.Protocol = name
+		}
+	}
 }
 
 // judge decides on a head whose fields are all well formed.

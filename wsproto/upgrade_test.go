@@ -203,6 +203,31 @@ func TestParseUpgradePlainPath(t *testing.T) {
 	}
 }
 
+// The first subprotocol that is asked for is found, on whatever line, and a name that cannot be sent back is not.
+func TestParseUpgradeProtocol(t *testing.T) {
+	long := strings.Repeat("p", maxProtocol)
+	for fields, want := range map[string]string{
+		"":                                    "",
+		"Sec-WebSocket-Protocol:\r\n":         "",
+		"Sec-WebSocket-Protocol: ,\r\n":       "",
+		"sec-websocket-protocol: a\r\n":       "a",
+		"Sec-WebSocket-Protocol:A.b\t, c\r\n": "A.b",
+		"Sec-WebSocket-Protocol: , ,c,d\r\n":  "c",
+		"Sec-WebSocket-Protocol: \r\nSec-WebSocket-Protocol: b, c\r\n":    "b",
+		"Sec-WebSocket-Protocol: a,b\r\nSec-WebSocket-Protocol: c\r\n":    "a",
+		"Sec-WebSocket-Protocol: a b, c\r\nSec-WebSocket-Protocol: d\r\n": "",
+		"Sec-WebSocket-Protocol: \"a\", c\r\n":                            "",
+		"Sec-WebSocket-Protocol: a\xff\r\n":                               "",
+		"Sec-WebSocket-Protocol: " + long + ", c\r\n":                     long,
+		"Sec-WebSocket-Protocol: " + long + "p, c\r\n":                    "",
+	} {
+		req, _, status := ParseUpgrade([]byte(with(t, "Host:", fields+"Host:")), 0, testMaxHead)
+		if string(req.Protocol) != want || status != 0 {
+			t.Errorf("%q: subprotocol %q, want %q; status %d", fields, req.Protocol, want, status)
+		}
+	}
+}
+
 // The path of each form of target is found.
 func TestTargetPath(t *testing.T) {
 	for target, want := range map[string]string{"/": "/", "/a/b?c?d": "/a/b", "/?": "/", "//x": "//x",
@@ -223,6 +248,8 @@ func (readWriter) Write(b []byte) (int, error) { return len(b), nil }
 // net/http reads the same in it, so no proxy in front can see another request than we do.
 func FuzzParseUpgrade(f *testing.F) {
 	f.Add([]byte(testHead), uint16(testMaxHead))
+	f.Add([]byte(strings.Replace(testHead, "Host:", "Sec-WebSocket-Protocol: ,a\r\nSec-WebSocket-Protocol: b\r\nHost:", 1)),
+		uint16(testMaxHead))
 	f.Add([]byte("GET ws://h HTTP/1.1\r\nA:b\r\nHost:\r\n\r\n"), uint16(20))
 	f.Add([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), uint16(100))
 	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00"), uint16(100))
@@ -241,7 +268,9 @@ func FuzzParseUpgrade(f *testing.F) {
 		if n > int(max) || n > len(buf) || status != 0 || len(req.Path) == 0 || req.Path[0] != '/' {
 			t.Fatalf("%d bytes of at most %d, status %d, path %q", n, max, status, req.Path)
 		}
-		AppendUpgradeResponse(nil, req.Key)
+		if response := AppendUpgradeResponse(nil, req.Key, req.Protocol); len(response) > UpgradeResponseSize {
+			t.Fatalf("a response of %d bytes", len(response))
+		}
 		std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(buf[:n])))
 		if err != nil {
 			return // net/http looks into hosts and URLs
@@ -249,6 +278,11 @@ func FuzzParseUpgrade(f *testing.F) {
 		if std.Header.Get("Sec-Websocket-Key") != string(req.Key) || std.Header.Get("Origin") != string(req.Origin) ||
 			std.ContentLength != 0 {
 			t.Fatalf("net/http sees %+v, we see key %q and origin %q", std, req.Key, req.Origin)
+		}
+		if asked := strings.Join(std.Header["Sec-Websocket-Protocol"], ","); len(req.Protocol) > 0 {
+			if first, _, _ := strings.Cut(strings.TrimLeft(asked, ", \t"), ","); strings.Trim(first, " \t") != string(req.Protocol) {
+				t.Fatalf("net/http sees the subprotocols %q, we see %q first", asked, req.Protocol)
+			}
 		}
 		one := func(name string) bool { return len(std.Header[name]) == 1 }
 		if one("Upgrade") && strings.EqualFold(std.Header.Get("Upgrade"), "websocket") &&

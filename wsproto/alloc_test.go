@@ -48,7 +48,7 @@ func TestNoAllocations(t *testing.T) {
 	f("AppendPing", func() { AppendPing(dst, sdp[:125]) })
 	f("AppendPong", func() { AppendPong(dst, sdp[:125]) })
 	f("AppendClose", func() { AppendClose(dst, StatusGoingAway, "the server is stopping") })
-	f("AppendHTTPError", func() { AppendHTTPError(dst, 426) })
+	f("AppendHTTPError", func() { AppendHTTPError(dst, 426, false) })
 	f("AppendUpgradeResponse", func() { AppendUpgradeResponse(dst, []byte(testKey), []byte("p")) })
 	f("ParseClose", func() { _, _ = ParseClose([]byte("\x03\xe9a reason that is longer than thirty-two bytes")) })
 	head, bare := []byte(testHead), []byte(strings.Replace(testHead, "/announce", "ws://h", 1))

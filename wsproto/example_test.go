@@ -28,7 +28,7 @@ func ExampleParseUpgrade() {
 	req, n, status := wsproto.ParseUpgrade(received, 0, maxHead)
 	switch {
 	case status != 0:
-		fmt.Printf("%s", wsproto.AppendHTTPError(nil, status))
+		fmt.Printf("%s", wsproto.AppendHTTPError(nil, status, req.Head))
 	case n == 0:
 		fmt.Println("receive more bytes behind those, and try again")
 	default:

@@ -2,15 +2,26 @@ package wsproto
 
 // This file owns the answer to health checks, which come to the port of the clients.
 
-// HealthPath is the path of health checks. Such a request is no upgrade, so [ParseUpgrade] returns 426 for it. A caller
-// that serves health checks looks at [Request].Path before it refuses.
-const HealthPath = "/health"
+// HealthSize is an upper bound of what [AppendHealthOK] appends, in bytes.
+const HealthSize = len(healthHead + healthBody)
 
-// HealthSize is how many bytes [AppendHealthOK] appends.
-const HealthSize = len(healthOK)
+const (
+	healthHead = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+		"Cache-Control: no-store\r\nContent-Length: 3\r\n\r\n"
+	healthBody = "ok\n"
+)
 
-const healthOK = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n" +
-	"Cache-Control: no-store\r\nContent-Length: 3\r\n\r\nok\n"
+// IsHealthCheck reports whether the request is for /health or /health/. [ParseUpgrade] returns 426 for a health check,
+// since it is no upgrade. A caller that serves health checks asks here before it refuses.
+func (r *Request) IsHealthCheck() bool {
+	return string(r.Path) == "/health" || string(r.Path) == "/health/"
+}
 
-// AppendHealthOK appends the whole response to a health check that passes. The caller then closes the connection.
-func AppendHealthOK(dst []byte) []byte { return append(dst, healthOK...) }
+// AppendHealthOK appends the whole response to a health check that passes, without a body if head is true. The caller then
+// closes the connection.
+func AppendHealthOK(dst []byte, head bool) []byte {
+	if dst = append(dst, healthHead...); head {
+		return dst
+	}
+	return append(dst, healthBody...)
+}

@@ -10,21 +10,40 @@ import (
 	"testing"
 )
 
-// A health check is known by its path, and net/http reads the response as a whole.
-func TestHealth(t *testing.T) {
-	for _, head := range []string{"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.0\r\n\r\n"} {
-		req, n, status := ParseUpgrade([]byte(head), 0, 1000)
-		if n != 0 || status != 426 || string(req.Path) != HealthPath {
-			t.Errorf("%q: path %q, n %d, status %d", head, req.Path, n, status)
+// A health check is known by its path, with GET and HEAD and in every version of HTTP/1.
+func TestIsHealthCheck(t *testing.T) {
+	f := func(request string, want bool) {
+		t.Helper()
+		req, n, status := ParseUpgrade([]byte(request+"\r\nHost: x\r\n\r\n"), 0, 1000)
+		if n != 0 || req.IsHealthCheck() != want || want && status != 426 {
+			t.Errorf("%q: path %q, n %d, status %d", request, req.Path, n, status)
 		}
 	}
-	b := AppendHealthOK(nil)
-	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(res.Body)
-	if err != nil || string(body) != "ok\n" || res.StatusCode != 200 || !res.Close || len(b) > HealthSize {
-		t.Errorf("%v %q %v", res, body, err)
+	f("GET /health HTTP/1.1", true)
+	f("GET /health HTTP/1.0", true)
+	f("HEAD /health HTTP/1.1", true)
+	f("HEAD /health HTTP/1.0", true)
+	f("GET /health/ HTTP/1.1", true)
+	f("GET /health/?verbose HTTP/1.1", true)
+	f("GET /healthy HTTP/1.1", false)
+	f("GET /health// HTTP/1.1", false)
+	f("GET / HTTP/1.1", false)
+	f("POST /health HTTP/1.1", false)
+}
+
+// net/http reads the response as a whole, with the body for GET and without for HEAD.
+func TestAppendHealthOK(t *testing.T) {
+	for method, want := range map[string]string{"GET": "ok\n", "HEAD": ""} {
+		b := AppendHealthOK(nil, method == "HEAD")
+		in := bufio.NewReader(bytes.NewReader(b))
+		res, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || string(body) != want || res.StatusCode != 200 || !res.Close || res.ContentLength != 3 ||
+			in.Buffered() != 0 || len(b) > HealthSize {
+			t.Errorf("%s: %v %q %v, %d bytes left", method, res, body, err, in.Buffered())
+		}
 	}
 }

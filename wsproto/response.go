@@ -62,7 +62,7 @@ func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
 // httpErrors has the reason phrase, the extra fields and the body of each refusal.
 var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
-	httpNotAllowed: {"Method Not Allowed", "Allow: GET\r\n", "Only GET is allowed.\n"},
+	httpNotAllowed: {"Method Not Allowed", "Allow: GET, HEAD\r\n", "Only GET and HEAD are allowed.\n"},
 	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
 	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
 		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
@@ -72,8 +72,9 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 }
 
 // AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
-// from [ParseUpgrade], 408 or 503; it panics for any other.
-func AppendHTTPError(dst []byte, status int) []byte {
+// from [ParseUpgrade], 408 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
+// that to GET, and no body.
+func AppendHTTPError(dst []byte, status int, head bool) []byte {
 	e, ok := httpErrors[status]
 	if !ok {
 		panic("BUG: no response for HTTP status " + strconv.Itoa(status))
@@ -89,5 +90,9 @@ func AppendHTTPError(dst []byte, status int) []byte {
 	dst = append(append(dst, "\r\n"...), e.fields...)
 	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len(e.body)), 10)
-	return append(append(dst, "\r\n\r\n"...), e.body...)
+	dst = append(dst, "\r\n\r\n"...)
+	if head {
+		return dst
+	}
+	return append(dst, e.body...)
 }

@@ -40,10 +40,11 @@ func TestAppendUpgradeResponseProtocol(t *testing.T) {
 	}
 }
 
-// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for.
+// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for. To HEAD it is
+// the same without the body.
 func TestAppendHTTPError(t *testing.T) {
 	for status := range httpErrors {
-		refusal := AppendHTTPError(nil, status)
+		refusal := AppendHTTPError(nil, status, false)
 		if len(refusal) > HTTPErrorSize {
 			t.Errorf("status %d: %d bytes, bound %d", status, len(refusal), HTTPErrorSize)
 		}
@@ -56,10 +57,13 @@ func TestAppendHTTPError(t *testing.T) {
 		if err != nil || len(body) == 0 || int64(len(body)) != resp.ContentLength || in.Buffered() != 0 {
 			t.Errorf("status %d: body %q, error %v, %d bytes left", status, body, err, in.Buffered())
 		}
+		if bare := AppendHTTPError(nil, status, true); string(bare)+string(body) != string(refusal) {
+			t.Errorf("status %d to HEAD: %q", status, bare)
+		}
 		if resp.Status[4:] != http.StatusText(status) || resp.StatusCode != status || !resp.Close {
 			t.Errorf("status %d: %q, close is %v", status, resp.Status, resp.Close)
 		}
-		if status == 405 && resp.Header.Get("Allow") != "GET" {
+		if status == 405 && resp.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("405 without Allow: %v", resp.Header)
 		}
 		if status == 426 && (resp.Header.Get("Upgrade") != "websocket" ||

@@ -7,6 +7,9 @@ import "bytes"
 // Request is the head of an upgrade request. Its fields are views of the bytes given to ParseUpgrade. They are valid
 // while those are unchanged, and must not be written to.
 type Request struct {
+	// Head is true if the method is HEAD: then the response has no body. It is set for every request that ParseUpgrade
+	// refuses.
+	Head bool
 	// Path is the path of the request target, without the query. For an absolute target ("ws://host/path") it is the
 	// path alone.
 	Path []byte
@@ -40,25 +43,33 @@ const (
 //
 // If n > 0, the head is buf[:n], req holds views of it, and buf[n:] are the client's first frames. If status is not 0,
 // the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
-// If both are 0, more bytes are needed.
+// HEAD is a plain GET without a body, whatever it asks to be upgraded to. If both are 0, more bytes are needed.
 //
 // Any path, query, Origin and subprotocol are accepted. Extensions are not answered and so declined. Lines end in CRLF; a
 // lone LF is refused.
 func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	n, status = findHead(buf[:min(len(buf), max)], seen)
-	switch {
-	case status != 0:
-		return Request{}, 0, status
-	case n == 0 && len(buf) >= max:
-		return Request{}, 0, httpHeadTooLarge
-	case n == 0:
-		return Request{}, 0, 0
+	if n == 0 && status == 0 {
+		if len(buf) < max {
+			return Request{}, 0, 0
+		}
+		status = httpHeadTooLarge
 	}
-	if req, status = parseHead(buf[:n]); status != 0 {
-		return req, 0, status
+	req.Head = AsksHead(buf)
+	if status == 0 {
+		status = parseHead(&req, buf[:n])
 	}
-	return req, n, 0
+	if status != 0 {
+		n = 0
+	}
+	return req, n, status
 }
+
+// AsksHead reports whether the bytes are the beginning of a HEAD request. It is for a caller that refuses a request before
+// its head is complete.
+//
+// RFC 9110 §9.3.2: «The HEAD method is identical to GET except that the server MUST NOT send content in the response.»
+func AsksHead(buf []byte) bool { return bytes.HasPrefix(buf, []byte("HEAD ")) }
 
 // findHead returns the size of the head at the front of buf, empty line included, or 0 if it is not complete. It reads
 // the bytes from seen on, and refuses the first byte that no head can hold. A first line that does not start with a
@@ -102,27 +113,27 @@ func startsWithMethod(b []byte) bool {
 	return len(b) <= maxMethod
 }
 
-// parseHead reads a complete head. The order of the checks decides the status of a request with several faults.
-func parseHead(head []byte) (req Request, status int) {
+// parseHead reads a complete head into req. The order of the checks decides the status of a request with several faults.
+func parseHead(req *Request, head []byte) (status int) {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	if req.Path, status = parseRequestLine(line); status != 0 {
-		return req, status
+		return status
 	}
 	req.fields = rest
 	var f headFields
 	for range maxFields + 1 {
 		if line, rest, _ = bytes.Cut(rest, []byte("\r\n")); len(line) == 0 {
-			return req, f.judge(&req)
+			return f.judge(req)
 		}
 		name, value, ok := parseField(line)
-		if !ok || !f.add(&req, name, value) {
-			return req, httpBadRequest
+		if !ok || !f.add(req, name, value) {
+			return httpBadRequest
 		}
 	}
-	return req, httpHeadTooLarge
+	return httpHeadTooLarge
 }
 
-// parseRequestLine reads "GET target HTTP/1.1" and returns the target's path. The version is judged before the method,
+// parseRequestLine reads "GET target HTTP/1.1", or HEAD for GET, and returns the target's path. The version is judged before the method,
 // so that the preface of HTTP/2 ("PRI * HTTP/2.0") gets 505.
 func parseRequestLine(line []byte) (path []byte, status int) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
@@ -133,7 +144,7 @@ func parseRequestLine(line []byte) (path []byte, status int) {
 	if status = checkVersion(version); status != 0 {
 		return nil, status
 	}
-	if string(method) != "GET" {
+	if string(method) != "GET" && string(method) != "HEAD" {
 		return nil, httpNotAllowed
 	}
 	if path = targetPath(target); path == nil {
@@ -234,7 +245,7 @@ func (f *headFields) addProtocol(req *Request, list []byte) {
 // judge decides on a head whose fields are all well formed.
 func (f *headFields) judge(req *Request) (status int) {
 	switch {
-	case !f.upgrade || !f.connection:
+	case !f.upgrade, !f.connection, req.Head:
 		return httpUpgradeRequired
 	case !f.is13:
 		// RFC 6455 §4.2.2: «If this version does not match a version understood by the server, the server MUST abort

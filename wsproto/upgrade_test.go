@@ -76,6 +76,11 @@ func TestParseUpgradeStatus(t *testing.T) {
 	f(426, with(t, "Sec-WebSocket-Version: 13\r\n", ""))
 	f(405, with(t, "GET", "POST"))
 	f(405, with(t, "GET", "get"))
+	f(405, with(t, "GET", "HEADS"))
+	f(426, with(t, "GET", "HEAD"))
+	f(426, "HEAD /x HTTP/1.0\r\n\r\n")
+	f(505, "HEAD / HTTP/2.0\r\n\r\n")
+	f(400, "HEAD / HTTP/1.1\r\nno colon\r\n\r\n")
 	f(405, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
 	f(426, with(t, "HTTP/1.1", "HTTP/1.0"))
 	f(426, "GET /health HTTP/1.0\r\n\r\n")
@@ -203,6 +208,25 @@ func TestParseUpgradePlainPath(t *testing.T) {
 	}
 }
 
+// HEAD is known from its name, also in a request that has any fault.
+func TestParseUpgradeHead(t *testing.T) {
+	f := func(request string, want bool) {
+		t.Helper()
+		req, n, status := ParseUpgrade([]byte(request), 0, 100)
+		if req.Head != (want && status != 0) || n != 0 || AsksHead([]byte(request)) != want {
+			t.Errorf("%q: %v, n %d, status %d", request, req.Head, n, status)
+		}
+	}
+	f("HEAD", false)
+	f("HEAD ", true)
+	f("HEAD /health HTTP/1.1\r\n\r\n", true)
+	f("HEAD /health\r\n", true)
+	f("HEAD / HTTP/1.1\r\nno colon\r\n\r\n", true)
+	f("HEAD /"+strings.Repeat("x", 100), true)
+	f("HEADS / HTTP/1.1\r\n\r\n", false)
+	f("GET / HTTP/1.1\r\n\r\n", false)
+}
+
 // The first subprotocol that is asked for is found, on whatever line, and a name that cannot be sent back is not.
 func TestParseUpgradeProtocol(t *testing.T) {
 	long := strings.Repeat("p", maxProtocol)
@@ -250,6 +274,7 @@ func FuzzParseUpgrade(f *testing.F) {
 	f.Add([]byte(testHead), uint16(testMaxHead))
 	f.Add([]byte(strings.Replace(testHead, "Host:", "Sec-WebSocket-Protocol: ,a\r\nSec-WebSocket-Protocol: b\r\nHost:", 1)),
 		uint16(testMaxHead))
+	f.Add([]byte(strings.Replace(testHead, "GET", "HEAD", 1)), uint16(testMaxHead))
 	f.Add([]byte("GET ws://h HTTP/1.1\r\nA:b\r\nHost:\r\n\r\n"), uint16(20))
 	f.Add([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), uint16(100))
 	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00"), uint16(100))
@@ -260,13 +285,16 @@ func FuzzParseUpgrade(f *testing.F) {
 			t.Fatalf("in one piece: %d bytes, status %d; byte by byte: %d bytes, status %d", n, status, n2, status2)
 		}
 		if status != 0 {
-			AppendHTTPError(nil, status)
+			AppendHTTPError(nil, status, req.Head)
 		}
 		if n == 0 {
 			return
 		}
 		if n > int(max) || n > len(buf) || status != 0 || len(req.Path) == 0 || req.Path[0] != '/' {
 			t.Fatalf("%d bytes of at most %d, status %d, path %q", n, max, status, req.Path)
+		}
+		if req.Head {
+			t.Fatal("HEAD opens a WebSocket connection")
 		}
 		if response := AppendUpgradeResponse(nil, req.Key, req.Protocol); len(response) > UpgradeResponseSize {
 			t.Fatalf("a response of %d bytes", len(response))

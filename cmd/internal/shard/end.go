@@ -57,15 +57,21 @@ func (s *Shard) endSaying(i uint32, c *conn.Conn, why conn.Reason, code wsproto.
 	s.end(i, c, why)
 }
 
-// endHTTP answers a request that does not become a WebSocket with an error, and ends its connection.
+// endHTTP answers a request whose head is not complete with an error, and ends its connection.
 func (s *Shard) endHTTP(i uint32, c *conn.Conn, why conn.Reason, status int) {
+	s.endRequest(i, c, why, status, c.Asm != 0 && wsproto.AsksHead(s.inbox.Bytes(c)))
+}
+
+// endRequest answers a request that does not become a WebSocket with an error, and ends its connection. head says that the
+// method is HEAD.
+func (s *Shard) endRequest(i uint32, c *conn.Conn, why conn.Reason, status int, head bool) {
 	if !s.table.CanSpeak(i) {
 		s.endNow(i, c, why, true) // in the middle of its TLS handshake
 		return
 	}
 	s.stats.countRefusal(status)
 	if dst := s.outbox.Room(i, c, wsproto.HTTPErrorSize, outbox.HTTP); dst != nil {
-		s.outbox.Commit(wsproto.AppendHTTPError(dst, status))
+		s.outbox.Commit(wsproto.AppendHTTPError(dst, status, head))
 	}
 	s.end(i, c, why)
 }

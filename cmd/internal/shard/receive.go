@@ -105,10 +105,10 @@ func (s *Shard) readKept(i uint32, c *conn.Conn) {
 func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	req, n, status := wsproto.ParseUpgrade(buf, seen, s.opt.MaxHead)
 	switch {
-	case status != 0 && s.opt.Healthy != nil && string(req.Path) == wsproto.HealthPath:
-		s.answerHealth(i, c)
+	case status != 0 && s.opt.Healthy != nil && req.IsHealthCheck():
+		s.answerHealth(i, c, req.Head)
 	case status != 0:
-		s.endHTTP(i, c, conn.ReasonBadRequest, status)
+		s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
 	case n == 0:
 		s.keep(i, c, buf, 0)
 	default:
@@ -121,14 +121,14 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	}
 }
 
-// answerHealth answers a health check.
-func (s *Shard) answerHealth(i uint32, c *conn.Conn) {
+// answerHealth answers a health check, with head as the answer to HEAD.
+func (s *Shard) answerHealth(i uint32, c *conn.Conn, head bool) {
 	if !s.opt.Healthy() || s.door.Closed() {
-		s.endHTTP(i, c, conn.ReasonHealthCheck, 503)
+		s.endRequest(i, c, conn.ReasonHealthCheck, 503, head)
 		return
 	}
 	if dst := s.outbox.Room(i, c, wsproto.HealthSize, outbox.HTTP); dst != nil {
-		s.outbox.Commit(wsproto.AppendHealthOK(dst))
+		s.outbox.Commit(wsproto.AppendHealthOK(dst, head))
 	}
 	s.end(i, c, conn.ReasonHealthCheck)
 }

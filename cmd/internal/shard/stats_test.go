@@ -73,7 +73,7 @@ func TestStatsOfRefusals(t *testing.T) {
 		if status == 0 {
 			status = 599
 		} else {
-			wsproto.AppendHTTPError(nil, status) // panics if there is no such response
+			wsproto.AppendHTTPError(nil, status, false) // panics if there is no such response
 		}
 		if s.countRefusal(status); s.RefusedByStatus[k] != 1 {
 			t.Errorf("%d is not counted by itself: %v", status, s.RefusedByStatus)

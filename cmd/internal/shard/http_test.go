@@ -1,0 +1,77 @@
+package shard
+
+// This file tests what clients get that do not, or not at once, open a WebSocket connection.
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// sends connects a client that sends bytes in pieces.
+func sends(w *world, pieces ...string) *client {
+	c := w.accept(0, "192.0.2.1")
+	for _, piece := range pieces {
+		c.send([]byte(piece))
+		w.run()
+	}
+	return c
+}
+
+// A health check is answered at both spellings of its path. To HEAD it is answered as to GET, without the body.
+func TestHealthCheck(t *testing.T) {
+	healthy := true
+	w := newWorld(t, 1, func(o *Options) { o.Healthy = func() bool { return healthy } })
+	f := func(status, path string) {
+		t.Helper()
+		const end = " HTTP/1.1\r\nHost: x\r\n\r\n"
+		get, head := string(sends(w, "GET "+path+end).inbox), string(sends(w, "HEAD "+path+end).inbox)
+		fields, body, _ := strings.Cut(get, "\r\n\r\n")
+		if !strings.HasPrefix(get, "HTTP/1.1 "+status+" ") || body == "" || head != fields+"\r\n\r\n" {
+			t.Errorf("%s: GET gets %q, HEAD %q", path, get, head)
+		}
+	}
+	f("200", "/health")
+	f("200", "/health/")
+	f("200", "/health/?x")
+	f("426", "/health/x")
+	f("426", "/")
+	healthy = false
+	f("503", "/health")
+}
+
+// A refused HEAD request gets no body, wherever it is refused and however it is cut.
+func TestRefusedHead(t *testing.T) {
+	f := func(want string, act func(w *world) *client) {
+		t.Helper()
+		w := newWorld(t, 1, nil)
+		c := act(w)
+		w.run()
+		if got := string(c.inbox); !strings.HasPrefix(got, "HTTP/1.1 "+want+" ") || !strings.HasSuffix(got, "\r\n\r\n") {
+			t.Errorf("%s: got %q", want, got)
+		}
+		c.hangUp(0)
+		w.run()
+		w.checkEmpty()
+	}
+	f("400", func(w *world) *client { return sends(w, "HEAD /\r\n") })
+	f("400", func(w *world) *client { return sends(w, "HE", "AD / HTTP/1.1\r\nno ", "colon\r\n\r\n") })
+	f("426", func(w *world) *client { return sends(w, strings.Replace(testHead, "GET", "HEAD", 1)) })
+	f("431", func(w *world) *client { return sends(w, "HEAD /", strings.Repeat("x", 5000)) })
+	f("408", func(w *world) *client {
+		c := sends(w, "HEAD / HTTP/1.1\r\n")
+		w.advance(12 * time.Second)
+		return c
+	})
+	f("503", func(w *world) *client {
+		c := sends(w, "HEAD / HTTP/1.1\r\n")
+		w.shards[0].Stop()
+		return c
+	})
+	f("503", func(w *world) *client {
+		c := sends(w, "HEAD / HTTP/1.1\r\n")
+		w.exhaust(w.asm[0])
+		c.send([]byte("A: " + strings.Repeat("x", 3000)))
+		return c
+	})
+}

@@ -55,6 +55,12 @@ func TestNoAllocations(t *testing.T) {
 	f("ParseUpgrade", func() { _, _, _ = ParseUpgrade(head, 0, testMaxHead) })
 	f("ParseUpgrade, absolute", func() { _, _, _ = ParseUpgrade(bare, 0, testMaxHead) })
 
+	origins, err := ParseOrigins([]string{"https://a.example", "https://*.b.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f("Origins", func() { origins.Allows([]byte("https://c.b.example:443"), true) })
+
 	d, m := &Decoder{MaxOffers: 10, MaxScrape: 10}, new(Message)
 	c := newCorpus(true)
 	for _, text := range [][]byte{announceWithOffers(10), answerMessage(), c.announce(10), c.answer(), []byte("[1"),

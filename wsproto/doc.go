@@ -6,6 +6,7 @@
 //
 //	ParseProxyHeader         the PROXY protocol, where a proxy speaks it   proxy.go
 //	ParseUpgrade             the HTTP/1.1 head that opens a connection     upgrade.go, response.go, health.go
+//	Origins                  the web pages that may connect                origins.go
 //	Request.ForwardedClient  the client's address behind trusted proxies   forwarded.go, addr.go
 //	Reader                   RFC 6455 frames, joined to whole messages     reader.go
 //	Decoder                  JSON text to a Message                        decode.go, message.go, json.go, json_string.go

@@ -8,10 +8,11 @@ import (
 	"strconv"
 )
 
-// The HTTP statuses of refusals. ParseUpgrade returns all but httpTimeout and httpUnavailable, which are for its
-// caller.
+// The HTTP statuses of refusals. ParseUpgrade returns all but httpForbidden, httpTimeout and httpUnavailable, which are
+// for its caller.
 const (
 	httpBadRequest      = 400
+	httpForbidden       = 403
 	httpNotAllowed      = 405
 	httpTimeout         = 408
 	httpUpgradeRequired = 426
@@ -62,6 +63,7 @@ func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
 // httpErrors has the reason phrase, the extra fields and the body of each refusal.
 var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
+	httpForbidden:  {"Forbidden", "", "Pages of this origin may not use this tracker.\n"},
 	httpNotAllowed: {"Method Not Allowed", "Allow: GET, HEAD\r\n", "Only GET and HEAD are allowed.\n"},
 	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
 	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
@@ -72,7 +74,7 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 }
 
 // AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
-// from [ParseUpgrade], 408 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
+// from [ParseUpgrade], 403, 408 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
 // that to GET, and no body.
 func AppendHTTPError(dst []byte, status int, head bool) []byte {
 	e, ok := httpErrors[status]

@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"time"
 
@@ -101,9 +102,6 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		TrustedProxies: c.Network.TrustedProxies,
 		ProxyProtocol:  c.Network.ProxyProtocol,
 
-		Origins:           c.Network.Origins,
-		DenyMissingOrigin: c.Network.DenyMissingOrigin,
-
 		HandshakeTimeout: uint32(c.Network.HandshakeTimeout),
 		PingInterval:     uint32(c.Network.PingInterval),
 		IdleTimeout:      uint32(c.Cleaning.MaxConnectionIdle),
@@ -116,6 +114,19 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 
 		Census: c.Metrics.RunPrometheusEndpoint && (c.Metrics.PeerClients || c.Metrics.PeerIDPrefixes),
 	}
+}
+
+// origins returns the web pages that may connect; nil: all may.
+func origins(c *config.Network) (*wsproto.Origins, error) {
+	if len(c.Origins) == 0 && !c.DenyMissingOrigin {
+		return nil, nil
+	}
+	o, err := wsproto.ParseOrigins(c.Origins)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use network.origins: %w", err)
+	}
+	o.DenyMissing = c.DenyMissingOrigin
+	return o, nil
 }
 
 // guardLimits returns the bounds for one address or one connection.

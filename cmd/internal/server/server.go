@@ -19,6 +19,7 @@ import (
 	"millrace/ring/host"
 	"millrace/ring/pool"
 	"millrace/swarm"
+	"millrace/wsproto"
 )
 
 // Server is a running tracker.
@@ -30,7 +31,8 @@ type Server struct {
 	addr      netip.AddrPort
 	start     time.Time
 	controls  []*shard.Control
-	addresses *guard.Table // nil: addresses have no limits
+	addresses *guard.Table     // nil: addresses have no limits
+	origins   *wsproto.Origins // nil: all
 
 	loops   sync.WaitGroup // loops that still turn
 	threads sync.WaitGroup // threads that still hold a ring
@@ -62,6 +64,10 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := origins(&cfg.Network)
+	if err != nil {
+		return nil, err
+	}
 	secure, err := openTLS(cfg, set.shards, log)
 	if err != nil {
 		return nil, err
@@ -85,9 +91,10 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 		done:    make(chan struct{}),
 		reloads: make(chan struct{}, 1),
 		// More Ps than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
-		procs: runtime.GOMAXPROCS(set.shards + helpers(cfg, set.shards)),
-		rule:  rule,
-		tls:   secure,
+		procs:   runtime.GOMAXPROCS(set.shards + helpers(cfg, set.shards)),
+		rule:    rule,
+		tls:     secure,
+		origins: pages,
 	}
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
@@ -275,7 +282,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 	if t.cfg.Network.EnableHTTPHealthChecks {
 		o.Healthy = s.healthy
 	}
-	o.Addresses = s.addresses
+	o.Addresses, o.Origins = s.addresses, s.origins
 	o.TLS = s.tls.shardOptions(t.cfg, t.control)
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/wsproto"
 )
 
 // sends connects a client that sends bytes in pieces.
@@ -38,6 +40,46 @@ func TestHealthCheck(t *testing.T) {
 	f("426", "/")
 	healthy = false
 	f("503", "/health")
+}
+
+// A WebSocket of a page that is not on the list is refused with 403, which has a counter of its own. A health check needs
+// no origin.
+func TestOrigins(t *testing.T) {
+	origins, err := wsproto.ParseOrigins([]string{"https://*.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	origins.DenyMissing = true
+	w := newWorld(t, 1, func(o *Options) { o.Origins, o.Healthy = origins, func() bool { return true } })
+	f := func(status, request string) {
+		t.Helper()
+		if got := string(sends(w, request).inbox); !strings.HasPrefix(got, "HTTP/1.1 "+status+" ") {
+			t.Errorf("%q gets %q, want %s", request, got, status)
+		}
+	}
+	from := func(origin string) string {
+		return strings.Replace(testHead, "Host:", "Origin: "+origin+"\r\nHost:", 1)
+	}
+	f("101", from("https://www.example.org"))
+	f("403", from("https://example.com"))
+	f("403", from(""))
+	f("403", testHead)
+	f("426", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	f("200", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+	st := w.shards[0].Snapshot()
+	if n := st.Messages.RefusedByStatus[1]; refusalStatuses[1] != 403 || n != 3 || st.Messages.Upgraded != 1 {
+		t.Errorf("%d refusals and %d upgrades are counted", n, st.Messages.Upgraded)
+	}
+}
+
+// A subprotocol that the client asks for is named in the response.
+func TestSubprotocol(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	asks := strings.Replace(testHead, "Host:", "Sec-WebSocket-Protocol: tracker, other\r\nHost:", 1)
+	if got := string(sends(w, asks).inbox); !strings.HasPrefix(got, "HTTP/1.1 101 ") ||
+		!strings.Contains(got, "\r\nSec-WebSocket-Protocol: tracker\r\n") {
+		t.Errorf("the response is %q", got)
+	}
 }
 
 // A refused HEAD request gets no body, wherever it is refused and however it is cut.

@@ -113,7 +113,11 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 		s.keep(i, c, buf, 0)
 	default:
 		if s.door.ForwardedFor(i, c, &req) != guard.Admitted {
-			s.endHTTP(i, c, conn.ReasonAddressLimit, 503)
+			s.endRequest(i, c, conn.ReasonAddressLimit, 503, req.Head)
+			return
+		}
+		if !s.opt.Origins.Allows(req.Origin, req.Origin != nil) {
+			s.endRequest(i, c, conn.ReasonBadRequest, 403, req.Head)
 			return
 		}
 		s.upgrade(i, c, &req)

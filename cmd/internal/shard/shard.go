@@ -49,9 +49,10 @@ type Options struct {
 	Addresses  *guard.Table   // counts what each address uses, for all shards; nil: no limits for addresses
 	Pressure   *atomic.Uint32 // how near the process is to its limit of memory, a [Pressure]; nil: there is no limit
 
-	MaxHead    int            // bytes of an upgrade request's head
-	Limits     wsproto.Limits // bytes of a message and of a frame
-	MaxPending int            // bytes of frames that wait for one connection's send; over it offers are dropped
+	Origins    *wsproto.Origins // the web pages that may connect; nil: all
+	MaxHead    int              // bytes of an upgrade request's head
+	Limits     wsproto.Limits   // bytes of a message and of a frame
+	MaxPending int              // bytes of frames that wait for one connection's send; over it offers are dropped
 
 	MaxOffers      int    // offers taken from one announce
 	MaxScrape      int    // info hashes answered in one scrape
@@ -71,9 +72,6 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol  bool           // and their connections begin with a PROXY header
-
-	Origins           []string // values of the field Origin that are let in, in lower case; nil: any
-	DenyMissingOrigin bool     // a request without the field is refused
 
 	TLS *TLSOptions // nil: none
 

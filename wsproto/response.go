@@ -8,14 +8,14 @@ import (
 	"strconv"
 )
 
-// The HTTP statuses of refusals. ParseUpgrade returns all but httpForbidden, httpTimeout and httpUnavailable, which are
-// for its caller.
+// The HTTP statuses of refusals. ParseUpgrade does not return 403, 408, 429 and 503, which are for its caller.
 const (
 	httpBadRequest      = 400
 	httpForbidden       = 403
 	httpNotAllowed      = 405
 	httpTimeout         = 408
 	httpUpgradeRequired = 426
+	httpTooMany         = 429
 	httpHeadTooLarge    = 431
 	httpUnavailable     = 503
 	httpBadVersion      = 505
@@ -28,6 +28,7 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 const (
 	UpgradeResponseSize = 256 // of AppendUpgradeResponse
 	HTTPErrorSize       = 512 // of AppendHTTPError
+	PlainOnTLSSize      = len(plainOnTLS)
 )
 
 // AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key and protocol is
@@ -68,13 +69,17 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
 	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
 		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
+	// RFC 6585 §4: «MAY include a Retry-After header indicating how long to wait before making a new request.» In so many
+	// seconds an address that has used up its burst may open many connections again.
+	httpTooMany: {"Too Many Requests", "Retry-After: 30\r\n",
+		"This address has too many connections, or opens them too fast. Try again later.\n"},
 	httpHeadTooLarge: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
-	httpUnavailable:  {"Service Unavailable", "", "The server is full or stopping. Try again later.\n"},
+	httpUnavailable:  {"Service Unavailable", "", "The tracker is full, stopping or out of order. Try again later.\n"},
 	httpBadVersion:   {"HTTP Version Not Supported", "", "Only HTTP/1 is supported.\n"},
 }
 
 // AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
-// from [ParseUpgrade], 403, 408 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
+// from [ParseUpgrade], 403, 408, 429 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
 // that to GET, and no body.
 func AppendHTTPError(dst []byte, status int, head bool) []byte {
 	e, ok := httpErrors[status]
@@ -98,3 +103,13 @@ func AppendHTTPError(dst []byte, status int, head bool) []byte {
 	}
 	return append(dst, e.body...)
 }
+
+const (
+	plainOnTLS = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+		"Content-Length: 54\r\n\r\n" + plainOnTLSBody
+	plainOnTLSBody = "This port speaks TLS: use https:// or wss:// with it.\n"
+)
+
+// AppendPlainOnTLS appends the whole response to a request without TLS that came to a port with it. The caller then closes
+// the connection.
+func AppendPlainOnTLS(dst []byte) []byte { return append(dst, plainOnTLS...) }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -66,9 +67,30 @@ func TestAppendHTTPError(t *testing.T) {
 		if status == 405 && resp.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("405 without Allow: %v", resp.Header)
 		}
+		if after, err := strconv.Atoi(resp.Header.Get("Retry-After")); status == 429 && (err != nil || after <= 0) {
+			t.Errorf("429 without Retry-After: %v", resp.Header)
+		}
 		if status == 426 && (resp.Header.Get("Upgrade") != "websocket" ||
 			resp.Header.Get("Sec-WebSocket-Version") != "13") {
 			t.Errorf("426 without Upgrade or version: %v", resp.Header)
 		}
+	}
+}
+
+// The response on a TLS port is a whole one that names the schemes to use.
+func TestAppendPlainOnTLS(t *testing.T) {
+	got := AppendPlainOnTLS([]byte("before"))
+	in := bufio.NewReader(bytes.NewReader(got[len("before"):]))
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 400 || !resp.Close || in.Buffered() != 0 ||
+		!strings.HasSuffix(string(body), "\n") || !strings.Contains(string(body), "https:// or wss://") {
+		t.Errorf("%v, body %q, error %v, %d bytes left", resp, body, err, in.Buffered())
+	}
+	if len(got) != len("before")+PlainOnTLSSize {
+		t.Errorf("%d bytes, PlainOnTLSSize is %d", len(got), PlainOnTLSSize)
 	}
 }

@@ -109,7 +109,7 @@ func Tables() stats.Tables {
 }
 
 // refusalStatuses are the HTTP errors that are counted one by one; the last stands for all others.
-var refusalStatuses = [...]int{400, 403, 405, 408, 426, 431, 503, 505, 0}
+var refusalStatuses = [...]int{400, 403, 405, 408, 426, 429, 431, 503, 505, 0}
 
 // countRefusal counts an HTTP error.
 func (m *Messages) countRefusal(status int) {

@@ -2,7 +2,13 @@ package wsproto
 
 // This file owns the meaning of client messages: the JSON fields that count, and the result of odd values.
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
+
+// maxKeepalive bounds a keepalive in bytes, so that no real message is looked at twice.
+const maxKeepalive = 16
 
 // maxSDP is the largest session description in bytes of UTF-8. libtorrent closes its connection on a larger one.
 const maxSDP = 64 << 10
@@ -43,9 +49,13 @@ type decoding struct {
 //
 // The whole text must be one JSON value (RFC 8259) of at most 32 levels. Keys match exactly. Unknown keys are skipped
 // with values of any type. The last of several equal keys counts. A message fails only for a field that it cannot do
-// without: then the result is not RejectNone, and only Action, HasInfoHash and InfoHash of m count.
+// without: then the result is not RejectNone, and only Action, HasInfoHash and InfoHash of m count. A keepalive is the only
+// text that need not be JSON.
 func (d *Decoder) Decode(text []byte, m *Message) Reject {
 	m.reset()
+	if len(text) <= maxKeepalive && isKeepalive(text) {
+		return RejectKeepalive
+	}
 	s := decoding{jsonReader: jsonReader{text: text}, m: m, maxOffers: d.MaxOffers, maxScrape: d.MaxScrape}
 	if s.peek() == '{' {
 		s.message()
@@ -57,6 +67,16 @@ func (d *Decoder) Decode(text []byte, m *Message) Reject {
 		return RejectNotJSON
 	}
 	return s.judge()
+}
+
+// isKeepalive reports whether text is what clients send that cannot send a ping frame, such as pages in browsers: nothing,
+// white space, or the word ping or pong, bare or as a JSON string.
+func isKeepalive(text []byte) bool {
+	switch string(bytes.Trim(text, " \t\r\n")) {
+	case "", "ping", "pong", `"ping"`, `"pong"`:
+		return true
+	}
+	return false
 }
 
 // message reads the object of a message.

@@ -215,7 +215,8 @@ func TestDecodeOddities(t *testing.T) {
 	}
 }
 
-// Text that is not exactly one JSON value of bounded depth is not JSON; a value that is no object has no action.
+// Text that is not exactly one JSON value of bounded depth is not JSON; a value that is no object has no action. Some short
+// texts are keepalives, JSON or not.
 func TestDecodeNotJSON(t *testing.T) {
 	f := func(text string, want Reject) {
 		t.Helper()
@@ -228,7 +229,7 @@ func TestDecodeNotJSON(t *testing.T) {
 		}
 	}
 	ok := `{"action":"scrape","info_hash":"` + testHash + `"}`
-	for _, text := range []string{"", " ", "{", `{"action":`, ok + ",", ok + "{}", ok + "\x00", "\ufeff" + ok, "{,}",
+	for _, text := range []string{"{", `{"action":`, ok + ",", ok + "{}", ok + "\x00", "\ufeff" + ok, "{,}",
 		`{"a":1,}`, `{"a"}`, `{a:1}`, `{"a":01}`, `{"a":-}`, `{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":tru}`,
 		`{"a":nulll}`, `{"a":'b'}`, `{"a":"` + "\n" + `"}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, `{"a":"\`,
 		`{"a":"` + "\xff" + `"}`, `{"a":"` + "\xed\xa0\x80" + `"}`, `{"a":[1 2]}`, `{"a":[1,]}`, `{"a":{]}`,
@@ -240,6 +241,13 @@ func TestDecodeNotJSON(t *testing.T) {
 	for _, text := range []string{"[]", "1", "null", `"x"`, "{}", " {} ", `{"action":"foo"}`, "true", "-0.5e+3",
 		`"\ud800"`, strings.Repeat("[", 32) + strings.Repeat("]", 32)} {
 		f(text, RejectNoAction)
+	}
+	for _, text := range []string{"", " ", "\r\n", "ping", "pong", "ping\n", " pong ", `"ping"`, `"pong"`,
+		strings.Repeat(" ", maxKeepalive)} {
+		f(text, RejectKeepalive)
+	}
+	for _, text := range []string{"PING", "pings", "ping pong", `"ping`, "\x00", "\v", "\u00a0", strings.Repeat(" ", maxKeepalive+1)} {
+		f(text, RejectNotJSON)
 	}
 }
 
@@ -262,6 +270,10 @@ func TestDecodeReuse(t *testing.T) {
 // duplicates. It checks by itself the faults that encoding/json repairs (bytes that are not UTF-8, lone surrogates) or
 // allows (deep nesting).
 func refDecode(text []byte, maxOffers, maxScrape int) (m Message, r Reject) {
+	if word := strings.Trim(string(text), " \t\r\n"); len(text) <= 16 && slices.Contains(
+		[]string{"", "ping", "pong", `"ping"`, `"pong"`}, word) {
+		return m, RejectKeepalive
+	}
 	if !json.Valid(text) || !utf8.Valid(text) || refDepth(text) > 32 {
 		return m, RejectNotJSON
 	}
@@ -482,7 +494,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range clientMessages {
 		f.Add([]byte(c.text))
 	}
-	for _, s := range []string{``, `[]`, `{"action":"announce","info_hash":"\ud83d\ude00","left":-0.0e1,"numwant":1.0}`,
+	for _, s := range []string{``, `ping`, ` "pong"`, `[]`, `{"action":"announce","info_hash":"\ud83d\ude00","left":-0.0e1,"numwant":1.0}`,
 		`{"action":"announce","info_hash":"` + testHash + `","peer_id":"` + testPeer + `","to_peer_id":"` + testPeer2 +
 			`","offer_id":"` + testOffer + `","answer":{"sdp":"\ud83d\ude00\u00e9é"},"offers":[{"offer":{"sdp":"\udc00"}}]}`,
 		strings.Repeat("[", 33) + strings.Repeat("]", 33)} {

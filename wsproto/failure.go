@@ -43,7 +43,7 @@ var failureTexts = [Failures]string{
 func (f Failure) String() string { return failureTexts[f] }
 
 // rejectFailures has the failure for each reject. Its gaps are the silent ones.
-var rejectFailures = [...]Failure{
+var rejectFailures = [Rejects]Failure{
 	RejectPeerID:     FailurePeerID,
 	RejectToPeerID:   FailureToPeerID,
 	RejectOfferID:    FailureOfferID,
@@ -53,9 +53,9 @@ var rejectFailures = [...]Failure{
 }
 
 // silentTexts name the rejects without a failure in logs and metrics.
-var silentTexts = [...]string{
-	RejectNone:     "",
-	RejectNotJSON:  "not JSON",
-	RejectNoAction: "unknown action",
-	RejectInfoHash: "invalid info_hash",
+var silentTexts = [Rejects]string{
+	RejectNotJSON:   "not JSON",
+	RejectNoAction:  "unknown action",
+	RejectInfoHash:  "invalid info_hash",
+	RejectKeepalive: "keepalive",
 }

@@ -37,4 +37,5 @@ func TestRejects(t *testing.T) {
 	f(RejectAnswer, "invalid answer", FailureAnswer, false)
 	f(RejectScrapeHash, "invalid info_hash", FailureScrapeHash, false)
 	f(RejectFullScrape, "full scrape is not supported", FailureFullScrape, false)
+	f(RejectKeepalive, "keepalive", FailureNone, true)
 }

@@ -44,7 +44,7 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 }
 
 // reject deals with a message that cannot be served. A failure that carries no info hash of its own makes clients drop
-// their socket, so such messages get silence; a connection that sends nothing else is closed.
+// their socket, so such messages get silence; a connection that sends nothing else is closed, except for keepalives.
 func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.Reject) {
 	s.stats.Rejected[why]++
 	r := s.turn.Note(i, c, trace.Message)
@@ -58,6 +58,9 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 		s.deliverFailure(s.table.Address(i), m.Action, hash, why.Failure())
 		return
 	}
+	if why == wsproto.RejectKeepalive {
+		return
+	}
 	c.Bad++
 	if int(c.Bad) > s.opt.MaxBadMessages {
 		s.endSaying(i, c, conn.ReasonBadMessages, wsproto.StatusPolicy, "too many unusable messages")
@@ -68,7 +71,7 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 var nameReject = conn.Names.Add(rejectNames()...)
 
 func rejectNames() (names []string) {
-	for why := range wsproto.RejectFullScrape + 1 {
+	for why := range wsproto.Rejects {
 		names = append(names, why.String())
 	}
 	return names

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"millrace/wsproto"
 )
 
 // This file tests which messages are served, relayed and refused, on one shard and on several.
@@ -163,6 +165,30 @@ func TestRejectedMessages(t *testing.T) {
 	c.hangUp(0)
 	w.run()
 	w.checkEmpty()
+}
+
+// Text keepalives are counted by themselves. They do not close the connection, and they do not excuse messages that are
+// unusable.
+func TestKeepalives(t *testing.T) {
+	w := newWorld(t, 1, nil) // MaxBadMessages is 3
+	c := w.dial(0, "192.0.2.1")
+	for range 3 {
+		c.text("hello")
+		for range 10 {
+			c.text("")
+			c.text("ping")
+		}
+	}
+	w.run()
+	expect(t, c)
+	if st := w.shards[0].Snapshot().Messages; st.Rejected[wsproto.RejectKeepalive] != 60 || c.fin {
+		t.Errorf("rejected: %v, ended: %v", st.Rejected, c.fin)
+	}
+	c.text("hello")
+	w.run()
+	if code := c.closeCode(); code != 1008 {
+		t.Errorf("closed with %d, want 1008", code)
+	}
 }
 
 // A scrape of torrents that belong to several shards comes back in one reply with every hash that was asked, in the

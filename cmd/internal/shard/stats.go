@@ -49,14 +49,14 @@ type Messages struct {
 
 	ByIP [2]IPStats `by:"ip_version"`
 
-	Rejected         [wsproto.RejectFullScrape + 1]uint64 `metric:"messages_rejected_total" by:"reason=reject,code=reject_code" help:"Messages that cannot be acted on."`
-	Overloaded       [wsproto.ActionScrape + 1]uint64     `metric:"requests_overloaded_total" by:"type=action" help:"Requests that failed because a mailbox to another shard had no room."`
-	ServedHere       uint64                               `metric:"requests_by_owner_total" label:"owner=own_shard" help:"Announces and answers by whose torrent it is, counted at the connection."`
-	ServedElsewhere  uint64                               `metric:"requests_by_owner_total" label:"owner=other_shard"`
-	BadOffers        uint64                               `metric:"offers_unusable_total" help:"Offers in announces that were left out because they cannot be used."`
-	ScrapesForbidden uint64                               `metric:"scrapes_forbidden_total" help:"Scrapes of one torrent that the access list forbids."`
-	PingsIn          uint64                               `metric:"pings_received_total" help:"Ping frames received."`
-	PongsIn          uint64                               `metric:"pongs_received_total" help:"Pong frames received."`
+	Rejected         [wsproto.Rejects]uint64          `metric:"messages_rejected_total" by:"reason=reject,code=reject_code" help:"Messages that cannot be acted on."`
+	Overloaded       [wsproto.ActionScrape + 1]uint64 `metric:"requests_overloaded_total" by:"type=action" help:"Requests that failed because a mailbox to another shard had no room."`
+	ServedHere       uint64                           `metric:"requests_by_owner_total" label:"owner=own_shard" help:"Announces and answers by whose torrent it is, counted at the connection."`
+	ServedElsewhere  uint64                           `metric:"requests_by_owner_total" label:"owner=other_shard"`
+	BadOffers        uint64                           `metric:"offers_unusable_total" help:"Offers in announces that were left out because they cannot be used."`
+	ScrapesForbidden uint64                           `metric:"scrapes_forbidden_total" help:"Scrapes of one torrent that the access list forbids."`
+	PingsIn          uint64                           `metric:"pings_received_total" help:"Ping frames received."`
+	PongsIn          uint64                           `metric:"pongs_received_total" help:"Pong frames received."`
 
 	DroppedMail [outbox.Kinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
 
@@ -94,7 +94,7 @@ func Tables() stats.Tables {
 	for status := range swarm.AnswerNoOffer + 1 {
 		add("answer", status.String())
 	}
-	for why := range wsproto.RejectFullScrape + 1 {
+	for why := range wsproto.Rejects {
 		add("reject", why.String())
 		add("reject_code", fmt.Sprint(int(why)))
 	}

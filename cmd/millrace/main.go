@@ -10,8 +10,10 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"millrace/cmd/internal/cli"
+	"millrace/cmd/internal/logqueue"
 	"millrace/cmd/internal/server"
 	"millrace/config"
 )
@@ -48,8 +50,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		stdout.Write(cfg.AppendTOML(nil))
 		return cli.ExitOK
 	}
-	return serve(cfg, newLogger(cfg.LogLevel, stderr), stderr)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away does not take the tracker with it
+	lines := logqueue.New(stderr, logqueue.Size)
+	defer lines.Close(lastWords)
+	return serve(cfg, newLogger(cfg.LogLevel, lines), lines)
 }
+
+// lastWords is how long the end of the tracker waits for the reader of the log.
+const lastWords = time.Second
 
 // load reads the configuration file, or returns the defaults where none is named.
 func load(file string) (*config.Config, error) {
@@ -64,19 +72,19 @@ func load(file string) (*config.Config, error) {
 }
 
 // serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it.
-func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
+func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
-	srv, err := server.Start(cfg, log)
+	srv, err := server.Start(cfg, log, lines.Dropped)
 	if err != nil {
-		fmt.Fprintln(stderr, "millrace:", err)
+		fmt.Fprintln(lines, "millrace:", err)
 		return cli.ExitError
 	}
 	srv.LogStart(cli.Build(version))
 	if cfg.IsSet("swarm_workers") {
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}
-	stopping := false
+	var stopping time.Time // when the first signal came
 	for {
 		select {
 		case <-srv.Done():
@@ -90,11 +98,12 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 			switch {
 			case sig == syscall.SIGUSR1:
 				srv.Reload()
-			case stopping:
+			case !stopping.IsZero() && time.Since(stopping) < sameSignal: // the same wish again
+			case !stopping.IsZero():
 				log.Warn("second signal: stopped without waiting for clients", "signal", sig.String())
 				return cli.ExitError
 			default:
-				stopping = true
+				stopping = time.Now()
 				log.Info("shutting down: closing client connections", "signal", sig.String(),
 					"at_most_seconds", cfg.Network.ShutdownTimeout)
 				srv.Stop()
@@ -102,6 +111,10 @@ func serve(cfg *config.Config, log *slog.Logger, stderr io.Writer) int {
 		}
 	}
 }
+
+// sameSignal is the time in which several signals to stop count as one. coreutils' timeout and npm send two at once, and
+// a terminal sends one to the whole group of processes that a script passes on.
+const sameSignal = time.Second
 
 // newLogger returns a logger of text lines. The level below debug is package server's, and slog has no name for it.
 func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {

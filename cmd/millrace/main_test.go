@@ -86,7 +86,7 @@ func TestWithoutAsyncPreemption(t *testing.T) {
 	}
 }
 
-// A stop waits for clients that stay, but no longer than shutdown_timeout, and a second signal ends it at once.
+// A stop waits for clients that stay, but no longer than shutdown_timeout, and a later signal ends it at once.
 func TestStop(t *testing.T) {
 	stay := func(tr *tracker) net.Conn {
 		c := tr.raw()
@@ -106,9 +106,39 @@ func TestStop(t *testing.T) {
 	if b := make([]byte, 1); readFull(c, b) != nil || b[0] != 0x88 {
 		t.Fatalf("got %x, want a close frame", b)
 	}
-	tr.signal(syscall.SIGTERM)
+	eventually(t, "a later signal ends it", func() bool {
+		tr.signal(syscall.SIGTERM)
+		select {
+		case <-tr.exited:
+			return true
+		default:
+			return false
+		}
+	})
 	if code := tr.wait(); code != 1 {
-		t.Errorf("exit code %d after the second signal, want 1", code)
+		t.Errorf("exit code %d after a later signal, want 1", code)
+	}
+}
+
+// Two signals at once, as some programs send them, are one: clients are told 1001, and the exit code is 0.
+func TestTwoSignalsAtOnce(t *testing.T) {
+	for _, second := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		tr := start(t, settings{})
+		var peers []*peer
+		for range 20 {
+			peers = append(peers, tr.dial())
+		}
+		tr.signal(syscall.SIGTERM)
+		tr.logged("shutting down", 1)
+		tr.signal(second)
+		for _, p := range peers {
+			if code := p.closeCode(); code != 1001 {
+				t.Errorf("closed with %d, want 1001", code)
+			}
+		}
+		if code := tr.wait(); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
 	}
 }
 

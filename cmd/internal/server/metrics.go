@@ -56,7 +56,9 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 		peerSeries(b, prefixFamily.Name, prefixFamily.Series[0].Labels[0].Name, all,
 			func(p torrents.Prefix) string { return fmt.Sprintf("%x", p) })
 	}
-	process := &processFigures{Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all)}
+	process := &processFigures{
+		Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all), LogLinesDropped: s.lost(),
+	}
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
 	if s.addresses != nil {
 		figures := s.addresses.Stats(s.clock())
@@ -98,8 +100,9 @@ type loopFigures struct {
 
 // processFigures are those of the whole process.
 type processFigures struct {
-	Shards int `metric:"shards" help:"Shards, each with a thread, a ring and an event loop of its own."`
-	Locked int `metric:"locked_bytes" help:"Memory that counts against RLIMIT_MEMLOCK."`
+	Shards          int    `metric:"shards" help:"Shards, each with a thread, a ring and an event loop of its own."`
+	Locked          int    `metric:"locked_bytes" help:"Memory that counts against RLIMIT_MEMLOCK."`
+	LogLinesDropped uint64 `metric:"log_lines_dropped_total" help:"Lines of the log that were dropped because its reader stood still or was gone."`
 }
 
 // tlsFigures are those of the process where TLS is on.

@@ -25,8 +25,9 @@ import (
 // Server is a running tracker.
 type Server struct {
 	log       *slog.Logger
-	held      *heldHandler // of log, until LogStart
-	user      privileges   // with which the loops run
+	lost      func() uint64 // lines of log that were dropped
+	held      *heldHandler  // of log, until LogStart
+	user      privileges    // with which the loops run
 	setup     setup
 	addr      netip.AddrPort
 	start     time.Time
@@ -48,8 +49,9 @@ type Server struct {
 	reloads chan struct{} // a token when Reload was called
 }
 
-// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
-func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
+// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy. log must not
+// block; lost returns how many lines of it were dropped since the start, from any thread.
+func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, error) {
 	held := &heldHandler{Handler: log.Handler()}
 	log = slog.New(held) // an error that keeps the tracker from starting must be the first line
 	user, err := lookUpPrivileges(cfg.Privileges)
@@ -83,6 +85,7 @@ func Start(cfg *config.Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		log:     log,
+		lost:    lost,
 		held:    held,
 		setup:   set,
 		user:    user,

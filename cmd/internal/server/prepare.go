@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"os"
 
 	"millrace/config"
 	"millrace/ring"
@@ -46,7 +48,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	}
 	s.shards = cfg.SocketWorkers
 	if s.shards == 0 {
-		s.shards = len(allowed)
+		s.shards = shardsFor(len(allowed), cpuQuota(os.DirFS("/")), log)
 	}
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
 	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
@@ -58,6 +60,18 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 		return s, err
 	}
 	return s, s.fitMemory(log)
+}
+
+// shardsFor returns the number of shards for so many CPUs and so much time of them; quota 0: all of it. A shard more than
+// the quota is worth would only make all of them stand still for the rest of each period.
+func shardsFor(cpus int, quota float64, log *slog.Logger) int {
+	if quota == 0 || quota > float64(cpus-1) {
+		return cpus
+	}
+	shards := max(1, int(math.Ceil(quota)))
+	log.Info("there are fewer shards than CPUs, because the cgroup has a CPU quota; socket_workers can set another number",
+		"shards", shards, "cpus", cpus, "quota_cpus", quota)
+	return shards
 }
 
 // fitMemory makes the plan fit the limit of locked memory, and warns where it becomes smaller.

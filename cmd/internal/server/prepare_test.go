@@ -30,6 +30,26 @@ func TestAssignCPUs(t *testing.T) {
 	f(config.CPUPinning{Active: true}, 3, []int{0, 1}, nil, true)
 }
 
+// TestShardsFor proves that a CPU quota gives fewer shards, rounded up and at least one, and that the log says so.
+func TestShardsFor(t *testing.T) {
+	f := func(cpus int, quota float64, want int) {
+		t.Helper()
+		var log bytes.Buffer
+		got := shardsFor(cpus, quota, slog.New(slog.NewTextHandler(&log, nil)))
+		if got != want || strings.Contains(log.String(), "quota") != (want < cpus) {
+			t.Errorf("%d CPUs, quota %v: %d shards, want %d; logged %q", cpus, quota, got, want, log.String())
+		}
+	}
+	f(4, 0, 4)
+	f(4, 4, 4)
+	f(4, 64, 4)
+	f(4, 3.1, 4)
+	f(4, 3, 3)
+	f(4, 1.5, 2)
+	f(4, 0.1, 1)
+	f(1, 0.1, 1)
+}
+
 // The connections of all shards together stay within the limit of file descriptors, with a warning where more were
 // asked for.
 func TestConnections(t *testing.T) {

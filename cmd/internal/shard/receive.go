@@ -113,7 +113,7 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 		s.keep(i, c, buf, 0)
 	default:
 		if s.door.ForwardedFor(i, c, &req) != guard.Admitted {
-			s.endRequest(i, c, conn.ReasonAddressLimit, 503, req.Head)
+			s.endRequest(i, c, conn.ReasonAddressLimit, 429, req.Head)
 			return
 		}
 		if !s.opt.Origins.Allows(req.Origin, req.Origin != nil) {

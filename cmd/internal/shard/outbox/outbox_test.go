@@ -442,7 +442,11 @@ func TestSealed(t *testing.T) {
 	x, client := tlstest.New(t).Dial()
 	r := newRig(t, 256<<10, 1, x)
 	c := r.table.At(0)
-	for _, frames := range [][]string{{"a"}, {"b", "cd", "e"}, {strings.Repeat("long", 5000)}} {
+	all := [][]string{{"a"}, {"b", "cd", "e"}, {strings.Repeat("long", 5000)}}
+	for n := 1024 - 80; n <= 1024; n++ { // the records just fit into a piece of the pool, or just do not
+		all = append(all, []string{strings.Repeat("x", n)})
+	}
+	for _, frames := range all {
 		for _, frame := range frames {
 			if !r.put(0, frame, Offer) {
 				t.Fatalf("no room for %d bytes", len(frame))

@@ -470,25 +470,27 @@ func TestOrder(t *testing.T) {
 				*w = (*w)[1:]
 			}
 		}
-		for n := range 1500 {
-			from, to := rng.IntN(3), rng.IntN(3)
-			if x := (note{noteKinds[rng.IntN(len(noteKinds))], n}); from != to {
-				nodes[from].step(func() {
-					if nodes[from].send(to, x) {
+		for n := 0; n < 3000; {
+			from := rng.IntN(3)
+			nodes[from].step(func() {
+				for range rng.IntN(10) {
+					n++
+					to := (from + 1 + rng.IntN(2)) % 3
+					if x := (note{noteKinds[rng.IntN(len(noteKinds))], n}); nodes[from].send(to, x) {
 						wait[from][to] = append(wait[from][to], x)
 					} else {
 						refused++
 					}
-				})
-			}
-			if rng.IntN(20) == 0 {
-				read(rng.IntN(3))
-			}
+					if rng.IntN(80) == 0 {
+						read(to) // it may read in the middle of a Step of the sender
+					}
+				}
+			})
 		}
 		for _, n := range nodes {
 			backlogged += n.Stats().Backlogged
 		}
-		for range 1500 {
+		for range 100 {
 			for k := range nodes {
 				read(k)
 			}

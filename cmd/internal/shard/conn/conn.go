@@ -58,14 +58,14 @@ type Conn struct {
 	TurnBytes    uint32
 
 	// owner: door
-	Guard   guard.Ref // its client's address in the table of all addresses
-	Port    uint16
-	Family  uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared
-	Version uint8 // of the client's address: an index of Stats.ByIP
+	Guard  guard.Ref // its client's address in the table of all addresses
+	Port   uint16
+	Family uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared
 
 	// owner: conn
-	state State
-	gen   uint32
+	Version uint8 // of the client's address: an index of Stats.ByIP
+	state   State
+	gen     uint32
 
 	Flags Flags
 }

@@ -1,6 +1,6 @@
 package conn
 
-// This file tests the table of states, the table of connections against a model, and what TLS a connection has.
+// This file tests the table of states, the table of connections against a model, and the TLS of connections.
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ import (
 	"millrace/tlsconn"
 )
 
-// bug returns what f panics with, "" if it does not.
+// bug returns the text of the panic of f, "" without one.
 func bug(f func()) (text string) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -61,8 +61,8 @@ func TestEveryEventInEveryState(t *testing.T) {
 	}
 }
 
-// TestEveryStateIsReached proves that a free slot can come to every state, and that every state leads back to a free slot:
-// no connection stays for ever. Each event changes some state.
+// TestEveryStateIsReached proves that a free slot can come to every state, and that every state leads back to a free
+// slot: no connection stays for ever. Each event changes some state.
 func TestEveryStateIsReached(t *testing.T) {
 	reached := func(start State) map[State]bool {
 		seen := make(map[State]bool)
@@ -93,8 +93,8 @@ func TestEveryStateIsReached(t *testing.T) {
 	}
 }
 
-// TestDrawing proves that the drawing of the states in state.go, with the sentence below it, has every state in it and no
-// word that is none.
+// TestDrawing proves that the drawing of the states in state.go, with the sentence below it, has every state in it and
+// no word that is none.
 func TestDrawing(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "state.go", nil, parser.ParseComments)
 	if err != nil {
@@ -123,11 +123,11 @@ func TestDrawing(t *testing.T) {
 // TestNames proves that states, events and reasons have names that tell them apart, and that a state that ends does not
 // read.
 func TestNames(t *testing.T) {
-	f := func(what string, names []string) {
+	f := func(things string, names []string) {
 		t.Helper()
 		sorted := slices.Sorted(slices.Values(names))
 		if slices.Contains(names, "") || len(slices.Compact(sorted)) != len(names) {
-			t.Errorf("%s are called %q", what, names)
+			t.Errorf("%s are called %q", things, names)
 		}
 	}
 	f("states", stateNames[:])
@@ -143,7 +143,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// modelled is what TestTableAgainstModel knows of a slot.
+// modelled is the model of a slot.
 type modelled struct {
 	state   State
 	gen     uint32
@@ -231,8 +231,8 @@ func TestTableAgainstModel(t *testing.T) {
 	}
 }
 
-// TestGenerations proves that a slot's successive users are told apart by every name, that an event of an earlier one is a
-// bug, and that the client of a connection that ended for an abusive reason is remembered.
+// TestGenerations proves that a slot's successive users are told apart by every name, that an event of an earlier one
+// is a bug, and that the client of a connection that ended for an abusive reason is remembered.
 func TestGenerations(t *testing.T) {
 	table := NewTable(7, 4, false)
 	first, second := ring.Slot{Index: 2, Gen: 5}, ring.Slot{Index: 2, Gen: 6}
@@ -261,7 +261,8 @@ func TestGenerations(t *testing.T) {
 		t.Error("a connection that has ended is found")
 	}
 	table.Enter(second, Adopted, nil)
-	if bug(func() { table.Named(first) }) == "" || table.Named(second) != c || table.Find(2, 5) != nil || table.Find(2, 6) != c {
+	if bug(func() { table.Named(first) }) == "" || table.Named(second) != c || table.Find(2, 5) != nil ||
+		table.Find(2, 6) != c {
 		t.Error("the second user of a slot is not told from the first")
 	}
 	if bug(func() { table.Leave(2, Gone) }) == "" {
@@ -269,8 +270,8 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// TestTLS proves that a connection with TLS can speak after its handshake and until its TLS is closed or given away, and
-// that one without can always.
+// TestTLS proves that a connection with TLS can speak after its handshake and until its TLS is closed or given away,
+// and that one without can always.
 func TestTLS(t *testing.T) {
 	slot := ring.Slot{Index: 1, Gen: 1}
 	plain := NewTable(0, 2, false)

@@ -54,8 +54,8 @@ func (r *rig) accept(client string) *conn.Conn {
 func proxyProtocol(o *Options) { o.ProxyProtocol = true }
 func shareFamilies(o *Options) { o.ShareFamilies = true }
 
-// TestAccept proves that a connection that enters has its client's address in one form, the family of its swarms, the IP
-// version by which it is counted, and a deadline for its handshake.
+// TestAccept proves that a connection that enters has its client's address in one form, the family of its swarms, the
+// IP version by which it is counted, and a deadline for its handshake.
 func TestAccept(t *testing.T) {
 	f := func(change func(*Options), client, want string, family, version uint8) {
 		t.Helper()
@@ -180,8 +180,8 @@ func TestProxyHeader(t *testing.T) {
 	f("PROXY UNKNOWN\r\n", "127.0.0.1:1", 4, 0)
 }
 
-// TestWhoSendsProxyHeaders proves that a header is awaited from trusted proxies only, and with the PROXY protocol only, and
-// that a connection without one is counted and keeps waiting for it.
+// TestWhoSendsProxyHeaders proves that a header is awaited from trusted proxies only, and with the PROXY protocol only,
+// and that a connection without one is counted and keeps waiting for it.
 func TestWhoSendsProxyHeaders(t *testing.T) {
 	f := func(change func(*Options), client string, want bool) {
 		t.Helper()
@@ -226,8 +226,8 @@ func TestForwardedFor(t *testing.T) {
 	f(proxyProtocol, "127.0.0.1:1", "X-Forwarded-For: 192.0.2.7\r\n", "127.0.0.1:1")
 }
 
-// TestAdopt proves that a connection that comes from another shard is open at once, with its flags, its client's address
-// and its TLS, of which the engine here knows it by its new name.
+// TestAdopt proves that a connection that comes from another shard is open at once, with its flags, its client's
+// address and its TLS, of which the engine here knows it by its new name.
 func TestAdopt(t *testing.T) {
 	var turn conn.Turn
 	turn.Begin(41*time.Second, nil)

@@ -1,6 +1,7 @@
 package inbox
 
-// This file tests the inbox against plain slices of bytes: what it keeps, what it costs, and that it gives all back.
+// This file tests the inbox against plain slices of bytes: the bytes that it keeps, their cost, and that it gives all
+// memory back.
 
 import (
 	"bytes"
@@ -33,7 +34,7 @@ func use(pool *pool.Pool, n int) {
 // sender is a connection of TestAgainstModel.
 type sender struct {
 	conn.Conn
-	unread []byte // what was sent and not consumed
+	unread []byte // sent and not consumed
 	most   int    // the most bytes that lay in the buffer at once, since it was taken
 	since  uint32
 }
@@ -79,9 +80,9 @@ func (s *sender) receive(t *testing.T, b *Inbox, now uint32, data []byte, consum
 	return true
 }
 
-// TestAgainstModel proves that however a client's bytes are cut, and all that is consumed of them, the unread ones are
-// exactly those that were sent and not consumed, also where memory runs out; that a buffer is never much larger than the
-// bytes that have arrived; that the time of a message begins with its first bytes; and that all memory comes back.
+// TestAgainstModel proves that however a client's bytes are cut and consumed, the unread ones are exactly those that
+// were sent and not consumed, also where memory runs out; that a buffer is never much larger than the bytes that have
+// arrived; that the time of a message begins with its first bytes; and that all memory comes back.
 func TestAgainstModel(t *testing.T) {
 	refused := uint64(0)
 	for seed := range uint64(300) {
@@ -161,8 +162,8 @@ func TestGrowth(t *testing.T) {
 	f(33<<10, 4096, 1<<30, 4096)
 }
 
-// TestPatience proves that a message may take as long as the caller allows, and three seconds at most where more than three
-// quarters of the memory are in use.
+// TestPatience proves that a message may take as long as the caller allows, and three seconds at most where more than
+// three quarters of the memory are in use.
 func TestPatience(t *testing.T) {
 	f := func(inUse int, most, want uint32) {
 		t.Helper()

@@ -23,7 +23,6 @@ import (
 	"millrace/cmd/internal/shard/tlstest"
 	"millrace/ring"
 	"millrace/ring/pool"
-	"millrace/swarm"
 	"millrace/tlsconn"
 )
 
@@ -42,7 +41,8 @@ type side struct {
 	now       uint32
 }
 
-// newSides returns n shards with room for so many connections, with TLS if there is an engine. All of them use that engine.
+// newSides returns n shards with room for so many connections, with TLS if there is an engine. All of them use that
+// engine.
 func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 	var tls *tlsconn.Engine
 	if engine != nil {
@@ -64,7 +64,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 	return all
 }
 
-// step does what a Step of the shard does around do, and returns its ops.
+// step is a Step of the shard in which do is done. It returns the ops.
 func (s *side) step(do func()) []ring.Op {
 	s.turn.Begin(time.Duration(s.now-1)*time.Second, nil)
 	s.turn.Now = uint32(s.now)
@@ -107,7 +107,7 @@ func (s *side) leave(i uint32, k int) {
 	s.Paused(i, s.Table.At(i), 100+int32(i))
 }
 
-// arrive is a Step that takes in all connections that have been mailed. It returns what the ring is asked to adopt.
+// arrive is a Step that takes in all connections that have been mailed. It returns the ops.
 func (s *side) arrive() []ring.Op {
 	return s.step(func() {
 		for from, rec := s.Post.Next(); rec != nil; from, rec = s.Post.Next() {
@@ -154,8 +154,10 @@ func kinds(ops []ring.Op) (all []ring.OpKind) {
 
 // fill fills the mailbox to shard k.
 func (s *side) fill(k int) {
+	var scrape post.Scrape // an empty one on its way home, which may fill all of a box
+	scrape.From.Shard = uint16(k)
 	s.step(func() {
-		for s.Post.Reply(swarm.Addr{Shard: uint16(k)}, &post.Reply{}) {
+		for s.Post.Scrape(k, &scrape) {
 		}
 	})
 }
@@ -216,8 +218,8 @@ func TestHasRoom(t *testing.T) {
 	f(4000, []int{1000, 1000}, []int{0, loadClosed}, true) // asked by Begin: enter refuses
 }
 
-// TestBegin proves in which cases a connection goes and in which it stays, that a connection decides once in its life, and
-// that one that stays leaves no trace in the loads of shards.
+// TestBegin proves in which cases a connection goes and in which it stays, that a connection decides once in its life,
+// and that one that stays leaves no trace in the loads of shards.
 func TestBegin(t *testing.T) {
 	f := func(name string, goes bool, refused uint64, settled bool, unread func() bool, prepare func(*side, *conn.Conn)) {
 		t.Helper()
@@ -262,7 +264,7 @@ func TestBegin(t *testing.T) {
 	f("the other shard has ended", false, 1, true, yes, func(s *side, _ *conn.Conn) { s.lanes.loads[1].closeUp() })
 }
 
-// TestMove proves that a connection goes when it is paused and its waiting bytes have left, whichever comes last, and that
+// TestMove proves that a connection goes when it is paused and its waiting bytes have left, in either order, and that
 // its descriptor, its client's address, its flags and its unread bytes arrive; its shard has all memory back.
 func TestMove(t *testing.T) {
 	f := func(name string, hello string, goOn func(s *side, c *conn.Conn)) {
@@ -382,8 +384,8 @@ func TestFullMailbox(t *testing.T) {
 	checkRest(t, sides)
 }
 
-// TestStay proves that a connection can stay in each phase of a move until it has gone: it is open with its unread bytes
-// and is heard again, nobody expects it, and neither a late pause nor room in the mailbox makes it go.
+// TestStay proves that a connection can stay in each phase of a move until it has gone: it is open with its unread
+// bytes and is heard again, nobody expects it, and neither a late pause nor room in the mailbox makes it go.
 func TestStay(t *testing.T) {
 	f := func(name string, prepare func(s *side)) {
 		t.Helper()
@@ -410,7 +412,8 @@ func TestStay(t *testing.T) {
 				t.Errorf("%s: it changes its mind", name)
 			}
 		})
-		if got := sides[1].arrive(); c.State() != conn.Open || c.Flags.Has(conn.Paused) || len(kinds(ops)) > 0 || len(fds(got)) > 0 {
+		got := sides[1].arrive()
+		if c.State() != conn.Open || c.Flags.Has(conn.Paused) || len(kinds(ops)) > 0 || len(fds(got)) > 0 {
 			t.Errorf("%s: %s, ops %+v and %+v", name, c.State(), ops, got)
 		}
 		s.Inbox.Free(c)
@@ -429,8 +432,8 @@ func TestStay(t *testing.T) {
 	})
 }
 
-// TestWaitingSlotIsUsedAgain proves that a connection that ended while it waited for room does not take the next user of
-// its slot with it.
+// TestWaitingSlotIsUsedAgain proves that a connection that ended while it waited for room does not take the next user
+// of its slot with it.
 func TestWaitingSlotIsUsedAgain(t *testing.T) {
 	sides := newSides(t, 2, 64, nil)
 	s := sides[0]
@@ -452,8 +455,8 @@ func TestWaitingSlotIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestArrivals proves that connections that arrive get their own bytes in whichever order the ring adopts them; that one
-// for which it has no place gives back its memory and its TLS; and that one without memory for its bytes says so.
+// TestArrivals proves that connections that arrive get their own bytes in any order in which the ring adopts them; that
+// one for which it has no place gives back its memory and its TLS; and that one without memory for its bytes says so.
 func TestArrivals(t *testing.T) {
 	engine := tlstest.New(t)
 	sides := newSides(t, 2, 64, engine)
@@ -502,8 +505,8 @@ func TestArrivals(t *testing.T) {
 	there.asm.Put(b)
 }
 
-// TestCrossingIsFull proves that a connection with TLS waits while the way for TLS states is full, without mail; that it
-// goes when the other side has taken one; and that each record has its own TLS state.
+// TestCrossingIsFull proves that a connection with TLS waits while the way for TLS states is full, without mail; that
+// it goes when the other side has taken one; and that each record has its own TLS state.
 func TestCrossingIsFull(t *testing.T) {
 	engine := tlstest.New(t)
 	sides := newSides(t, 2, 64, engine)
@@ -580,8 +583,8 @@ func TestPublishLoad(t *testing.T) {
 	f(2)
 }
 
-// TestEnterAndCloseUp proves for shards on threads of their own that a shard does not close up while somebody is let in,
-// and that nobody is let in afterwards.
+// TestEnterAndCloseUp proves for shards on threads of their own that a shard does not close up while somebody is let
+// in, and that nobody is let in afterwards.
 func TestEnterAndCloseUp(t *testing.T) {
 	for range 200 {
 		var l load
@@ -614,8 +617,8 @@ func TestEnterAndCloseUp(t *testing.T) {
 	}
 }
 
-// TestCrossing proves for two threads that TLS states come out in the order in which they were put in, also where the way
-// is full again and again.
+// TestCrossing proves for two threads that TLS states come out in the order in which they were put in, also where the
+// way is full again and again.
 func TestCrossing(t *testing.T) {
 	const n = 20 * crossingSize
 	var x crossing

@@ -19,7 +19,7 @@ import (
 
 const maxPending = 1024 // of the outboxes here
 
-// rig is an outbox with what it works on.
+// rig is an outbox with all that it works on.
 type rig struct {
 	t *testing.T
 	*Outbox
@@ -86,8 +86,8 @@ func (r *rig) take(n int) {
 }
 
 // TestAdmission proves for each kind of frame how many bytes may wait: frames that can be missed are left out before
-// others, under a limit that is higher while nothing is in flight, and where memory is scarce; the others under one that is
-// lower where memory is scarce.
+// others, under a limit that is higher while nothing is in flight, and where memory is scarce; the others under one
+// that is lower where memory is scarce.
 func TestAdmission(t *testing.T) {
 	f := func(kind Kind, inFlight bool, waiting, n int, scarce bool, want verdict) {
 		t.Helper()
@@ -101,7 +101,8 @@ func TestAdmission(t *testing.T) {
 			r.take(512)
 		}
 		if got := r.admit(c, n, kind); got != want {
-			t.Errorf("%s of %d bytes behind %d, in flight %v, scarce %v: %d, want %d", kind, n, waiting, inFlight, scarce, got, want)
+			t.Errorf("%s of %d bytes behind %d, in flight %v, scarce %v: %d, want %d",
+				kind, n, waiting, inFlight, scarce, got, want)
 		}
 	}
 	for _, kind := range []Kind{Offer, Answer} {
@@ -176,7 +177,8 @@ func TestRefusals(t *testing.T) {
 }
 
 // TestHold proves that a client for which too many replies wait is held back once, and heard again when all bytes have
-// left, with the time of its silence and of its message begun anew; one that is not open, or has ended, is not held back.
+// left, with the time of its silence and of its message begun anew; one that is not open, or has ended, is not held
+// back.
 func TestHold(t *testing.T) {
 	big := strings.Repeat("x", gatherFactor*maxPending)
 	r := newRig(t, 256<<10, 1)
@@ -224,8 +226,8 @@ func TestHold(t *testing.T) {
 	})
 }
 
-// TestOneSendAStep proves that all frames of a Step leave as one send, that the next one waits for its completion, and that
-// the rest of a short send goes before newer frames.
+// TestOneSendAStep proves that all frames of a Step leave as one send, that the next one waits for its completion, and
+// that the rest of a short send goes before newer frames.
 func TestOneSendAStep(t *testing.T) {
 	r := newRig(t, 64<<10, 2)
 	f := func(want ...string) {
@@ -296,7 +298,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestRoomAt proves that a frame for a connection that has ended, or for an earlier user of its slot, is counted as gone.
+// TestRoomAt proves that a frame for a connection that has ended, or for an earlier user of its slot, is counted as
+// gone.
 func TestRoomAt(t *testing.T) {
 	r := newRig(t, 64<<10, 2)
 	dst := r.RoomAt(1, 1, 5, Reply)
@@ -318,7 +321,7 @@ func TestRoomAt(t *testing.T) {
 // peer is one connection of TestAgainstModel as the test sees it.
 type peer struct {
 	wanted []byte // all frames that were committed and not given up
-	got    []byte // what the ring has sent
+	got    []byte // sent by the ring
 	flight []byte // the bytes of the send in flight, as they were when it was issued
 	data   []byte // the same, in the memory of the outbox
 	held   bool
@@ -380,9 +383,9 @@ func (r *rig) complete(rng *rand.Rand, i int, p *peer) {
 	}
 }
 
-// TestAgainstModel proves that however sends end, and where memory ends too, each client is sent exactly the frames that
-// were admitted, whole and in order, with one send in flight; that a client is held back only while it has bytes to take;
-// and that all memory comes back.
+// TestAgainstModel proves that however sends end, and where memory ends too, each client is sent exactly the frames
+// that were admitted, whole and in order, with one send in flight; that a client is held back only while it has bytes
+// to take; and that all memory comes back.
 func TestAgainstModel(t *testing.T) {
 	var all Stats
 	for seed := range uint64(200) {

@@ -195,10 +195,10 @@ var codecs = []codec{
 		func(s *source) any {
 			return &told[Reply]{s.addr(reader), Reply{Hash: s.id(), Complete: s.uint32(), Incomplete: s.uint32()}}
 		},
-		func(p *Post, _ int, v any) bool { return p.Reply(v.(*told[Reply]).to, &v.(*told[Reply]).what) },
+		func(p *Post, _ int, v any) bool { return p.Reply(v.(*told[Reply]).to, &v.(*told[Reply]).payload) },
 		func(_, self int, rec []byte) any {
 			got := told[Reply]{to: ReadAddr(rec, self)}
-			ReadReply(rec, &got.what)
+			ReadReply(rec, &got.payload)
 			return &got
 		},
 	},
@@ -208,23 +208,23 @@ var codecs = []codec{
 			f := Failure{Action: wsproto.Action(s.byte()), HasHash: s.byte()&1 != 0, Hash: s.id(), Why: wsproto.Failure(s.byte())}
 			return &told[Failure]{s.addr(reader), f}
 		},
-		func(p *Post, _ int, v any) bool { return p.Failure(v.(*told[Failure]).to, &v.(*told[Failure]).what) },
+		func(p *Post, _ int, v any) bool { return p.Failure(v.(*told[Failure]).to, &v.(*told[Failure]).payload) },
 		func(_, self int, rec []byte) any {
 			got := told[Failure]{to: ReadAddr(rec, self)}
-			ReadFailure(rec, &got.what)
+			ReadFailure(rec, &got.payload)
 			return &got
 		},
 	},
 	{
 		KindOffer,
 		func(s *source) any { return &told[Relay]{s.addr(reader), *s.relay()} },
-		func(p *Post, _ int, v any) bool { return p.Offer(v.(*told[Relay]).to, &v.(*told[Relay]).what) },
+		func(p *Post, _ int, v any) bool { return p.Offer(v.(*told[Relay]).to, &v.(*told[Relay]).payload) },
 		readRelay,
 	},
 	{
 		KindAnswered,
 		func(s *source) any { return &told[Relay]{s.addr(reader), *s.relay()} },
-		func(p *Post, _ int, v any) bool { return p.Answered(v.(*told[Relay]).to, &v.(*told[Relay]).what) },
+		func(p *Post, _ int, v any) bool { return p.Answered(v.(*told[Relay]).to, &v.(*told[Relay]).payload) },
 		readRelay,
 	},
 	{
@@ -245,13 +245,13 @@ var codecs = []codec{
 
 // told is a payload and the connection that it is for.
 type told[T any] struct {
-	to   swarm.Addr
-	what T
+	to      swarm.Addr
+	payload T
 }
 
 func readRelay(_, self int, rec []byte) any {
 	got := told[Relay]{to: ReadAddr(rec, self)}
-	ReadRelay(rec, &got.what)
+	ReadRelay(rec, &got.payload)
 	return &got
 }
 
@@ -273,8 +273,8 @@ func (c *codec) carry(t *testing.T, nodes []*node, v any) []byte {
 	return got[0].rec
 }
 
-// TestRecords proves that each kind of record says to its reader what was sent, whatever stood in the value before, without
-// offers and with as many as there can be, without text and with long ones.
+// TestRecords proves that each kind of record says to its reader the value that was sent, also over another one,
+// without offers and with as many as there can be, without text and with long ones.
 func TestRecords(t *testing.T) {
 	nodes := newNodes(3, 1<<20)
 	for _, c := range codecs {
@@ -311,8 +311,8 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// TestOffers proves that an announce arrives with all of its offers up to as many as one byte counts, and that others are
-// left out and not counted wrong.
+// TestOffers proves that an announce arrives with all of its offers up to as many as one byte counts, and that others
+// are left out and not counted wrong.
 func TestOffers(t *testing.T) {
 	nodes := newNodes(3, 1<<16)
 	f := func(n, want int) {
@@ -333,8 +333,8 @@ func TestOffers(t *testing.T) {
 	f(2*maxOffers+3, maxOffers)
 }
 
-// layout returns the bytes that a text describes: hexadecimal digits, id10 for an id whose bytes count from 0x10 on, and
-// words in quotes.
+// layout returns the bytes that a text describes: hexadecimal digits, id10 for an id whose bytes count from 0x10 on,
+// and words in quotes.
 func layout(t *testing.T, text string) (b []byte) {
 	t.Helper()
 	for _, word := range strings.Fields(text) {
@@ -356,8 +356,8 @@ func layout(t *testing.T, text string) (b []byte) {
 	return b
 }
 
-// TestLayouts proves that records are laid out as records.go says: shards of one process agree anyway, but a change of the
-// layout must be meant.
+// TestLayouts proves that records are laid out as records.go says: shards of one process agree anyway, but a change of
+// the layout must be meant.
 func TestLayouts(t *testing.T) {
 	nodes := newNodes(3, mailbox.MinSize)
 	f := func(kind Kind, v any, want string) {
@@ -372,12 +372,14 @@ func TestLayouts(t *testing.T) {
 	to := swarm.Addr{Index: 0x0102, Gen: 0x030405, Shard: reader}
 	f(KindAnnounce, &Announce{
 		Announce: swarm.Announce{
-			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708, Left: swarm.LeftMore, Event: swarm.EventCompleted,
+			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708,
+			Left: swarm.LeftMore, Event: swarm.EventCompleted,
 		},
 		SDPs: []wsproto.Offer{{ID: filled(0x50), SDP: []byte("sdp")}, {ID: filled(0x70)}},
 	}, "01 06 02 02 02 02010000 05040300 0807060504030201 id10 id30 id50 03000000 'sdp' id70 00000000")
 	f(KindAnswer, &Answer{
-		Answer: swarm.Answer{Key: key, Peer: filled(0x30), From: from, To: filled(0x50), Offer: filled(0x70)}, SDP: []byte("sdp"),
+		Answer: swarm.Answer{Key: key, Peer: filled(0x30), From: from, To: filled(0x50), Offer: filled(0x70)},
+		SDP:    []byte("sdp"),
 	}, "02 06 02010000 05040300 id10 id30 id50 id70 'sdp'")
 	f(KindScrape, &Scrape{
 		From: from, Family: 4, Filled: []bool{true, false},
@@ -397,7 +399,8 @@ func TestLayouts(t *testing.T) {
 
 	nodes[sender].step(func() { nodes[sender].Ended(from, 1<<reader) })
 	got := nodes[reader].read()
-	if len(got) != 1 || !bytes.Equal(got[0].rec, layout(t, "04 02010000 05040300")) || ReadAddr(got[0].rec, sender) != from {
+	if len(got) != 1 || !bytes.Equal(got[0].rec, layout(t, "04 02010000 05040300")) ||
+		ReadAddr(got[0].rec, sender) != from {
 		t.Errorf("an end is %v", got)
 	}
 }
@@ -453,8 +456,9 @@ func noteOf(l letter) note {
 
 var noteKinds = []Kind{KindReply, KindFailure, KindOffer, KindMove, KindEnded}
 
-// TestOrder proves that each record that was taken arrives once, between two shards in the order in which they were sent;
-// that the end of a connection is always taken, and nothing sent after it arrives before it, however full the boxes are.
+// TestOrder proves that each record that was taken arrives once, between two shards in the order in which they were
+// sent; that the end of a connection is always taken, and nothing sent after it arrives before it, however full the
+// boxes are.
 func TestOrder(t *testing.T) {
 	var backlogged, refused uint64
 	for seed := range uint64(100) {
@@ -506,8 +510,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestEndedMask proves that the end of a connection is told to the shards of the mask and never to the sender, and that of
-// more than 64 shards those that share a bit are all told.
+// TestEndedMask proves that the end of a connection is told to the shards of the mask and never to the sender, and that
+// of more than 64 shards those that share a bit are all told.
 func TestEndedMask(t *testing.T) {
 	nodes := newNodes(66, mailbox.MinSize)
 	f := func(from int, mask uint64, want ...int) {
@@ -534,8 +538,8 @@ func TestEndedMask(t *testing.T) {
 	f(3, 1<<3)
 }
 
-// TestUrgent proves that requests, relayed messages and moves leave a quarter of a box to replies, to scrapes on their way
-// home, and to ends; and that those can have all of it.
+// TestUrgent proves that requests, relayed messages and moves leave a quarter of a box to replies, to scrapes on their
+// way home, and to ends; and that those can have all of it.
 func TestUrgent(t *testing.T) {
 	const size = 1 << 14
 	f := func(name string, urgent bool, send func(p *Post) bool) {
@@ -617,8 +621,8 @@ func TestNextIsFair(t *testing.T) {
 	}
 }
 
-// TestWakes proves that of all shards that write to one that sleeps, one wakes it, and once; and that one with mail to read
-// does not go to sleep.
+// TestWakes proves that of all shards that write to one that sleeps, one wakes it, and once; and that one with mail to
+// read does not go to sleep.
 func TestWakes(t *testing.T) {
 	nodes := newNodes(3, 1<<14)
 	f := func(from, to int, want int) {
@@ -659,8 +663,8 @@ func TestWakes(t *testing.T) {
 	}
 }
 
-// TestNextMove proves that after the end of all loops the connections that nobody has taken in are found among all other
-// mail, in every box.
+// TestNextMove proves that after the end of all loops the connections that nobody has taken in are found among all
+// other mail, in every box.
 func TestNextMove(t *testing.T) {
 	nodes := newNodes(3, 1<<14)
 	for from := 1; from < 3; from++ {
@@ -679,8 +683,8 @@ func TestNextMove(t *testing.T) {
 	}
 }
 
-// TestThreads proves that shards on threads of their own, which sleep when they have nothing to do, get all of their mail
-// in order, and that none of them sleeps for ever while there is mail for it.
+// TestThreads proves that shards on threads of their own, which sleep when they have nothing to do, get all of their
+// mail in order, and that none of them sleeps for ever while there is mail for it.
 func TestThreads(t *testing.T) {
 	const shards, each = 3, 3000
 	nodes := newNodes(shards, mailbox.MinSize)

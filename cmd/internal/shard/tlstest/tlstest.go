@@ -86,7 +86,7 @@ func (e *Engine) Dial() (*tlsconn.Conn, *Client) {
 	return c, client
 }
 
-// Receive gives the client what the connection has sent, which holds n bytes of data, and returns the data.
+// Receive gives the client bytes that the connection has sent and returns the n bytes of data in them.
 func (c *Client) Receive(sent []byte, n int) []byte {
 	c.t.Helper()
 	c.wire.from <- sent
@@ -97,7 +97,7 @@ func (c *Client) Receive(sent []byte, n int) []byte {
 	return data
 }
 
-// End gives the client what the connection has sent last, and reports whether it holds close_notify and nothing else.
+// End gives the client the last bytes of the connection and reports whether they are close_notify and nothing else.
 func (c *Client) End(sent []byte) bool {
 	c.wire.from <- sent
 	close(c.wire.from)

@@ -28,6 +28,10 @@ var rules = []rule{
 	{"FileLength", fmt.Sprintf("a file of the product has at most %d lines", maxFileLines), checkFileLength},
 	{"Benchmarks", "benchmarks live in files named _timing_test.go, and nothing else does", checkBenchmarks},
 	{"NoSkips", "a test passes or fails, it is never skipped", checkSkips},
+	{"CallDirection", "in a room of the shard only the files in the table mutual call each other", checkCallDirection},
+	{"Owners", "only the packages that the comment above a field of conn.Conn names write to it", checkOwners},
+	{"Fields", fmt.Sprintf("shard.Shard has at most %d fields: it conducts", maxFields), checkFields},
+	{"EndPrefix", "in the files in which connections end, the names of functions begin with end", checkEndPrefix},
 	{"NoLeftovers", "what is left to do is done or written down elsewhere", checkLeftovers},
 }
 

@@ -20,9 +20,11 @@ const root = "../../.."
 // source is one Go file of the module.
 type source struct {
 	name string // path from the top of the project, with slashes
-	fset *token.FileSet
 	file *ast.File
 }
+
+// fset knows the lines of all sources.
+var fset = token.NewFileSet()
 
 // dir returns the directory of the file, from the top of the project.
 func (s *source) dir() string { return path.Dir(s.name) }
@@ -40,17 +42,16 @@ func (s *source) imports() []string {
 }
 
 // line returns the line of a position in the file.
-func (s *source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
+func (s *source) line(pos token.Pos) int { return fset.Position(pos).Line }
 
 // parse reads one Go file.
 func parse(t *testing.T, name string, text any) *source {
 	t.Helper()
-	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &source{filepath.ToSlash(name), fset, file}
+	return &source{filepath.ToSlash(name), file}
 }
 
 // readTree reads all Go files of the module. Directories that are modules of their own are not part of it.

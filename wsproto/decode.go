@@ -49,8 +49,8 @@ type decoding struct {
 //
 // The whole text must be one JSON value (RFC 8259) of at most 32 levels. Keys match exactly. Unknown keys are skipped
 // with values of any type. The last of several equal keys counts. A message fails only for a field that it cannot do
-// without: then the result is not RejectNone, and only Action, HasInfoHash and InfoHash of m count. A keepalive is the only
-// text that need not be JSON.
+// without: then the result is not RejectNone, and only Action, HasInfoHash and InfoHash of m count. A keepalive is the
+// only text that need not be JSON.
 func (d *Decoder) Decode(text []byte, m *Message) Reject {
 	m.reset()
 	if len(text) <= maxKeepalive && isKeepalive(text) {
@@ -69,8 +69,8 @@ func (d *Decoder) Decode(text []byte, m *Message) Reject {
 	return s.judge()
 }
 
-// isKeepalive reports whether text is what clients send that cannot send a ping frame, such as pages in browsers: nothing,
-// white space, or the word ping or pong, bare or as a JSON string.
+// isKeepalive reports whether text is one of those that keep a connection open for clients without ping frames, such as
+// pages in browsers: nothing, white space, or the word ping or pong, bare or as a JSON string.
 func isKeepalive(text []byte) bool {
 	switch string(bytes.Trim(text, " \t\r\n")) {
 	case "", "ping", "pong", `"ping"`, `"pong"`:

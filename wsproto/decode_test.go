@@ -215,8 +215,8 @@ func TestDecodeOddities(t *testing.T) {
 	}
 }
 
-// Text that is not exactly one JSON value of bounded depth is not JSON; a value that is no object has no action. Some short
-// texts are keepalives, JSON or not.
+// Text that is not exactly one JSON value of bounded depth is not JSON; a value that is no object has no action. Some
+// short texts are keepalives, JSON or not.
 func TestDecodeNotJSON(t *testing.T) {
 	f := func(text string, want Reject) {
 		t.Helper()
@@ -246,7 +246,8 @@ func TestDecodeNotJSON(t *testing.T) {
 		strings.Repeat(" ", maxKeepalive)} {
 		f(text, RejectKeepalive)
 	}
-	for _, text := range []string{"PING", "pings", "ping pong", `"ping`, "\x00", "\v", "\u00a0", strings.Repeat(" ", maxKeepalive+1)} {
+	for _, text := range []string{"PING", "pings", "ping pong", `"ping`, "\x00", "\v", "\u00a0",
+		strings.Repeat(" ", maxKeepalive+1)} {
 		f(text, RejectNotJSON)
 	}
 }
@@ -494,7 +495,8 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range clientMessages {
 		f.Add([]byte(c.text))
 	}
-	for _, s := range []string{``, `ping`, ` "pong"`, `[]`, `{"action":"announce","info_hash":"\ud83d\ude00","left":-0.0e1,"numwant":1.0}`,
+	for _, s := range []string{``, `ping`, ` "pong"`, `[]`,
+		`{"action":"announce","info_hash":"\ud83d\ude00","left":-0.0e1,"numwant":1.0}`,
 		`{"action":"announce","info_hash":"` + testHash + `","peer_id":"` + testPeer + `","to_peer_id":"` + testPeer2 +
 			`","offer_id":"` + testOffer + `","answer":{"sdp":"\ud83d\ude00\u00e9é"},"offers":[{"offer":{"sdp":"\udc00"}}]}`,
 		strings.Repeat("[", 33) + strings.Repeat("]", 33)} {

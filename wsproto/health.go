@@ -17,8 +17,8 @@ func (r *Request) IsHealthCheck() bool {
 	return string(r.Path) == "/health" || string(r.Path) == "/health/"
 }
 
-// AppendHealthOK appends the whole response to a health check that passes, without a body if head is true. The caller then
-// closes the connection.
+// AppendHealthOK appends the whole response to a health check that passes, without a body if head is true. The caller
+// then closes the connection.
 func AppendHealthOK(dst []byte, head bool) []byte {
 	if dst = append(dst, healthHead...); head {
 		return dst

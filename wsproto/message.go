@@ -67,8 +67,8 @@ func (m *Message) reset() {
 // Reject says why a message cannot be served.
 type Reject uint8
 
-// The reasons. RejectInfoHash is for announces and answers, RejectScrapeHash for scrapes. RejectKeepalive is for text that
-// some clients send to keep the connection open: it asks for nothing, and is no fault.
+// The reasons. RejectInfoHash is for announces and answers, RejectScrapeHash for scrapes. RejectKeepalive is for text
+// that some clients send to keep the connection open: it asks for nothing, and is no fault.
 const (
 	RejectNone Reject = iota
 	RejectNotJSON

@@ -12,10 +12,11 @@ import (
 // Origins is a list of web origins (RFC 6454) that may connect. It is not changed after [ParseOrigins], so threads may
 // share one. A nil *Origins allows every request, with or without an origin.
 //
-// It keeps pages of other sites from using the tracker with the browsers of their visitors. A program can send any Origin.
+// It keeps pages of other sites from using the tracker with the browsers of their visitors. A program can send any
+// Origin.
 type Origins struct {
-	// DenyMissing refuses requests without an Origin: browsers always send one, most other programs do not. The caller of
-	// ParseOrigins may set it.
+	// DenyMissing refuses requests without an Origin: browsers always send one, most other programs do not. The caller
+	// of ParseOrigins may set it.
 	DenyMissing bool
 
 	exact     map[string]bool // as canonicalOrigin returns them
@@ -38,8 +39,8 @@ const maxOrigin = 320
 //	null, file://              pages without an origin of their own, such as local files: browsers differ
 //
 // Schemes and hosts count without regard to case (RFC 6454 §4: «Let uri-scheme be the scheme component of the URI,
-// converted to lowercase.»). Hosts with other letters than those of ASCII are written as browsers send them (xn--…). The
-// error names the entry.
+// converted to lowercase.»). Hosts with other letters than those of ASCII are written as browsers send them (xn--…).
+// The error names the entry.
 func ParseOrigins(list []string) (*Origins, error) {
 	o := &Origins{exact: map[string]bool{}}
 	for _, entry := range list {
@@ -68,9 +69,8 @@ func ParseOrigins(list []string) (*Origins, error) {
 // Allows reports whether a request with this value of the field Origin may connect. present is false if it has no such
 // field. It allocates nothing.
 //
-// RFC 6454 §5: «If the two origins are scheme/host/port triples, the two origins are the same if, and only if, they have
-// identical schemes, hosts, and ports.» The value "null" has no other
-// spelling.
+// RFC 6454 §5: «If the two origins are scheme/host/port triples, the two origins are the same if, and only if, they
+// have identical schemes, hosts, and ports.» The value "null" has no other spelling.
 func (o *Origins) Allows(origin []byte, present bool) bool {
 	switch {
 	case o == nil:

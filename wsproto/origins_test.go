@@ -75,7 +75,8 @@ func TestParseOriginsRefuses(t *testing.T) {
 	for _, entry := range []string{"", "*", "example.org", "https://", "https://*", "https://*.", "https://*.*.example.org",
 		"https://a.*.example.org", "https://*example.org", "https://example.org/", "https://example.org/path",
 		"https://example.org:", "https://example.org:0", "https://example.org:080", "https://example.org:65536",
-		"https://example.org:x", "https://u@example.org", "https://exa mple.org", "https://bücher.example", "https://\u212a.example", "NULL",
+		"https://example.org:x", "https://u@example.org", "https://exa mple.org", "https://bücher.example",
+		"https://\u212a.example", "NULL",
 		"https://example.org, https://example.com", "https://.example.org", "https://example.org.", "https://[::1",
 		"https://[0:0::1]", "https://[fe80::1%25eth0]", "https://*.[::1]", "1x://a", "://a", "https://::1",
 		"https://" + strings.Repeat("a", 400)} {
@@ -86,8 +87,8 @@ func TestParseOriginsRefuses(t *testing.T) {
 	}
 }
 
-// Every entry without a wildcard allows itself. It allows another origin only if net/url finds the same scheme, host and
-// port in it; a wildcard only if the host ends with the domain.
+// Every entry without a wildcard allows itself. It allows another origin only if net/url finds the same scheme, host
+// and port in it; a wildcard only if the host ends with the domain.
 func FuzzOrigins(f *testing.F) {
 	f.Add("https://example.org", "HTTPS://example.ORG:443")
 	f.Add("https://*.example.org:8443", "https://a.example.org:8443")

@@ -26,9 +26,9 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // Upper bounds of responses in bytes, so that a caller can reserve room and append in place.
 const (
-	UpgradeResponseSize = 256 // of AppendUpgradeResponse
-	HTTPErrorSize       = 512 // of AppendHTTPError
-	PlainOnTLSSize      = len(plainOnTLS)
+	UpgradeResponseSize = 256             // of AppendUpgradeResponse
+	HTTPErrorSize       = 512             // of AppendHTTPError
+	PlainOnTLSSize      = len(plainOnTLS) // of AppendPlainOnTLS, exactly
 )
 
 // AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key and protocol is
@@ -64,13 +64,13 @@ func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
 // httpErrors has the reason phrase, the extra fields and the body of each refusal.
 var httpErrors = map[int]struct{ reason, fields, body string }{
 	httpBadRequest: {"Bad Request", "", "The request is not valid HTTP/1.1, or its WebSocket headers are wrong.\n"},
-	httpForbidden:  {"Forbidden", "", "Pages of this origin may not use this tracker.\n"},
+	httpForbidden:  {"Forbidden", "", "This tracker is only for the pages of certain origins.\n"},
 	httpNotAllowed: {"Method Not Allowed", "Allow: GET, HEAD\r\n", "Only GET and HEAD are allowed.\n"},
 	httpTimeout:    {"Request Timeout", "", "The request took too long to arrive.\n"},
 	httpUpgradeRequired: {"Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
 		"This is a WebTorrent tracker. Connect to it with a WebSocket client.\n"},
-	// RFC 6585 §4: «MAY include a Retry-After header indicating how long to wait before making a new request.» In so many
-	// seconds an address that has used up its burst may open many connections again.
+	// RFC 6585 §4: «MAY include a Retry-After header indicating how long to wait before making a new request.» In so
+	// many seconds an address that has used up its burst may open many connections again.
 	httpTooMany: {"Too Many Requests", "Retry-After: 30\r\n",
 		"This address has too many connections, or opens them too fast. Try again later.\n"},
 	httpHeadTooLarge: {"Request Header Fields Too Large", "", "The head of the request is too large.\n"},
@@ -79,8 +79,8 @@ var httpErrors = map[int]struct{ reason, fields, body string }{
 }
 
 // AppendHTTPError appends a whole response that refuses a request. The caller then closes the connection. status is one
-// from [ParseUpgrade], 403, 408, 429 or 503; it panics for any other. head is [Request].Head: the response to HEAD has all fields of
-// that to GET, and no body.
+// from [ParseUpgrade], 403, 408, 429 or 503; it panics for any other. head is [Request].Head: the response to HEAD has
+// all fields of that to GET, and no body.
 func AppendHTTPError(dst []byte, status int, head bool) []byte {
 	e, ok := httpErrors[status]
 	if !ok {
@@ -110,6 +110,6 @@ const (
 	plainOnTLSBody = "This port speaks TLS: use https:// or wss:// with it.\n"
 )
 
-// AppendPlainOnTLS appends the whole response to a request without TLS that came to a port with it. The caller then closes
-// the connection.
+// AppendPlainOnTLS appends the whole response to a request without TLS that came to a port with it. The caller then
+// closes the connection.
 func AppendPlainOnTLS(dst []byte) []byte { return append(dst, plainOnTLS...) }

@@ -41,8 +41,8 @@ func TestAppendUpgradeResponseProtocol(t *testing.T) {
 	}
 }
 
-// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for. To HEAD it is
-// the same without the body.
+// Every refusal is a whole HTTP response that ends the connection, with the fields that its status calls for. To HEAD
+// it is the same without the body.
 func TestAppendHTTPError(t *testing.T) {
 	for status := range httpErrors {
 		refusal := AppendHTTPError(nil, status, false)

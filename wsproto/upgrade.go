@@ -17,8 +17,8 @@ type Request struct {
 	Key []byte
 	// Origin is the value of the field of that name, nil if there is none. ParseUpgrade refuses a request with two.
 	Origin []byte
-	// Protocol is the first subprotocol that the client asks for. It is nil if there is none, if it is no token, and if it
-	// is longer than 64 bytes.
+	// Protocol is the first subprotocol that the client asks for. It is nil if there is none, if it is no token, and if
+	// it is longer than 64 bytes.
 	Protocol []byte
 
 	fields []byte // the field lines, and the empty line after them: for ForwardedClient
@@ -27,10 +27,10 @@ type Request struct {
 const (
 	// maxMethod bounds the request method in bytes, so that an endless stream of letters is refused early.
 	maxMethod = 24
-	// keySize is the size of a Sec-WebSocket-Key. RFC 6455 §4.1: «a nonce consisting of a randomly selected 16-byte value
-	// that has been base64-encoded»
+	// keySize is the size of a Sec-WebSocket-Key. RFC 6455 §4.1: «a nonce consisting of a randomly selected 16-byte
+	// value that has been base64-encoded»
 	keySize = 24
-	// maxFields bounds the field lines of a head. A browser behind two proxies sends about 40.
+	// maxFields bounds the field lines of a head. Browsers behind proxies send a few dozen.
 	maxFields = 128
 	// maxProtocol bounds the name of a subprotocol in bytes: the response has room for so many.
 	maxProtocol = 64
@@ -43,10 +43,10 @@ const (
 //
 // If n > 0, the head is buf[:n], req holds views of it, and buf[n:] are the client's first frames. If status is not 0,
 // the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
-// HEAD is a plain GET without a body, whatever it asks to be upgraded to. If both are 0, more bytes are needed.
+// A HEAD request is a plain one too, also with the fields of an upgrade. If both are 0, more bytes are needed.
 //
-// Any path, query, Origin and subprotocol are accepted. Extensions are not answered and so declined. Lines end in CRLF; a
-// lone LF is refused.
+// Any path, query, Origin and subprotocol are accepted. Extensions are not answered and so declined. Lines end in CRLF;
+// a lone LF is refused.
 func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	n, status = findHead(buf[:min(len(buf), max)], seen)
 	if n == 0 && status == 0 {
@@ -65,16 +65,16 @@ func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	return req, n, status
 }
 
-// AsksHead reports whether the bytes are the beginning of a HEAD request. It is for a caller that refuses a request before
-// its head is complete.
+// AsksHead reports whether the bytes are the beginning of a HEAD request. It is for a caller that refuses a request
+// before its head is complete.
 //
 // RFC 9110 §9.3.2: «The HEAD method is identical to GET except that the server MUST NOT send content in the response.»
 func AsksHead(buf []byte) bool { return bytes.HasPrefix(buf, []byte("HEAD ")) }
 
 // findHead returns the size of the head at the front of buf, empty line included, or 0 if it is not complete. It reads
 // the bytes from seen on, and refuses the first byte that no head can hold. A first line that does not start with a
-// method and a space is refused at once, any other that is not HTTP when it ends. Whether a line is the first is looked
-// for from its end, so that no byte is read once for each line after it.
+// method and a space is refused at once, any other that is not HTTP when it ends. To see whether a line is the first,
+// it looks back from the line's end, so that the work is linear.
 func findHead(buf []byte, seen int) (n, status int) {
 	firstLine := true
 	for i := seen; i < len(buf); i++ {
@@ -113,7 +113,8 @@ func startsWithMethod(b []byte) bool {
 	return len(b) <= maxMethod
 }
 
-// parseHead reads a complete head into req. The order of the checks decides the status of a request with several faults.
+// parseHead reads a complete head into req. The order of the checks decides the status of a request with several
+// faults.
 func parseHead(req *Request, head []byte) (status int) {
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	if req.Path, status = parseRequestLine(line); status != 0 {
@@ -133,8 +134,8 @@ func parseHead(req *Request, head []byte) (status int) {
 	return httpHeadTooLarge
 }
 
-// parseRequestLine reads "GET target HTTP/1.1", or HEAD for GET, and returns the target's path. The version is judged before the method,
-// so that the preface of HTTP/2 ("PRI * HTTP/2.0") gets 505.
+// parseRequestLine reads "GET target HTTP/1.1", or the same with HEAD, and returns the target's path. The version is
+// judged before the method, so that the preface of HTTP/2 ("PRI * HTTP/2.0") gets 505.
 func parseRequestLine(line []byte) (path []byte, status int) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, ok := bytes.Cut(rest, []byte(" "))

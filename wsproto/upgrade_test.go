@@ -170,8 +170,8 @@ func TestParseUpgradeEveryChop(t *testing.T) {
 	}
 }
 
-// A head that comes in pieces is not read again from its beginning: its first two lines lie in a page that cannot be read
-// while the others come, byte by byte.
+// A head that comes in pieces is not read again from its beginning: its first two lines lie in a page that cannot be
+// read while the others come, byte by byte.
 func TestParseUpgradeReadsOnce(t *testing.T) {
 	page := os.Getpagesize()
 	mem, err := syscall.Mmap(-1, 0, 2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -181,7 +181,8 @@ func TestParseUpgradeReadsOnce(t *testing.T) {
 	defer func() { _ = syscall.Munmap(mem) }()
 	line, rest, _ := strings.Cut(testHead, "\r\n")
 	first := line + "\r\nCookie: \r\n"
-	first = strings.Replace(first, ": ", ": "+strings.Repeat("x", page+1-len(first)), 1) // its line feed is outside the page
+	value := strings.Repeat("x", page+1-len(first)) // so that the line feed is behind the page
+	first = strings.Replace(first, ": ", ": "+value, 1)
 	buf := append(append(mem[:0], first...), rest...)
 	if err := syscall.Mprotect(mem[:page], syscall.PROT_NONE); err != nil {
 		t.Fatal(err)
@@ -272,17 +273,19 @@ func (readWriter) Write(b []byte) (int, error) { return len(b), nil }
 // net/http reads the same in it, so no proxy in front can see another request than we do.
 func FuzzParseUpgrade(f *testing.F) {
 	f.Add([]byte(testHead), uint16(testMaxHead))
-	f.Add([]byte(strings.Replace(testHead, "Host:", "Sec-WebSocket-Protocol: ,a\r\nSec-WebSocket-Protocol: b\r\nHost:", 1)),
-		uint16(testMaxHead))
+	protocols := "Sec-WebSocket-Protocol: ,a\r\nSec-WebSocket-Protocol: b\r\nHost:"
+	f.Add([]byte(strings.Replace(testHead, "Host:", protocols, 1)), uint16(testMaxHead))
 	f.Add([]byte(strings.Replace(testHead, "GET", "HEAD", 1)), uint16(testMaxHead))
 	f.Add([]byte("GET ws://h HTTP/1.1\r\nA:b\r\nHost:\r\n\r\n"), uint16(20))
 	f.Add([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), uint16(100))
 	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00"), uint16(100))
 	f.Fuzz(func(t *testing.T, buf []byte, max uint16) {
 		req, n, status := ParseUpgrade(buf, 0, int(max))
-		_, n2, status2 := parseChopped(buf, int(max))
-		if len(buf) > 0 && (n != n2 || status != status2) {
-			t.Fatalf("in one piece: %d bytes, status %d; byte by byte: %d bytes, status %d", n, status, n2, status2)
+		req2, n2, status2 := parseChopped(buf, int(max))
+		if len(buf) > 0 && (n != n2 || status != status2 || req.Head != req2.Head || !bytes.Equal(req.Path, req2.Path) ||
+			!bytes.Equal(req.Protocol, req2.Protocol)) {
+			t.Fatalf("in one piece: %d bytes, status %d, %+v; byte by byte: %d bytes, status %d, %+v",
+				n, status, req, n2, status2, req2)
 		}
 		if status != 0 {
 			AppendHTTPError(nil, status, req.Head)
@@ -307,10 +310,10 @@ func FuzzParseUpgrade(f *testing.F) {
 			std.ContentLength != 0 {
 			t.Fatalf("net/http sees %+v, we see key %q and origin %q", std, req.Key, req.Origin)
 		}
-		if asked := strings.Join(std.Header["Sec-Websocket-Protocol"], ","); len(req.Protocol) > 0 {
-			if first, _, _ := strings.Cut(strings.TrimLeft(asked, ", \t"), ","); strings.Trim(first, " \t") != string(req.Protocol) {
-				t.Fatalf("net/http sees the subprotocols %q, we see %q first", asked, req.Protocol)
-			}
+		asked := strings.Join(std.Header["Sec-Websocket-Protocol"], ",")
+		first, _, _ := strings.Cut(strings.TrimLeft(asked, ", \t"), ",")
+		if len(req.Protocol) > 0 && strings.Trim(first, " \t") != string(req.Protocol) {
+			t.Fatalf("net/http sees the subprotocols %q, we see %q first", asked, req.Protocol)
 		}
 		one := func(name string) bool { return len(std.Header[name]) == 1 }
 		if one("Upgrade") && strings.EqualFold(std.Header.Get("Upgrade"), "websocket") &&

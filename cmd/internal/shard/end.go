@@ -62,8 +62,8 @@ func (s *Shard) endHTTP(i uint32, c *conn.Conn, why conn.Reason, status int) {
 	s.endRequest(i, c, why, status, c.Asm != 0 && wsproto.AsksHead(s.inbox.Bytes(c)))
 }
 
-// endRequest answers a request that does not become a WebSocket with an error, and ends its connection. head says that the
-// method is HEAD.
+// endRequest answers a request that does not become a WebSocket with an error, and ends its connection. head says that
+// the method is HEAD.
 func (s *Shard) endRequest(i uint32, c *conn.Conn, why conn.Reason, status int, head bool) {
 	if !s.table.CanSpeak(i) {
 		s.endNow(i, c, why, true) // in the middle of its TLS handshake

@@ -42,8 +42,8 @@ func TestHealthCheck(t *testing.T) {
 	f("503", "/health")
 }
 
-// A WebSocket of a page that is not on the list is refused with 403, which has a counter of its own. A health check needs
-// no origin.
+// A WebSocket of a page that is not on the list is refused with 403, which has a counter of its own. A health check
+// needs no origin.
 func TestOrigins(t *testing.T) {
 	origins, err := wsproto.ParseOrigins([]string{"https://*.example.org"})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// This file owns the rules about the shape of files and of the shard, and about the files in which connections end.
+// This file owns the rules about the shape of the shard and of the files in which connections end.
 
 // structOf returns the fields of a struct that a file of the product in the directory declares, nil if none does.
 func structOf(sources []*source, dir, name string) (fields *ast.FieldList) {
@@ -41,18 +41,6 @@ func checkFields(sources []*source) (problems []string) {
 	}
 	if n > maxFields {
 		problems = append(problems, fmt.Sprintf("shard.Shard has %d fields: give a part of its state to a part", n))
-	}
-	return problems
-}
-
-// maxFileLines is how many lines a file of the product may have.
-const maxFileLines = 400
-
-func checkFileLength(sources []*source) (problems []string) {
-	for _, s := range sources {
-		if lines := s.line(s.file.FileEnd - 1); !s.isTest() && lines > maxFileLines {
-			problems = append(problems, fmt.Sprintf("%s has %d lines: divide it by what its parts own", s.name, lines))
-		}
 	}
 	return problems
 }
@@ -116,11 +104,6 @@ func TestShapeRulesCanFail(t *testing.T) {
 	f(checkFields, shardDir+"/a.go", fields+"c, d int }", "shard.Shard has 15 fields")
 	f(checkFields, shardDir+"/a_test.go", fields+"c, d int }")
 	f(checkFields, shardDir+"/a.go", strings.Replace(fields, "Shard", "Loop", 1)+"c, d int }")
-
-	long := "package a" + strings.Repeat("\n", maxFileLines)
-	f(checkFileLength, "a/a.go", long)
-	f(checkFileLength, "a/a.go", long+"\n", "a/a.go has 401 lines")
-	f(checkFileLength, "a/a_test.go", long+"\n")
 
 	state := "package a; type state int; func (state) reads() bool; type conn struct{}; func (c *conn) endIt() {}; " +
 		"func end() {}\n"

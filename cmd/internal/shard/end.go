@@ -36,14 +36,14 @@ func (s *Shard) end(i uint32, c *conn.Conn, why conn.Reason) {
 	s.endPeers(i, c)
 	c.Reason = why
 	c.Deadline = s.turn.Now + s.opt.CloseTimeout
-	s.noteEnd(i, c, trace.Ending)
+	s.endNote(i, c, trace.Ending)
 	s.table.Change(c, conn.Ends)
 	s.inbox.Free(c)
 	s.endJoin(i, c)
 }
 
-// noteEnd adds the decision to end a connection to the trace.
-func (s *Shard) noteEnd(i uint32, c *conn.Conn, how trace.Decision) {
+// endNote adds the decision to end a connection to the trace.
+func (s *Shard) endNote(i uint32, c *conn.Conn, how trace.Decision) {
 	r := s.turn.Note(i, c, trace.End)
 	r.Decision, r.Why = how, conn.NameOf(c.Reason)
 }
@@ -86,7 +86,7 @@ func (s *Shard) endNow(i uint32, c *conn.Conn, why conn.Reason, abort bool) {
 	if c.Reason == conn.ReasonNone {
 		c.Reason = why
 	}
-	s.noteEnd(i, c, trace.Ends)
+	s.endNote(i, c, trace.Ends)
 	s.endClose(i, c, abort)
 }
 

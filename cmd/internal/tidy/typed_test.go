@@ -75,7 +75,6 @@ var mutual = []struct{ dir, a, b, why string }{
 	{shardDir, "end.go", "receive.go", "a client that ends while it moves stays, and its kept bytes are read first"},
 	{shardDir, "receive.go", "tls.go", "TLS lies between the bytes of the ring and those of the client"},
 	{shardDir + "/outbox", "outbox.go", "seal.go", "a flight is sealed in the one file and sent in the other"},
-	{shardDir + "/post", "deliveries.go", "post.go", "NextMove reads on to records of one kind, which it decodes"},
 }
 
 // maxMutual is how many such pairs there may be.

@@ -3,6 +3,7 @@ package outbox
 import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/trace"
+	"millrace/ring/pool"
 )
 
 // This file owns the limits of send memory: which frame may be queued for a connection, and which client is held back. A
@@ -76,6 +77,16 @@ func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
 		return overLimit
 	}
 	return admitted
+}
+
+// held returns how many bytes of send memory a connection holds.
+func (o *Outbox) held(c *conn.Conn) (n int) {
+	for _, buf := range [...]pool.Buf{c.Out, c.Flight} {
+		if buf != 0 {
+			n += len(o.pool.Bytes(buf))
+		}
+	}
+	return n
 }
 
 // hold stops receiving from a connection for which n more bytes of replies are about to wait, if they are too many.

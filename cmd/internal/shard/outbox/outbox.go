@@ -174,16 +174,6 @@ func (o *Outbox) put(c *conn.Conn, buf pool.Buf) {
 	o.pool.Put(buf)
 }
 
-// held returns how many bytes of send memory a connection holds.
-func (o *Outbox) held(c *conn.Conn) (n int) {
-	for _, buf := range [...]pool.Buf{c.Out, c.Flight} {
-		if buf != 0 {
-			n += len(o.pool.Bytes(buf))
-		}
-	}
-	return n
-}
-
 // grow makes the waiting buffer at least n bytes long.
 func (o *Outbox) grow(c *conn.Conn, n int) bool {
 	if c.Out != 0 && n <= len(o.pool.Bytes(c.Out)) {

@@ -130,3 +130,20 @@ func (p *Post) FlushBacklog() {
 		}
 	}
 }
+
+// NextMove reads on to the next connection that another shard has sent here and nobody has taken in. It is called when all
+// loops have ended, and reports false when there is none.
+func (p *Post) NextMove(m *Move) bool {
+	for _, box := range p.in {
+		if box == nil {
+			continue
+		}
+		for rec := box.Next(); rec != nil; rec = box.Next() {
+			if KindOf(rec) == KindMove {
+				ReadMove(rec, m)
+				return true
+			}
+		}
+	}
+	return false
+}

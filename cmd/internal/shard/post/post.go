@@ -155,20 +155,3 @@ func (p *Post) PrepareToSleep() bool {
 
 // AwakeAgain says that the others need not wake this shard.
 func (p *Post) AwakeAgain() { p.bells[p.self].Awake() }
-
-// NextMove reads on to the next connection that another shard has sent here and nobody has taken in. It is called when all
-// loops have ended, and reports false when there is none.
-func (p *Post) NextMove(m *Move) bool {
-	for _, box := range p.in {
-		if box == nil {
-			continue
-		}
-		for rec := box.Next(); rec != nil; rec = box.Next() {
-			if KindOf(rec) == KindMove {
-				ReadMove(rec, m)
-				return true
-			}
-		}
-	}
-	return false
-}

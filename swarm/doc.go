@@ -8,7 +8,9 @@
 //
 //	table.go    the Table and its counts
 //	limits.go   the options, and the most that each limit can be
-//	swarm.go    announces: peers join, leave, change side, are taken over; connections that close
+//	swarm.go    announces: peers join, leave, change side, are taken over
+//	members.go  the places of peers in their swarm and their connection; connections that close
+//	seats.go    how many peer ids a connection has in a swarm
 //	pick.go     the peers that receive the offers of an announce
 //	offers.go   relayed offers that wait for their answer
 //	sweep.go    housekeeping in bounded slices
@@ -22,9 +24,10 @@
 //
 // A peer is a record of 40 bytes without pointers. With its share of the hash tables, its entry in
 // the list of its swarm, and its swarm's record it takes less than 60 bytes if swarms have ten
-// peers. A connection adds 25 bytes. The garbage collector sees only the pages, some thousands of
-// records each, and has nothing to scan in them. No table is ever rehashed or copied as a whole: one
-// call pays for growth with at most one fresh page and one split bucket per kind of record.
+// peers. A connection adds 25 bytes. A connection with more than 16 peers adds 17 more for each torrent.
+// The garbage collector sees only the pages, some thousands of records each, and has nothing to scan in
+// them. No table is ever rehashed or copied as a whole: one call pays for growth with at most one fresh
+// page and one split bucket per kind of record.
 //
 // # Time
 //

@@ -19,7 +19,7 @@ func Example() {
 	table := swarm.New(swarm.Options{
 		Seed:       [2]uint64{1, 2}, // random in a real tracker
 		MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
-		MaxPeersPerConnection: 100, MaxPeers: 1000, MaxPendingOffers: 1000, MaxPendingPerPeer: 64,
+		MaxPeersPerConnection: 100, MaxIDsPerTorrent: 4, MaxPeers: 1000, MaxPendingOffers: 1000, MaxPendingPerPeer: 64,
 	})
 	torrent := swarm.Key{Hash: id("torrent"), Family: 4}
 	alice, bob := swarm.Addr{Index: 1, Gen: 1}, swarm.Addr{Index: 2, Gen: 1} // their connections
@@ -65,7 +65,7 @@ func ExampleTable_SetAccess() {
 		fmt.Println(err)
 		return
 	}
-	table := swarm.New(swarm.Options{MaxPeerAge: 180, MaxQuietAge: 1800, MaxPeersPerConnection: 1, MaxPeers: 1})
+	table := swarm.New(swarm.Options{MaxPeerAge: 180, MaxQuietAge: 1800, MaxPeersPerConnection: 1, MaxIDsPerTorrent: 1, MaxPeers: 1})
 	announce := swarm.Announce{Key: swarm.Key{Hash: id("torrent"), Family: 4}, Peer: id("alice")}
 	table.Announce(0, &announce, nil)
 

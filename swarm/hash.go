@@ -18,6 +18,7 @@ const (
 	useConn
 	useOffer
 	useSender
+	useSeats
 	useRandom // this and the next number
 )
 

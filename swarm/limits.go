@@ -22,6 +22,7 @@ type Options struct {
 	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
 	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
 	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table
+	MaxIDsPerTorrent      int       // peer ids of one connection in one torrent
 	MaxPeers              int       // peers in this table
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
@@ -40,6 +41,7 @@ func (o *Options) limit() {
 		most  int
 	}{
 		{"MaxPeersPerConnection", &o.MaxPeersPerConnection, MaxPeersPerConnectionLimit},
+		{"MaxIDsPerTorrent", &o.MaxIDsPerTorrent, MaxPeersPerConnectionLimit},
 		{"MaxPeers", &o.MaxPeers, MaxPeersLimit},
 		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
 		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},

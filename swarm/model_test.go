@@ -4,6 +4,7 @@ package swarm
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -93,6 +94,7 @@ func (m *model) change(now uint32, a *Announce) Status {
 	}
 	p := m.peer(a.Key, a.Peer)
 	ofConn := m.count(func(_ Key, p *modelPeer) bool { return p.owner == a.From })
+	ids := m.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.owner == a.From })
 	status := StatusUpdated
 	switch {
 	case a.Event == EventStopped && p == nil:
@@ -110,6 +112,9 @@ func (m *model) change(now uint32, a *Announce) Status {
 		if ofConn >= m.o.MaxPeersPerConnection {
 			return StatusConnectionFull
 		}
+		if ids >= m.o.MaxIDsPerTorrent {
+			return StatusTooManyIDs
+		}
 		if m.swarms[a.Key] == nil {
 			m.swarms[a.Key] = &modelSwarm{peers: make(map[ID]*modelPeer)}
 		}
@@ -122,6 +127,9 @@ func (m *model) change(now uint32, a *Announce) Status {
 		}
 		if ofConn >= m.o.MaxPeersPerConnection {
 			return StatusConnectionFull
+		}
+		if ids >= m.o.MaxIDsPerTorrent {
+			return StatusTooManyIDs
 		}
 		status = StatusTakenOver
 	}
@@ -288,18 +296,10 @@ func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 	}
 	peers := p.model.swarms[a.Key].peers
 	n := min(len(a.Offers), len(peers)-1, p.model.o.MaxPendingPerPeer)
-	seen := map[ID]bool{a.Peer: true}
-	quietSeen := 0
 	for i, to := range targets {
 		receiver := peers[to.Peer]
-		if i >= n || seen[to.Peer] || receiver == nil || receiver.owner != to.To {
+		if i >= n || to.Peer == a.Peer || receiver == nil || receiver.owner != to.To {
 			p.fatalf("target %d, %+v, is not one of at most %d other peers", i, to, n)
-		}
-		seen[to.Peer] = true
-		if p.quiet(a.Key, to.Peer) {
-			quietSeen++
-		} else if quietSeen > 0 {
-			p.fatalf("fresh target %d comes after a quiet one", i)
 		}
 		at := p.model.findOffer(a.Key, a.Peer, to.Peer, a.Offers[i])
 		if at >= 0 {
@@ -312,17 +312,47 @@ func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 	if len(targets) < n && p.model.room(p.now, a.Key, a.Peer, len(targets)) {
 		p.fatalf("%d offers are relayed, want %d", len(targets), n)
 	}
-	for id := range peers {
-		if quietSeen > 0 && !seen[id] && !p.quiet(a.Key, id) {
-			p.fatalf("a quiet peer is chosen where a fresh one was left")
+	p.checkOrder(a, n, targets)
+}
+
+// checkOrder compares the order of targets with the rules of relay: at each place there was no peer left that had to
+// come before it. n is how many offers the announce could relay.
+func (p *pair) checkOrder(a *Announce, n int, targets []Target) {
+	peers := p.model.swarms[a.Key].peers
+	own, most := peers[a.Peer].source, max(1, n/4)
+	bySource := make(map[uint64]int)
+	rank := func(id ID) int {
+		switch peer := peers[id]; {
+		case peer.source != own && bySource[peer.source] >= most:
+			return 3
+		case p.quiet(a.Key, id):
+			return 2
+		case peers[a.Peer].seeder && peer.seeder:
+			return 1
 		}
+		return 0
+	}
+	left := maps.Clone(peers)
+	delete(left, a.Peer)
+	for i, to := range targets {
+		if left[to.Peer] == nil {
+			p.fatalf("target %d got an offer before", i)
+		}
+		got := rank(to.Peer)
+		for id := range left {
+			if rank(id) < got {
+				p.fatalf("target %d of rank %d is chosen where one of rank %d was left", i, got, rank(id))
+			}
+		}
+		delete(left, to.Peer)
+		bySource[peers[to.Peer].source]++
 	}
 }
 
 // quiet says how the table has marked a peer.
 func (p *pair) quiet(k Key, id ID) bool {
 	s := p.table.findSwarm(&k)
-	return p.table.peers.at(p.table.findPeer(s, &id)).place >= p.table.swarms.at(s).fresh
+	return p.table.swarms.at(s).classAt(p.table.peers.at(p.table.findPeer(s, &id)).place) == quietPeers
 }
 
 func (p *pair) answer() {
@@ -567,7 +597,7 @@ func TestTableAgainstModel(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 1))
 			o := Options{
 				Seed: [2]uint64{r.Uint64(), r.Uint64()}, MaxPeerAge: 10 + r.Uint32N(50), MaxOfferAge: 5 + r.Uint32N(50),
-				MaxPeersPerConnection: 1 + r.IntN(12), MaxPeers: 1 + r.IntN(60),
+				MaxPeersPerConnection: 1 + r.IntN(40), MaxIDsPerTorrent: 1 + r.IntN(8), MaxPeers: 1 + r.IntN(60),
 				MaxPendingOffers: r.IntN(60), MaxPendingPerPeer: r.IntN(12),
 			}
 			o.MaxQuietAge = o.MaxPeerAge + r.Uint32N(100)
@@ -603,7 +633,7 @@ func FuzzTableAgainstModel(f *testing.F) {
 			return int(data[i-1]) % n
 		}
 		o := Options{
-			MaxPeerAge: 10, MaxQuietAge: 40, MaxOfferAge: 20, MaxPeersPerConnection: 1 + dice(8),
+			MaxPeerAge: 10, MaxQuietAge: 40, MaxOfferAge: 20, MaxPeersPerConnection: 1 + dice(30), MaxIDsPerTorrent: 1 + dice(8),
 			MaxPeers: 1 + dice(30), MaxPendingOffers: dice(30), MaxPendingPerPeer: dice(8),
 		}
 		p := newPair(t, 1+dice(30), o, dice)
@@ -643,13 +673,16 @@ func checkTable(t *testing.T, table *Table) {
 			if pr.seeder {
 				own++
 			}
+			if c := s.classAt(pr.place); c != quietPeers && c != classOf(pr.seeder, true) {
+				t.Fatalf("swarm %d, member %d: peer %d, %+v, is in class %d", slot+1, i, p, pr, c)
+			}
 			inSwarms++
 		}
-		if own != s.seeders || s.fresh > s.members.n {
+		if own != s.seeders || s.ends[0] > s.ends[1] || s.ends[1] > s.members.n {
 			t.Fatalf("swarm %d has %d seeders and is %+v", slot+1, own, s)
 		}
 		seeders += int(own)
-		quiet += int(s.members.n - s.fresh)
+		quiet += int(s.members.n - s.ends[freshSeeders])
 	}
 	for slot := range table.conns.high {
 		c := table.conns.at(slot + 1)
@@ -671,5 +704,29 @@ func checkTable(t *testing.T, table *Table) {
 	if used != len(blocks) {
 		t.Fatalf("%d blocks of the pool are in use, %d in lists", used, len(blocks))
 	}
+	checkSeats(t, table)
 	checkOffers(t, table)
+}
+
+// checkSeats checks the counts of the peers that large connections have in each swarm.
+func checkSeats(t *testing.T, table *Table) {
+	t.Helper()
+	sitting := make(map[seats]uint32)
+	for slot := range table.conns.high {
+		c := table.conns.at(slot + 1)
+		l := c.peers()
+		for i := range l.n {
+			if c.n > fewPeers {
+				sitting[seats{swarm: table.peers.at(*table.lists.entry(&l, i)).swarm, conn: slot + 1}]++
+			}
+		}
+	}
+	if len(sitting) != table.seats.len() {
+		t.Fatalf("%d records of seats, want %d", table.seats.len(), len(sitting))
+	}
+	for x, n := range sitting {
+		if at, _ := table.findSeats(x.swarm, x.conn); at == 0 || table.seats.at(at).n != n {
+			t.Fatalf("the seats of connection %d in swarm %d are not %d", x.conn, x.swarm, n)
+		}
+	}
 }

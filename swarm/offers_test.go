@@ -159,7 +159,7 @@ func TestOffersGoWithTheirSender(t *testing.T) {
 // all of them to a peer of another connection.
 func pendingOf(n, offers int) *Table {
 	o := testOptions()
-	o.MaxPeersPerConnection = n
+	o.MaxPeersPerConnection, o.MaxIDsPerTorrent = n, n
 	table := New(o)
 	a := Announce{Key: Key{Hash: testID('h', 1)}, Peer: testID('p', 0), From: Addr{Index: 2}}
 	table.Announce(0, &a, nil)

@@ -10,13 +10,31 @@ type Target struct {
 	Peer ID
 }
 
+// addressShare is the part of an announce's offers that one address gets while there are other peers, and
+// maxPassedOver how many peers an announce may pass over for that, which bounds its work. With so many, ten offers
+// find eight other addresses in a swarm of which one address holds nine tenths.
+const (
+	addressShare  = 4
+	maxPassedOver = 128
+)
+
+// choice is the choice of receivers under way. A table has one, so that none is allocated.
+type choice struct {
+	from, to [classes]uint32 // by class: the places in the members that are not drawn yet
+	seeder   bool            // the sender is one
+	sources  []uint32        // addresses of the receivers so far
+	passed   [maxPassedOver]uint32
+	nPassed  int
+}
+
 // relay chooses receivers for the offers of the peer at slot p, which has just announced, remembers the
 // offers, and appends the receivers to targets in the order of a.Offers.
 //
-// The sample is a Fisher-Yates shuffle of the swarm's members that stops as soon as there are enough. It is
-// uniform from any order at its start, so the members stay in the new order and nothing is copied. The
-// sender goes to place 0; the receivers are then the members from place 1 on. The fresh members come first,
-// so the shuffle reaches the quiet ones only when the fresh ones are used up.
+// The receivers are random. Those of a leecher are uniform over the fresh peers; those of a seeder are fresh
+// leechers first, who want something from it, and then other fresh seeders, since some applications always
+// announce as seeders. Quiet peers are taken only if there are not enough fresh ones. One address gets at most
+// a quarter of the offers, at least one, while there are others; the sender's own address is free of that,
+// since neighbours are good peers. Peers that are passed over for that come last.
 func (t *Table) relay(now uint32, a *Announce, p uint32, targets []Target) []Target {
 	sender := t.peers.at(p)
 	sw := t.swarms.at(sender.swarm)
@@ -24,20 +42,80 @@ func (t *Table) relay(now uint32, a *Announce, p uint32, targets []Target) []Tar
 	if n <= 0 {
 		return targets
 	}
-	t.swap(sw, sender.place, 0)
-	for i := range uint32(n) {
-		end := sw.fresh
-		if i+1 >= end {
-			end = sw.members.n
+	c := t.choose(sw, p)
+	own, most := t.conns.at(sender.conn).source, max(1, n/addressShare)
+	for i, again := 0, 0; i < n; {
+		slot, ok := t.draw(sw)
+		if !ok {
+			slot = c.passed[again]
+			again++
 		}
-		t.swap(sw, i+1, i+1+t.below(end-i-1))
-		receiver := t.peers.at(*t.lists.entry(&sw.members, i+1))
-		if !t.remember(now, p, &receiver.id, &a.Offers[i], i) {
+		receiver := t.peers.at(slot)
+		owner := t.conns.at(receiver.conn)
+		if ok && c.nPassed < maxPassedOver && owner.source != own && c.has(owner.source, most) {
+			c.passed[c.nPassed] = slot
+			c.nPassed++
+			continue
+		}
+		if !t.remember(now, p, &receiver.id, &a.Offers[i], uint32(i)) {
 			break
 		}
-		targets = append(targets, Target{To: t.conns.at(receiver.conn).addr(), Peer: receiver.id})
+		c.sources = append(c.sources, owner.source)
+		targets = append(targets, Target{To: owner.addr(), Peer: receiver.id})
+		i++
 	}
 	return targets
+}
+
+// choose begins a choice among the members of a swarm without the one at slot p, which goes to the first place
+// of its class.
+func (t *Table) choose(sw *swarm, p uint32) *choice {
+	c, sender := &t.choice, t.peers.at(p)
+	c.sources, c.nPassed, c.seeder = c.sources[:0], 0, sender.seeder
+	c.from = [classes]uint32{freshSeeders: sw.ends[freshLeechers], quietPeers: sw.ends[freshSeeders]}
+	c.to = [classes]uint32{sw.ends[freshLeechers], sw.ends[freshSeeders], sw.members.n}
+	of := sw.classAt(sender.place)
+	t.swap(sw, sender.place, c.from[of])
+	c.from[of]++
+	return c
+}
+
+// draw returns the slot of a random member of those that are to be taken next, or false if all are drawn.
+//
+// It is one step of a Fisher-Yates shuffle within a class: the drawn members of a class are at its beginning. The
+// class of a leecher's receiver is as likely as there are members left in it, so the draw is uniform over both
+// fresh ones. A shuffle is uniform from any order, so the members stay in the new order and nothing is copied.
+func (t *Table) draw(sw *swarm) (slot uint32, ok bool) {
+	c := &t.choice
+	left := c.to[freshLeechers] - c.from[freshLeechers]
+	if !c.seeder || left == 0 {
+		left += c.to[freshSeeders] - c.from[freshSeeders]
+	}
+	if left == 0 {
+		left = c.to[quietPeers] - c.from[quietPeers]
+	}
+	if left == 0 {
+		return 0, false
+	}
+	at, of := t.below(left), freshLeechers
+	for at >= c.to[of]-c.from[of] {
+		at -= c.to[of] - c.from[of]
+		of++
+	}
+	t.swap(sw, c.from[of], c.from[of]+at)
+	slot = *t.lists.entry(&sw.members, c.from[of])
+	c.from[of]++
+	return slot, true
+}
+
+// has reports whether an address has at least n of the offers so far.
+func (c *choice) has(source uint32, n int) bool {
+	for i := 0; n > 0 && len(c.sources)-i >= n; i++ {
+		if c.sources[i] == source {
+			n--
+		}
+	}
+	return n == 0
 }
 
 // below returns a random number from 0 to n-1, each as likely as the others (Lemire, "Fast random

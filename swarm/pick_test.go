@@ -113,6 +113,90 @@ func checkUniform(t *testing.T, table *Table, a *Announce, certain, first, size 
 	}
 }
 
+// mixed fills one swarm with fresh peers: leechers, then seeders, the last one the sender. Each has a client address
+// of its own but for the first alike of each kind, which share one.
+func mixed(table *Table, leechers, seeders, alike int, left Left) (sender Announce) {
+	for i := range leechers + seeders + 1 {
+		sender = announceOf(i, uint32(i), LeftMore, EventUpdate)
+		sender.Source = uint64(1000 + i)
+		if i < alike || i >= leechers && i < leechers+min(alike, seeders) {
+			sender.Source = 7
+		}
+		if i >= leechers {
+			sender.Left = LeftZero
+		}
+		if i == leechers+seeders {
+			sender.Left = left
+		}
+		table.Announce(0, &sender, nil)
+	}
+	return sender
+}
+
+// A leecher's receivers are uniform over leechers and seeders. A seeder's are uniform over the leechers, and over the
+// seeders only when the leechers are used up.
+func TestReceiversWantSomething(t *testing.T) {
+	f := func(name string, leechers, seeders int, left Left, offers, certain, first, size int) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.MaxPeerAge = 1 // checkUniform announces then
+			table := New(o)
+			sender := mixed(table, leechers, seeders, 0, left)
+			sender.Offers = make([]ID, offers)
+			checkUniform(t, table, &sender, certain, first, size)
+		})
+	}
+	f("a leecher's offers go to all", 6, 8, LeftMore, 3, 0, 0, 14)
+	f("a seeder's offers go to leechers", 9, 8, LeftZero, 4, 0, 0, 9)
+	f("a seeder's offers go to seeders too", 3, 9, LeftZero, 5, 3, 3, 9)
+	f("a seeder among seeders", 0, 9, LeftZero, 3, 0, 0, 9)
+}
+
+// One address gets at most a quarter of the offers of an announce, and at least one, while there are other peers. It
+// gets the rest if there are not, or if it is the sender's own.
+func TestOneAddressGetsAQuarter(t *testing.T) {
+	f := func(others, alike, offers, want int, own bool) {
+		t.Helper()
+		table := New(testOptions())
+		sender := mixed(table, others+alike, 0, alike, LeftMore)
+		if own {
+			sender.From, sender.Peer, sender.Source = Addr{Index: 1 << 20}, testID('s', 1), 7
+		}
+		sender.Offers = make([]ID, offers)
+		for range 50 {
+			_, targets := table.Announce(0, &sender, nil)
+			got := 0
+			for _, to := range targets {
+				if to.To.Index < uint32(alike) {
+					got++
+				}
+			}
+			if len(targets) != offers || !own && got > want || own && got < want {
+				t.Fatalf("%d peers of one address among %d: %d of %d offers, want %d", alike, others, got, offers, want)
+			}
+		}
+	}
+	f(20, 100, 10, 2, false)
+	f(20, 100, 8, 2, false)
+	f(20, 100, 7, 1, false)
+	f(20, 100, 1, 1, false)
+	f(5, 100, 10, 5, false)
+	f(1, 60, 30, 28, true)
+}
+
+// However large the share of one address is, an announce draws a bounded number of peers, and relays all its offers.
+func TestPassingOverIsBounded(t *testing.T) {
+	table := New(testOptions())
+	sender := mixed(table, 5000, 0, 4999, LeftMore)
+	sender.Offers = make([]ID, 10)
+	for range 20 {
+		if _, targets := table.Announce(0, &sender, nil); len(targets) != 10 || table.choice.nPassed > maxPassedOver {
+			t.Fatalf("%d targets after %d peers were passed over", len(targets), table.choice.nPassed)
+		}
+	}
+}
+
 // The same seed gives the same targets, so that a simulation replays; another seed gives others.
 func TestSampleFollowsTheSeed(t *testing.T) {
 	run := func(seed uint64) (all []Target) {

@@ -34,6 +34,11 @@ type Announce struct {
 	Offers []ID // ids of the offers that may be relayed
 }
 
+// seeder reports whether an announce makes its peer a seeder. before is what the peer was.
+func (a *Announce) seeder(before bool) bool {
+	return a.Event == EventCompleted || a.Left == LeftZero || a.Left == LeftUnknown && before
+}
+
 // Status is the effect of an announce.
 type Status uint8
 
@@ -48,13 +53,16 @@ const (
 	StatusForbidden                    // the torrent is not served (see SetAccess): nothing changed, no counts
 	StatusTableFull                    // the table has as many peers as it may: nothing changed
 	StatusConnectionFull               // the connection has as many peers as it may: nothing changed
+	StatusTooManyIDs                   // the connection has as many peer ids in this swarm as it may: nothing changed
+
+	Statuses // how many there are
 )
 
-var statusNames = [...]string{"updated", "added", "removed", "absent", "not owner", "taken over", "forbidden",
-	"table full", "connection full"}
+var statusNames = [Statuses]string{"updated", "added", "removed", "absent", "not owner", "taken over", "forbidden",
+	"table full", "connection full", "too many ids"}
 
 func (s Status) String() string {
-	if int(s) < len(statusNames) {
+	if s < Statuses {
 		return statusNames[s]
 	}
 	return "unknown status"
@@ -81,8 +89,8 @@ type peer struct {
 // swarm is one torrent, or the peers of one IP version in it. A swarm has at least one peer.
 type swarm struct {
 	hash       ID
-	members    list   // slots of the peers: first the fresh ones, then the quiet ones
-	fresh      uint32 // number of fresh members
+	members    list      // slots of the peers, class by class
+	ends       [2]uint32 // places in members at which the fresh leechers end, and the fresh seeders behind them
 	seeders    uint32
 	downloaded uint32
 	family     uint8
@@ -139,10 +147,9 @@ func (t *Table) findConn(a Addr) uint32 {
 }
 
 // Announce updates the swarm and relays offers: a.Offers[i] goes to the i-th Target that is appended to
-// targets. The targets are a uniform random sample without replacement of the other peers of the swarm,
-// never the sender's peer id. Quiet peers are taken only if there are not enough fresh ones. The last
-// offers are not relayed if there are fewer other peers, or if one peer or the whole table may not
-// remember so many (see [Options]).
+// targets. The targets are a random sample without replacement of the other peers of the swarm, never the
+// sender's peer id (see pick.go). The last offers are not relayed if there are fewer other peers, or if one
+// peer or the whole table may not remember so many (see [Options]).
 //
 // now is in seconds since an arbitrary start and never goes back. Nothing of a is kept.
 func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []Target) {
@@ -193,9 +200,9 @@ func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uin
 	if t.peers.len() >= t.o.MaxPeers {
 		return s, 0, StatusTableFull
 	}
-	c := t.connWithRoom(a)
+	c, status := t.connWithRoom(a, s)
 	if c == 0 {
-		return s, 0, StatusConnectionFull
+		return s, 0, status
 	}
 	family := &t.families[familyIndex(a.Key.Family)]
 	if s == 0 {
@@ -208,11 +215,8 @@ func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uin
 	sw := t.swarms.at(s)
 	t.peers.at(p).place = sw.members.n
 	t.lists.push(&sw.members, p)
-	t.swap(sw, sw.members.n-1, sw.fresh)
-	sw.fresh++
-	if a.Left == LeftZero || a.Event == EventCompleted {
-		t.setSeeder(p, true)
-	}
+	t.quiet++ // the end of the list is the place of a quiet member
+	t.set(p, a.seeder(false), true)
 	return s, p, StatusAdded
 }
 
@@ -228,151 +232,40 @@ func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 		if owner.source != shortSource(a.Source) {
 			return StatusNotOwner
 		}
-		c := t.connWithRoom(a)
+		c, full := t.connWithRoom(a, pr.swarm)
 		if c == 0 {
-			return StatusConnectionFull
+			return full
 		}
 		t.detach(p)
 		t.attach(p, c)
 		status = StatusTakenOver
 	}
 	pr.seen = now
-	t.setFresh(p, true)
-	switch {
-	case a.Event == EventCompleted:
-		if !pr.seeder {
-			t.swarms.at(pr.swarm).downloaded++
-		}
-		t.setSeeder(p, true)
-	case a.Left == LeftZero:
-		t.setSeeder(p, true)
-	case a.Left == LeftMore:
-		t.setSeeder(p, false)
+	if a.Event == EventCompleted && !pr.seeder {
+		t.swarms.at(pr.swarm).downloaded++
 	}
+	t.set(p, a.seeder(pr.seeder), true)
 	return status
 }
 
-// connWithRoom returns the slot of the sender's connection, or 0 if the connection has as many peers as
-// it may. It adds a record for a new connection.
-func (t *Table) connWithRoom(a *Announce) uint32 {
-	if c := t.findConn(a.From); c != 0 {
-		if int(t.conns.at(c).n) >= t.o.MaxPeersPerConnection {
-			return 0
-		}
-		return c
+// connWithRoom returns the slot of the sender's connection if it may have one more peer, in the swarm at slot s.
+// If not, it returns 0 and the reason. It adds a record for a new connection.
+func (t *Table) connWithRoom(a *Announce, s uint32) (c uint32, full Status) {
+	c = t.findConn(a.From)
+	n := 0
+	if c != 0 {
+		n = int(t.conns.at(c).n)
 	}
-	if t.o.MaxPeersPerConnection == 0 {
-		return 0
+	if n >= t.o.MaxPeersPerConnection {
+		return 0, StatusConnectionFull
 	}
-	return t.conns.insert(t.hashConn(a.From), conn{
-		index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: shortSource(a.Source),
-	})
-}
-
-// attach gives the peer at slot p to the connection at slot c.
-func (t *Table) attach(p, c uint32) {
-	owner, pr := t.conns.at(c), t.peers.at(p)
-	pr.conn, pr.connPlace = c, owner.n
-	l := owner.peers()
-	t.lists.push(&l, p)
-	owner.setPeers(l)
-}
-
-// detach takes the peer at slot p from its connection and forgets the connection if that was its last.
-func (t *Table) detach(p uint32) {
-	pr := t.peers.at(p)
-	owner := t.conns.at(pr.conn)
-	l := owner.peers()
-	last := *t.lists.entry(&l, l.n-1)
-	*t.lists.entry(&l, uint32(pr.connPlace)) = last
-	t.peers.at(last).connPlace = pr.connPlace
-	t.lists.pop(&l)
-	owner.setPeers(l)
-	if l.n == 0 {
-		t.conns.remove(pr.conn)
+	if t.hasIDs(c, s, t.o.MaxIDsPerTorrent) {
+		return 0, StatusTooManyIDs
 	}
-}
-
-// setSeeder makes the peer at slot p a seeder or a leecher.
-func (t *Table) setSeeder(p uint32, seeder bool) {
-	pr := t.peers.at(p)
-	if pr.seeder == seeder {
-		return
-	}
-	pr.seeder = seeder
-	if seeder {
-		t.swarms.at(pr.swarm).seeders++
-		t.seeders++
-	} else {
-		t.swarms.at(pr.swarm).seeders--
-		t.seeders--
-	}
-}
-
-// setFresh moves the peer at slot p among the fresh or the quiet members of its swarm.
-func (t *Table) setFresh(p uint32, fresh bool) {
-	pr := t.peers.at(p)
-	sw := t.swarms.at(pr.swarm)
-	if pr.place < sw.fresh == fresh {
-		return
-	}
-	if fresh {
-		t.swap(sw, pr.place, sw.fresh)
-		sw.fresh++
-		t.quiet--
-	} else {
-		sw.fresh--
-		t.swap(sw, pr.place, sw.fresh)
-		t.quiet++
-	}
-}
-
-// swap exchanges two members of a swarm.
-func (t *Table) swap(sw *swarm, i, j uint32) {
-	if i == j {
-		return
-	}
-	a, b := t.lists.entry(&sw.members, i), t.lists.entry(&sw.members, j)
-	*a, *b = *b, *a
-	t.peers.at(*a).place, t.peers.at(*b).place = i, j
-}
-
-// leave removes the peer at slot p, and its swarm and connection if it was their last. Its pending offers
-// become orphans. It returns how many orphans it has dropped, at most orphansAtOnce.
-func (t *Table) leave(p uint32) int {
-	t.setSeeder(p, false)
-	t.setFresh(p, false) // a quiet member can be exchanged with the last one
-	t.quiet--
-	pr := t.peers.at(p)
-	s := pr.swarm
-	sw := t.swarms.at(s)
-	t.swap(sw, pr.place, sw.members.n-1)
-	t.lists.pop(&sw.members)
-	family := &t.families[familyIndex(sw.family)]
-	family.peers--
-	if sw.members.n == 0 {
-		family.torrents--
-		t.swarms.remove(s)
-	}
-	t.detach(p)
-	t.peers.remove(p)
-	t.offers.orphan(t.o.Seed, p)
-	return t.offers.dropOrphans(orphansAtOnce)
-}
-
-// Gone removes all peers that still belong to a closed connection, and returns how many there were. It does
-// not touch a connection of another generation in the same place. The work is bounded by
-// Options.MaxPeersPerConnection peers. Later calls free the memory of their pending offers.
-func (t *Table) Gone(a Addr) int {
-	c := t.findConn(a)
 	if c == 0 {
-		return 0
+		c = t.conns.insert(t.hashConn(a.From), conn{
+			index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: shortSource(a.Source),
+		})
 	}
-	owner := t.conns.at(c)
-	n := int(owner.n)
-	for range n {
-		l := owner.peers()
-		t.leave(*t.lists.entry(&l, l.n-1))
-	}
-	return n
+	return c, StatusAdded
 }

@@ -10,7 +10,7 @@ import (
 func testOptions() Options {
 	return Options{
 		Seed: [2]uint64{1, 2}, MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
-		MaxPeersPerConnection: 1000, MaxPeers: 1 << 24, MaxPendingOffers: 1 << 20, MaxPendingPerPeer: 100,
+		MaxPeersPerConnection: 1000, MaxIDsPerTorrent: 1000, MaxPeers: 1 << 24, MaxPendingOffers: 1 << 20, MaxPendingPerPeer: 100,
 	}
 }
 
@@ -130,6 +130,16 @@ func TestLimitRules(t *testing.T) {
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
 		ruleStep{0, announceOf(2, 2, LeftMore, EventUpdate), Result{0, 1, StatusTableFull}, 0},
 		ruleStep{0, announceOf(1, 11, LeftMore, EventUpdate), Result{0, 1, StatusTakenOver}, 0})
+	f("a connection gets no more peer ids in one torrent, but others do", func(o *Options) { o.MaxIDsPerTorrent = 2 },
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(2, 1, LeftZero, EventUpdate), Result{1, 1, StatusAdded}, 0},
+		ruleStep{0, announceOf(3, 1, LeftZero, EventUpdate), Result{1, 1, StatusTooManyIDs}, 0},
+		ruleStep{0, announceOf(2, 1, LeftMore, EventUpdate), Result{0, 2, StatusUpdated}, 0},
+		ruleStep{0, announceOf(3, 2, LeftMore, EventUpdate), Result{0, 3, StatusAdded}, 0},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventStopped), Result{0, 2, StatusRemoved}, 0},
+		ruleStep{0, announceOf(4, 1, LeftMore, EventUpdate), Result{0, 3, StatusAdded}, 0})
+	f("no peer id fits where none may", func(o *Options) { o.MaxIDsPerTorrent = 0 },
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusTooManyIDs}, 0})
 	f("nothing fits where nothing may", func(o *Options) { o.MaxPeersPerConnection = 0 },
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), Result{0, 0, StatusConnectionFull}, 0})
 }
@@ -143,12 +153,12 @@ func TestLimitsOfLimits(t *testing.T) {
 		}
 	}
 	most := Options{
-		MaxPeersPerConnection: MaxPeersPerConnectionLimit, MaxPeers: MaxPeersLimit,
+		MaxPeersPerConnection: MaxPeersPerConnectionLimit, MaxIDsPerTorrent: MaxPeersPerConnectionLimit, MaxPeers: MaxPeersLimit,
 		MaxPendingOffers: MaxPendingOffersLimit, MaxPendingPerPeer: MaxPendingPerPeerLimit,
 	}
 	f(most, most)
 	f(Options{
-		MaxPeersPerConnection: MaxPeersPerConnectionLimit + 1, MaxPeers: MaxPeersLimit + 1,
+		MaxPeersPerConnection: MaxPeersPerConnectionLimit + 1, MaxIDsPerTorrent: MaxPeersPerConnectionLimit + 1, MaxPeers: MaxPeersLimit + 1,
 		MaxPendingOffers: MaxPendingOffersLimit + 1, MaxPendingPerPeer: MaxPendingPerPeerLimit + 1,
 	}, most)
 	f(testOptions(), testOptions())
@@ -269,7 +279,8 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	}
 	f(reflect.TypeFor[peer](), 40)
 	f(reflect.TypeFor[conn](), 20)
-	f(reflect.TypeFor[swarm](), 44)
+	f(reflect.TypeFor[swarm](), 48)
+	f(reflect.TypeFor[seats](), 12)
 	f(reflect.TypeFor[pending](), 32)
 	f(reflect.TypeFor[sender](), 20)
 	f(reflect.TypeFor[pageInfo](), 16)
@@ -278,13 +289,13 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 // Every status has a name, and an unknown value says so.
 func TestStatusNames(t *testing.T) {
 	seen := make(map[string]bool)
-	for s := StatusUpdated; s <= StatusConnectionFull; s++ {
+	for s := range Statuses {
 		seen[s.String()] = true
 	}
 	for s := AnswerRelay; s <= AnswerNoOffer; s++ {
 		seen[s.String()] = true
 	}
-	if len(seen) != 13 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
+	if len(seen) != 14 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
 		t.Fatalf("names are %v", seen)
 	}
 }

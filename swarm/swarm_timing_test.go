@@ -105,6 +105,48 @@ func BenchmarkJoinAndGone(b *testing.B) {
 	}
 }
 
+// BenchmarkJoinOnLargeConnection measures a new peer, and its end, on a connection that has as many peers as one may
+// have by default, each in a swarm of its own or all in one swarm.
+func BenchmarkJoinOnLargeConnection(b *testing.B) {
+	const peers, ofConn = 100_000, 8192
+	for _, swarms := range []uint32{1, ofConn} {
+		b.Run(fmt.Sprintf("swarms=%d", swarms), func(b *testing.B) {
+			o := testOptions()
+			o.MaxPeersPerConnection, o.MaxIDsPerTorrent = ofConn+1, ofConn+1
+			table := New(o)
+			fill(table, peers, peers/10, 1)
+			a := Announce{From: Addr{Index: peers}}
+			for i := range uint32(ofConn) {
+				binary.LittleEndian.PutUint32(a.Key.Hash[:], i%swarms)
+				binary.LittleEndian.PutUint32(a.Peer[:], peers+i)
+				table.Announce(0, &a, nil)
+			}
+			binary.LittleEndian.PutUint32(a.Peer[:], 2*peers)
+			b.ReportAllocs()
+			for b.Loop() {
+				a.Event = EventUpdate
+				table.Announce(0, &a, nil)
+				a.Event = EventStopped
+				if r, _ := table.Announce(0, &a, nil); r.Status != StatusRemoved {
+					b.Fatal(r.Status)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPassOver measures an announce of ten offers in a swarm of which one address holds 99 of 100 peers.
+func BenchmarkPassOver(b *testing.B) {
+	table := New(testOptions())
+	sender := mixed(table, 5000, 0, 4950, LeftMore)
+	sender.Offers = make([]ID, 10)
+	targets := make([]Target, 0, 16)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, targets = table.Announce(0, &sender, targets[:0])
+	}
+}
+
 // BenchmarkGone measures the closing of a connection that has 1,024 peers, each with as many pending offers
 // as a peer may have by default, in a table of a million peers: in one swarm, and each in a swarm of its own.
 func BenchmarkGone(b *testing.B) {
@@ -112,7 +154,7 @@ func BenchmarkGone(b *testing.B) {
 	for _, swarms := range []uint32{1, peers} {
 		b.Run(fmt.Sprintf("swarms=%d", swarms), func(b *testing.B) {
 			o := testOptions()
-			o.MaxPeersPerConnection, o.MaxPendingPerPeer = peers, offers
+			o.MaxPeersPerConnection, o.MaxIDsPerTorrent, o.MaxPendingPerPeer = peers, peers, offers
 			table := New(o)
 			fill(table, 1_000_000, 100_000, 1)
 			ids := make([]ID, 4)

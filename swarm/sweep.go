@@ -57,7 +57,7 @@ func (t *Table) age(now, p uint32) int {
 		return t.leave(p)
 	}
 	if t.quietAt(now, pr) {
-		t.setFresh(p, false)
+		t.set(p, pr.seeder, false)
 	}
 	return 0
 }

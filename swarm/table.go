@@ -27,9 +27,11 @@ type Table struct {
 	peers  records[peer]
 	swarms records[swarm]
 	conns  records[conn]
+	seats  records[seats]
 	lists  pool
 	offers offers
 	random rand.PCG
+	choice choice
 
 	access    Access
 	enforcing enforcement
@@ -59,6 +61,7 @@ func New(o Options) *Table {
 	t.peers.hash = func(p *peer) uint64 { return t.hashPeer(p.swarm, &p.id) }
 	t.swarms.hash = func(s *swarm) uint64 { k := s.key(); return t.hashSwarm(&k) }
 	t.conns.hash = func(c *conn) uint64 { return t.hashConn(c.addr()) }
+	t.seats.hash = func(x *seats) uint64 { return t.hashSeats(x.swarm, x.conn) }
 	t.offers.init(o.Seed)
 	return t
 }
@@ -93,8 +96,8 @@ func (t *Table) Counts() Counts {
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,
 		PeersForbidden:  t.forbidden,
-		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.lists.bytes() +
-			t.offers.pending.bytes() + t.offers.senders.bytes(),
+		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.seats.bytes() +
+			t.lists.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
 }
 

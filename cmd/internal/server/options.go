@@ -162,6 +162,15 @@ func guardLimits(l *config.Limits) shard.Limits {
 	}
 }
 
+// idsPerTorrent returns how many peer ids one connection may have in one torrent. A client has one; a page with several
+// players of one torrent has a few.
+func idsPerTorrent(l *config.Limits) int {
+	if !l.Active {
+		return l.TorrentsPerConnection
+	}
+	return l.PeerIDsPerTorrent
+}
+
 // swarmOptions returns the options of one of n tables. Limits for all shards together are divided among them: a keyed
 // hash spreads the torrents evenly.
 func swarmOptions(c *config.Config, n int, key secrets) swarm.Options {
@@ -171,6 +180,7 @@ func swarmOptions(c *config.Config, n int, key secrets) swarm.Options {
 		MaxQuietAge:           uint32(c.Cleaning.MaxQuietPeerAge),
 		MaxOfferAge:           uint32(c.Cleaning.MaxOfferAge),
 		MaxPeersPerConnection: c.Limits.TorrentsPerConnection,
+		MaxIDsPerTorrent:      idsPerTorrent(&c.Limits),
 		MaxPeers:              share(c.Limits.MaxPeers, n),
 		MaxPendingOffers:      share(c.Limits.MaxPendingOffers, n),
 		MaxPendingPerPeer:     c.Limits.PendingOffersPerPeer,

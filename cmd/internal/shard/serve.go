@@ -50,6 +50,9 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 	case swarm.StatusConnectionFull:
 		s.refuse(a.From, &a.Key.Hash, wsproto.FailureConnectionFull, r)
 		return
+	case swarm.StatusTooManyIDs:
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureTooManyIDs, r)
+		return
 	case swarm.StatusTableFull:
 		s.refuse(a.From, &a.Key.Hash, wsproto.FailureTableFull, r)
 		return

@@ -60,8 +60,8 @@ type Messages struct {
 
 	DroppedMail [outbox.Kinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
 
-	Announces [swarm.StatusConnectionFull + 1]uint64 `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
-	Answers   [swarm.AnswerNoOffer + 1]uint64        `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
+	Announces [swarm.Statuses]uint64          `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
+	Answers   [swarm.AnswerNoOffer + 1]uint64 `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
 }
 
 // IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
@@ -88,7 +88,7 @@ func Tables() stats.Tables {
 	for kind := range outbox.Kinds {
 		add("frame", kind.String())
 	}
-	for status := range swarm.StatusConnectionFull + 1 {
+	for status := range swarm.Statuses {
 		add("announce", status.String())
 	}
 	for status := range swarm.AnswerNoOffer + 1 {

@@ -67,7 +67,7 @@ func testOptions(id, n int) Options {
 		OwnerSeed: [2]uint64{1, 2}, SourceSeed: testSeed,
 		Swarm: swarm.Options{
 			Seed: [2]uint64{3, 4}, MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
-			MaxPeersPerConnection: 64, MaxPeers: 10_000, MaxPendingOffers: 10_000, MaxPendingPerPeer: 64,
+			MaxPeersPerConnection: 64, MaxIDsPerTorrent: 4, MaxPeers: 10_000, MaxPendingOffers: 10_000, MaxPendingPerPeer: 64,
 		},
 		MaxHead: 4096, Limits: wsproto.Limits{Message: 65536, Frame: 65536}, MaxPending: 24 << 10,
 		MaxOffers: 10, MaxScrape: 64, Interval: 120, MaxBadMessages: 3,

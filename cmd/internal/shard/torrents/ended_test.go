@@ -11,7 +11,7 @@ import (
 
 // The queue of connections that wait is bounded, and in order: when it is full the oldest one waits no longer.
 func TestEndedQueueIsBounded(t *testing.T) {
-	s := New(Options{Swarm: swarm.Options{MaxPeers: 10, MaxPeersPerConnection: 1}}, &conn.Turn{})
+	s := New(Options{Swarm: swarm.Options{MaxPeers: 10, MaxPeersPerConnection: 1, MaxIDsPerTorrent: 1}}, &conn.Turn{})
 	join := func(index uint32) {
 		a := swarm.Announce{Peer: swarm.ID{1: byte(index), 2: byte(index >> 8), 3: byte(index >> 16)}, From: swarm.Addr{Index: index}}
 		s.Announce(1, &a, nil)

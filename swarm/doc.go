@@ -6,19 +6,20 @@
 //
 // # What is where
 //
-//	table.go    the Table and its counts
-//	limits.go   the options, and the most that each limit can be
-//	swarm.go    announces: peers join, leave, change side, are taken over
-//	members.go  the places of peers in their swarm and their connection; connections that close
-//	seats.go    how many peer ids a connection has in a swarm
-//	pick.go     the peers that receive the offers of an announce
-//	offers.go   relayed offers that wait for their answer
-//	sweep.go    housekeeping in bounded slices
-//	access.go   the torrents that are served: allow and deny lists
-//	owner.go    the shard that owns a torrent
-//	records.go  the hash table below all of them: records in pages, grown one bucket at a time
-//	lists.go    lists of slots of any length in a pool of pages
-//	hash.go     the keyed hash
+//	table.go       the Table and its counts
+//	limits.go      the options, and the most that each limit can be
+//	swarm.go       announces: peers join, leave, change side
+//	members.go     the places of peers in their swarm and their connection; connections that close
+//	successors.go  other connections with the same peer id, who stand in line for it
+//	seats.go       how many peer ids a connection has in a swarm
+//	pick.go        the peers that receive the offers of an announce
+//	offers.go      relayed offers that wait for their answer
+//	sweep.go       housekeeping in bounded slices
+//	access.go      the torrents that are served: allow and deny lists
+//	owner.go       the shard that owns a torrent
+//	records.go     the hash table below all of them: records in pages, grown one bucket at a time
+//	lists.go       lists of slots of any length in a pool of pages
+//	hash.go        the keyed hash
 //
 // # Memory
 //

@@ -21,14 +21,15 @@ type Options struct {
 	MaxPeerAge            uint32    // seconds without an announce after which a peer is quiet
 	MaxQuietAge           uint32    // seconds without an announce after which a peer goes
 	MaxOfferAge           uint32    // seconds in which a relayed offer can be answered
-	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table
-	MaxIDsPerTorrent      int       // peer ids of one connection in one torrent
-	MaxPeers              int       // peers in this table
+	MaxPeersPerConnection int       // peers (torrent × peer id) of one connection in this table, successors included
+	MaxIDsPerTorrent      int       // peer ids of one connection in one torrent, successors included
+	MaxPeers              int       // peers in this table, successors included
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 
 	// Observe is called by Sweep with the id of each peer that it visits and does not remove, and with nil at the end of
-	// the table. From one nil to the next it sees every peer once that is there all the time. The id belongs to the table
+	// the table. From one nil to the next it sees every peer once that is on one connection all the time, and no successors.
+	// The id belongs to the table
 	// and is valid during the call. Observe must not use the table. It may be nil.
 	Observe func(peer *ID)
 }

@@ -76,9 +76,31 @@ func (t *Table) swap(sw *swarm, i, j uint32) {
 	t.peers.at(*a).place, t.peers.at(*b).place = i, j
 }
 
-// leave removes the peer at slot p, and its swarm and connection if it was their last. Its pending offers
-// become orphans. It returns how many orphans it has dropped, at most orphansAtOnce.
+// leave removes the peer at slot p, and its swarm and connection if it was their last. If it is a member with a
+// successor, that becomes the member. Its pending offers become orphans. It returns how many orphans it has
+// dropped, at most orphansAtOnce.
 func (t *Table) leave(p uint32) int {
+	pr := t.peers.at(p)
+	if pr.role == 0 {
+		t.leaveSwarm(p)
+	} else {
+		m := uint32(0)
+		if pr.role.member() {
+			m = t.handOver(p)
+		} else {
+			m = t.findPeer(pr.swarm, &pr.id)
+		}
+		t.peers.at(m).role--
+		t.successors--
+	}
+	t.detach(p)
+	t.peers.remove(p)
+	t.offers.orphan(t.o.Seed, p)
+	return t.offers.dropOrphans(orphansAtOnce)
+}
+
+// leaveSwarm takes the member at slot p out of its swarm.
+func (t *Table) leaveSwarm(p uint32) {
 	t.set(p, false, false) // a quiet member can be exchanged with the last one
 	t.quiet--
 	pr := t.peers.at(p)
@@ -92,13 +114,9 @@ func (t *Table) leave(p uint32) int {
 		family.torrents--
 		t.swarms.remove(s)
 	}
-	t.detach(p)
-	t.peers.remove(p)
-	t.offers.orphan(t.o.Seed, p)
-	return t.offers.dropOrphans(orphansAtOnce)
 }
 
-// Gone removes all peers that still belong to a closed connection, and returns how many there were. It does
+// Gone removes all peers of a closed connection, as members and as successors, and returns how many there were. It does
 // not touch a connection of another generation in the same place. The work is bounded by
 // Options.MaxPeersPerConnection peers. Later calls free the memory of their pending offers.
 func (t *Table) Gone(a Addr) int {

@@ -83,7 +83,7 @@ func TestGrowthPerAnnounceIsBounded(t *testing.T) {
 }
 
 // In the steady state nothing allocates: announces with offers, answers, peers and connections that
-// come and go, sweeps and counts.
+// come and go, successors, sweeps and counts.
 func TestNoAllocations(t *testing.T) {
 	table := New(testOptions())
 	fill(table, 20_000, 2000, 1)
@@ -107,12 +107,19 @@ func TestNoAllocations(t *testing.T) {
 				a.Event = EventStopped
 				table.Announce(now, &a, nil)
 			}
+			a.Event, a.From.Index = EventUpdate, 91_000+i/4 // a successor, or the member again
+			_, targets = table.Announce(now, &a, targets[:0])
+			for k, to := range targets {
+				table.Answer(now, &Answer{Key: a.Key, Peer: to.Peer, From: to.To, To: a.Peer, Offer: offers[k]})
+			}
+			table.Yield(Addr{Index: 90_000 + i/4, Gen: now})
 			table.Gone(Addr{Index: 90_000 + i/4, Gen: now - 1})
+			table.Gone(Addr{Index: 91_000 + i/4, Gen: now - 1})
 			table.Scrape(a.Key)
 		}
 		table.Sweep(now, 500)
-		if table.Counts().Peers == 0 {
-			panic("the table is empty")
+		if c := table.Counts(); c.Peers == 0 || c.Successors == 0 {
+			panic("the table has no peers or no successors")
 		}
 	}
 	for range 50 {

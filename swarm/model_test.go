@@ -21,7 +21,7 @@ type model struct {
 	access AccessMode
 	listed map[ID]bool
 
-	expired, pushedOut, agedOut, forbidden uint64
+	expired, pushedOut, agedOut, forbidden, handedOver uint64
 }
 
 type modelSwarm struct {
@@ -34,11 +34,14 @@ type modelPeer struct {
 	source uint64
 	seen   uint32
 	seeder bool
+
+	successors []*modelPeer // oldest first
 }
 
 type modelOffer struct {
 	key                     Key
 	sender, receiver, offer ID
+	from                    Addr // connection of the sender
 	at                      uint32
 }
 
@@ -56,7 +59,32 @@ func (m *model) peer(k Key, id ID) *modelPeer {
 	return nil
 }
 
-// count returns the peers for which f holds.
+// record returns the member or successor that a connection has.
+func (m *model) record(k Key, id ID, from Addr) *modelPeer {
+	member := m.peer(k, id)
+	if member == nil || member.owner == from {
+		return member
+	}
+	i := slices.IndexFunc(member.successors, func(p *modelPeer) bool { return p.owner == from })
+	if i < 0 {
+		return nil
+	}
+	return member.successors[i]
+}
+
+// each calls f with all members and successors. f may remove the one that it gets.
+func (m *model) each(f func(k Key, id ID, p *modelPeer)) {
+	for k, s := range m.swarms {
+		for id, p := range s.peers {
+			for _, successor := range slices.Clone(p.successors) {
+				f(k, id, successor)
+			}
+			f(k, id, p)
+		}
+	}
+}
+
+// count returns the members for which f holds.
 func (m *model) count(f func(k Key, p *modelPeer) bool) int {
 	n := 0
 	for k, s := range m.swarms {
@@ -69,14 +97,31 @@ func (m *model) count(f func(k Key, p *modelPeer) bool) int {
 	return n
 }
 
-func (m *model) remove(k Key, id ID) {
+// handOver makes the oldest successor of a member the member.
+func (m *model) handOver(k Key, id ID) {
 	s := m.swarms[k]
-	delete(s.peers, id)
+	old := s.peers[id]
+	s.peers[id] = old.successors[0]
+	s.peers[id].successors, old.successors = old.successors[1:], nil
+	m.handedOver++
+}
+
+func (m *model) remove(k Key, id ID, from Addr) {
+	s := m.swarms[k]
+	member := s.peers[id]
+	switch {
+	case member.owner != from:
+		member.successors = slices.DeleteFunc(member.successors, func(p *modelPeer) bool { return p.owner == from })
+	case len(member.successors) > 0:
+		m.handOver(k, id)
+	default:
+		delete(s.peers, id)
+	}
 	if len(s.peers) == 0 {
 		delete(m.swarms, k)
 	}
 	before := len(m.offers)
-	m.offers = slices.DeleteFunc(m.offers, func(o modelOffer) bool { return o.key == k && o.sender == id })
+	m.offers = slices.DeleteFunc(m.offers, func(o modelOffer) bool { return o.key == k && o.sender == id && o.from == from })
 	m.orphans += before - len(m.offers)
 	m.dropOrphans(orphansAtOnce)
 }
@@ -92,58 +137,75 @@ func (m *model) change(now uint32, a *Announce) Status {
 	if !m.allows(a.Key.Hash) {
 		return StatusForbidden
 	}
-	p := m.peer(a.Key, a.Peer)
-	ofConn := m.count(func(_ Key, p *modelPeer) bool { return p.owner == a.From })
-	ids := m.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.owner == a.From })
-	status := StatusUpdated
-	switch {
-	case a.Event == EventStopped && p == nil:
-		return StatusAbsent
-	case a.Event == EventStopped && p.owner != a.From:
-		return StatusNotOwner
-	case a.Event == EventStopped:
-		m.remove(a.Key, a.Peer)
+	member, p := m.peer(a.Key, a.Peer), m.record(a.Key, a.Peer, a.From)
+	if a.Event == EventStopped {
+		switch {
+		case member == nil:
+			return StatusAbsent
+		case p == nil:
+			return StatusNotOwner
+		}
+		m.remove(a.Key, a.Peer, a.From)
 		return StatusRemoved
+	}
+	status, before := StatusSuccessor, member != nil && member.seeder
+	switch {
+	case p == nil && member != nil && len(member.successors) == maxSuccessors:
+		return StatusNotOwner
 	case p == nil:
-		all := m.count(func(Key, *modelPeer) bool { return true })
-		if all >= m.o.MaxPeers {
-			return StatusTableFull
+		if full := m.full(a); full != StatusAdded {
+			return full
 		}
-		if ofConn >= m.o.MaxPeersPerConnection {
-			return StatusConnectionFull
-		}
-		if ids >= m.o.MaxIDsPerTorrent {
-			return StatusTooManyIDs
+		p = &modelPeer{}
+		if member != nil {
+			member.successors = append(member.successors, p)
+			break
 		}
 		if m.swarms[a.Key] == nil {
 			m.swarms[a.Key] = &modelSwarm{peers: make(map[ID]*modelPeer)}
 		}
-		p = &modelPeer{}
 		m.swarms[a.Key].peers[a.Peer] = p
 		status = StatusAdded
-	case p.owner != a.From:
-		if p.source != a.Source {
-			return StatusNotOwner
+	default:
+		before = p.seeder
+		if p == member {
+			status = StatusUpdated
 		}
-		if ofConn >= m.o.MaxPeersPerConnection {
-			return StatusConnectionFull
-		}
-		if ids >= m.o.MaxIDsPerTorrent {
-			return StatusTooManyIDs
-		}
-		status = StatusTakenOver
 	}
-	if a.Event == EventCompleted && !p.seeder && status != StatusAdded {
+	if status == StatusUpdated && a.Event == EventCompleted && !p.seeder {
 		m.swarms[a.Key].downloaded++
 	}
-	seeder := a.Event == EventCompleted || a.Left == LeftZero || a.Left == LeftUnknown && p.seeder
-	*p = modelPeer{owner: a.From, source: a.Source, seen: now, seeder: seeder}
+	p.owner, p.source, p.seen = a.From, a.Source, now
+	p.seeder = a.Event == EventCompleted || a.Left == LeftZero || a.Left == LeftUnknown && before
 	return status
 }
 
+// full returns the limit that keeps a new peer out, or StatusAdded.
+func (m *model) full(a *Announce) Status {
+	all, ofConn, ids := 0, 0, 0
+	m.each(func(k Key, _ ID, p *modelPeer) {
+		all++
+		if p.owner == a.From {
+			ofConn++
+			if k == a.Key {
+				ids++
+			}
+		}
+	})
+	switch {
+	case all >= m.o.MaxPeers:
+		return StatusTableFull
+	case ofConn >= m.o.MaxPeersPerConnection:
+		return StatusConnectionFull
+	case ids >= m.o.MaxIDsPerTorrent:
+		return StatusTooManyIDs
+	}
+	return StatusAdded
+}
+
 // room makes place for one more offer of a sender that has already some of this announce.
-func (m *model) room(now uint32, k Key, sender ID, already int) bool {
-	own := func(o modelOffer) bool { return o.key == k && o.sender == sender }
+func (m *model) room(now uint32, a *Announce, already int) bool {
+	own := func(o modelOffer) bool { return o.key == a.Key && o.sender == a.Peer && o.from == a.From }
 	n := 0
 	for _, o := range m.offers {
 		if own(o) {
@@ -180,9 +242,10 @@ func (m *model) expire(now uint32, budget int) {
 	}
 }
 
-func (m *model) findOffer(k Key, sender, receiver, offer ID) int {
+func (m *model) findOffer(want modelOffer) int {
 	return slices.IndexFunc(m.offers, func(o modelOffer) bool {
-		return o.key == k && o.sender == sender && o.receiver == receiver && o.offer == offer
+		want.at = o.at
+		return o == want
 	})
 }
 
@@ -190,33 +253,56 @@ func (m *model) answer(now uint32, a *Answer) (Addr, AnswerStatus) {
 	if !m.allows(a.Key.Hash) {
 		return Addr{}, AnswerForbidden
 	}
-	p, to := m.peer(a.Key, a.Peer), m.peer(a.Key, a.To)
-	if p == nil || p.owner != a.From {
+	to := m.peer(a.Key, a.To)
+	if m.record(a.Key, a.Peer, a.From) == nil {
 		return Addr{}, AnswerNotPeer
 	}
 	if to == nil {
 		return Addr{}, AnswerNoPeer
 	}
-	i := m.findOffer(a.Key, a.To, a.Peer, a.Offer)
+	i := -1
+	for _, p := range append([]*modelPeer{to}, to.successors...) {
+		if i < 0 {
+			i = m.findOffer(modelOffer{key: a.Key, sender: a.To, receiver: a.Peer, offer: a.Offer, from: p.owner})
+		}
+	}
 	if i < 0 {
 		return Addr{}, AnswerNoOffer
 	}
+	from := m.offers[i].from
 	at := m.offers[i].at
 	m.offers = slices.Delete(m.offers, i, i+1)
 	if now-at >= m.o.MaxOfferAge {
 		m.expired++
 		return Addr{}, AnswerNoOffer
 	}
-	return to.owner, AnswerRelay
+	return from, AnswerRelay
 }
 
 func (m *model) gone(a Addr) int {
 	n := 0
+	m.each(func(k Key, id ID, p *modelPeer) {
+		if p.owner == a {
+			m.remove(k, id, a)
+			n++
+		}
+	})
+	return n
+}
+
+func (m *model) yield(a Addr) int {
+	n := 0
+	m.each(func(_ Key, _ ID, p *modelPeer) {
+		if p.owner == a {
+			n++
+		}
+	})
 	for k, s := range m.swarms {
 		for id, p := range s.peers {
-			if p.owner == a {
-				m.remove(k, id)
-				n++
+			if p.owner == a && len(p.successors) > 0 {
+				m.handOver(k, id)
+				member := s.peers[id]
+				member.successors = append(member.successors, p)
 			}
 		}
 	}
@@ -258,8 +344,9 @@ func (p *pair) addr() (Addr, uint64) {
 func (p *pair) announce() {
 	a := Announce{Key: p.key(), Peer: testID('p', p.dice(p.ids)), Left: Left(p.dice(3))}
 	a.From, a.Source = p.addr()
-	// The rightful owner announces more often than an impostor.
+	// The connections of a peer announce it more often than others.
 	if old := p.model.peer(a.Key, a.Peer); old != nil && p.dice(4) > 0 {
+		old = append(old.successors, old)[p.dice(len(old.successors)+1)]
 		a.From, a.Source = old.owner, old.source
 	}
 	a.Event = []Event{EventUpdate, EventUpdate, EventUpdate, EventCompleted, EventStopped}[p.dice(5)]
@@ -278,6 +365,9 @@ func (p *pair) announce() {
 		want.Complete = uint32(p.model.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.seeder }))
 		want.Incomplete = uint32(len(s.peers)) - want.Complete
 	}
+	if want.Status == StatusSuccessor {
+		want.Owner = p.model.peer(a.Key, a.Peer).owner
+	}
 	if result != want {
 		p.fatalf("result is %+v, want %+v", result, want)
 	}
@@ -287,7 +377,7 @@ func (p *pair) announce() {
 // checkTargets compares the targets of an announce with the model, and notes the offers.
 func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 	switch status {
-	case StatusAdded, StatusUpdated, StatusTakenOver:
+	case StatusAdded, StatusUpdated, StatusSuccessor:
 	default:
 		if len(targets) != 0 {
 			p.fatalf("offers are relayed with status %s", status)
@@ -301,15 +391,15 @@ func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 		if i >= n || to.Peer == a.Peer || receiver == nil || receiver.owner != to.To {
 			p.fatalf("target %d, %+v, is not one of at most %d other peers", i, to, n)
 		}
-		at := p.model.findOffer(a.Key, a.Peer, to.Peer, a.Offers[i])
-		if at >= 0 {
+		offer := modelOffer{key: a.Key, sender: a.Peer, receiver: to.Peer, offer: a.Offers[i], from: a.From, at: p.now}
+		if at := p.model.findOffer(offer); at >= 0 {
 			p.model.offers = slices.Delete(p.model.offers, at, at+1)
-		} else if !p.model.room(p.now, a.Key, a.Peer, i) {
+		} else if !p.model.room(p.now, a, i) {
 			p.fatalf("target %d: there is no room to remember its offer", i)
 		}
-		p.model.offers = append(p.model.offers, modelOffer{a.Key, a.Peer, to.Peer, a.Offers[i], p.now})
+		p.model.offers = append(p.model.offers, offer)
 	}
-	if len(targets) < n && p.model.room(p.now, a.Key, a.Peer, len(targets)) {
+	if len(targets) < n && p.model.room(p.now, a, len(targets)) {
 		p.fatalf("%d offers are relayed, want %d", len(targets), n)
 	}
 	p.checkOrder(a, n, targets)
@@ -319,15 +409,15 @@ func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 // come before it. n is how many offers the announce could relay.
 func (p *pair) checkOrder(a *Announce, n int, targets []Target) {
 	peers := p.model.swarms[a.Key].peers
-	own, most := peers[a.Peer].source, max(1, n/4)
+	sender, most := p.model.record(a.Key, a.Peer, a.From), max(1, n/4)
 	bySource := make(map[uint64]int)
 	rank := func(id ID) int {
 		switch peer := peers[id]; {
-		case peer.source != own && bySource[peer.source] >= most:
+		case peer.source != sender.source && bySource[peer.source] >= most:
 			return 3
 		case p.quiet(a.Key, id):
 			return 2
-		case peers[a.Peer].seeder && peer.seeder:
+		case sender.seeder && peer.seeder:
 			return 1
 		}
 		return 0
@@ -374,6 +464,15 @@ func (p *pair) answer() {
 		if to != wantTo || status != wantStatus {
 			p.fatalf("got %+v %s, want %+v %s", to, status, wantTo, wantStatus)
 		}
+	}
+}
+
+func (p *pair) yield() {
+	a, _ := p.addr()
+	p.what = func() string { return fmt.Sprintf("yield %+v", a) }
+	want := p.model.yield(a)
+	if got := p.table.Yield(a); got != want {
+		p.fatalf("the connection has %d peers, want %d", got, want)
 	}
 }
 
@@ -431,26 +530,27 @@ func (p *pair) sweep(budget int) (work int) {
 	p.model.expire(p.now, budget-p.model.dropOrphans(budget))
 	orphans, removed := p.model.orphans+len(p.model.offers), 0
 	either := uint64(0) // peers that are both too old and forbidden
-	for k, s := range p.model.swarms {
-		for id, mp := range s.peers {
-			slot := p.table.findSwarm(&k)
-			if slot != 0 && p.table.findPeer(slot, &id) != 0 {
-				continue
+	p.model.each(func(k Key, id ID, mp *modelPeer) {
+		slot := p.table.findSwarm(&k)
+		if slot != 0 {
+			if member := p.table.findPeer(slot, &id); member != 0 && p.table.findRecord(slot, &id, member, mp.owner) != 0 {
+				return
 			}
-			switch old := p.now-mp.seen >= p.model.o.MaxQuietAge; {
-			case old && !p.model.allows(k.Hash):
-				either++
-			case old:
-				p.model.agedOut++
-			case !p.model.allows(k.Hash):
-				p.model.forbidden++
-			default:
-				p.fatalf("a peer is removed after %d s", p.now-mp.seen)
-			}
-			p.model.remove(k, id)
-			removed++
 		}
-	}
+		switch old := p.now-mp.seen >= p.model.o.MaxQuietAge; {
+		case old && !p.model.allows(k.Hash):
+			either++
+		case old:
+			p.model.agedOut++
+		case !p.model.allows(k.Hash):
+			p.model.forbidden++
+		default:
+			p.fatalf("a peer is removed after %d s", p.now-mp.seen)
+		}
+		p.model.remove(k, id, mp.owner)
+		removed++
+	})
+	p.model.handedOver = p.table.Counts().PeersHandedOver // it does not know the order in which records have gone
 	p.settleOrphans(orphans-len(p.model.offers), removed)
 	if forbidden := p.table.Counts().PeersForbidden; forbidden > p.model.forbidden {
 		n := min(either, forbidden-p.model.forbidden)
@@ -467,20 +567,21 @@ func (p *pair) pass() {
 			p.fatalf("the pass does not end")
 		}
 	}
-	for k, s := range p.model.swarms {
-		for id, mp := range s.peers {
-			if !p.model.allows(k.Hash) {
-				p.fatalf("a peer of a forbidden torrent is still there")
-			}
-			age := p.now - mp.seen
-			if age >= p.model.o.MaxQuietAge {
-				p.fatalf("a peer of %d s is still there", age)
-			}
-			if quiet := age >= p.model.o.MaxPeerAge; quiet != p.quiet(k, id) {
-				p.fatalf("a peer of %d s is marked %t, want %t", age, !quiet, quiet)
-			}
+	p.model.each(func(k Key, id ID, mp *modelPeer) {
+		if !p.model.allows(k.Hash) {
+			p.fatalf("a peer of a forbidden torrent is still there")
 		}
-	}
+		age := p.now - mp.seen
+		if age >= p.model.o.MaxQuietAge {
+			p.fatalf("a peer of %d s is still there", age)
+		}
+		if mp != p.model.peer(k, id) {
+			return
+		}
+		if quiet := age >= p.model.o.MaxPeerAge; quiet != p.quiet(k, id) {
+			p.fatalf("a peer of %d s is marked %t, want %t", age, !quiet, quiet)
+		}
+	})
 }
 
 func (p *pair) compareCounts() {
@@ -492,19 +593,19 @@ func (p *pair) compareCounts() {
 		Torrents: len(m.swarms), Peers: m.count(all), PendingOffers: len(m.offers),
 		Seeders:       m.count(func(_ Key, p *modelPeer) bool { return p.seeder }),
 		OffersExpired: m.expired, OffersPushedOut: m.pushedOut, PeersAgedOut: m.agedOut,
-		PeersForbidden: m.forbidden,
+		PeersForbidden: m.forbidden, PeersHandedOver: m.handedOver,
 	}
-	for k, s := range m.swarms {
-		for id, mp := range s.peers {
-			conns[mp.owner] = true
-			if p.quiet(k, id) {
-				quiet++
-				if p.now-mp.seen < m.o.MaxPeerAge {
-					p.fatalf("a fresh peer is marked quiet")
-				}
+	m.each(func(k Key, id ID, mp *modelPeer) {
+		conns[mp.owner] = true
+		if mp != m.peer(k, id) {
+			want.Successors++
+		} else if p.quiet(k, id) {
+			quiet++
+			if p.now-mp.seen < m.o.MaxPeerAge {
+				p.fatalf("a fresh peer is marked quiet")
 			}
 		}
-	}
+	})
 	want.Connections, want.Quiet = len(conns), quiet
 	got := p.table.Counts()
 	want.Bytes = got.Bytes
@@ -548,8 +649,10 @@ func (p *pair) one() {
 		p.announce()
 	case d < 75:
 		p.answer()
-	case d < 81:
+	case d < 79:
 		p.gone()
+	case d < 81:
+		p.yield()
 	case d < 85:
 		p.scrape()
 	case d < 86:
@@ -573,7 +676,7 @@ func (p *pair) drain() {
 	p.now += max(p.model.o.MaxQuietAge, p.model.o.MaxOfferAge)
 	p.pass()
 	p.compareCounts()
-	if p.table.Counts().Peers+p.table.Counts().PendingOffers != 0 {
+	if p.table.Counts().Peers+p.table.Counts().Successors+p.table.Counts().PendingOffers != 0 {
 		p.fatalf("the table is not empty at the end: %+v", p.table.Counts())
 	}
 	checkTable(p.t, p.table)
@@ -661,7 +764,7 @@ func checkTable(t *testing.T, table *Table) {
 		}
 		return slots
 	}
-	inSwarms, inConns, quiet, seeders := 0, 0, 0, 0
+	inSwarms, inConns, quiet, seeders, successors := 0, 0, 0, 0, 0
 	for slot := range table.swarms.high {
 		s := table.swarms.at(slot + 1)
 		own := uint32(0)
@@ -691,9 +794,12 @@ func checkTable(t *testing.T, table *Table) {
 				t.Fatalf("connection %d, entry %d: peer %d is %+v", slot+1, i, p, pr)
 			}
 			inConns++
+			if !table.peers.at(p).role.member() {
+				successors++
+			}
 		}
 	}
-	if c := table.Counts(); inSwarms != c.Peers || inConns != c.Peers || quiet != c.Quiet || seeders != c.Seeders {
+	if c := table.Counts(); inSwarms != c.Peers || successors != c.Successors || inConns != c.Peers+successors || quiet != c.Quiet || seeders != c.Seeders {
 		t.Fatalf("%d peers in swarms, %d in connections, %d quiet, %d seeders, but the counts are %+v",
 			inSwarms, inConns, quiet, seeders, c)
 	}
@@ -705,6 +811,7 @@ func checkTable(t *testing.T, table *Table) {
 		t.Fatalf("%d blocks of the pool are in use, %d in lists", used, len(blocks))
 	}
 	checkSeats(t, table)
+	checkSuccessors(t, table)
 	checkOffers(t, table)
 }
 
@@ -728,5 +835,30 @@ func checkSeats(t *testing.T, table *Table) {
 		if at, _ := table.findSeats(x.swarm, x.conn); at == 0 || table.seats.at(at).n != n {
 			t.Fatalf("the seats of connection %d in swarm %d are not %d", x.conn, x.swarm, n)
 		}
+	}
+}
+
+// checkSuccessors checks that members count their successors, and that each of these is of another connection.
+func checkSuccessors(t *testing.T, table *Table) {
+	t.Helper()
+	all := 0
+	for slot := range table.peers.high {
+		member := table.peers.at(slot + 1)
+		if member.conn == 0 || !member.role.member() {
+			continue
+		}
+		own := 0
+		conns := map[uint32]bool{member.conn: true}
+		table.eachSuccessor(slot+1, func(p uint32) {
+			own++
+			conns[table.peers.at(p).conn] = true
+		})
+		if own != int(member.role) || len(conns) != own+1 {
+			t.Fatalf("member %d has %d successors on %d connections and is %+v", slot+1, own, len(conns), member)
+		}
+		all += own
+	}
+	if all != table.successors {
+		t.Fatalf("%d successors of members, %d counted", all, table.successors)
 	}
 }

@@ -17,7 +17,7 @@ type AnswerStatus uint8
 // The values of AnswerStatus.
 const (
 	AnswerRelay     AnswerStatus = iota // it goes to the connection of the peer that offered
-	AnswerNotPeer                       // From has no such peer in this swarm
+	AnswerNotPeer                       // From has no such peer in this swarm, not even as a successor
 	AnswerNoPeer                        // the peer that offered is not in the swarm
 	AnswerForbidden                     // the torrent is not served (see SetAccess)
 	AnswerNoOffer                       // no such offer from To to Peer: never relayed, answered already, or too old
@@ -33,7 +33,8 @@ func (s AnswerStatus) String() string {
 }
 
 // offers remembers relayed offers until they are answered or too old. Of each offer it keeps a fingerprint.
-// An offer belongs to the peer that sent it: no answer to it is relayed after that peer has left.
+// An offer belongs to the record of the peer that sent it, member or successor: the answer goes to its connection, and
+// no answer is relayed after it has left.
 //
 // A peer may leave with many offers, and a connection with many peers, so the offers of a peer that leaves
 // are not dropped one by one. They become orphans: their sender's record is hidden. Its slot is part of
@@ -111,18 +112,14 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 		return Addr{}, AnswerNotPeer
 	}
 	p := t.findPeer(s, &a.Peer)
-	if p == 0 || t.conns.at(t.peers.at(p).conn).addr() != a.From {
+	if p == 0 || t.findRecord(s, &a.Peer, p, a.From) == 0 {
 		return Addr{}, AnswerNotPeer
 	}
 	offerer := t.findPeer(s, &a.To)
 	if offerer == 0 {
 		return Addr{}, AnswerNoPeer
 	}
-	own := t.offers.findSender(hashSender(t.o.Seed, offerer), offerer)
-	if own == 0 {
-		return Addr{}, AnswerNoOffer
-	}
-	slot := t.offers.find(t.fingerprint(own, &a.Peer, &a.Offer))
+	offerer, slot := t.findOfferer(offerer, a)
 	if slot == 0 {
 		return Addr{}, AnswerNoOffer
 	}
@@ -133,6 +130,29 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	}
 	t.offers.drop(slot)
 	return t.conns.at(t.peers.at(offerer).conn).addr(), AnswerRelay
+}
+
+// findOfferer returns the slot of the record that made the offer that an answer is about, and the slot of the offer:
+// the member at slot m, or the oldest of its successors that has sent such an offer.
+func (t *Table) findOfferer(m uint32, a *Answer) (offerer, offer uint32) {
+	if slot := t.findOffer(m, a); slot != 0 || t.peers.at(m).role == 0 {
+		return m, slot
+	}
+	t.eachSuccessor(m, func(p uint32) {
+		if slot := t.findOffer(p, a); slot != 0 && (offer == 0 || t.before(p, offerer)) {
+			offerer, offer = p, slot
+		}
+	})
+	return offerer, offer
+}
+
+// findOffer returns the slot of the offer of the peer at slot p that an answer is about, or 0.
+func (t *Table) findOffer(p uint32, a *Answer) uint32 {
+	own := t.offers.findSender(hashSender(t.o.Seed, p), p)
+	if own == 0 {
+		return 0
+	}
+	return t.offers.find(t.fingerprint(own, &a.Peer, &a.Offer))
 }
 
 // remember notes an offer that the peer at slot p sends to a receiver. The same offer to the same receiver

@@ -28,21 +28,22 @@ type choice struct {
 }
 
 // relay chooses receivers for the offers of the peer at slot p, which has just announced, remembers the
-// offers, and appends the receivers to targets in the order of a.Offers.
+// offers, and appends the receivers to targets in the order of a.Offers. m is the slot of the member of the
+// same peer id: p itself, or the member that p is a successor of.
 //
 // The receivers are random. Those of a leecher are uniform over the fresh peers; those of a seeder are fresh
 // leechers first, who want something from it, and then other fresh seeders, since some applications always
 // announce as seeders. Quiet peers are taken only if there are not enough fresh ones. One address gets at most
 // a quarter of the offers, at least one, while there are others; the sender's own address is free of that,
 // since neighbours are good peers. Peers that are passed over for that come last.
-func (t *Table) relay(now uint32, a *Announce, p uint32, targets []Target) []Target {
+func (t *Table) relay(now uint32, a *Announce, p, m uint32, targets []Target) []Target {
 	sender := t.peers.at(p)
 	sw := t.swarms.at(sender.swarm)
 	n := min(len(a.Offers), int(sw.members.n)-1, t.o.MaxPendingPerPeer)
 	if n <= 0 {
 		return targets
 	}
-	c := t.choose(sw, p)
+	c := t.choose(sw, m, sender.seeder)
 	own, most := t.conns.at(sender.conn).source, max(1, n/addressShare)
 	for i, again := 0, 0; i < n; {
 		slot, ok := t.draw(sw)
@@ -67,15 +68,15 @@ func (t *Table) relay(now uint32, a *Announce, p uint32, targets []Target) []Tar
 	return targets
 }
 
-// choose begins a choice among the members of a swarm without the one at slot p, which goes to the first place
-// of its class.
-func (t *Table) choose(sw *swarm, p uint32) *choice {
-	c, sender := &t.choice, t.peers.at(p)
-	c.sources, c.nPassed, c.seeder = c.sources[:0], 0, sender.seeder
+// choose begins a choice among the members of a swarm without the one at slot m, which goes to the first place
+// of its class. seeder says whether the sender is one.
+func (t *Table) choose(sw *swarm, m uint32, seeder bool) *choice {
+	c, member := &t.choice, t.peers.at(m)
+	c.sources, c.nPassed, c.seeder = c.sources[:0], 0, seeder
 	c.from = [classes]uint32{freshSeeders: sw.ends[freshLeechers], quietPeers: sw.ends[freshSeeders]}
 	c.to = [classes]uint32{sw.ends[freshLeechers], sw.ends[freshSeeders], sw.members.n}
-	of := sw.classAt(sender.place)
-	t.swap(sw, sender.place, c.from[of])
+	of := sw.classAt(member.place)
+	t.swap(sw, member.place, c.from[of])
 	c.from[of]++
 	return c
 }

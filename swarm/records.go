@@ -74,6 +74,18 @@ func (r *records[T]) find(h uint64, wanted func(*T) bool) uint32 {
 	return 0
 }
 
+// each calls f with the records whose hash is h, and perhaps with some others. f must not insert or remove any.
+func (r *records[T]) each(h uint64, f func(slot uint32, record *T)) {
+	if r.count == 0 {
+		return
+	}
+	for l := *r.head(h); l != 0; l = *r.link(l & slotMask) {
+		if slot := l & slotMask; l == tagged(slot, h) {
+			f(slot, r.at(slot))
+		}
+	}
+}
+
 // insert copies a record of hash h into a free slot and returns that. The caller guarantees that no equal
 // record is there and that the table holds fewer than maxRecords.
 func (r *records[T]) insert(h uint64, record T) uint32 {

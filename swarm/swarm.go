@@ -48,8 +48,8 @@ const (
 	StatusAdded                        // the peer is new
 	StatusRemoved                      // the peer has stopped and is gone
 	StatusAbsent                       // the peer has stopped but was not there
-	StatusNotOwner                     // the peer belongs to another connection: nothing changed, nothing is relayed
-	StatusTakenOver                    // the peer belonged to another connection and belongs to From now
+	StatusNotOwner                     // the peer has another connection and enough successors: nothing changed or relayed
+	StatusSuccessor                    // the peer belongs to another connection, Result.Owner, and From is a successor
 	StatusForbidden                    // the torrent is not served (see SetAccess): nothing changed, no counts
 	StatusTableFull                    // the table has as many peers as it may: nothing changed
 	StatusConnectionFull               // the connection has as many peers as it may: nothing changed
@@ -58,7 +58,7 @@ const (
 	Statuses // how many there are
 )
 
-var statusNames = [Statuses]string{"updated", "added", "removed", "absent", "not owner", "taken over", "forbidden",
+var statusNames = [Statuses]string{"updated", "added", "removed", "absent", "not owner", "successor", "forbidden",
 	"table full", "connection full", "too many ids"}
 
 func (s Status) String() string {
@@ -73,17 +73,22 @@ func (s Status) String() string {
 type Result struct {
 	Complete, Incomplete uint32
 	Status               Status
+
+	// Owner is the connection of the peer if the status is StatusSuccessor. The caller should ask it whether it is still
+	// there, and call Yield if it does not answer.
+	Owner Addr
 }
 
-// peer is one peer id in one swarm.
+// peer is one peer id in one swarm: the member that everybody sees, or one of its successors.
 type peer struct {
 	id        ID
 	swarm     uint32 // slot of its swarm
 	conn      uint32 // slot of its connection; 0 only in a free record
 	seen      uint32 // when it last announced
-	place     uint32 // its entry in swarm.members
+	place     uint32 // its entry in swarm.members; of a successor, its number in line
 	connPlace uint16 // its entry in its connection's list
 	seeder    bool
+	role      role
 }
 
 // swarm is one torrent, or the peers of one IP version in it. A swarm has at least one peer.
@@ -101,7 +106,7 @@ func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
 // conn is a connection that has at least one peer.
 type conn struct {
 	index, gen uint32 // see Addr
-	source     uint32 // 32 bits of Announce.Source: a stranger cannot aim at them, for the hash is keyed
+	source     uint32 // of the client's address: 32 bits of Announce.Source: a stranger cannot aim at them, for the hash is keyed
 	ref        uint32 // with n: the list of the slots of its peers
 	shard      uint16 // see Addr
 	n          uint16
@@ -134,8 +139,9 @@ func (t *Table) hashConn(a Addr) uint64 {
 	return h.sum()
 }
 
+// findPeer returns the slot of the member of the swarm at slot s that has a peer id, or 0.
 func (t *Table) findPeer(s uint32, id *ID) uint32 {
-	return t.peers.find(t.hashPeer(s, id), func(p *peer) bool { return p.swarm == s && p.id == *id })
+	return t.peers.find(t.hashPeer(s, id), func(p *peer) bool { return p.role.member() && p.swarm == s && p.id == *id })
 }
 
 func (t *Table) findSwarm(k *Key) uint32 {
@@ -157,24 +163,29 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 		return Result{Status: StatusForbidden}, targets
 	}
 	s := t.findSwarm(&a.Key)
-	p := uint32(0)
+	m := uint32(0) // the member, and then p: the sender's record
 	if s != 0 {
-		p = t.findPeer(s, &a.Peer)
+		m = t.findPeer(s, &a.Peer)
 	}
-	var status Status
+	p, r := m, Result{}
 	switch {
 	case a.Event == EventStopped:
-		status = t.stop(a, p)
-	case p == 0:
-		s, p, status = t.join(now, a, s)
+		r.Status = t.stop(a, s, m)
+	case m == 0:
+		s, p, r.Status = t.join(now, a, s)
+		m = p
+	case t.conns.at(t.peers.at(m).conn).addr() == a.From:
+		r.Status = t.update(now, a, m)
 	default:
-		status = t.update(now, a, p)
+		p, r.Status = t.succeed(now, a, m)
 	}
-	switch status {
-	case StatusAdded, StatusUpdated, StatusTakenOver:
-		targets = t.relay(now, a, p, targets)
+	switch r.Status {
+	case StatusSuccessor:
+		r.Owner = t.conns.at(t.peers.at(m).conn).addr()
+		fallthrough
+	case StatusAdded, StatusUpdated:
+		targets = t.relay(now, a, p, m, targets)
 	}
-	r := Result{Status: status}
 	// A swarm that has just lost its last peer is a cleared record, so its counts are zero.
 	if s != 0 {
 		sw := t.swarms.at(s)
@@ -183,12 +194,13 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 	return r, targets
 }
 
-// stop removes the peer at slot p, 0 if there is none, if it belongs to the sender.
-func (t *Table) stop(a *Announce, p uint32) Status {
-	if p == 0 {
+// stop removes the sender's record of a peer id in the swarm at slot s, whose member is at slot m, 0 if there is none.
+func (t *Table) stop(a *Announce, s, m uint32) Status {
+	if m == 0 {
 		return StatusAbsent
 	}
-	if t.conns.at(t.peers.at(p).conn).addr() != a.From {
+	p := t.findRecord(s, &a.Peer, m, a.From)
+	if p == 0 {
 		return StatusNotOwner
 	}
 	t.leave(p)
@@ -197,9 +209,6 @@ func (t *Table) stop(a *Announce, p uint32) Status {
 
 // join adds a new peer to the swarm at slot s, or to a new swarm if s is 0.
 func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uint32, status Status) {
-	if t.peers.len() >= t.o.MaxPeers {
-		return s, 0, StatusTableFull
-	}
 	c, status := t.connWithRoom(a, s)
 	if c == 0 {
 		return s, 0, status
@@ -220,41 +229,27 @@ func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uin
 	return s, p, StatusAdded
 }
 
-// update notes that the peer at slot p has announced, if it belongs to the sender or to another connection
-// of the same client address, from which the sender takes it over.
+// update notes that the member at slot p has announced.
 func (t *Table) update(now uint32, a *Announce, p uint32) Status {
 	pr := t.peers.at(p)
-	owner := t.conns.at(pr.conn)
-	status := StatusUpdated
-	if owner.addr() != a.From {
-		// The owner's last announce may be long ago: some clients announce once and then only keep their
-		// connection. So its age decides nothing. A silent connection is closed, and its peers go (see Gone).
-		if owner.source != shortSource(a.Source) {
-			return StatusNotOwner
-		}
-		c, full := t.connWithRoom(a, pr.swarm)
-		if c == 0 {
-			return full
-		}
-		t.detach(p)
-		t.attach(p, c)
-		status = StatusTakenOver
-	}
 	pr.seen = now
 	if a.Event == EventCompleted && !pr.seeder {
 		t.swarms.at(pr.swarm).downloaded++
 	}
 	t.set(p, a.seeder(pr.seeder), true)
-	return status
+	return StatusUpdated
 }
 
-// connWithRoom returns the slot of the sender's connection if it may have one more peer, in the swarm at slot s.
-// If not, it returns 0 and the reason. It adds a record for a new connection.
+// connWithRoom returns the slot of the sender's connection if there may be one more peer of it in the swarm at
+// slot s. If not, it returns 0 and the reason. It adds a record for a new connection.
 func (t *Table) connWithRoom(a *Announce, s uint32) (c uint32, full Status) {
 	c = t.findConn(a.From)
 	n := 0
 	if c != 0 {
 		n = int(t.conns.at(c).n)
+	}
+	if t.peers.len() >= t.o.MaxPeers {
+		return 0, StatusTableFull
 	}
 	if n >= t.o.MaxPeersPerConnection {
 		return 0, StatusConnectionFull

@@ -56,8 +56,12 @@ func (t *Table) age(now, p uint32) int {
 		t.agedOut++
 		return t.leave(p)
 	}
-	if t.quietAt(now, pr) {
+	switch {
+	case !t.quietAt(now, pr):
+	case pr.role.member():
 		t.set(p, pr.seeder, false)
+	default:
+		pr.role = quietSuccessor
 	}
 	return 0
 }
@@ -67,7 +71,7 @@ func (t *Table) observe(p uint32) {
 	if t.o.Observe == nil {
 		return
 	}
-	if pr := t.peers.at(p); pr.conn != 0 {
+	if pr := t.peers.at(p); pr.conn != 0 && pr.role.member() {
 		t.o.Observe(&pr.id)
 	}
 	if p == t.peers.high {

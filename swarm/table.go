@@ -40,8 +40,13 @@ type Table struct {
 	seeders  int
 	quiet    int
 
+	successors int
+	line       uint32 // number of the last successor
+
 	agedOut   uint64
 	forbidden uint64
+
+	handedOver uint64
 
 	cursor  uint32 // slot of the last peer that Sweep visited, 0 after the last of all
 	swept   uint32 // slots visited in a row at sweptAt
@@ -74,12 +79,14 @@ type Counts struct {
 
 	Seeders       int `metric:"seeders" help:"Peers that have the whole torrent."`
 	Quiet         int `metric:"quiet_peers" help:"Peers that have not announced for max_peer_age but are still connected."`
+	Successors    int `metric:"successor_peers" help:"Peers of connections that wait, uncounted, for a peer id that another connection has."`
 	PendingOffers int `metric:"pending_offers" help:"Relayed offers that are not answered yet."`
 	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
 	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
 	OffersPushedOut uint64 `metric:"offers_pushed_out_total" help:"Relayed offers that gave way to others because there were too many."`
 	PeersAgedOut    uint64 `metric:"peers_aged_out_total" help:"Peers removed because they had not announced for max_quiet_peer_age."`
+	PeersHandedOver uint64 `metric:"peers_handed_over_total" help:"Peers that went from one connection to another with the same peer id."`
 	PeersForbidden  uint64 `metric:"peers_forbidden_total" help:"Peers removed because the access list forbids their torrent now."`
 }
 
@@ -87,7 +94,9 @@ type Counts struct {
 func (t *Table) Counts() Counts {
 	return Counts{
 		Torrents:        t.swarms.len(),
-		Peers:           t.peers.len(),
+		Peers:           t.peers.len() - t.successors,
+		Successors:      t.successors,
+		PeersHandedOver: t.handedOver,
 		Seeders:         t.seeders,
 		Quiet:           t.quiet,
 		Connections:     t.conns.len(),

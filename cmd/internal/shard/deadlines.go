@@ -62,6 +62,9 @@ func (s *Shard) checkDeadlines(i uint32, c *conn.Conn) {
 // checkOpen is checkDeadlines for a WebSocket connection.
 func (s *Shard) checkOpen(i uint32, c *conn.Conn) {
 	silent := s.turn.Now - c.LastSeen
+	if c.Flags.Has(conn.Challenged) && !c.Flags.Has(conn.Held|conn.HungUp) {
+		s.checkChallenge(i, c)
+	}
 	switch {
 	case c.Flags.Has(conn.Held):
 		if c.Flight == 0 { // the bytes that waited could not be sent

@@ -37,6 +37,8 @@ func (s *Shard) record(from int, rec []byte) {
 		}
 	case post.KindEnded:
 		s.torrents.Ended(post.ReadAddr(rec, from))
+	case post.KindYield:
+		s.yield(post.ReadAddr(rec, from))
 	case post.KindMove:
 		var m post.Move
 		post.ReadMove(rec, &m)
@@ -91,6 +93,8 @@ func (s *Shard) delivery(kind post.Kind, to swarm.Addr, rec []byte) {
 		var r post.Relay
 		post.ReadRelay(rec, &r)
 		s.deliverAnswer(to, &r)
+	case post.KindChallenge:
+		s.challenge(to)
 	default:
 		panic("BUG: mail of an unknown kind")
 	}

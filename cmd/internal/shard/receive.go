@@ -15,7 +15,7 @@ func (s *Shard) received(i uint32, c *conn.Conn, data []byte) {
 	s.stats.BytesIn += uint64(len(data))
 	s.meter.Received(i, c, len(data))
 	c.LastSeen = s.turn.Now
-	c.Flags &^= conn.Pinged
+	c.Flags &^= conn.Pinged | conn.Challenged | conn.Doubted
 	if c.Flags.Has(conn.Proxied) && c.State() == conn.Handshake {
 		if data = s.readProxyHeader(i, c, data); len(data) == 0 {
 			return

@@ -235,7 +235,7 @@ func TestReplyToAnswers(t *testing.T) {
 	}
 }
 
-// A torrent belongs to the connection that announced it: another one that uses the same peer id gets a reply, gets no
+// A peer belongs to the connection that announced it first: another one that uses the same peer id gets a reply, gets no
 // offer in its place, and removes nothing when it closes.
 func TestImpostor(t *testing.T) {
 	for _, shards := range []int{1, 2} {
@@ -252,8 +252,8 @@ func TestImpostor(t *testing.T) {
 		w.run()
 		third.text(announce(id("hash"), id("third"), 2, nil))
 		w.run()
-		if n := len(owner.messages()); n != 2 { // its own reply and the offer
-			t.Errorf("the owner got %d messages, want 2", n)
+		if n := len(owner.frames()); n != 3 { // its own reply, the question whether it is there, and the offer
+			t.Errorf("the owner got %d frames, want 3", n)
 		}
 	}
 }

@@ -60,6 +60,9 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 		s.refuse(a.From, &a.Key.Hash, wsproto.FailureForbidden, r)
 		return
 	}
+	if res.Status == swarm.StatusSuccessor {
+		s.challenge(res.Owner)
+	}
 	r.Decision, r.To = trace.Relayed, uint32(len(targets))
 	s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete})
 	for k := range targets {

@@ -58,6 +58,10 @@ type Messages struct {
 	PingsIn          uint64                           `metric:"pings_received_total" help:"Ping frames received."`
 	PongsIn          uint64                           `metric:"pongs_received_total" help:"Pong frames received."`
 
+	Challenges       uint64 `metric:"challenges_total" help:"Connections that were pinged because another one announced a peer id of theirs."`
+	ChallengesFailed uint64 `metric:"challenges_unanswered_total" help:"Connections that did not answer that, so that their peers went to others."`
+	ChallengesLost   uint64 `metric:"challenges_lost_total" help:"Challenges, or news of unanswered ones, that were left out because there was too much to do."`
+
 	DroppedMail [outbox.Kinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
 
 	Announces [swarm.Statuses]uint64          `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`

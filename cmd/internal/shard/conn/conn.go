@@ -41,9 +41,11 @@ type Conn struct {
 	// owner: shard
 	PingAt uint32 // second in which it was pinged last
 	Reader wsproto.Reader
-	Bad    uint16 // unusable messages in a row
-	Asks   uint16 // requests mailed to other shards whose replies are still to come
-	Reason Reason // why it ends
+
+	ChallengedAt uint32 // second in which it was challenged, 0 never
+	Bad          uint16 // unusable messages in a row
+	Asks         uint16 // requests mailed to other shards whose replies are still to come
+	Reason       Reason // why it ends
 
 	// owner: mover
 	FD     int32  // moving, once paused: the descriptor
@@ -81,6 +83,8 @@ const (
 	Postponed                     // meter: its bytes wait for the next Step
 	Notified                      // outbox: was sent its close_notify
 	Pinged                        // shard: was pinged and has sent nothing since
+	Challenged                    // shard: was pinged since another connection has one of its peer ids, and has sent nothing since
+	Doubted                       // shard: the time to answer that is over, but for a second
 	HungUp                        // shard: the client's side has ended
 	Established                   // shard: its TLS handshake is complete
 	Proxied                       // door: the header of the PROXY protocol is still to come

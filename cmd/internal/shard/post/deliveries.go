@@ -65,9 +65,31 @@ func ReadRelay(rec []byte, r *Relay) {
 	r.SDP = rec[relayHead:]
 }
 
-// ReadAddr returns the connection that a record of KindReply, KindFailure, KindOffer, KindAnswered or KindEnded names. It
-// is a connection of the given shard: the reader's own, but for KindEnded the sender's.
+// ReadAddr returns the connection that a record of KindReply, KindFailure, KindOffer, KindAnswered, KindChallenge,
+// KindEnded or KindYield names. It is a connection of the given shard: the reader's own, but for the last two the
+// sender's.
 func ReadAddr(rec []byte, shard int) swarm.Addr { return addrAt(rec[1:], shard) }
+
+// Challenge tells the shard of a connection that another one announces one of its peers. It may be lost where the box has
+// no room: the next announce of the other one brings it up again.
+func (p *Post) Challenge(to swarm.Addr) bool { return p.about(int(to.Shard), to, KindChallenge) }
+
+// Yield tells all shards in the mask, as of Ended, that a connection of this shard does not answer. It reports false if
+// one of them had no room for that. The news may be lost: then the peers there stay until the next challenge.
+func (p *Post) Yield(addr swarm.Addr, owners uint64) bool {
+	all := true
+	for k := range p.out {
+		if k != p.self && owners>>(k%64)&1 != 0 {
+			all = p.about(k, addr, KindYield) && all
+		}
+	}
+	return all
+}
+
+func (p *Post) about(k int, addr swarm.Addr, kind Kind) bool {
+	b := p.begin(k, endedSize, kind, false)
+	return b != nil && p.commit(k, appendAddr(b, addr))
+}
 
 // Move sends a connection to shard k.
 func (p *Post) Move(k int, m *Move) bool {

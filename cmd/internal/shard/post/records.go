@@ -16,6 +16,8 @@ import (
 //	answer    family · index gen · hash peer to offer · sdp
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
 //	ended     index gen
+//	yield     index gen
+//	challenge index gen
 //	reply     index gen · hash complete incomplete:u32
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
@@ -26,7 +28,7 @@ import (
 type Kind uint8
 
 // The kinds. The first three are requests on their way to the shard that owns a torrent; Reply to Answered are
-// payloads for a connection; Ended and Move are about connections.
+// payloads for a connection; Ended, Move, Yield and Challenge are about connections.
 const (
 	KindAnnounce Kind = iota + 1
 	KindAnswer
@@ -37,11 +39,14 @@ const (
 	KindOffer
 	KindAnswered
 	KindMove
+	KindYield
+	KindChallenge
 	Kinds // one more than the last
 )
 
 var kindNames = [Kinds]string{
 	"", "announce", "answer", "scrape", "ended", "reply", "failure", "relayed offer", "relayed answer", "move",
+	"yield", "challenge",
 }
 
 // String returns the kind's name as it stands in traces.
@@ -55,7 +60,7 @@ const (
 	answerHead     = 2 + addrSize + 4*idSize
 	scrapeHead     = 2 + 2 + addrSize
 	scrapeFileSize = idSize + 13
-	endedSize      = 1 + addrSize
+	endedSize      = 1 + addrSize // also of yield and challenge
 	replySize      = 1 + addrSize + idSize + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize

@@ -47,6 +47,17 @@ func (t *Torrents) RemoveEnded() {
 
 func (t *Torrents) removePeers(addr swarm.Addr) { t.ended.budget -= max(1, t.Gone(addr)) }
 
+// Yield says that a connection, of this shard or another, does not answer (see swarm.Table.Yield). It takes from the same
+// budget as the ends of connections. It reports false, and has done nothing, when that is used up: the next clash of the
+// peer ids brings the matter up again.
+func (t *Torrents) Yield(addr swarm.Addr) bool {
+	if t.ended.budget <= 0 {
+		return false
+	}
+	t.ended.budget -= max(1, t.Table.Yield(addr))
+	return true
+}
+
 func (q *ended) len() int { return len(q.waiting) - q.done }
 
 // next takes the oldest one out. The array is used again from its start when half of it is through with.

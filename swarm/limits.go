@@ -27,6 +27,11 @@ type Options struct {
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 
+	// Count is called with Announce.Origin of a connection and 1 for each peer that comes to it, and with -1 for each peer
+	// that leaves it, successors included. Connections whose origin is 0 are not counted. Count must not use the table. It
+	// may be nil.
+	Count func(origin uint32, delta int)
+
 	// Observe is called by Sweep with the id of each peer that it visits and does not remove, and with nil at the end of
 	// the table. From one nil to the next it sees every peer once that is on one connection all the time, and no successors.
 	// The id belongs to the table

@@ -116,6 +116,13 @@ func (t *Table) leaveSwarm(p uint32) {
 	}
 }
 
+// count tells the caller that the address of a connection has one peer more or less.
+func (t *Table) count(owner *conn, delta int) {
+	if t.o.Count != nil && owner.source&noOrigin == 0 {
+		t.o.Count(owner.source, delta)
+	}
+}
+
 // Gone removes all peers of a closed connection, as members and as successors, and returns how many there were. It does
 // not touch a connection of another generation in the same place. The work is bounded by
 // Options.MaxPeersPerConnection peers. Later calls free the memory of their pending offers.
@@ -141,6 +148,7 @@ func (t *Table) attach(p, c uint32) {
 	t.lists.push(&l, p)
 	owner.setPeers(l)
 	t.seat(p)
+	t.count(owner, 1)
 }
 
 // detach takes the peer at slot p from its connection and forgets the connection if that was its last.
@@ -148,6 +156,7 @@ func (t *Table) detach(p uint32) {
 	t.unseat(p)
 	pr := t.peers.at(p)
 	owner := t.conns.at(pr.conn)
+	t.count(owner, -1)
 	l := owner.peers()
 	last := *t.lists.entry(&l, l.n-1)
 	*t.lists.entry(&l, uint32(pr.connPlace)) = last

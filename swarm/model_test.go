@@ -199,6 +199,8 @@ func (m *model) full(a *Announce) Status {
 		return StatusConnectionFull
 	case ids >= m.o.MaxIDsPerTorrent:
 		return StatusTooManyIDs
+	case a.Full:
+		return StatusAddressFull
 	}
 	return StatusAdded
 }
@@ -320,6 +322,8 @@ type pair struct {
 
 	dice func(n int) int // the next choice from 0 to n-1
 	ids  int             // number of different peers that take part
+
+	origins map[uint32]int // by Announce.Origin: peers, as the table has counted them
 }
 
 func (p *pair) fatalf(format string, args ...any) {
@@ -335,6 +339,9 @@ func (p *pair) key() Key {
 	return Key{Hash: testID('h', p.dice(3)), Family: []uint8{0, 4, 6}[p.dice(3)]}
 }
 
+// originOf returns the origin of a connection: those of one client address have the same, or none.
+func originOf(a Addr) uint32 { return a.Index % 3 }
+
 // addr chooses a connection. Its client's address depends on its place alone: see Announce.Source.
 func (p *pair) addr() (Addr, uint64) {
 	a := Addr{Index: uint32(p.dice(2 + p.ids/4)), Gen: uint32(p.dice(2)), Shard: uint16(p.dice(2))}
@@ -349,6 +356,7 @@ func (p *pair) announce() {
 		old = append(old.successors, old)[p.dice(len(old.successors)+1)]
 		a.From, a.Source = old.owner, old.source
 	}
+	a.Origin, a.Full = originOf(a.From), p.dice(20) == 0
 	a.Event = []Event{EventUpdate, EventUpdate, EventUpdate, EventCompleted, EventStopped}[p.dice(5)]
 	for range p.dice(6) {
 		a.Offers = append(a.Offers, testID('o', p.dice(5)))
@@ -595,8 +603,12 @@ func (p *pair) compareCounts() {
 		OffersExpired: m.expired, OffersPushedOut: m.pushedOut, PeersAgedOut: m.agedOut,
 		PeersForbidden: m.forbidden, PeersHandedOver: m.handedOver,
 	}
+	origins := make(map[uint32]int)
 	m.each(func(k Key, id ID, mp *modelPeer) {
 		conns[mp.owner] = true
+		if origin := originOf(mp.owner); origin != 0 {
+			origins[origin]++
+		}
 		if mp != m.peer(k, id) {
 			want.Successors++
 		} else if p.quiet(k, id) {
@@ -606,6 +618,10 @@ func (p *pair) compareCounts() {
 			}
 		}
 	})
+	maps.DeleteFunc(p.origins, func(_ uint32, n int) bool { return n == 0 })
+	if !maps.Equal(p.origins, origins) {
+		p.fatalf("peers by origin are %v, want %v", p.origins, origins)
+	}
 	want.Connections, want.Quiet = len(conns), quiet
 	got := p.table.Counts()
 	want.Bytes = got.Bytes
@@ -684,7 +700,9 @@ func (p *pair) drain() {
 
 func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
 	nothing := func() string { return "nothing" }
-	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, what: nothing, dice: dice, ids: ids}
+	origins := make(map[uint32]int)
+	o.Count = func(origin uint32, delta int) { origins[origin] += delta }
+	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, what: nothing, dice: dice, ids: ids, origins: origins}
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of

@@ -29,6 +29,8 @@ type Announce struct {
 	Peer   ID
 	From   Addr
 	Source uint64 // keyed hash of the client's IP address, the same in all announces of one connection
+	Origin uint32 // the caller's number for that address, 1 to MaxOrigin, or 0 for none: the same for one connection
+	Full   bool   // Origin may have no more peers (see Options.Count): no new one is added
 	Left   Left
 	Event  Event
 	Offers []ID // ids of the offers that may be relayed
@@ -54,12 +56,13 @@ const (
 	StatusTableFull                    // the table has as many peers as it may: nothing changed
 	StatusConnectionFull               // the connection has as many peers as it may: nothing changed
 	StatusTooManyIDs                   // the connection has as many peer ids in this swarm as it may: nothing changed
+	StatusAddressFull                  // the client's address has as many peers as it may (Announce.Full): nothing changed
 
 	Statuses // how many there are
 )
 
 var statusNames = [Statuses]string{"updated", "added", "removed", "absent", "not owner", "successor", "forbidden",
-	"table full", "connection full", "too many ids"}
+	"table full", "connection full", "too many ids", "address full"}
 
 func (s Status) String() string {
 	if s < Statuses {
@@ -106,7 +109,7 @@ func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
 // conn is a connection that has at least one peer.
 type conn struct {
 	index, gen uint32 // see Addr
-	source     uint32 // of the client's address: 32 bits of Announce.Source: a stranger cannot aim at them, for the hash is keyed
+	source     uint32 // the client's address: Announce.Origin, or noOrigin and bits of Announce.Source
 	ref        uint32 // with n: the list of the slots of its peers
 	shard      uint16 // see Addr
 	n          uint16
@@ -115,8 +118,24 @@ type conn struct {
 func (c *conn) addr() Addr                        { return Addr{Index: c.index, Gen: c.gen, Shard: c.shard} }
 func (c *conn) peers() list                       { return list{ref: c.ref, n: uint32(c.n)} }
 func (c *conn) setPeers(l list)                   { c.ref, c.n = l.ref, uint16(l.n) }
-func shortSource(s uint64) uint32                 { return uint32(s>>32) ^ uint32(s) }
 func (t *Table) quietAt(now uint32, p *peer) bool { return now-p.seen >= t.o.MaxPeerAge }
+
+// noOrigin marks a source that is no origin. The rest of it are 31 bits of a keyed hash, so a stranger cannot aim at them.
+const noOrigin = 1 << 31
+
+// MaxOrigin is the greatest Announce.Origin.
+const MaxOrigin = noOrigin - 1
+
+// source returns what a connection keeps of the address of its client.
+func (a *Announce) source() uint32 {
+	if a.Origin != 0 {
+		if a.Origin > MaxOrigin {
+			panic("BUG: swarm.Announce.Origin is greater than MaxOrigin")
+		}
+		return a.Origin
+	}
+	return uint32(a.Source>>32) ^ uint32(a.Source) | noOrigin
+}
 
 func (t *Table) hashPeer(s uint32, id *ID) uint64 {
 	h := newHash(t.o.Seed, usePeer)
@@ -257,9 +276,12 @@ func (t *Table) connWithRoom(a *Announce, s uint32) (c uint32, full Status) {
 	if t.hasIDs(c, s, t.o.MaxIDsPerTorrent) {
 		return 0, StatusTooManyIDs
 	}
+	if a.Full {
+		return 0, StatusAddressFull
+	}
 	if c == 0 {
 		c = t.conns.insert(t.hashConn(a.From), conn{
-			index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: shortSource(a.Source),
+			index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: a.source(),
 		})
 	}
 	return c, StatusAdded

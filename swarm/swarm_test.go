@@ -277,6 +277,17 @@ func TestLimitRules(t *testing.T) {
 		ruleStep{0, announceOf(3, 2, LeftMore, EventUpdate), reply(0, 3, StatusAdded), 0},
 		ruleStep{0, announceOf(1, 1, LeftMore, EventStopped), reply(0, 2, StatusRemoved), 0},
 		ruleStep{0, announceOf(4, 1, LeftMore, EventUpdate), reply(0, 3, StatusAdded), 0})
+	full := func(a Announce) Announce {
+		a.Full = true
+		return a
+	}
+	f("a full address gets no more, as member or as successor, but keeps its peers", func(*Options) {},
+		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), reply(0, 1, StatusAdded), 0},
+		ruleStep{0, full(announceOf(1, 1, LeftZero, EventUpdate)), reply(1, 0, StatusUpdated), 0},
+		ruleStep{0, full(announceOf(2, 1, LeftMore, EventUpdate)), reply(1, 0, StatusAddressFull), 0},
+		ruleStep{0, full(announceOf(1, 2, LeftMore, EventUpdate)), reply(1, 0, StatusAddressFull), 0},
+		ruleStep{0, full(announceOf(1, 1, LeftMore, EventStopped)), reply(0, 0, StatusRemoved), 0},
+		ruleStep{0, full(announceOf(1, 1, LeftMore, EventUpdate)), reply(0, 0, StatusAddressFull), 0})
 	f("no peer id fits where none may", func(o *Options) { o.MaxIDsPerTorrent = 0 },
 		ruleStep{0, announceOf(1, 1, LeftMore, EventUpdate), reply(0, 0, StatusTooManyIDs), 0})
 	f("nothing fits where nothing may", func(o *Options) { o.MaxPeersPerConnection = 0 },
@@ -434,7 +445,7 @@ func TestStatusNames(t *testing.T) {
 	for s := AnswerRelay; s <= AnswerNoOffer; s++ {
 		seen[s.String()] = true
 	}
-	if len(seen) != 14 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
+	if len(seen) != 15 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
 		t.Fatalf("names are %v", seen)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	FailureForbidden              // announce, answer, scrape: the access list does not allow the torrent
 	FailureConnectionFull         // announce: the connection has as many peers as it may
 	FailureTooManyIDs             // announce: the connection has as many peer ids in this torrent as it may
+	FailureAddressFull            // announce: the client's address has as many peers as it may
 	FailureTableFull              // announce: the tracker has as many peers as it may
 	FailureOverloaded             // announce, scrape: the mailbox on the way to the torrent is full
 	Failures                      // how many there are
@@ -37,6 +38,7 @@ var failureTexts = [Failures]string{
 	FailureForbidden:      "Info hash not allowed",
 	FailureConnectionFull: "too many torrents on one connection",
 	FailureTooManyIDs:     "too many peer ids for one torrent",
+	FailureAddressFull:    "too many torrents for one address",
 	FailureTableFull:      "tracker is full, try again later",
 	FailureOverloaded:     "tracker is overloaded, try again later",
 }

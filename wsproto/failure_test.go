@@ -8,7 +8,8 @@ import "testing"
 func TestFailureTexts(t *testing.T) {
 	want := [...]string{"", "invalid peer_id", "invalid to_peer_id", "invalid offer_id", "invalid answer",
 		"invalid info_hash", "full scrape is not supported", "Info hash not allowed", "too many torrents on one connection",
-		"too many peer ids for one torrent", "tracker is full, try again later", "tracker is overloaded, try again later"}
+		"too many peer ids for one torrent", "too many torrents for one address",
+		"tracker is full, try again later", "tracker is overloaded, try again later"}
 	if len(want) != int(Failures) {
 		t.Fatalf("%d failures, want %d", Failures, len(want))
 	}

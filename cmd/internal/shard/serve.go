@@ -53,6 +53,9 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 	case swarm.StatusTooManyIDs:
 		s.refuse(a.From, &a.Key.Hash, wsproto.FailureTooManyIDs, r)
 		return
+	case swarm.StatusAddressFull:
+		s.refuse(a.From, &a.Key.Hash, wsproto.FailureAddressFull, r)
+		return
 	case swarm.StatusTableFull:
 		s.refuse(a.From, &a.Key.Hash, wsproto.FailureTableFull, r)
 		return

@@ -12,7 +12,7 @@ import (
 // holds a connection makes every frame for it, so a frame can depend on its receiver. Integers are little-endian; a
 // record's sender is known from the box it lies in. Layouts, after one byte of kind:
 //
-//	announce  family left event offers:u8 · index gen · source:u64 · hash peer · { id len:u32 sdp }…
+//	announce  family left event offers:u8 · index gen · source:u64 · origin:u32 full:u8 · hash peer · { id len:u32 sdp }…
 //	answer    family · index gen · hash peer to offer · sdp
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
 //	ended     index gen
@@ -55,7 +55,7 @@ func (k Kind) String() string { return kindNames[k] }
 const (
 	idSize         = len(swarm.ID{})
 	addrSize       = 8
-	announceHead   = 5 + addrSize + 8 + 2*idSize
+	announceHead   = 5 + addrSize + 13 + 2*idSize
 	offerHead      = idSize + 4
 	answerHead     = 2 + addrSize + 4*idSize
 	scrapeHead     = 2 + 2 + addrSize
@@ -159,6 +159,7 @@ func (p *Post) Announce(k int, a *Announce) bool {
 	}
 	b = append(b, a.Key.Family, byte(a.Left), byte(a.Event), byte(len(offers)))
 	b = le.AppendUint64(appendAddr(b, a.From), a.Source)
+	b = append(le.AppendUint32(b, a.Origin), boolByte(a.Full))
 	b = appendIDs(b, &a.Key.Hash, &a.Peer)
 	for i := range offers {
 		b = append(b, offers[i].ID[:]...)
@@ -174,9 +175,9 @@ func ReadAnnounce(k int, rec []byte, a *Announce) {
 	*a = Announce{}
 	a.Key.Family, a.Left, a.Event = rec[1], swarm.Left(rec[2]), swarm.Event(rec[3])
 	a.From = addrAt(rec[5:], k)
-	a.Source = le.Uint64(rec[13:])
-	copy(a.Key.Hash[:], rec[21:])
-	copy(a.Peer[:], rec[21+idSize:])
+	a.Source, a.Origin, a.Full = le.Uint64(rec[13:]), le.Uint32(rec[21:]), rec[25] != 0
+	copy(a.Key.Hash[:], rec[26:])
+	copy(a.Peer[:], rec[26+idSize:])
 	b := rec[announceHead:]
 	for range rec[4] {
 		size := int(le.Uint32(b[idSize:]))

@@ -76,9 +76,13 @@ func (c *client) announceSome(event string) {
 	c.announce(hash, event, rng.IntN(2), lengths)
 }
 
-// dialSome connects a client to a random shard and sends its upgrade, sometimes in two parts.
+// dialSome connects a client to a random shard and sends its upgrade, sometimes in two parts. Some are second connections
+// of the peer of another client.
 func (w *world) dialSome() {
 	c := w.dial(w.rng.IntN(len(w.loops)))
+	if first := w.clients[w.rng.IntN(len(w.clients))]; first != c && !first.shared && w.rng.IntN(3) == 0 {
+		c.peer, c.shared, first.shared = first.peer, true, true
+	}
 	cut := w.rng.IntN(len(upgrade))
 	c.Write([]byte(upgrade[:cut]))
 	if w.rng.IntN(2) == 0 {

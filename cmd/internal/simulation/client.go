@@ -15,6 +15,7 @@ type client struct {
 	world    *world
 	n        int
 	peer     string
+	shared   bool // another connection has the same peer id
 	inbox    []byte
 	upgraded bool
 	ending   bool // did something after which the tracker may close at any time
@@ -35,6 +36,7 @@ type ask struct {
 // offer is an offer that a client has sent, and how far it has come.
 type offer struct {
 	hash, from, sdp string
+	by              *client
 	to              string // the peer that received it
 	answered        bool   // that peer has sent an answer
 	answers         int    // answers that came back
@@ -76,7 +78,7 @@ func (c *client) message(m map[string]any) {
 func (c *client) announce(hash, event string, left int, lengths []int) {
 	offers := []any{}
 	for _, n := range lengths {
-		o := &offer{hash: hash, from: c.peer, sdp: "v=0 " + strings.Repeat("x", n)}
+		o := &offer{hash: hash, from: c.peer, by: c, sdp: "v=0 " + strings.Repeat("x", n)}
 		name := id("offer %d", len(c.world.offers))
 		c.world.offers[name] = o
 		offers = append(offers, map[string]any{
@@ -213,7 +215,7 @@ func (c *client) sawOffer(m map[string]any) {
 func (c *client) sawAnswer(m map[string]any) {
 	name, _ := m["offer_id"].(string)
 	o := c.world.offers[name]
-	if o == nil || o.from != c.peer || o.hash != m["info_hash"] || o.to != m["peer_id"] || !o.answered ||
+	if o == nil || o.by != c || o.hash != m["info_hash"] || o.to != m["peer_id"] || !o.answered ||
 		sdp(m["answer"]) != "answer to "+o.sdp {
 		c.world.failf("client %d got an answer that nobody gave: %.200v", c.n, m)
 		return

@@ -4,6 +4,7 @@ import (
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
+	"millrace/swarm"
 )
 
 // This file owns the list of rare paths. A simulation that never goes there proves nothing.
@@ -31,6 +32,9 @@ func Paths(st *shard.Stats) []Path {
 			st.Outbox.DroppedGone[offer] + st.Outbox.DroppedGone[answer] + st.Outbox.DroppedGone[reply]},
 		{"a client that was held back", st.Outbox.HeldBack},
 		{"a request for a torrent of another shard", st.Messages.ServedElsewhere},
+		{"a second connection of a peer", st.Messages.Announces[swarm.StatusSuccessor]},
+		{"a connection that did not answer a challenge", st.Messages.ChallengesFailed},
+		{"a peer that went to another connection", st.Torrents.Swarm.PeersHandedOver},
 		{"a connection that followed its torrent", st.Mover.MovedIn},
 		{"a connection that found the other shard with enough", st.Mover.MovesRefused},
 		{"a connection that was about to move and stayed, or ended", st.Mover.MovesGivenUp},

@@ -124,7 +124,7 @@ func TestPlantedFaults(t *testing.T) {
 		arrive(c, opText, `{"offer":{"sdp":"v=0"},"offer_id":"x","info_hash":"h","peer_id":"a"}`)
 	}))
 	f("rest", "got 2 answers to one offer", with(func(c *client) {
-		c.world.offers["x"] = &offer{hash: "h", from: c.peer, sdp: "", to: "b", answered: true, answers: 1}
+		c.world.offers["x"] = &offer{hash: "h", from: c.peer, by: c, to: "b", answered: true, answers: 1}
 		arrive(c, opText, `{"answer":{"sdp":"answer to "},"offer_id":"x","info_hash":"h","peer_id":"b"}`)
 	}))
 	f("service", "came back as 0 answers, want another peer and 1", func(w *world) bool {

@@ -314,3 +314,48 @@ func TestUnsentBytes(t *testing.T) {
 		t.Errorf("%d messages to an honest client, want a reply and an offer", n)
 	}
 }
+
+// An address has as many peers as it may, over all its connections and all shards. A peer that is there is served, a new one
+// gets a failure, another address has its own, and peers that go make room.
+func TestPeersPerAddress(t *testing.T) {
+	w := newWorld(t, 2, limited(func(l *Limits) { l.PeersPerAddress = 8 }))
+	replies := func(c *client, hash, peer string, more map[string]any) bool {
+		t.Helper()
+		c.text(announce(hash, peer, 0, more))
+		w.run()
+		all := c.messages()
+		return len(all) == 1 && all[0]["failure reason"] == nil
+	}
+	a, b, other := w.dial(0, "2001:db8::1"), w.dial(1, "2001:db8::2"), w.dial(0, "2001:db8:0:1::1")
+	served := 0
+	for k := range 10 {
+		for _, c := range []*client{a, b} {
+			if replies(c, id("torrent %d", k), id("peer of %d", c.fd), nil) {
+				served++
+			}
+		}
+	}
+	if served < 8 || served > 9 { // the shards see each other's counts a moment late
+		t.Errorf("%d announces of 20 were served, want 8", served)
+	}
+	if !replies(a, id("torrent 0"), id("peer of %d", a.fd), nil) {
+		t.Error("a peer that is there was refused")
+	}
+	if !replies(other, id("torrent 9"), id("other"), nil) {
+		t.Error("another address was refused")
+	}
+	for k := range 4 {
+		replies(a, id("torrent %d", k), id("peer of %d", a.fd), map[string]any{"event": "stopped"})
+	}
+	if !replies(b, id("torrent 8"), id("peer of %d", b.fd), nil) {
+		t.Error("there is no room after peers have gone")
+	}
+	for _, c := range w.all {
+		c.hangUp(0)
+	}
+	w.run()
+	w.checkEmpty()
+	if n := w.inUse(); n != 0 {
+		t.Errorf("%d addresses are still in use", n)
+	}
+}

@@ -88,6 +88,8 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		Peer:   m.PeerID,
 		From:   s.table.Address(i),
 		Source: c.Source,
+		Origin: c.Guard.Origin(),
+		Full:   s.door.Full(c),
 		Left:   leftOf[m.Left],
 		Event:  eventOf[m.Event],
 	}}

@@ -138,6 +138,9 @@ func Wire(n, size int) []Wiring {
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
+	if o.Addresses != nil {
+		o.Swarm.Count = o.Addresses.CountPeers
+	}
 	s := &Shard{opt: o, secure: newSecure(o.TLS)}
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}

@@ -101,6 +101,11 @@ func (d *Door) Offence(c *conn.Conn) {
 	}
 }
 
+// Full reports whether the address of a connection's client has as many peers as it may.
+func (d *Door) Full(c *conn.Conn) bool {
+	return d.opt.Addresses != nil && d.opt.Addresses.PeersFull(c.Guard.Origin())
+}
+
 var nameVerdict = conn.Names.Add(verdictNames()...)
 
 func verdictNames() (names []string) {

@@ -372,11 +372,11 @@ func TestLayouts(t *testing.T) {
 	to := swarm.Addr{Index: 0x0102, Gen: 0x030405, Shard: reader}
 	f(KindAnnounce, &Announce{
 		Announce: swarm.Announce{
-			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708,
+			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708, Origin: 10, Full: true,
 			Left: swarm.LeftMore, Event: swarm.EventCompleted,
 		},
 		SDPs: []wsproto.Offer{{ID: filled(0x50), SDP: []byte("sdp")}, {ID: filled(0x70)}},
-	}, "01 06 02 02 02 02010000 05040300 0807060504030201 id10 id30 id50 03000000 'sdp' id70 00000000")
+	}, "01 06 02 02 02 02010000 05040300 0807060504030201 0a000000 01 id10 id30 id50 03000000 'sdp' id70 00000000")
 	f(KindAnswer, &Answer{
 		Answer: swarm.Answer{Key: key, Peer: filled(0x30), From: from, To: filled(0x50), Offer: filled(0x70)},
 		SDP:    []byte("sdp"),
@@ -390,7 +390,7 @@ func TestLayouts(t *testing.T) {
 	f(KindFailure, &told[Failure]{to, Failure{
 		Action: wsproto.ActionScrape, HasHash: true, Hash: filled(0x10), Why: wsproto.FailureTableFull,
 	}},
-		"06 02010000 05040300 03 01 09 id10")
+		"06 02010000 05040300 03 01 0b id10")
 	relay := Relay{Hash: filled(0x10), Peer: filled(0x30), Offer: filled(0x50), SDP: []byte("sdp")}
 	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 'sdp'")
 	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 'sdp'")

@@ -149,9 +149,11 @@ const maxTakenOver = 8
 
 // takeOver derives the keys of the connection and finds the numbers of the next records.
 //
-// The client's next record is 0 in TLS 1.3, where its Finished had other keys, and 1 in TLS 1.2. Ours is found with the
-// last record that crypto/tls has written: the number that opens it is the last one used. That also proves the keys: in
-// TLS 1.2 such a record always exists, in TLS 1.3 unless the client takes no tickets.
+// The client's next record is 0 in TLS 1.3, where its Finished had other keys. In TLS 1.2 its records behind
+// ChangeCipherSpec were counted. Mostly there is one, but a client may cut its Finished. RFC 5246 §6.2.1: «a single
+// message MAY be fragmented across several records». Ours is found with the last record that crypto/tls has written: the
+// number that opens it is the last one used. That also proves the keys: in TLS 1.2 such a record always exists, in TLS
+// 1.3 unless the client takes no tickets.
 func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
 	s := session{suite: suiteOf(state.CipherSuite)}
 	if s.suite == nil {
@@ -168,7 +170,7 @@ func (hs *handshake) takeOver(state *tls.ConnectionState) (session, error) {
 			return s, errors.New("BUG: crypto/tls did not log the master secret")
 		}
 		s.in, s.out = keys12(s.suite, hs.keys.master, hs.pipe.clientRandom(), hs.pipe.sent.serverRandom)
-		s.in.seq = 1
+		s.in.seq = hs.pipe.seq
 	}
 	next, found := nextSeq(&s, state.Version, hs.pipe.sent.last)
 	if !found && state.Version != tls.VersionTLS13 {

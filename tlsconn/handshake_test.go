@@ -5,6 +5,7 @@ package tlsconn
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -296,4 +297,75 @@ func TestNotes(t *testing.T) {
 			t.Errorf("told %d times, want 2", n)
 		}
 	})
+}
+
+// The client of a TLS 1.2 handshake, full or resumed, may cut its Finished into several records, and its data is read.
+func TestFinishedInPieces(t *testing.T) {
+	for _, resumed := range []bool{false, true} {
+		for _, pieces := range []int{1, 2, 3, 16} {
+			var keys keyLog
+			config := clientConfig(tls.VersionTLS12)
+			config.KeyLogWriter = &keys
+			config.ServerName, config.ClientSessionCache = "localhost", tls.NewLRUClientSessionCache(1)
+			e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+			if resumed { // with the same master secret, which crypto/tls does not log again
+				establish(t, e, notes, config, 1<<20)
+			}
+			c := e.Start(1)
+			finished, out, suite := beforeFinished(t, c, notes, config, &keys)
+			var mem scratch
+			for k := range pieces {
+				part := finished[len(finished)*k/pieces : len(finished)*(k+1)/pieces]
+				c.Feed(seal(&mem, &out, suite, tls.VersionTLS12, nil, typeHandshake, part))
+			}
+			c.Feed(seal(&mem, &out, suite, tls.VersionTLS12, nil, typeData, []byte("the first request")))
+			data, err := drainData(c, nil)
+			for len(data) == 0 && err == nil {
+				<-notes
+				data, err = drainData(c, data)
+			}
+			if string(data) != "the first request" || c.Info().Resumed != resumed {
+				t.Errorf("resumed %v, %d pieces: read %q, %v", resumed, pieces, data, err)
+			}
+		}
+	}
+}
+
+// beforeFinished brings a TLS 1.2 handshake of c to the point where only the client's Finished is missing. It returns
+// that message, and the protection and suite of the client's records from it on.
+func beforeFinished(t *testing.T, c *Conn, notes chan Handle, config *tls.Config, keys *keyLog) ([]byte, half, *suite) {
+	t.Helper()
+	wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
+	client := tls.Client(wire, config)
+	ended := make(chan error, 1)
+	go func() { ended <- client.Handshake() }()
+	t.Cleanup(func() {
+		close(wire.from)
+		<-ended
+	})
+	random := func(hello []byte) []byte { return bytes.Clone(hello[headerLen+helloLen-32 : headerLen+helloLen]) }
+	hello := <-wire.to
+	c.Feed(hello)
+	for c.Pending() == 0 {
+		<-notes
+	}
+	flight := c.Drain(make([]byte, 0, c.Pending()))
+	session := int(flight[headerLen+helloLen]) // the length of the session id, which the suite follows
+	suite := suiteOf(binary.BigEndian.Uint16(flight[headerLen+helloLen+1+session:]))
+	wire.from <- flight
+	change := []byte{byte(typeChangeCipherSpec), 3, 3, 0, 1, 1}
+	var second []byte
+	for !bytes.Contains(second, append(change, byte(typeHandshake))) {
+		second = append(second, <-wire.to...)
+	}
+	at := bytes.Index(second, change) + len(change)
+	c.Feed(second[:at])
+	in, _ := keys12(suite, keys.master, random(hello), random(flight))
+	in.aead = suite.aead(in.key[:suite.keyLen])
+	out, mem := in, scratch{}
+	_, finished, bad := open(&mem, &in, suite, tls.VersionTLS12, second[at:])
+	if bad != 0 {
+		t.Fatalf("the client's Finished does not open: alert %d", bad)
+	}
+	return finished, out, suite
 }

@@ -30,6 +30,8 @@ type pipe struct {
 	rest   []byte // taken from in and not yet read
 	header []byte // the bytes read of the current record's header
 	body   int    // bytes of the current record that have not been read
+	keyed  bool   // the client's ChangeCipherSpec has been read
+	seq    uint64 // records read behind it
 	hello  []byte // the first bytes of the client's first message, up to the end of its random
 	unsaid bool   // out has bytes of which the event loop has not been told
 	sent   flight
@@ -102,6 +104,7 @@ func (p *pipe) Read(b []byte) (int, error) {
 		p.header = append(p.header, p.rest[:n]...)
 		if len(p.header) == headerLen {
 			p.body = int(p.header[3])<<8 | int(p.header[4])
+			p.count(recordType(p.header[0]))
 		}
 	} else {
 		n = copy(b, p.rest[:min(p.body, len(p.rest))])
@@ -111,6 +114,14 @@ func (p *pipe) Read(b []byte) (int, error) {
 	p.rest = p.rest[n:]
 	p.backlog.Add(int64(-n))
 	return n, nil
+}
+
+// count counts the records behind the client's ChangeCipherSpec. In TLS 1.2 they have the keys of the connection.
+func (p *pipe) count(t recordType) {
+	if p.keyed {
+		p.seq++
+	}
+	p.keyed = p.keyed || t == typeChangeCipherSpec
 }
 
 // more waits until there are bytes to read. While it waits, another handshake may compute.

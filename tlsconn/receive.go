@@ -115,14 +115,16 @@ func (c *Conn) accept(typ recordType, content []byte) []byte {
 	}
 	switch {
 	case typ == typeData: // RFC 8446 §5.1: «Zero-length fragments of Application Data MAY be sent»
+	case len(content) == 0 || typ != typeAlert && typ != typeHandshake:
+		// RFC 8446 §5.4: «Implementations MUST NOT send Handshake and Alert records that have a zero-length
+		// TLSInnerPlaintext.content; if such a message is received, the receiving implementation MUST terminate the
+		// connection with an "unexpected_message" alert.»
+		c.endViolation(alertUnexpectedMessage)
 	case typ == typeAlert:
 		c.endByAlert(content)
-	case typ != typeHandshake || len(content) == 0:
-		// RFC 8446 §5.1: «Implementations MUST NOT send zero-length fragments of Handshake types»
-		c.endViolation(alertUnexpectedMessage)
 	case c.info.Version == tls.VersionTLS13:
 		c.message(content)
-	default:
+	case c.state.writes():
 		// A client of TLS 1.2 asks for renegotiation. RFC 5246 §7.2.2: no_renegotiation is sent «by the server in
 		// response to a client hello after initial handshaking [...] This message is always a warning.»
 		c.pend = c.seal(c.pend, typeAlert, []byte{levelWarning, byte(alertNoRenegotiation)})

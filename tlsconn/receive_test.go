@@ -176,6 +176,8 @@ func TestViolations(t *testing.T) {
 			return b
 		})
 	}
+	f("empty alert", v12, alertUnexpectedMessage, func(r *rig) []byte { return r.record(typeAlert, nil) })
+	f("empty alert", v13, alertUnexpectedMessage, func(r *rig) []byte { return r.raw13([]byte{byte(typeAlert), 0}) })
 	f("version", v12, alertProtocolVersion, func(*rig) []byte { return []byte{byte(typeData), 3, 4, 0, 100} })
 	f("late change_cipher_spec", v13, alertUnexpectedMessage, func(*rig) []byte {
 		return []byte{byte(typeChangeCipherSpec), 3, 3, 0, 1, 1}
@@ -297,7 +299,7 @@ func TestManyKeyUpdates(t *testing.T) {
 	}
 }
 
-// Behind our close_notify nothing is sent: neither an answer to a request for a key update nor an alert.
+// Behind our close_notify nothing is sent: no answer to a request for a key update or to renegotiate, and no alert.
 func TestSilenceAfterCloseNotify(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13, 0, nil)
 	r.open(r.conn.CloseNotify(nil))
@@ -308,6 +310,14 @@ func TestSilenceAfterCloseNotify(t *testing.T) {
 	}
 	if _, err := r.read([]byte("not a record"), 100); err == nil {
 		t.Error("bytes that are no record were read")
+	}
+	if got := r.drained(); len(got) != 0 {
+		t.Errorf("sent behind close_notify: %q", got)
+	}
+	r = newRig(t, tls.VersionTLS12, 0, nil)
+	r.open(r.conn.CloseNotify(nil))
+	if _, err := r.read(r.record(typeHandshake, []byte{1, 0, 0, 0}), 100); err != nil {
+		t.Errorf("a request to renegotiate: %v", err)
 	}
 	if got := r.drained(); len(got) != 0 {
 		t.Errorf("sent behind close_notify: %q", got)

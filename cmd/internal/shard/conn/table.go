@@ -175,6 +175,10 @@ func (t *Table) TLS(i uint32) *tlsconn.Conn {
 // HasTLS reports whether the shard speaks TLS.
 func (t *Table) HasTLS() bool { return t.tls != nil }
 
+// Secure reports whether the bytes of the connection at index i are encrypted: not without TLS, and not after
+// [Table.CloseTLS].
+func (t *Table) Secure(i uint32) bool { return t.TLS(i) != nil }
+
 // TakeTLS gives up the TLS of a connection without closing it.
 func (t *Table) TakeTLS(i uint32) *tlsconn.Conn {
 	x := t.tls[i]
@@ -198,5 +202,6 @@ func (t *Table) TLSPending(i uint32) bool {
 
 // CanSpeak reports whether a connection can be sent frames or HTTP: always without TLS, and with it after the handshake.
 func (t *Table) CanSpeak(i uint32) bool {
-	return t.tls == nil || t.tls[i] != nil && t.tls[i].Phase() == tlsconn.Established
+	x := t.TLS(i)
+	return x == nil || x.Phase() == tlsconn.Established
 }

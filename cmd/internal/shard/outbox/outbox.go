@@ -201,7 +201,7 @@ func (o *Outbox) Flush() []uint32 {
 		switch {
 		case c.Flight != 0 || c.State() == conn.Closed || c.State() == conn.Free || c.Out == 0 && !o.table.TLSPending(i):
 			continue
-		case !o.table.HasTLS():
+		case !o.table.Secure(i):
 			c.Flight, c.FlightOff, c.FlightLen = c.Out, 0, c.OutLen
 			c.Out, c.OutLen = 0, 0
 		case !o.seal(i, c):

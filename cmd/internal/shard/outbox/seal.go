@@ -32,7 +32,7 @@ func (o *Outbox) seal(i uint32, c *conn.Conn) bool {
 
 // CloseNotify sends close_notify as the last record of a TLS connection. It reports whether there is a send to wait for.
 func (o *Outbox) CloseNotify(i uint32, c *conn.Conn) bool {
-	if !o.table.HasTLS() || c.Flags.Has(conn.Notified) || !o.table.CanSpeak(i) {
+	if !o.table.Secure(i) || c.Flags.Has(conn.Notified) || !o.table.CanSpeak(i) {
 		return false
 	}
 	c.Flags |= conn.Notified

@@ -46,6 +46,13 @@ func (e *AlertError) Error() string {
 	return fmt.Sprintf("the client ended the connection with the alert %q", e.Alert.Error())
 }
 
+func alertError(what byte) error { return &AlertError{Alert: tls.AlertError(what)} }
+
+// appendAlert appends a fatal alert in a record without protection, as it is sent before a version is agreed on.
+func appendAlert(dst []byte, what alert) []byte {
+	return append(dst, byte(typeAlert), 3, 1, 0, 2, levelFatal, byte(what))
+}
+
 // clientErrors holds one error for each alert, so that a flood of bad clients makes no garbage.
 var clientErrors = func() (all [256]*ClientError) {
 	for i := range all {

@@ -15,6 +15,16 @@ const (
 // String returns the phase's name.
 func (p Phase) String() string { return [...]string{"handshaking", "established", "failed"}[p] }
 
+// Waiting says what a connection waits for in its handshake.
+type Waiting uint8
+
+const (
+	NotWaiting   Waiting = iota // the handshake computes, or is over
+	ForHello                    // for the client's first bytes, or the rest of its ClientHello
+	ForAdmission                // for [EngineOptions.Admit]: see [Conn.Retry]
+	ForClient                   // for the client's answer to our flight
+)
+
 // Info is the outcome of the handshake.
 type Info struct {
 	Version    uint16 // tls.VersionTLS12 or tls.VersionTLS13
@@ -38,24 +48,43 @@ type Conn struct {
 	out    half   // protects ours
 	info   Info
 	place  uint32 // of the expanded keys in the engine, counted from 1
+	hello  hello
 	header [headerLen]byte
 	msg    [keyUpdateMsgLen]byte // a handshake message that arrived in part
 	nhead  uint8                 // bytes in header: a partial header needs no buffer
 	nmsg   uint8                 // bytes in msg
 	idle   uint8                 // records in a row that carried no data
-	state  state                 // end.go
-	used   bool                  // since the engine's clock passed last
-	whole  bool                  // held is the record that Next returned last
+	owed   bool                  // a KeyUpdate of ours, which is made when it is sent
+	asked  uint32                // changes of keys and renegotiations of the client since the second since
+	since  uint32
+	state  state // end.go
+	used   bool  // since the engine's clock passed last
+	whole  bool  // held is the record that Next returned last
 }
 
-// Start returns a new connection. [EngineOptions.Notify] gets its handle, from the first Feed on. A client that sends
-// nothing takes no place in the pool.
+// Start returns a new connection. [EngineOptions.Notify] gets its handle when its handshake has begun. A client that has
+// not sent a whole ClientHello takes no place in the pool.
 func (e *Engine) Start(h Handle) *Conn { return &Conn{engine: e, handle: h, state: stateNew} }
 
 // Phase returns where the connection is in its life.
 func (c *Conn) Phase() Phase {
 	c.adopt()
 	return phases[c.state]
+}
+
+// Waiting returns what the connection waits for in its handshake. It costs a few loads.
+func (c *Conn) Waiting() Waiting {
+	switch c.state {
+	case stateNew, stateHello:
+		return ForHello
+	case stateWaiting:
+		return ForAdmission
+	case stateHandshaking:
+		if c.hs.place.since.Load() != 0 {
+			return ForClient
+		}
+	}
+	return NotWaiting
 }
 
 // Err returns why the connection failed, nil if it did not. It is [ErrClosed] after Close, unless the connection had
@@ -71,13 +100,16 @@ func (c *Conn) Info() Info { return c.info }
 // Partial reports whether the connection holds a part of a record and waits for the rest.
 func (c *Conn) Partial() bool { return c.nhead > 0 || len(c.held) > 0 && !c.whole }
 
-// Feed takes bytes from the client. During the handshake it copies them, 64 KiB at most. Afterwards it does not: Next
+// Feed takes bytes from the client. During the handshake it copies them: a part of a ClientHello into a buffer of the
+// engine, later bytes for the helper, 64 KiB at most. Afterwards it does not: Next
 // decrypts them in place, so the caller leaves them alone until Next returns nothing. An error ends the connection: it
 // is [Conn.Err]. Bytes behind the client's close_notify are dropped.
 func (c *Conn) Feed(data []byte) error {
 	c.adopt()
 	switch {
-	case c.state == stateNew, c.state == stateHandshaking:
+	case c.state == stateNew, c.state == stateHello, c.state == stateWaiting:
+		return c.feedHello(data)
+	case c.state == stateHandshaking:
 		return c.feedHandshake(data)
 	case !c.state.reads():
 		return c.err // nil behind close_notify
@@ -89,20 +121,9 @@ func (c *Conn) Feed(data []byte) error {
 	return nil
 }
 
-// feedHandshake passes bytes to the helper. The first of them start it.
-func (c *Conn) feedHandshake(data []byte) (err error) {
-	switch {
-	case len(data) == 0:
-		return nil
-	case c.state == stateHandshaking:
-		err = c.hs.pipe.feed(data)
-	case recordType(data[0]) != typeHandshake:
-		err = ErrNotTLS
-	default:
-		if c.hs, err = c.engine.pool.begin(c.handle, c.engine.opt.Notify, data); err == nil {
-			c.step(eventBegin, nil)
-		}
-	}
+// feedHandshake passes bytes to the helper.
+func (c *Conn) feedHandshake(data []byte) error {
+	err := c.hs.pipe.feed(data)
 	if err != nil {
 		c.endRefused(err)
 	}
@@ -173,6 +194,7 @@ func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 	if !c.state.writes() {
 		return dst, c.endOfOutput()
 	}
+	dst = c.pay(dst)
 	for len(data) > 0 {
 		n := min(len(data), maxPlaintext)
 		dst = c.seal(dst, typeData, data[:n])
@@ -183,17 +205,27 @@ func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 
 // Pending returns how many bytes [Conn.Drain] has for the client: parts of the handshake, answers to its changes of
 // keys, an alert.
-func (c *Conn) Pending() int { return len(c.collect()) }
+func (c *Conn) Pending() int {
+	n := len(c.collect())
+	if c.owed {
+		n += keyUpdateLen
+	}
+	return n
+}
 
 // Drain appends pending bytes to dst, as far as its capacity goes, and returns the extended slice.
 func (c *Conn) Drain(dst []byte) []byte {
 	pend := c.collect()
 	n := min(len(pend), cap(dst)-len(dst))
 	dst = append(dst, pend[:n]...)
-	if c.pend = pend[n:]; len(c.pend) == 0 {
-		c.pend = nil
+	if c.pend = pend[n:]; len(c.pend) > 0 {
+		return dst
 	}
-	return dst
+	c.pend = nil
+	if cap(dst)-len(dst) < keyUpdateLen {
+		return dst
+	}
+	return c.pay(dst)
 }
 
 // collect fetches the helper's output and returns all pending bytes.

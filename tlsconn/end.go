@@ -4,15 +4,19 @@ package tlsconn
 // to which state, and every function that makes a connection fail, sends or obeys close_notify or an alert, gives up a
 // handshake or closes. Nothing outside this file sets Conn.state or Conn.err.
 //
-//	New ──begin──► Handshaking ──establish──► Established ──their close_notify──► PeerEnded
-//	 │               │      │                  │    │                               │
-//	 │             refuse   │                  │   our close_notify                our close_notify
-//	 │               ▼      │                  │    ▼                               ▼
-//	refuse         GivenUp  helper fails       │   OursEnded ──their close_notify──► BothEnded
-//	 │               │      │                  │    │
-//	 │        helper ends   │        fatal alert    fatal alert
-//	 ▼               ▼      ▼                  ▼    ▼
-//	 └─────────────► Failed ◄──────────────────┴────┘              every state ──close──► Closed
+//	New ──hello──► Hello ──wait──► Waiting     also New ──wait──► Waiting; begin, refuse and close come in all three
+//	 │               │                │
+//	 └─────begin─────┼────────────────┘
+//	                 ▼
+//	refuse     Handshaking ─────establish──► Established ──their close_notify──► PeerEnded
+//	 │           │      │                      │    │                               │
+//	 │         refuse   │                      │   our close_notify                our close_notify
+//	 │           ▼      │                      │    ▼                               ▼
+//	 │        GivenUp  helper fails            │   OursEnded ──their close_notify──► BothEnded
+//	 │           │      │                      │    │
+//	 │    helper ends   │            fatal alert    fatal alert
+//	 ▼           ▼      ▼                      ▼    ▼
+//	 └─────────► Failed ◄──────────────────────┴────┘                  every state ──close──► Closed
 //
 // The client's data is read in Established and OursEnded. Ours is written in Established and PeerEnded.
 //
@@ -22,7 +26,10 @@ package tlsconn
 //     handshake.done. A helper goroutine runs exactly in Handshaking and GivenUp. A Closed connection forgets its
 //     helper, which then ends alone.
 //   - The helper waits for its turn (Pool.workers), for bytes or an error in the pipe, and for the end of the pool.
-//   - The timer of a handshake puts ErrTimeout into the pipe.
+//   - The timer of a handshake puts ErrTimeout into the pipe. The timer of a flight marks the pipe as late, and the helper
+//     ends when it would wait for the client again.
+//   - A newcomer that finds the pool full puts ErrPoolFull into the pipe of the helper that has waited longest for its
+//     client, and has its place from then on. That helper ends without a turn.
 //   - The helper ends in one order (endHelper): it gives back its turn, stops the timer, gives back its place, sets
 //     done, tells the event loop. So a full pool has room again when the event loop hears of the end.
 //   - Pool.Close waits until all helpers are gone.
@@ -38,9 +45,14 @@ import (
 var (
 	ErrNotTLS   = errors.New("the client's first bytes are not TLS")
 	ErrPoolFull = errors.New("too many TLS handshakes at the same time")
-	ErrTimeout  = errors.New("the TLS handshake took too long")
-	ErrBacklog  = errors.New("the client sent too much before the TLS handshake was complete")
-	ErrClosed   = errors.New("the TLS connection was closed")
+
+	// ErrPlainHTTP ends a connection whose first bytes are an HTTP request. The caller may answer it without TLS.
+	ErrPlainHTTP = errors.New("the client's first bytes are HTTP without TLS")
+
+	ErrTimeout = errors.New("the TLS handshake took too long")
+	ErrBacklog = errors.New("the client sent too much before the TLS handshake was complete")
+	ErrClosed  = errors.New("the TLS connection was closed")
+	ErrFlood   = errors.New("the client changed its keys, or asked for renegotiation, too often")
 
 	// ErrNoMemory ends a connection whose record arrived in part while [EngineOptions.MaxBuffered] was used up.
 	ErrNoMemory = errors.New("no buffer left for a TLS record that arrived in part")
@@ -55,6 +67,8 @@ type state uint8
 const (
 	never            state = iota // in the table: the event cannot come
 	stateNew                      // no byte has come
+	stateHello                    // a part of the ClientHello has come
+	stateWaiting                  // the ClientHello is whole and not admitted
 	stateHandshaking              // the helper runs
 	stateGivenUp                  // the event loop has given up the handshake, and the helper has not ended yet
 	stateEstablished              // data flows in both directions
@@ -67,7 +81,7 @@ const (
 )
 
 var stateNames = [states]string{
-	"never", "new", "handshaking", "given up", "established", "ended by the client", "ended by us", "ended by both",
+	"never", "new", "in its ClientHello", "waiting for admission", "handshaking", "given up", "established", "ended by the client", "ended by us", "ended by both",
 	"failed", "closed",
 }
 
@@ -76,6 +90,8 @@ func (s state) String() string { return stateNames[s] }
 // phases holds the phase of each state.
 var phases = [states]Phase{
 	stateNew:         Handshaking,
+	stateHello:       Handshaking,
+	stateWaiting:     Handshaking,
 	stateHandshaking: Handshaking,
 	stateGivenUp:     Failed,
 	stateEstablished: Established,
@@ -96,7 +112,9 @@ func (s state) writes() bool { return s == stateEstablished || s == statePeerEnd
 type event uint8
 
 const (
-	eventBegin      event = iota // the first bytes have come, and the pool has a place
+	eventHello      event = iota // a part of the ClientHello has come
+	eventWait                    // the ClientHello is whole, and the caller does not admit it now
+	eventBegin                   // the ClientHello is whole, and the pool has a place
 	eventRefuse                  // the event loop does not let the handshake begin, or go on
 	eventEstablish               // the helper has completed the handshake
 	eventHelperFail              // the helper has ended without a handshake
@@ -109,7 +127,7 @@ const (
 )
 
 var eventNames = [events]string{
-	"begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert", "our close_notify",
+	"hello", "wait", "begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert", "our close_notify",
 	"fail", "close",
 }
 
@@ -118,6 +136,19 @@ func (e event) String() string { return eventNames[e] }
 // transitions gives the next state for each state and event. A pair that is not listed cannot come.
 var transitions = [states][events]state{
 	stateNew: {
+		eventHello:  stateHello,
+		eventWait:   stateWaiting,
+		eventBegin:  stateHandshaking,
+		eventRefuse: stateFailed,
+		eventClose:  stateClosed,
+	},
+	stateHello: {
+		eventWait:   stateWaiting,
+		eventBegin:  stateHandshaking,
+		eventRefuse: stateFailed,
+		eventClose:  stateClosed,
+	},
+	stateWaiting: {
 		eventBegin:  stateHandshaking,
 		eventRefuse: stateFailed,
 		eventClose:  stateClosed,
@@ -162,11 +193,17 @@ func (c *Conn) step(e event, why error) {
 	if next == never {
 		panic(fmt.Sprintf("BUG: the event %q came to a TLS connection that is %s", e, c.state))
 	}
+	if c.state == stateHandshaking {
+		c.ended()
+	}
 	c.state = next
 	if phases[next] == Failed && c.err == nil {
 		c.err = why
 	}
-	if !next.reads() {
+	if !next.writes() {
+		c.owed = false
+	}
+	if !next.reads() && next != stateHello && next != stateWaiting {
 		c.fed = nil
 		c.release()
 	}
@@ -210,7 +247,7 @@ func (c *Conn) endByAlert(content []byte) {
 		// regardless of the AlertLevel in the message.» This one is listed elsewhere. RFC 8446 §6.1: «This alert SHOULD
 		// be followed by a "close_notify".»
 	default:
-		c.step(eventPeerAlert, &AlertError{Alert: tls.AlertError(what)})
+		c.step(eventPeerAlert, alertError(byte(what)))
 	}
 }
 
@@ -226,7 +263,7 @@ func (c *Conn) endOfInput() error {
 // endOfOutput returns why nothing can be written in a state that does not write.
 func (c *Conn) endOfOutput() error {
 	switch c.state {
-	case stateNew, stateHandshaking:
+	case stateNew, stateHello, stateWaiting, stateHandshaking:
 		return errHandshaking
 	case stateOursEnded, stateBothEnded:
 		return ErrClosed
@@ -287,9 +324,10 @@ func (p *pipe) endReason() error {
 
 // endHelper is the last act of the helper goroutine: see the order at the top of this file.
 func (hs *handshake) endHelper() {
-	<-hs.pipe.workers
-	hs.timer.Stop()
-	hs.pool.inFlight.Add(-1)
+	if !hs.pipe.idle {
+		<-hs.pipe.workers
+	}
+	hs.pool.giveBack(hs)
 	hs.done.Store(true)
 	hs.pipe.notify()
 	hs.pool.leave()

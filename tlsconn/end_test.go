@@ -13,11 +13,13 @@ import (
 
 // life is the meaning of a state, told without the table.
 type life struct {
-	begun, helper, in, out, failed, closed bool
+	hello, waits, begun, helper, in, out, failed, closed bool
 }
 
 var lives = [states]life{
 	stateNew:         {},
+	stateHello:       {hello: true},
+	stateWaiting:     {hello: true, waits: true},
 	stateHandshaking: {begun: true, helper: true},
 	stateGivenUp:     {begun: true, helper: true, failed: true},
 	stateEstablished: {begun: true, in: true, out: true},
@@ -31,6 +33,10 @@ var lives = [states]life{
 // after returns the life behind an event, and false if the event cannot come in this life.
 func (l life) after(e event) (life, bool) {
 	switch e {
+	case eventHello:
+		return life{hello: true}, !l.hello && !l.begun
+	case eventWait:
+		return life{hello: true, waits: true}, !l.waits && !l.begun
 	case eventBegin:
 		return life{begun: true, helper: true}, !l.begun
 	case eventRefuse:
@@ -54,6 +60,8 @@ func (l life) after(e event) (life, bool) {
 // pathTo lists the events that lead from stateNew to each state.
 var pathTo = [states][]event{
 	stateNew:         {},
+	stateHello:       {eventHello},
+	stateWaiting:     {eventWait},
 	stateHandshaking: {eventBegin},
 	stateGivenUp:     {eventBegin, eventRefuse},
 	stateEstablished: {eventBegin, eventEstablish},
@@ -106,13 +114,16 @@ type walk struct {
 	version uint16
 	notes   chan Handle
 	stalled bool
+	hello   []byte // the rest of the client's ClientHello
+	refuse  bool   // what Admit says
 }
 
 // newWalk returns a new connection to which the events have come.
 func newWalk(tb testing.TB, version uint16, path []event) *walk {
 	tb.Helper()
-	w := &walk{rig: rig{tb: tb}, version: version}
-	w.engine, w.notes = testEngine(tb, testPool(tb, "ecdsa", func(o *PoolOptions) { o.Workers = 1 }), nil)
+	w := &walk{rig: rig{tb: tb}, version: version, hello: clientHello(tb)}
+	w.engine, w.notes = testEngine(tb, testPool(tb, "ecdsa", func(o *PoolOptions) { o.Workers = 1 }),
+		func(o *EngineOptions) { o.Admit = func(Handle) bool { return !w.refuse } })
 	tb.Cleanup(w.resume) // before the pool is closed, which waits for the helper
 	w.conn = w.engine.Start(1)
 	for _, e := range path {
@@ -140,19 +151,36 @@ func (w *walk) bringAbout(e event) {
 	w.tb.Helper()
 	c := w.conn
 	switch e {
+	case eventHello:
+		c.Feed(w.hello[:10])
+		w.hello = w.hello[10:]
+	case eventWait:
+		w.refuse = true
+		c.Feed(w.hello)
 	case eventBegin:
-		c.Feed([]byte{byte(typeHandshake)}) // of a record that never ends
-	case eventRefuse:
-		if c.state == stateNew {
-			c.Feed([]byte("GET / HTTP/1.1\r\n\r\n"))
+		w.refuse = false
+		if c.state == stateWaiting {
+			c.Retry()
 		} else {
+			c.Feed(w.hello)
+		}
+		for c.Waiting() != ForClient {
+			<-w.notes
+		}
+	case eventRefuse:
+		switch c.state {
+		case stateNew:
+			c.Feed([]byte("SSH-2.0-OpenSSH_9.2"))
+		case stateHello, stateWaiting:
+			c.Feed(make([]byte, helloRoom+1))
+		default:
 			w.stall()
 			c.Feed(make([]byte, maxBacklog+1))
 		}
 	case eventEstablish:
 		w.establish()
 	case eventHelperFail:
-		c.Feed([]byte{3, 3, 0, 4, 99, 0, 0, 0}) // the rest of the record: a message that begins no handshake
+		c.Feed([]byte{byte(typeHandshake), 3, 3, 0, 4, 99, 0, 0, 0}) // no answer to our flight
 		w.resume()
 		for c.adopt(); c.hs != nil; c.adopt() {
 			<-w.notes
@@ -183,6 +211,7 @@ func (w *walk) establish() {
 	c.hs.err, c.hs.result = nil, session{suite: from.suite, info: from.info, in: from.in, out: from.out}
 	c.hs.pipe.rest, _ = nil, c.hs.pipe.in.take()
 	c.adopt()
+	c.pend = nil // our flight of the other handshake
 	w.out, w.in = other.out, other.in
 }
 
@@ -199,7 +228,7 @@ func (w *walk) promise(l life) string {
 	if c.Phase() != phase || (c.Err() != nil) != (phase == Failed) || (c.hs != nil) != l.helper {
 		return fmt.Sprintf("the phase is %v, the error %v, a helper runs: %v", c.Phase(), c.Err(), c.hs != nil)
 	}
-	if !l.in && (c.held != nil || c.fed != nil || c.Partial()) {
+	if !l.in && !l.hello && (c.held != nil || c.fed != nil || c.Partial()) {
 		return "input is held that nobody reads"
 	}
 	if err := c.Feed(nil); err != c.Err() {

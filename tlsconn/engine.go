@@ -15,7 +15,15 @@ type EngineOptions struct {
 	// meanwhile, and one reason may lead to several calls.
 	Notify func(Handle)
 
-	// MaxBuffered bounds all buffers for records that arrived in part, in bytes. It is 64 KiB at least. A connection
+	// Admit is called by the event loop's thread right before a handshake begins, when the ClientHello is whole. If it
+	// returns false, the bytes stay buffered and the caller calls [Conn.Retry] later, or closes. nil admits all.
+	Admit func(Handle) bool
+
+	// Ended is called by the event loop's thread once for each handshake that Admit let begin, when the connection is
+	// established, has failed or is closed. It must not call methods of the connection. It may be nil.
+	Ended func(Handle)
+
+	// MaxBuffered bounds all buffers for records and ClientHellos that arrived in part, in bytes. It is 64 KiB at least. A connection
 	// that finds no buffer fails with [ErrNoMemory].
 	MaxBuffered int
 
@@ -23,6 +31,10 @@ type EngineOptions struct {
 	// AES-GCM. It is 1 at least. A further connection takes the place of one that was not in use of late. That one's
 	// keys are expanded again at its next record, in about a microsecond.
 	MaxExpanded int
+
+	// KeyUpdatesPerMinute bounds the changes of keys that a client makes in a minute of [Engine.SetTime], and its
+	// requests for renegotiation. One more ends the connection with [ErrFlood]. It is 1 at least.
+	KeyUpdatesPerMinute int
 }
 
 // Engine holds the memory that the connections of one event loop share. It belongs to that loop's thread.
@@ -36,11 +48,12 @@ type Engine struct {
 	vacant     []uint32 // free places of expanded
 	hand       int      // of a clock on expanded
 	rekeyAfter uint64   // records under one key of ours before it is changed (TLS 1.3)
+	now        uint32   // seconds, see SetTime
 }
 
 // bufferSizes are the capacities of the buffers, in bytes. The last one holds the largest record there is: 5 bytes of
 // header, 2^14 of content and the 2048 that RFC 5246 §6.2.3 allows protection to add.
-var bufferSizes = [...]int{512, 2048, 8192, headerLen + maxPlaintext + 2048}
+var bufferSizes = [...]int{512, 2048, 8192, helloRoom}
 
 // rekeyAfter is far below the limit of AES-GCM. RFC 8446 §5.5: «up to 2^24.5 full-size records (about 24 million) may
 // be encrypted on a given connection».
@@ -48,11 +61,16 @@ const rekeyAfter = 1 << 22
 
 // NewEngine returns the engine of one event loop. Its handshakes run in p.
 func NewEngine(p *Pool, o EngineOptions) *Engine {
-	if o.Notify == nil || o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 {
-		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxBuffered %d, MaxExpanded %d", o.MaxBuffered, o.MaxExpanded))
+	if o.Notify == nil || o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
+		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxBuffered %d, MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxBuffered,
+			o.MaxExpanded, o.KeyUpdatesPerMinute))
 	}
 	return &Engine{pool: p, opt: o, rekeyAfter: rekeyAfter}
 }
+
+// SetTime tells the engine the time in seconds, of any monotonic clock that is the same for all engines between which
+// connections move. It is not needed between two calls in one second.
+func (e *Engine) SetTime(now uint32) { e.now = now }
 
 // Buffered returns the bytes of all buffers for records that arrived in part, those in reserve included.
 func (e *Engine) Buffered() int { return e.allocated }

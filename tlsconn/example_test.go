@@ -29,7 +29,8 @@ func Example() {
 		return
 	}
 	pool := tlsconn.NewPool(tlsconn.PoolOptions{
-		Certificates: certificates, Workers: 1, MaxInFlight: 10, Timeout: 10 * time.Second,
+		Certificates: certificates, Workers: 1, MaxInFlight: 10, FirstFlight: 3 * time.Second,
+		Timeout: 10 * time.Second,
 	})
 	defer pool.Close()
 
@@ -39,6 +40,7 @@ func Example() {
 	ready := make(chan tlsconn.Handle, 2) // a handshake notifies twice at most
 	engine := tlsconn.NewEngine(pool, tlsconn.EngineOptions{
 		Notify: func(h tlsconn.Handle) { ready <- h }, MaxBuffered: 1 << 20, MaxExpanded: 10,
+		KeyUpdatesPerMinute: 32,
 	})
 	conn := engine.Start(1)
 	defer conn.Close()

@@ -17,7 +17,9 @@ import (
 type handshake struct {
 	pool   *Pool
 	pipe   pipe
-	timer  *time.Timer
+	place  *place      // in the pool; another's when the pipe is supplanted
+	timer  *time.Timer // of the whole handshake
+	answer *time.Timer // of the client's answer to our flight, nil before it
 	keys   keyLog
 	done   atomic.Bool
 	result session
@@ -67,6 +69,7 @@ func newHandshake(p *Pool, h Handle, notify func(Handle)) *handshake {
 	hs.pipe.workers, hs.pipe.closing = p.workers, p.closing
 	hs.pipe.wake = make(chan struct{}, 1)
 	hs.pipe.notify = func() { notify(h) }
+	hs.pipe.await = hs.await
 	return hs
 }
 

@@ -147,14 +147,19 @@ func TestBadHandshakes(t *testing.T) {
 		}
 		c.Close()
 	}
-	g("HTTP", ErrNotTLS, []byte("GET / HTTP/1.1\r\n"))
+	g("HTTP", ErrPlainHTTP, []byte("GET / HTTP/1.1\r\n"))
+	g("HTTP in pieces", ErrPlainHTTP, []byte("P"), []byte("OS"), []byte("T / HTTP/1.1\r\n"))
+	g("HTTP/2", ErrPlainHTTP, []byte("PRI * HTTP/2.0\r\n"))
+	g("almost HTTP", ErrNotTLS, []byte("GE"), []byte("T\t/"))
+	g("the beginning of HTTP", nil, []byte("GET"))
+	g("SSH", ErrNotTLS, []byte("SSH-2.0-OpenSSH_9.2"))
 	g("SSL 2", ErrNotTLS, []byte{0x80, 0x2e, 1, 3, 1})
 	g("nothing", nil, nil)
-	g("too much", ErrBacklog, append([]byte{22, 3, 1, 0x40, 0}, make([]byte, maxBacklog)...))
+	g("too much", ErrBacklog, clientHello(t), make([]byte, maxBacklog+1))
 	if e.pool.Close(); e.pool.InFlight() != 0 {
 		t.Error("handshakes are in flight after Close")
 	}
-	g("closed pool", ErrClosed, []byte{22, 3, 1, 0x40, 0})
+	g("closed pool", ErrClosed, clientHello(t))
 }
 
 // A session resumes in any event loop and across a change of certificate, until its ticket key is forgotten.

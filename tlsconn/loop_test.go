@@ -101,6 +101,7 @@ func testPool(tb testing.TB, kind string, change func(*PoolOptions)) *Pool {
 		Certificates: NewCertificates(l, PostQuantum, time.Now()),
 		Workers:      2,
 		MaxInFlight:  64,
+		FirstFlight:  time.Minute,
 		Timeout:      time.Minute,
 	}
 	if change != nil {
@@ -138,7 +139,9 @@ func newLoop(tb testing.TB, pool *Pool, serve func(*Conn, []byte) ([]byte, bool)
 	}
 	l := &loop{serve: serve, jobs: make(chan func(), 1024), conns: map[Handle]*peer{}, addr: listener.Addr().String()}
 	notify := func(h Handle) { l.jobs <- func() { l.notified(h) } }
-	l.engine = NewEngine(pool, EngineOptions{Notify: notify, MaxBuffered: 1 << 24, MaxExpanded: 1024})
+	l.engine = NewEngine(pool, EngineOptions{
+		Notify: notify, MaxBuffered: 1 << 24, MaxExpanded: 1024, KeyUpdatesPerMinute: 32,
+	})
 	var accepting, running sync.WaitGroup
 	running.Go(func() {
 		for job := range l.jobs {

@@ -24,17 +24,22 @@ type pipe struct {
 	backlog atomic.Int64  // bytes of in and rest
 	out     box           // for the client
 	broken  atomic.Pointer[error]
+	late    atomic.Bool // the client has had its time to answer our flight
 	notify  func()
+	await   func() // our flight is complete: the client's time to answer begins
 
 	// The helper's own.
-	rest   []byte // taken from in and not yet read
-	header []byte // the bytes read of the current record's header
-	body   int    // bytes of the current record that have not been read
-	keyed  bool   // the client's ChangeCipherSpec has been read
-	seq    uint64 // records read behind it
-	hello  []byte // the first bytes of the client's first message, up to the end of its random
-	unsaid bool   // out has bytes of which the event loop has not been told
-	sent   flight
+	place      *place // where others see that it waits for its client
+	supplanted bool   // the place is another's
+	idle       bool   // it has ended while it waited and has no turn to give back
+	rest       []byte // taken from in and not yet read
+	header     []byte // the bytes read of the current record's header
+	body       int    // bytes of the current record that have not been read
+	keyed      bool   // the client's ChangeCipherSpec has been read
+	seq        uint64 // records read behind it
+	hello      []byte // the first bytes of the client's first message, up to the end of its random
+	unsaid     bool   // out has bytes of which the event loop has not been told
+	sent       flight
 }
 
 // flight keeps parts of the records that crypto/tls wrote, for the takeover.
@@ -133,18 +138,35 @@ func (p *pipe) more() error {
 		if p.rest = p.in.take(); len(p.rest) > 0 {
 			break
 		}
-		if p.unsaid {
-			p.unsaid = false
-			p.notify()
-		}
-		<-p.workers
-		select {
-		case <-p.wake:
-		case <-p.closing:
-		}
-		p.workers <- struct{}{}
+		p.wait()
 	}
 	return p.endReason()
+}
+
+// wait gives the turn to another handshake until the event loop has something for this one. A handshake that has ended
+// meanwhile, or lost its place, goes on without a turn: it computes nothing more.
+func (p *pipe) wait() {
+	ticket := p.place.wait()
+	switch {
+	case p.unsaid:
+		p.unsaid = false
+		p.await()
+		p.notify()
+	case p.late.Load():
+		p.endHandshake(ErrTimeout)
+	}
+	<-p.workers
+	select {
+	case <-p.wake:
+	case <-p.closing:
+	}
+	if !p.place.since.CompareAndSwap(ticket, 0) {
+		p.supplanted = true
+		p.endHandshake(ErrPoolFull)
+	}
+	if p.idle = p.endReason() != nil; !p.idle {
+		p.workers <- struct{}{}
+	}
 }
 
 // helloLen is the length of a hello message up to the end of its random: type, length, version, random.

@@ -18,10 +18,16 @@ type PoolOptions struct {
 	Workers int
 
 	// MaxInFlight bounds the handshakes that have begun and not ended, in all engines together. It is 1 at least. One
-	// takes about 35 KB, half of it a goroutine's stack, and up to 64 KiB more if its client sends ahead.
+	// takes about 35 KB, half of it a goroutine's stack, and up to 64 KiB more if its client sends ahead. One more takes
+	// the place of the one that has waited longest for its client, which fails with [ErrPoolFull]. If none waits, the
+	// newcomer fails with it.
 	MaxInFlight int
 
-	// Timeout bounds the time of a handshake from the client's first byte on.
+	// FirstFlight bounds the time that a client takes to answer a flight of ours. The time from its first byte to a whole
+	// ClientHello is for the caller to bound: see [Conn.Waiting].
+	FirstFlight time.Duration
+
+	// Timeout bounds the time of a handshake from the whole ClientHello on.
 	Timeout time.Duration
 }
 
@@ -33,21 +39,28 @@ type Pool struct {
 	workers  chan struct{} // holds one token for each handshake that computes
 	closing  chan struct{} // closed by Close
 	once     sync.Once
-	inFlight atomic.Int64
+	places   []place
+	inFlight atomic.Int64  // places that are taken
+	next     atomic.Uint32 // where the search for a free place begins
+	ticket   atomic.Int64  // of the last wait
 	running  atomic.Int64  // goroutines, and calls of begin that may start one
 	left     chan struct{} // holds a token when running has come down to 0
 }
 
 // NewPool returns a pool. It starts no goroutine before the first handshake.
 func NewPool(o PoolOptions) *Pool {
-	if o.Certificates == nil || o.Workers < 1 || o.MaxInFlight < 1 || o.Timeout <= 0 {
+	if o.Certificates == nil || o.Workers < 1 || o.MaxInFlight < 1 || o.FirstFlight <= 0 || o.Timeout <= 0 {
 		panic(fmt.Sprintf("BUG: bad PoolOptions: %+v", o))
 	}
-	return &Pool{opt: o, workers: make(chan struct{}, o.Workers), closing: make(chan struct{}),
-		left: make(chan struct{}, 1)}
+	p := &Pool{opt: o, workers: make(chan struct{}, o.Workers), closing: make(chan struct{}),
+		left: make(chan struct{}, 1), places: make([]place, o.MaxInFlight)}
+	for i := range p.places {
+		p.places[i].pool = p
+	}
+	return p
 }
 
-// InFlight returns how many handshakes have begun and not ended, those of closed connections included.
+// InFlight returns how many handshakes have places, those of closed connections included.
 func (p *Pool) InFlight() int { return int(p.inFlight.Load()) }
 
 // Close ends all handshakes with [ErrClosed] and waits until their goroutines are gone. Later handshakes fail with the
@@ -87,6 +100,19 @@ func (p *Pool) begin(h Handle, notify func(Handle), first []byte) (*handshake, e
 	return hs, nil
 }
 
+// await begins the time that the client has to answer our flight.
+func (hs *handshake) await() {
+	hs.pipe.late.Store(false)
+	if hs.answer != nil {
+		hs.answer.Reset(hs.pool.opt.FirstFlight)
+		return
+	}
+	hs.answer = time.AfterFunc(hs.pool.opt.FirstFlight, func() {
+		hs.pipe.late.Store(true)
+		hs.pipe.rouse()
+	})
+}
+
 // prepare returns a handshake that has a place in the pool.
 func (p *Pool) prepare(h Handle, notify func(Handle), first []byte) (*handshake, error) {
 	select {
@@ -94,26 +120,92 @@ func (p *Pool) prepare(h Handle, notify func(Handle), first []byte) (*handshake,
 		return nil, ErrClosed
 	default:
 	}
-	if !p.admit() {
-		return nil, ErrPoolFull
-	}
 	hs := newHandshake(p, h, notify)
 	if err := hs.pipe.feed(first); err != nil {
-		p.inFlight.Add(-1)
 		return nil, err
+	}
+	if !p.take(hs) {
+		return nil, ErrPoolFull
 	}
 	return hs, nil
 }
 
-// admit takes one of the MaxInFlight places, if there is one.
-func (p *Pool) admit() bool {
+// place is one of the MaxInFlight places of a pool.
+type place struct {
+	pool   *Pool
+	holder atomic.Pointer[handshake] // nil: free
+	since  atomic.Int64              // the ticket of the holder's wait for its client, 0 while it does not wait
+}
+
+// wait notes that the holder waits for its client. Tickets count up, so the smallest belongs to the longest wait.
+func (pl *place) wait() (ticket int64) {
+	ticket = pl.pool.ticket.Add(1)
+	pl.since.Store(ticket)
+	return ticket
+}
+
+// hold makes hs the holder.
+func (pl *place) hold(hs *handshake) {
+	hs.place, hs.pipe.place = pl, pl
+	pl.holder.Store(hs)
+}
+
+// take gives hs a place: a free one, else that of another handshake. The places that are free outnumber those who have
+// counted themselves in and look for one.
+func (p *Pool) take(hs *handshake) bool {
 	for {
 		n := p.inFlight.Load()
 		if n >= int64(p.opt.MaxInFlight) {
-			return false
+			return p.supplant(hs)
 		}
 		if p.inFlight.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	for i := p.next.Add(1); ; i++ {
+		pl := &p.places[i%uint32(len(p.places))]
+		hs.place, hs.pipe.place = pl, pl // before others see it there
+		if pl.holder.CompareAndSwap(nil, hs) {
 			return true
 		}
+	}
+}
+
+// supplant gives hs the place of the handshake that has waited longest for its client. Those that were given up before
+// and have not ended yet are bounded as well.
+func (p *Pool) supplant(hs *handshake) bool {
+	if p.running.Load() > 2*int64(p.opt.MaxInFlight) {
+		return false
+	}
+	for range maxProbes {
+		var oldest *place
+		var since int64
+		for i := range p.places {
+			if t := p.places[i].since.Load(); t != 0 && (oldest == nil || t < since) {
+				oldest, since = &p.places[i], t
+			}
+		}
+		if oldest == nil {
+			return false
+		}
+		if oldest.since.CompareAndSwap(since, 0) { // from now on nobody else changes the holder
+			old := oldest.holder.Load()
+			oldest.hold(hs)
+			old.pipe.endHandshake(ErrPoolFull)
+			return true
+		}
+	}
+	return false
+}
+
+// giveBack stops the timers of a handshake that has ended, and frees its place unless another has that.
+func (p *Pool) giveBack(hs *handshake) {
+	hs.timer.Stop()
+	if hs.answer != nil {
+		hs.answer.Stop()
+	}
+	if !hs.pipe.supplanted {
+		hs.place.holder.Store(nil)
+		p.inFlight.Add(-1)
 	}
 }

@@ -23,7 +23,8 @@ func clientHello(tb testing.TB) []byte {
 }
 
 // A flood of ClientHellos never has more handshakes in flight than the pool allows. A client that finds the pool full
-// is refused at once, and an open connection goes on meanwhile. Places come back when connections are closed.
+// takes the place of the one that has waited longest, and an open connection goes on meanwhile. Places come back when
+// connections are closed.
 func TestHandshakeFlood(t *testing.T) {
 	const limit = 50
 	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.MaxInFlight, o.Workers = limit, 1 })
@@ -32,10 +33,10 @@ func TestHandshakeFlood(t *testing.T) {
 	hello := clientHello(t)
 	var conns []*Conn
 	refused := 0
-	for range 3000 {
+	for range 1000 {
 		c := e.Start(2)
 		switch err := c.Feed(hello); {
-		case errors.Is(err, ErrPoolFull):
+		case errors.Is(err, ErrPoolFull): // all others compute, or wait for their turn
 			refused++
 			c.Close()
 		case err != nil:
@@ -43,15 +44,27 @@ func TestHandshakeFlood(t *testing.T) {
 		default:
 			conns = append(conns, c)
 		}
-		if n := pool.InFlight(); n > limit {
-			t.Fatalf("%d handshakes are in flight", n)
+		if n, running := pool.InFlight(), pool.running.Load(); n > limit || running > 2*limit+1 {
+			t.Fatalf("%d handshakes are in flight, %d goroutines run", n, running)
 		}
 		if data, err := r.read(r.record(typeData, []byte("hi")), 100); string(data) != "hi" || err != nil {
 			t.Fatalf("the open connection: %q, %v", data, err)
 		}
 	}
-	if len(conns) != limit || refused != 3000-limit {
-		t.Errorf("%d handshakes began and %d were refused", len(conns), refused)
+	for pool.running.Load() > limit {
+		<-notes
+	}
+	live := 0
+	for _, c := range conns {
+		switch {
+		case c.Phase() == Handshaking:
+			live++
+		case !errors.Is(c.Err(), ErrPoolFull):
+			t.Fatal(c.Err())
+		}
+	}
+	if live != limit {
+		t.Errorf("%d handshakes go on, want %d; %d were refused", live, limit, refused)
 	}
 	for _, c := range conns {
 		c.Close()
@@ -65,23 +78,151 @@ func TestHandshakeFlood(t *testing.T) {
 	}
 }
 
-// A handshake that its client does not finish ends at the deadline with ErrTimeout.
-func TestHandshakeTimeout(t *testing.T) {
-	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.Timeout = time.Millisecond })
+// Where the pool is full, the handshake that has waited longest for its client goes, and never one that computes.
+func TestLongestWaitGoes(t *testing.T) {
+	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.MaxInFlight, o.Workers = 3, 1 })
 	e, notes := testEngine(t, pool, nil)
-	for _, first := range [][]byte{{22}, clientHello(t)} {
+	hello := clientHello(t)
+	begin := func() *Conn {
 		c := e.Start(1)
-		c.Feed(first)
-		for c.Phase() == Handshaking {
+		if err := c.Feed(hello); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	await := func(c *Conn) *Conn {
+		for c.Waiting() != ForClient {
 			<-notes
 		}
-		if !errors.Is(c.Err(), ErrTimeout) {
-			t.Errorf("after %d bytes: %v", len(first), c.Err())
+		return c
+	}
+	first, second, third := await(begin()), await(begin()), await(begin())
+	fourth := await(begin())
+	for first.Phase() == Handshaking {
+		<-notes
+	}
+	if !errors.Is(first.Err(), ErrPoolFull) || second.Waiting() != ForClient || third.Waiting() != ForClient {
+		t.Fatalf("%v, %v, %v", first.Err(), second.Err(), third.Err())
+	}
+	pool.workers <- struct{}{} // from now on nobody computes
+	all := []*Conn{begin(), begin(), begin()}
+	late := e.Start(1)
+	if err := late.Feed(hello); !errors.Is(err, ErrPoolFull) {
+		t.Errorf("among handshakes that compute: %v", err)
+	}
+	<-pool.workers
+	for _, c := range all {
+		await(c)
+	}
+	for _, c := range []*Conn{second, third, fourth} {
+		if c.Phase(); !errors.Is(c.Err(), ErrPoolFull) {
+			t.Errorf("an earlier one: %v", c.Err())
 		}
 	}
-	if n := pool.InFlight(); n != 0 {
-		t.Errorf("%d handshakes are in flight", n)
+}
+
+// Clients that send a part of a ClientHello, as many as they like, keep nobody out. They hold a small buffer and no
+// goroutine.
+func TestHalfOpen(t *testing.T) {
+	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.MaxInFlight = 4 })
+	e, notes := testEngine(t, pool, nil)
+	hello := clientHello(t)
+	var all []*Conn
+	for k := range 1000 {
+		c := e.Start(1)
+		if err := c.Feed(hello[:1+k%(len(hello)-1)]); err != nil || c.Waiting() != ForHello || c.Phase() != Handshaking {
+			t.Fatalf("%v, %v", err, c.Phase())
+		}
+		if cap(c.held) > max(bufferSizes[0], 4*len(c.held)) {
+			t.Fatalf("%d bytes are held in %d", len(c.held), cap(c.held))
+		}
+		if all = append(all, c); k%4 == 3 {
+			all[k-3].Close()
+		}
 	}
+	if n := pool.running.Load(); n != 0 || pool.InFlight() != 0 {
+		t.Errorf("%d goroutines run, %d handshakes are in flight", n, pool.InFlight())
+	}
+	newRigIn(t, e, notes, tls.VersionTLS13, 0)
+	for _, c := range all {
+		c.Close()
+	}
+	free := 0
+	for class, buffers := range e.free {
+		free += len(buffers) * bufferSizes[class]
+	}
+	if free != e.Buffered() || free == 0 {
+		t.Errorf("%d of %d bytes have come back", free, e.Buffered())
+	}
+}
+
+// A handshake whose client does not answer our flight ends with ErrTimeout: after the time for a flight, or for the whole
+// handshake.
+func TestHandshakeTimeout(t *testing.T) {
+	f := func(flight, whole time.Duration, more []byte) {
+		t.Helper()
+		pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.FirstFlight, o.Timeout = flight, whole })
+		e, notes := testEngine(t, pool, nil)
+		c := e.Start(1)
+		c.Feed(clientHello(t))
+		for c.Phase() == Handshaking {
+			<-notes
+			c.Feed(more)
+		}
+		if !errors.Is(c.Err(), ErrTimeout) {
+			t.Errorf("%v, %v: %v", flight, whole, c.Err())
+		}
+		if n := pool.InFlight(); n != 0 {
+			t.Errorf("%d handshakes are in flight", n)
+		}
+	}
+	f(time.Minute, time.Millisecond, nil)
+	f(time.Millisecond, time.Minute, nil)
+	f(time.Millisecond, time.Minute, []byte{byte(typeHandshake), 3}) // a part of an answer is none
+}
+
+// A connection that Admit refuses keeps its ClientHello until Retry, and each handshake that Admit let begin ends once.
+func TestAdmit(t *testing.T) {
+	both(t, func(t *testing.T, version uint16) {
+		asked, ended, open := 0, 0, false
+		pool := testPool(t, "ecdsa", nil)
+		e, notes := testEngine(t, pool, func(o *EngineOptions) {
+			o.Admit = func(Handle) bool { asked++; return open }
+			o.Ended = func(Handle) { ended++ }
+		})
+		hello := clientHello(t)
+		for _, cut := range []int{0, 100} {
+			c := e.Start(1)
+			c.Feed(hello[:cut])
+			c.Feed(hello[cut:])
+			if asked != 1 || c.Waiting() != ForAdmission || c.Phase() != Handshaking || len(c.held) != len(hello) {
+				t.Fatalf("asked %d times, waits for %d", asked, c.Waiting())
+			}
+			if err := c.Retry(); err != nil || asked != 2 || c.Waiting() != ForAdmission {
+				t.Fatalf("%v, asked %d times, waits for %d", err, asked, c.Waiting())
+			}
+			open = true
+			if err := c.Retry(); err != nil || c.Phase() != Handshaking || c.held != nil {
+				t.Fatalf("admitted: %v, %v", err, c.Phase())
+			}
+			if ended != 0 {
+				t.Fatal("it has not ended")
+			}
+			c.Close()
+			if c.Close(); ended != 1 {
+				t.Fatalf("ended %d times", ended)
+			}
+			asked, ended, open = 0, 0, false
+		}
+		open = true
+		if newRigIn(t, e, notes, version, 0); asked != 1 || ended != 1 {
+			t.Errorf("asked %d times, ended %d times", asked, ended)
+		}
+		pool.Close()
+		if err := e.Start(1).Feed(hello); !errors.Is(err, ErrClosed) || asked != 2 || ended != 2 {
+			t.Errorf("a closed pool: %v, asked %d times, ended %d times", err, asked, ended)
+		}
+	})
 }
 
 // No more handshakes compute at a time than there are workers, and those that wait for their clients keep none from
@@ -90,8 +231,12 @@ func TestWorkers(t *testing.T) {
 	pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.Workers = 1 })
 	e, notes := testEngine(t, pool, nil)
 	for range 20 { // all of them wait for their client
-		if err := e.Start(1).Feed([]byte{22}); err != nil {
+		waits := e.Start(1)
+		if err := waits.Feed(clientHello(t)); err != nil {
 			t.Fatal(err)
+		}
+		for waits.Waiting() != ForClient {
+			<-notes
 		}
 	}
 	newRigIn(t, e, notes, tls.VersionTLS12, 0)

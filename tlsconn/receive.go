@@ -14,6 +14,11 @@ const (
 	keyUpdateMsgLen    = 5 // type, length of 1 in 3 bytes, request
 )
 
+// maxUnsent is the length of output from which on a client that asks for renegotiation gets no further warning before it
+// has read the earlier ones. As a result pending output is bounded: at most one flight of the handshake, this, and an
+// alert. A KeyUpdate is made when it is sent.
+const maxUnsent = 256
+
 // maxIdle bounds the records in a row that carry no data, since each costs work. crypto/tls has the same bound.
 const maxIdle = 16
 
@@ -124,7 +129,8 @@ func (c *Conn) accept(typ recordType, content []byte) []byte {
 		c.endByAlert(content)
 	case c.info.Version == tls.VersionTLS13:
 		c.message(content)
-	case c.state.writes():
+	case !c.allow():
+	case c.state.writes() && len(c.pend) < maxUnsent:
 		// A client of TLS 1.2 asks for renegotiation. RFC 5246 §7.2.2: no_renegotiation is sent «by the server in
 		// response to a client hello after initial handshaking [...] This message is always a warning.»
 		c.pend = c.seal(c.pend, typeAlert, []byte{levelWarning, byte(alertNoRenegotiation)})
@@ -166,13 +172,38 @@ func (c *Conn) keyUpdate(request byte) {
 		c.endViolation(alertIllegalParameter)
 		return
 	}
+	if !c.allow() {
+		return
+	}
 	c.in.update(c.suite)
 	if request == 1 && c.state.writes() {
 		// RFC 8446 §4.6.3: «If the request_update field is set to "update_requested", then the receiver MUST send a
 		// KeyUpdate of its own with request_update set to "update_not_requested" prior to sending its next Application
-		// Data record.»
-		c.pend = c.changeKey(c.pend)
+		// Data record. This mechanism allows either side to force an update to the entire connection, but causes an
+		// implementation which receives multiple KeyUpdates while it is silent to respond with a single update.»
+		c.owed = true
 	}
+}
+
+// allow counts a request of the client that costs work and carries no data. It ends the connection and reports false if
+// there are too many. The alert is that of OpenSSL, BoringSSL and crypto/tls for too many KeyUpdates.
+func (c *Conn) allow() bool {
+	if now := c.engine.now; now-c.since >= 60 {
+		c.since, c.asked = now, 0
+	}
+	if c.asked++; int(c.asked) > c.engine.opt.KeyUpdatesPerMinute {
+		c.endFatal(alertUnexpectedMessage, ErrFlood)
+		return false
+	}
+	return true
+}
+
+// pay appends the KeyUpdate that the client was promised, if there is one, to dst.
+func (c *Conn) pay(dst []byte) []byte {
+	if c.owed {
+		dst = c.changeKey(dst)
+	}
+	return dst
 }
 
 // changeKey appends a KeyUpdate to dst that requests none, and moves to our next key.
@@ -180,6 +211,7 @@ func (c *Conn) changeKey(dst []byte) []byte {
 	c.engine.expand(c, &c.out)
 	dst = seal(&c.engine.mem, &c.out, c.suite, c.info.Version, dst, typeHandshake, []byte{messageKeyUpdate, 0, 0, 1, 0})
 	c.out.update(c.suite)
+	c.owed = false
 	return dst
 }
 

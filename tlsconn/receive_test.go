@@ -287,15 +287,55 @@ func TestKeyUpdateAnswer(t *testing.T) {
 	}
 }
 
-// A client may change its key as often as it likes as long as it sends data as well.
-func TestManyKeyUpdates(t *testing.T) {
+// A client may change its key as often as 32 times a minute as long as it sends data as well. Requests that we answer
+// late get one answer for all of them, which takes no memory before it is sent; once more ends the connection.
+func TestKeyUpdateFlood(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13, 0, nil)
-	for i := range 5 * maxIdle {
-		b := r.record(typeHandshake, keyUpdate)
+	now := uint32(7)
+	ask := func() error {
+		b := r.record(typeHandshake, keyUpdateAsk)
 		r.updateOut()
-		if data, err := r.read(append(b, r.record(typeData, []byte("x"))...), 100); string(data) != "x" || err != nil {
-			t.Fatalf("after %d updates: %q, %v", i, data, err)
+		data, err := r.read(append(b, r.record(typeData, []byte("x"))...), 100)
+		if err == nil && string(data) != "x" {
+			t.Fatalf("read %q", data)
 		}
+		return err
+	}
+	for minute := range 4 {
+		r.engine.SetTime(now)
+		for i := range 32 {
+			if err := ask(); err != nil || r.conn.Pending() != keyUpdateLen || cap(r.conn.pend) != 0 {
+				t.Fatalf("minute %d, after %d requests: %v, %d bytes are pending in %d", minute, i+1, err,
+					r.conn.Pending(), cap(r.conn.pend))
+			}
+		}
+		now += 60
+		b, _ := r.conn.Write(nil, []byte("answer"))
+		if all := r.open(b); len(all) != 2 || all[0].content != string(keyUpdate) || all[1].content != "answer" {
+			t.Fatalf("sent %q", all)
+		}
+	}
+	if err := ask(); err != ErrFlood {
+		t.Fatalf("the 33rd request in a minute: %v", err)
+	}
+	if got := r.drained(); len(got) != 1 || got[0].content != string([]byte{levelFatal, byte(alertUnexpectedMessage)}) {
+		t.Errorf("the client was sent %q", got)
+	}
+}
+
+// A client of TLS 1.2 that asks for renegotiation without end, and does not read, holds little memory and is ended.
+func TestRenegotiationFlood(t *testing.T) {
+	r := newRig(t, tls.VersionTLS12, 0, nil)
+	var err error
+	asked := 0
+	for ; err == nil; asked++ {
+		b := append(r.record(typeHandshake, []byte{1, 0, 0, 0}), r.record(typeData, []byte("x"))...)
+		if _, err = r.read(b, 100); r.conn.Pending() > maxUnsent+2*(maxOverhead+2) {
+			t.Fatalf("%d bytes are pending", r.conn.Pending())
+		}
+	}
+	if err != ErrFlood || asked != 33 {
+		t.Errorf("after %d requests: %v", asked, err)
 	}
 }
 

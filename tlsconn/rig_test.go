@@ -53,7 +53,7 @@ var _ net.Conn = (*memConn)(nil)
 func testEngine(tb testing.TB, pool *Pool, change func(*EngineOptions)) (*Engine, chan Handle) {
 	tb.Helper()
 	notes := make(chan Handle, 1<<14)
-	o := EngineOptions{Notify: func(h Handle) { notes <- h }, MaxBuffered: 1 << 20, MaxExpanded: 64}
+	o := EngineOptions{Notify: func(h Handle) { notes <- h }, MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32}
 	if change != nil {
 		change(&o)
 	}

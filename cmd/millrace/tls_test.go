@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -369,5 +370,57 @@ func TestHalfCloseOverTLS(t *testing.T) {
 			t.Errorf("%d replies to 20 requests, %v", n, err)
 		}
 		c.Close()
+	}
+}
+
+// A client that speaks HTTP without TLS to the port gets a plain response that says so, also when its first bytes come
+// one by one, and then the end. Other bytes without TLS get the end only.
+func TestHTTPWithoutTLS(t *testing.T) {
+	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
+	tr := start(t, settings{network: p.settings()})
+	f := func(request, want string, chop int) {
+		t.Helper()
+		c := tr.raw()
+		for len(request) > 0 {
+			n := min(chop, len(request))
+			io.WriteString(c, request[:n])
+			request = request[n:]
+		}
+		got, err := io.ReadAll(c)
+		if want == "" && len(got) > 0 || !strings.HasPrefix(string(got), want) || want != "" && err != nil {
+			t.Errorf("read %q, %v, want %q", got, err, want)
+		}
+		if want != "" && !strings.Contains(string(got), "wss://") {
+			t.Errorf("%q does not name wss", got)
+		}
+	}
+	const bad = "HTTP/1.1 400 Bad Request\r\n"
+	f("GET / HTTP/1.1\r\nHost: x\r\n\r\n", bad, 1<<20)
+	f("GET ", bad, 1)
+	f("POST /announce HTTP/1.1\r\n\r\n", bad, 2)
+	f("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bad, 1<<20)
+	f("SSH-2.0-OpenSSH_9.2\r\n", "", 1<<20)
+	tr.client = p.client(tls.VersionTLS13, nil)
+	relay(t, tr)
+}
+
+// More clients than the pool has places, each of which sends a part of a ClientHello and stops, keep nobody out, and are
+// closed some seconds after their first byte.
+func TestHalfOpenTLS(t *testing.T) {
+	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
+	tr := start(t, settings{network: p.settings() + "handshake_timeout = 60\n"})
+	tr.client = p.client(tls.VersionTLS13, nil)
+	hello := clientHello(t)
+	var all []net.Conn
+	for k := range 1100 {
+		c := tr.raw()
+		c.Write(hello[:5+k%(len(hello)-5)])
+		all = append(all, c)
+	}
+	relay(t, tr)
+	for _, c := range all {
+		if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a half-open handshake: %d bytes, %v", n, err)
+		}
 	}
 }

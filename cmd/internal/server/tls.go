@@ -16,6 +16,9 @@ import (
 const (
 	// maxHandshakes bounds the handshakes in flight, each of which holds 20 to 60 KB and a goroutine.
 	maxHandshakes = 1024
+	// firstFlight is the time in seconds from a client's first byte to its whole ClientHello, and again for its answer to
+	// our flight.
+	firstFlight = 3
 	// expandedKeys is the number of connections of a shard that keep their expanded keys at hand, 1.5 KB each. A
 	// message on another connection takes 1 µs and two allocations more.
 	expandedKeys = 16384
@@ -45,6 +48,7 @@ func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, erro
 		Certificates: certificates,
 		Workers:      shards, // more than there are helpers: loops without work give their Ps up
 		MaxInFlight:  maxHandshakes,
+		FirstFlight:  firstFlight * time.Second,
 		Timeout:      seconds(cfg.Network.HandshakeTimeout),
 	})}, nil
 }
@@ -85,6 +89,7 @@ func (t *tlsServer) shardOptions(cfg *config.Config, c *shard.Control) *shard.TL
 		Notify:      c.HandshakeReady,
 		MaxBuffered: cfg.IOUring.AssemblyMemory,
 		MaxExpanded: expandedKeys,
+		FirstFlight: firstFlight,
 		GracePeriod: uint32(cfg.Cleaning.CloseAfterTLSUpdateGracePeriod),
 	}
 }

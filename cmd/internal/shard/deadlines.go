@@ -42,7 +42,7 @@ func (s *Shard) checkDeadlines(i uint32, c *conn.Conn) {
 	}
 	switch c.State() {
 	case conn.Handshake:
-		if s.turn.Now > c.Deadline {
+		if s.turn.Now > c.Deadline || s.halfOpen(i, c) {
 			s.endHTTP(i, c, conn.ReasonHandshakeTimeout, 408)
 		}
 	case conn.Open:

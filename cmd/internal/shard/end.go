@@ -216,10 +216,16 @@ func (s *Shard) endTLS(i uint32, c *conn.Conn, err error) {
 		s.endHalf(i, c)
 		return
 	}
+	if errors.Is(err, tlsconn.ErrPlainHTTP) {
+		s.endPlainHTTP(i, c)
+		return
+	}
 	why := conn.ReasonTLS
 	switch {
 	case errors.Is(err, tlsconn.ErrPoolFull), errors.Is(err, tlsconn.ErrNoMemory):
 		why = conn.ReasonNoMemory
+	case errors.Is(err, tlsconn.ErrFlood):
+		why = conn.ReasonTLSFlood
 	case errors.Is(err, tlsconn.ErrTimeout):
 		why = conn.ReasonHandshakeTimeout
 	}
@@ -233,4 +239,16 @@ func (s *Shard) endTLS(i uint32, c *conn.Conn, err error) {
 		return
 	}
 	s.endNow(i, c, why, false)
+}
+
+// endPlainHTTP tells a client that speaks HTTP without TLS to use TLS. From then on the connection has none, and the
+// outbox sends the response as it is.
+func (s *Shard) endPlainHTTP(i uint32, c *conn.Conn) {
+	s.stats.TLSFailed++
+	s.stats.countRefusal(400)
+	s.table.CloseTLS(i)
+	if dst := s.outbox.Room(i, c, wsproto.HTTPErrorSize, outbox.HTTP); dst != nil {
+		s.outbox.Commit(wsproto.AppendPlainOnTLS(dst))
+	}
+	s.end(i, c, conn.ReasonTLS)
 }

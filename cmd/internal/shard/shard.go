@@ -168,6 +168,7 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 // orders for the ring. The work of one Step is bounded: work that is left over makes Busy true.
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
 	s.turn.Begin(now, ops)
+	s.secure.setTime(s.turn.Now)
 	s.torrents.RemoveEnded()
 	s.post.FlushBacklog()
 	s.mover.Retry()

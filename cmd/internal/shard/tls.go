@@ -17,14 +17,20 @@ type TLSOptions struct {
 	Notify      func(tlsconn.Handle) // from any goroutine: HandshakesReady is to be called with it, between two Steps
 	MaxBuffered int                  // bytes for records that have arrived in part
 	MaxExpanded int                  // connections that keep their expanded keys
+	FirstFlight uint32               // seconds from a client's first byte to its whole ClientHello
 	GracePeriod uint32               // seconds that connections on a replaced certificate may stay
 }
+
+// keyUpdatesPerMinute bounds the changes of keys that a client may make. BoringSSL allows 32 without data between them;
+// one for each of 24 million records would suffice.
+const keyUpdatesPerMinute = 32
 
 // secure is a shard's side of TLS, but for the connections, which are in the table.
 type secure struct {
 	engine *tlsconn.Engine
 	ready  []tlsconn.Handle
-	grace  uint32
+	flight uint32 // TLSOptions.FirstFlight
+	grace  uint32 // TLSOptions.GracePeriod
 
 	generation uint32 // of the certificate in use
 	replaced   uint32 // second in which the one before it was replaced, 0: never
@@ -37,7 +43,9 @@ func newSecure(o *TLSOptions) *secure {
 	return &secure{
 		engine: tlsconn.NewEngine(o.Pool, tlsconn.EngineOptions{
 			Notify: o.Notify, MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded,
+			KeyUpdatesPerMinute: keyUpdatesPerMinute,
 		}),
+		flight:     o.FirstFlight,
 		grace:      o.GracePeriod,
 		generation: 1,
 	}
@@ -49,6 +57,13 @@ func (x *secure) tlsEngine() *tlsconn.Engine {
 		return nil
 	}
 	return x.engine
+}
+
+// setTime tells TLS the time of a Step.
+func (x *secure) setTime(now uint32) {
+	if x != nil {
+		x.engine.SetTime(now)
+	}
 }
 
 // HandshakesReady says that the handshakes of these connections have bytes to send or have ended. It is called between
@@ -139,6 +154,13 @@ func (s *Shard) countHandshake(i uint32, c *conn.Conn, t *tlsconn.Conn) {
 
 // nameHandshake is the name of a full handshake in traces; that of a resumed one follows.
 var nameHandshake = conn.Names.Add("full", "resumed")
+
+// halfOpen reports whether a connection has been in the middle of its ClientHello for longer than it may. Its time runs
+// from its first byte.
+func (s *Shard) halfOpen(i uint32, c *conn.Conn) bool {
+	t := s.table.TLS(i)
+	return t != nil && c.AsmSince != 0 && s.turn.Now-c.AsmSince > s.secure.flight && t.Waiting() == tlsconn.ForHello
+}
 
 // outdated reports whether a connection has been on a replaced certificate for longer than it may.
 func (s *Shard) outdated(i uint32) bool {

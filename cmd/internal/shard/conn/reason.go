@@ -26,13 +26,14 @@ const (
 	ReasonCertificate             // was on a replaced certificate for too long
 	ReasonAddressLimit            // its client's address has enough
 	ReasonControlFlood            // too many control frames
+	ReasonTLSFlood                // changed its TLS keys too often
 	Reasons                       // how many there are
 )
 
 var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
-	"health_check", "tls_error", "certificate", "address_limit", "control_flood",
+	"health_check", "tls_error", "certificate", "address_limit", "control_flood", "tls_flood",
 }
 
 // String returns the reason's name as it stands in logs and metrics.
@@ -42,7 +43,7 @@ func (r Reason) String() string { return reasonNames[r] }
 func (r Reason) Abusive() bool {
 	switch r {
 	case ReasonBadRequest, ReasonHandshakeTimeout, ReasonSlowConsumer, ReasonSlowMessage, ReasonProtocol, ReasonTooBig,
-		ReasonBadMessages, ReasonTLS, ReasonAddressLimit, ReasonControlFlood:
+		ReasonBadMessages, ReasonTLS, ReasonAddressLimit, ReasonControlFlood, ReasonTLSFlood:
 		return true
 	}
 	return false

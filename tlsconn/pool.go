@@ -124,6 +124,7 @@ func (p *Pool) prepare(h Handle, notify func(Handle), first []byte) (*handshake,
 	if err := hs.pipe.feed(first); err != nil {
 		return nil, err
 	}
+	<-hs.pipe.wake // the helper looks without being roused
 	if !p.take(hs) {
 		return nil, ErrPoolFull
 	}

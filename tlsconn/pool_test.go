@@ -51,20 +51,21 @@ func TestHandshakeFlood(t *testing.T) {
 			t.Fatalf("the open connection: %q, %v", data, err)
 		}
 	}
-	for pool.running.Load() > limit {
+	live := func() (n int) {
+		for _, c := range conns {
+			if c.Phase() == Handshaking {
+				n++
+			} else if !errors.Is(c.Err(), ErrPoolFull) {
+				t.Fatal(c.Err())
+			}
+		}
+		return n
+	}
+	for live() > limit { // those that lost their place are about to end
 		<-notes
 	}
-	live := 0
-	for _, c := range conns {
-		switch {
-		case c.Phase() == Handshaking:
-			live++
-		case !errors.Is(c.Err(), ErrPoolFull):
-			t.Fatal(c.Err())
-		}
-	}
-	if live != limit {
-		t.Errorf("%d handshakes go on, want %d; %d were refused", live, limit, refused)
+	if n := live(); n != limit {
+		t.Errorf("%d handshakes go on, want %d; %d were refused", n, limit, refused)
 	}
 	for _, c := range conns {
 		c.Close()

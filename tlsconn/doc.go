@@ -17,6 +17,10 @@
 //
 // One table says which states a connection passes and how it ends (end.go).
 //
+// A server name with a trailing dot is refused by crypto/tls with decode_error, and its message cannot be changed before
+// crypto/tls reads it, since both sides hash it. RFC 6066 §3: «The hostname is represented as a byte string using ASCII
+// encoding without a trailing dot.»
+//
 // Left out on purpose: client certificates, renegotiation (refused), 0-RTT (crypto/tls has none), suites with CBC or
 // RSA key exchange, TLS 1.1 and older, compression.
 package tlsconn

@@ -44,7 +44,9 @@ func (s *Shard) checkDeadlines(i uint32, c *conn.Conn) {
 	case conn.Handshake:
 		if s.turn.Now > c.Deadline || s.halfOpen(i, c) {
 			s.endHTTP(i, c, conn.ReasonHandshakeTimeout, 408)
+			return
 		}
+		s.retryHandshake(i, c)
 	case conn.Open:
 		s.checkOpen(i, c)
 	case conn.Moving:

@@ -141,7 +141,8 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	if o.Addresses != nil {
 		o.Swarm.Count = o.Addresses.CountPeers
 	}
-	s := &Shard{opt: o, secure: newSecure(o.TLS)}
+	s := &Shard{opt: o}
+	s.secure = newSecure(s)
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)

@@ -21,9 +21,8 @@ type TLSOptions struct {
 	GracePeriod uint32               // seconds that connections on a replaced certificate may stay
 }
 
-// keyUpdatesPerMinute bounds the changes of keys that a client may make. BoringSSL allows 32 without data between them;
-// one for each of 24 million records would suffice.
-const keyUpdatesPerMinute = 32
+// manyKeyUpdates stands for no limit.
+const manyKeyUpdates = 1 << 30
 
 // secure is a shard's side of TLS, but for the connections, which are in the table.
 type secure struct {
@@ -36,14 +35,20 @@ type secure struct {
 	replaced   uint32 // second in which the one before it was replaced, 0: never
 }
 
-func newSecure(o *TLSOptions) *secure {
+// newSecure returns the TLS of a shard, nil where it has none.
+func newSecure(s *Shard) *secure {
+	o, updates := s.opt.TLS, manyKeyUpdates
 	if o == nil {
 		return nil
+	}
+	if s.opt.Guard.Active {
+		updates = s.opt.Guard.KeyUpdatesPerMinute
 	}
 	return &secure{
 		engine: tlsconn.NewEngine(o.Pool, tlsconn.EngineOptions{
 			Notify: o.Notify, MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded,
-			KeyUpdatesPerMinute: keyUpdatesPerMinute,
+			KeyUpdatesPerMinute: updates,
+			Admit:               s.handshakeBegins, Ended: s.handshakeEnded,
 		}),
 		flight:     o.FirstFlight,
 		grace:      o.GracePeriod,
@@ -63,6 +68,27 @@ func (x *secure) tlsEngine() *tlsconn.Engine {
 func (x *secure) setTime(now uint32) {
 	if x != nil {
 		x.engine.SetTime(now)
+	}
+}
+
+// handshakeBegins reports whether the address of a connection's client may have one more handshake now.
+func (s *Shard) handshakeBegins(h tlsconn.Handle) bool {
+	return s.door.Handshake(s.table.At(door.SlotOf(h).Index))
+}
+
+// handshakeEnded follows each handshake that was let begin.
+func (s *Shard) handshakeEnded(h tlsconn.Handle) {
+	s.door.EndHandshake(s.table.At(door.SlotOf(h).Index))
+}
+
+// retryHandshake lets a handshake begin that its client's address could not have before.
+func (s *Shard) retryHandshake(i uint32, c *conn.Conn) {
+	t := s.table.TLS(i)
+	if t == nil || t.Waiting() != tlsconn.ForAdmission {
+		return
+	}
+	if err := t.Retry(); err != nil {
+		s.endTLS(i, c, err)
 	}
 }
 

@@ -270,8 +270,8 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// TestTLS proves that a connection with TLS can speak after its handshake and until its TLS is closed or given away,
-// and that one without can always.
+// TestTLS proves that a connection with TLS can speak after its handshake, and that one whose TLS is closed or given away
+// is one without, which can speak always.
 func TestTLS(t *testing.T) {
 	slot := ring.Slot{Index: 1, Gen: 1}
 	plain := NewTable(0, 2, false)
@@ -288,7 +288,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("a connection that is %s with TLS that is %s: speaks %v", c.State(), x.Phase(), !speaks)
 		}
 		take(table)
-		if table.TLS(1) != nil || table.CanSpeak(1) || table.TLSPending(1) {
+		if table.TLS(1) != nil || !table.CanSpeak(1) || table.TLSPending(1) {
 			t.Error("the TLS of a connection is still there")
 		}
 	}

@@ -101,6 +101,19 @@ func (d *Door) Offence(c *conn.Conn) {
 	}
 }
 
+// Handshake reports whether the address of a connection's client may have one more TLS handshake now. EndHandshake follows
+// if it may.
+func (d *Door) Handshake(c *conn.Conn) bool {
+	return d.opt.Addresses == nil || d.opt.Addresses.Handshake(c.Guard, time.Duration(d.turn.Nanos))
+}
+
+// EndHandshake ends a handshake.
+func (d *Door) EndHandshake(c *conn.Conn) {
+	if d.opt.Addresses != nil {
+		d.opt.Addresses.EndHandshake(c.Guard)
+	}
+}
+
 // Full reports whether the address of a connection's client has as many peers as it may.
 func (d *Door) Full(c *conn.Conn) bool {
 	return d.opt.Addresses != nil && d.opt.Addresses.PeersFull(c.Guard.Origin())

@@ -36,12 +36,13 @@ func New(t testing.TB) *Engine {
 	}
 	pool := tlsconn.NewPool(tlsconn.PoolOptions{
 		Certificates: tlsconn.NewCertificates(loaded, tlsconn.PostQuantum, time.Now()),
-		Workers:      1, MaxInFlight: 64, Timeout: time.Minute,
+		Workers:      1, MaxInFlight: 64, FirstFlight: time.Minute, Timeout: time.Minute,
 	})
 	t.Cleanup(pool.Close)
 	notes := make(chan tlsconn.Handle, 1<<10)
 	return &Engine{t: t, notes: notes, Engine: tlsconn.NewEngine(pool, tlsconn.EngineOptions{
 		Notify: func(h tlsconn.Handle) { notes <- h }, MaxBuffered: 1 << 20, MaxExpanded: 64,
+		KeyUpdatesPerMinute: 32,
 	})}
 }
 

@@ -3,12 +3,12 @@ package torrents
 import "millrace/swarm"
 
 // This file takes the peers of connections that have ended out of the swarms. Thousands of connections may end at once,
-// each with a thousand peers, as when a network fails; a Step that removed all of them took 32 ms. So each Step removes a
-// number of them, and the other connections wait their turn. Meanwhile their peers are still counted, and a message that
+// each with thousands of peers, as when a network fails; a Step that removed all of them took 32 ms. So each Step removes a
+// number of them, and the others wait their turn. Meanwhile their peers are still counted, and a message that
 // is relayed to one of them finds its connection closed, as it may with the peers that a connection has on another shard.
 
 const (
-	maxEndedPerStep = 1024    // peers after which a Step removes no more; it finishes the connection it is at
+	maxEndedPerStep = 1024    // peers after which a Step removes no more
 	maxEndedWaiting = 1 << 16 // connections; when there are more, the oldest is not made to wait any longer
 )
 
@@ -23,12 +23,11 @@ type ended struct {
 // Ended says that a connection, of this shard or another, has ended.
 func (t *Torrents) Ended(addr swarm.Addr) {
 	q := &t.ended
-	if q.len() == 0 && q.budget > 0 {
-		t.removePeers(addr)
+	if q.len() == 0 && q.budget > 0 && t.removePeers(addr) {
 		return
 	}
 	if q.len() == maxEndedWaiting {
-		t.removePeers(q.next())
+		q.budget -= max(1, t.Gone(q.next()))
 	}
 	q.waiting = append(q.waiting, addr)
 	t.stats.GoneWaited++
@@ -39,13 +38,20 @@ func (t *Torrents) Ended(addr swarm.Addr) {
 func (t *Torrents) RemoveEnded() {
 	q := &t.ended
 	q.budget = q.perStep
-	for q.len() > 0 && q.budget > 0 {
-		t.removePeers(q.next())
+	for q.len() > 0 && q.budget > 0 && t.removePeers(q.waiting[q.done]) {
+		q.next()
 	}
 	t.turn.More = t.turn.More || q.len() > 0
 }
 
-func (t *Torrents) removePeers(addr swarm.Addr) { t.ended.budget -= max(1, t.Gone(addr)) }
+// removePeers removes peers of a connection within the budget, and reports whether none is left.
+func (t *Torrents) removePeers(addr swarm.Addr) (done bool) {
+	q := &t.ended
+	n := t.GoneAtMost(addr, q.budget)
+	done = n < q.budget
+	q.budget -= max(1, n)
+	return done
+}
 
 // Yield says that a connection, of this shard or another, does not answer (see swarm.Table.Yield). It takes from the same
 // budget as the ends of connections. It reports false, and has done nothing, when that is used up: the next clash of the

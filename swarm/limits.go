@@ -59,3 +59,7 @@ func (o *Options) limit() {
 		*l.value = min(*l.value, l.most)
 	}
 }
+
+// SetMaxPeers changes Options.MaxPeers. It lowers n to what a table can hold. Where there are more peers already they
+// stay, and new ones are refused until enough have left.
+func (t *Table) SetMaxPeers(n int) { t.o.MaxPeers = min(n, MaxPeersLimit) }

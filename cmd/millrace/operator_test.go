@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -413,3 +415,75 @@ func TestFollowTorrents(t *testing.T) {
 	}
 	f("off", "newest", false, nil)
 }
+
+// With a memory limit that the tracker soon reaches, clients that are there are served, more peers are refused with a
+// failure that asks them to come later, then more connections, and log, metrics and health checks say so.
+func TestMemoryLimit(t *testing.T) {
+	figure := func(page, name string) float64 { return total(t, page, "millrace_memory_"+name) }
+	keys := "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'\n[limits]\nmemory_limit = "
+	run := func(limit int, large bool) (tr *tracker, page func() string) {
+		tr = start(t, settings{
+			top: "socket_workers = 2", other: keys + fmt.Sprint(limit), network: "enable_http_health_checks = true",
+			large: large,
+		})
+		url := regexp.MustCompile(`msg="serving metrics" url=(\S+)`).FindStringSubmatch(tr.log.String())
+		return tr, func() string { _, page := get(t, url[1]); return page }
+	}
+	tr, page := run(1<<40, false)
+	eventually(t, "the memory is known", func() bool { return figure(page(), "resident_bytes") > 0 })
+	empty := int(figure(page(), "resident_bytes"))
+	relay(t, tr)
+	tr.stop()
+
+	tr, page = run(empty+12<<20, false)
+	first := tr.dial()
+	first.send(announce(id("hash"), id("first"), 0, nil))
+	first.receive()
+	refused := func() bool { // announces of many peers
+		c, err := net.Dial("tcp", tr.addr)
+		if err != nil {
+			return true // it takes no more connections already
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		var all strings.Builder
+		all.WriteString(head("GET / HTTP/1.1", "\r\n"))
+		const n = 4000
+		for range n {
+			serial++
+			text := fmt.Sprintf(`{"action":"announce","info_hash":"%s","peer_id":"%s"}`, id("%d", serial), id("peer"))
+			all.WriteString(string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text)
+		}
+		go io.WriteString(c, all.String())
+		replies := bufio.NewReader(c)
+		for range n {
+			line, err := replies.ReadString('}')
+			if err != nil {
+				return true // the same
+			}
+			if strings.Contains(line, "tracker is full, try again later") {
+				return true
+			}
+		}
+		return false
+	}
+	eventually(t, "a peer is refused", refused)
+	tr.logged("limits.memory_limit: it takes no more peers", 1)
+	first.send(announce(id("hash"), id("first"), 0, nil))
+	if m := first.receive(); m["incomplete"] != 1.0 {
+		t.Errorf("a peer that is there gets %v", m)
+	}
+	if got := page(); figure(got, "pressure") == 0 || figure(got, "limit_bytes") != float64(empty+12<<20) {
+		t.Errorf("memory on the metrics page: pressure %v, limit %v", figure(got, "pressure"), figure(got, "limit_bytes"))
+	}
+	tr, page = run(16<<20, true) // the buffers of the rings alone are larger
+	tr.logged("no more peers and no more connections", 1)
+	if got, err := http.Get("http://" + tr.addr + "/health"); err == nil {
+		t.Errorf("a health check was answered with %v", got)
+	}
+	if got := figure(page(), "pressure"); got != 2 {
+		t.Errorf("memory pressure %v, want 2", got)
+	}
+}
+
+var serial int // of the torrents of TestMemoryLimit

@@ -70,6 +70,9 @@ func (s *Server) LogStart(version string) {
 	}
 	s.log.Info("shards", "count", set.shards, "cpus", set.cpus, "max_connections", set.connsPerShard*set.shards,
 		"locked_bytes", set.plan.LockedBytes()*uint64(set.shards), limit)
+	if set.memory > 0 {
+		s.log.Info("memory", "limit_bytes", set.memory)
+	}
 	if s.admin != nil {
 		s.log.Info("serving metrics", "url", "http://"+s.admin.addr.String()+"/metrics")
 	}

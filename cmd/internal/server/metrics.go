@@ -56,9 +56,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 		peerSeries(b, prefixFamily.Name, prefixFamily.Series[0].Labels[0].Name, all,
 			func(p torrents.Prefix) string { return fmt.Sprintf("%x", p) })
 	}
-	process := &processFigures{
-		Shards: len(all), Locked: int(s.setup.plan.LockedBytes()) * len(all), LogLinesDropped: s.lost(),
-	}
+	process := s.processFigures(len(all))
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
 	if s.addresses != nil {
 		figures := s.addresses.Stats(s.clock())
@@ -102,7 +100,22 @@ type loopFigures struct {
 type processFigures struct {
 	Shards          int    `metric:"shards" help:"Shards, each with a thread, a ring and an event loop of its own."`
 	Locked          int    `metric:"locked_bytes" help:"Memory that counts against RLIMIT_MEMLOCK."`
+	MemoryLimit     int    `metric:"memory_limit_bytes" help:"Limit of the resident memory (limits.memory_limit); 0 if there is none."`
+	Resident        int    `metric:"memory_resident_bytes" help:"Resident memory of the process, as it was compared with the limit last."`
+	Pressure        int    `metric:"memory_pressure" help:"0: there is enough memory. 1: no more peers are taken in than there are. 2: no more connections either."`
 	LogLinesDropped uint64 `metric:"log_lines_dropped_total" help:"Lines of the log that were dropped because its reader stood still or was gone."`
+}
+
+// processFigures returns the figures of this moment.
+func (s *Server) processFigures(shards int) *processFigures {
+	return &processFigures{
+		Shards:          shards,
+		Locked:          int(s.setup.plan.LockedBytes()) * shards,
+		MemoryLimit:     int(s.memory.limit),
+		Resident:        int(s.memory.resident.Load()),
+		Pressure:        int(s.memory.level.Load()),
+		LogLinesDropped: s.lost(),
+	}
 }
 
 // tlsFigures are those of the process where TLS is on.

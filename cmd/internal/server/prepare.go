@@ -25,6 +25,7 @@ type setup struct {
 	kernel        string    // its release
 	memlock       uint64    // soft limit in bytes
 	memlockFree   bool      // there is none
+	memory        uint64    // limit of resident memory in bytes; 0: none is known
 }
 
 // descriptorsKept is the number of file descriptors that are not left to connections: standard streams, the runtime's
@@ -50,6 +51,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	if s.shards == 0 {
 		s.shards = shardsFor(len(allowed), cpuQuota(os.DirFS("/")), log)
 	}
+	s.memory = memoryLimit(cfg.Limits.MemoryLimit, machineMemory(os.DirFS("/")))
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
 	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
 	options := ringOptions(cfg, s.connsPerShard)

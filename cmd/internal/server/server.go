@@ -26,6 +26,7 @@ import (
 type Server struct {
 	log       *slog.Logger
 	lost      func() uint64 // lines of log that were dropped
+	memory    *pressure     // the limit of memory
 	held      *heldHandler  // of log, until LogStart
 	user      privileges    // with which the loops run
 	setup     setup
@@ -74,6 +75,10 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	if err != nil {
 		return nil, err
 	}
+	memory, err := openPressure(set.memory, log)
+	if err != nil {
+		return nil, err
+	}
 	listeners, err := host.Listen(host.ListenOptions{
 		Address:  cfg.Network.Address.String(),
 		OnlyIPv6: cfg.Network.OnlyIPv6,
@@ -98,6 +103,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		rule:    rule,
 		tls:     secure,
 		origins: pages,
+		memory:  memory,
 	}
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
@@ -106,6 +112,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		for _, l := range listeners {
 			l.Close()
 		}
+		memory.close()
 		runtime.GOMAXPROCS(s.procs)
 		return nil, err
 	}
@@ -114,6 +121,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	s.watchAccess(cfg.AccessList, rule)
 	s.watchCertificate(cfg)
 	go s.watch()
+	go s.memory.watch(s.done)
 	return s, nil
 }
 
@@ -287,6 +295,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 	}
 	o.Addresses, o.Origins = s.addresses, s.origins
 	o.TLS = s.tls.shardOptions(t.cfg, t.control)
+	o.Pressure = &s.memory.level
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
@@ -304,8 +313,11 @@ func (s *Server) clock() time.Duration { return time.Since(s.start) }
 // staleBeat is how long a loop may be silent before health checks fail: several times its publishing period.
 const staleBeat = 5 * time.Second
 
-// healthy reports whether every shard's loop turns. Any thread may ask.
+// healthy reports whether every shard's loop turns and new clients are taken in. Any thread may ask.
 func (s *Server) healthy() bool {
+	if s.memory.level.Load() >= shard.PressureConns {
+		return false
+	}
 	now := s.clock()
 	for _, c := range s.controls {
 		if now-c.Beat() > staleBeat {

@@ -84,11 +84,35 @@ func (l *Limits) Addresses(entries int) *guard.Table {
 // maxOffences is how many limits an address may break within a minute before it is banned, where bans are on.
 const maxOffences = 100
 
-// Pressure says how near the process is to its limit of memory. Options.Pressure holds one; every shard reads it.
+// Pressure says how near the process is to its limit of memory. Options.Pressure holds one; every shard reads it. Tables
+// do not give memory back to the process: so new peers and connections may take the places of others, and a tracker that
+// is full goes on to serve its clients as they come and go.
 type Pressure = uint32
 
 const (
 	PressureNone  Pressure = iota
-	PressurePeers          // over the limit: no new peers
-	PressureConns          // far over it, or for long: no new connections either
+	PressurePeers          // over the limit: no more peers than now
+	PressureConns          // far over it, or for long: no more connections than now either
 )
+
+// pressure returns the pressure of this moment.
+func (s *Shard) pressure() Pressure {
+	if s.opt.Pressure == nil {
+		return PressureNone
+	}
+	return s.opt.Pressure.Load()
+}
+
+// heedPressure keeps the tables from growing while memory is short.
+func (s *Shard) heedPressure() {
+	now := s.pressure()
+	s.torrents.Freeze(now >= PressurePeers)
+	switch {
+	case now < PressureConns:
+		s.chores.mostConns = noMost
+	case s.chores.mostConns == noMost:
+		s.chores.mostConns = s.mover.Everywhere()
+	}
+}
+
+const noMost = 1 << 40 // more connections than all shards together can have

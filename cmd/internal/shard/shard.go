@@ -106,6 +106,8 @@ type Shard struct {
 type chores struct {
 	scan scan
 	stop stopState
+
+	mostConns int // of all shards together, while memory is short; else noMost
 }
 
 // scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills
@@ -170,6 +172,7 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
 	s.turn.Begin(now, ops)
 	s.secure.setTime(s.turn.Now)
+	s.heedPressure()
 	s.torrents.RemoveEnded()
 	s.post.FlushBacklog()
 	s.mover.Retry()
@@ -218,6 +221,8 @@ func (s *Shard) accepted(i uint32, e *ring.Event) {
 		s.endNow(i, c, conn.ReasonAddressLimit, true)
 	case s.door.Closed():
 		s.endStopping(i, c)
+	case s.chores.mostConns < noMost && s.mover.Everywhere() > s.chores.mostConns:
+		s.endNow(i, c, conn.ReasonPressure, true)
 	}
 }
 

@@ -117,6 +117,18 @@ func (m *Mover) PublishLoad() {
 // Coming returns how many connections are on their way to this shard.
 func (m *Mover) Coming() int { return int(max(m.lanes.loads[m.opt.Shard].coming.Load(), 0)) }
 
+// Everywhere returns how many connections all shards have or will have: this one as of now, the others as of their last
+// Steps. One on its way counts twice.
+func (m *Mover) Everywhere() int {
+	total := m.Coming() + m.Table.Live()
+	for k := range m.lanes.loads {
+		if k != m.opt.Shard {
+			total += int(m.lanes.loads[k].all())
+		}
+	}
+	return total
+}
+
 // CloseUp lets no connection come any more, and reports false while one is on its way here.
 func (m *Mover) CloseUp() bool { return m.lanes.loads[m.opt.Shard].closeUp() }
 

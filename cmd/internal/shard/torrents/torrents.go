@@ -18,6 +18,7 @@ type Torrents struct {
 	census *censusTaker // nil: none is taken
 	ended  ended        // connections whose peers are to be removed
 	sweep  paced.Scan
+	frozen bool // takes in a new peer only in the place of another
 	stats  Stats
 }
 
@@ -76,4 +77,17 @@ func (t *Torrents) Housekeep() {
 		t.Sweep(t.turn.Now, n)
 	}
 	t.turn.More = t.turn.More || more
+}
+
+// Freeze keeps the number of peers from growing beyond that of now, or lets it grow up to the limit of the options again.
+func (t *Torrents) Freeze(on bool) {
+	if on == t.frozen {
+		return
+	}
+	t.frozen = on
+	if on {
+		t.SetMaxPeers(t.Counts().Peers)
+	} else {
+		t.SetMaxPeers(t.opt.Swarm.MaxPeers)
+	}
 }

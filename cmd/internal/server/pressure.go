@@ -1,0 +1,178 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"millrace/cmd/internal/shard"
+)
+
+// This file owns the limit of memory. The kernel ends a process that takes more than its cgroup or the machine has, and
+// with it all connections. So the tracker stops to grow before that: over the limit it takes no more peers than it has,
+// and after a while, or far over it, no more connections. The shards read the level of that, see shard.Pressure.
+
+const (
+	pressurePeriod  = time.Second // between two looks at the resident memory
+	pressureSeconds = 5           // looks over the limit in a row after which more connections are refused too
+)
+
+// pressure follows the resident memory of the process. A zero limit is none.
+type pressure struct {
+	level    atomic.Uint32 // a shard.Pressure
+	limit    uint64        // bytes
+	log      *slog.Logger
+	resident atomic.Uint64 // bytes, at the last look
+	over     int           // looks in a row at which resident was over the limit
+
+	statm   *os.File // stays readable in another root directory and for another user
+	samples [2]metrics.Sample
+	runtime int64 // the limit that the Go runtime was given; 0: none
+	ownGo   bool  // it is ours to set: the operator has not set GOMEMLIMIT
+}
+
+// memoryLimit returns the limit of resident memory for a value of limits.memory_limit: by default three quarters of
+// what the process may use. The rest is for the kernel's memory of its sockets, which a cgroup counts too.
+func memoryLimit(configured int, available uint64) uint64 {
+	if configured > 0 {
+		return uint64(configured)
+	}
+	return available / 4 * 3
+}
+
+// openPressure prepares to follow the resident memory. It is called before the process drops its privileges.
+func openPressure(limit uint64, log *slog.Logger) (*pressure, error) {
+	p := &pressure{limit: limit, log: log, ownGo: os.Getenv("GOMEMLIMIT") == ""}
+	p.samples[0].Name = "/memory/classes/total:bytes"
+	p.samples[1].Name = "/memory/classes/heap/released:bytes"
+	if limit == 0 {
+		return p, nil
+	}
+	var err error
+	if p.statm, err = os.Open("/proc/self/statm"); err != nil {
+		return nil, fmt.Errorf("cannot follow the memory of the process for limits.memory_limit: %w", err)
+	}
+	return p, nil
+}
+
+// close gives back what the limit has taken from the process.
+func (p *pressure) close() {
+	if p.runtime != 0 {
+		debug.SetMemoryLimit(math.MaxInt64)
+	}
+	if p.statm != nil {
+		p.statm.Close()
+	}
+}
+
+// watch looks once a second until done is closed, and closes p.
+func (p *pressure) watch(done <-chan struct{}) {
+	defer p.close()
+	if p.limit == 0 {
+		return
+	}
+	ticker := time.NewTicker(pressurePeriod)
+	defer ticker.Stop()
+	for {
+		p.look()
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// look reads the resident memory and puts the level that follows in force. Garbage goes before clients are refused.
+func (p *pressure) look() {
+	resident, err := p.read()
+	if err == nil && resident > p.limit && p.level.Load() == shard.PressureNone {
+		debug.FreeOSMemory()
+		resident, err = p.read()
+	}
+	if err != nil {
+		p.log.Error("cannot read the resident memory of the process: limits.memory_limit has no effect", "error", err)
+		return
+	}
+	p.saw(resident)
+	if p.ownGo {
+		metrics.Read(p.samples[:])
+		p.limitRuntime(resident, p.samples[0].Value.Uint64()-p.samples[1].Value.Uint64())
+	}
+}
+
+// read returns the resident memory in bytes.
+func (p *pressure) read() (uint64, error) {
+	var text [256]byte
+	n, err := p.statm.ReadAt(text[:], 0)
+	if err != nil && err != io.EOF {
+		return 0, err
+	}
+	return parseStatm(text[:n])
+}
+
+// parseStatm returns the resident bytes in /proc/self/statm.
+//
+// proc_pid_statm(5): «Provides information about memory usage, measured in pages. The columns are: size […], resident».
+func parseStatm(text []byte) (resident uint64, err error) {
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/self/statm has %q", text)
+	}
+	pages, err := strconv.ParseUint(string(fields[1]), 10, 48)
+	return pages * uint64(os.Getpagesize()), err
+}
+
+// saw changes the level by the resident memory of a look. A level ends at a little less memory than it began, or it
+// would come and go.
+func (p *pressure) saw(resident uint64) {
+	p.resident.Store(resident)
+	was := p.level.Load()
+	level := was
+	switch {
+	case resident > p.limit:
+		p.over++
+		level = max(level, shard.PressurePeers)
+		if p.over >= pressureSeconds || resident-p.limit > p.limit/10 {
+			level = shard.PressureConns
+		}
+	case resident > p.limit-p.limit/16:
+		p.over = 0
+		level = min(level, shard.PressurePeers)
+	default:
+		p.over, level = 0, shard.PressureNone
+	}
+	if level == was {
+		return
+	}
+	p.level.Store(level)
+	text := map[shard.Pressure]string{
+		shard.PressureNone:  "the process has enough memory again",
+		shard.PressurePeers: "the process has reached limits.memory_limit: it takes no more peers",
+		shard.PressureConns: "the process is over limits.memory_limit: it takes no more peers and no more connections",
+	}[level]
+	p.log.Log(context.Background(), slog.LevelWarn, text, "resident_bytes", resident, "limit_bytes", p.limit)
+}
+
+// limitRuntime tells the Go runtime how much memory it may map, so that it collects garbage before the limit is
+// reached. The runtime counts its memory otherwise than the kernel: also tables that nobody has touched yet, but not the
+// memory of the rings. So it may have as much as it has now, and the room that is left. There is always some room, as
+// otherwise it would do nothing but collect.
+func (p *pressure) limitRuntime(resident, mapped uint64) {
+	room := max(int64(p.limit)-int64(resident), int64(p.limit/32))
+	limit := int64(mapped) + room
+	if change := limit - p.runtime; change > -int64(p.limit/32) && change < int64(p.limit/32) {
+		return
+	}
+	p.runtime = limit
+	debug.SetMemoryLimit(limit)
+}

@@ -16,6 +16,7 @@ import (
 	"millrace/cmd/internal/logqueue"
 	"millrace/cmd/internal/server"
 	"millrace/config"
+	"millrace/ring/host"
 )
 
 // version is set by the Makefile; a build without it takes the module's.
@@ -25,6 +26,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run meets the request of the command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	inherited := host.CloseInherited()
 	cmd, err := cli.Parse(args)
 	if err != nil {
 		fmt.Fprintln(stderr, "millrace:", err)
@@ -53,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away does not take the tracker with it
 	lines := logqueue.New(stderr, logqueue.Size)
 	defer lines.Close(lastWords)
-	return serve(cfg, newLogger(cfg.LogLevel, lines), lines)
+	return serve(cfg, newLogger(cfg.LogLevel, lines), lines, inherited)
 }
 
 // lastWords is how long the end of the tracker waits for the reader of the log.
@@ -71,8 +73,9 @@ func load(file string) (*config.Config, error) {
 	return config.Load(file, data)
 }
 
-// serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it.
-func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue) int {
+// serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it. inherited
+// is the number of descriptors that were closed at first.
+func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherited int) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
 	srv, err := server.Start(cfg, log, lines.Dropped)
@@ -81,6 +84,9 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue) int {
 		return cli.ExitError
 	}
 	srv.LogStart(cli.Build(version))
+	if inherited > 0 {
+		log.Info("closed descriptors that the parent process had left open", "count", inherited)
+	}
 	if cfg.IsSet("swarm_workers") {
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}

@@ -136,6 +136,60 @@ func TestDebugPages(t *testing.T) {
 	f("debug_from = []", "/debug/", 200, "millrace_shards ")
 }
 
+// However many connections are open to the metrics listener, silent or in the middle of a request, the page is served,
+// and the tracker has few descriptors for them.
+func TestManyMetricsConnections(t *testing.T) {
+	tr := start(t, settings{
+		other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'",
+	})
+	url := regexp.MustCompile(`msg="serving metrics" url=http://(\S+)/metrics`).FindStringSubmatch(tr.log.String())
+	for k := range 500 {
+		c, err := net.Dial("tcp", url[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, []string{"", "GET /metrics HTTP/1.1\r\nHost: "}[k%2])
+	}
+	if status, page := get(t, "http://"+url[1]+"/metrics"); status != 200 || !strings.Contains(page, "millrace_shards") {
+		t.Errorf("%d", status)
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", tr.cmd.Process.Pid))
+	if err != nil || len(fds) > 80 {
+		t.Errorf("%d descriptors, %v", len(fds), err)
+	}
+}
+
+// Descriptors that the parent process has left open are closed at the start, but for those that systemd passes.
+func TestInheritedDescriptors(t *testing.T) {
+	s := settings{shell: "LISTEN_PID=$$ LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS"}
+	var ends [2]*os.File
+	for k := range ends {
+		near, far, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[k] = near
+		s.files = append(s.files, far)
+		defer near.Close()
+	}
+	tr := start(t, s)
+	for _, far := range s.files {
+		far.Close()
+	}
+	ends[1].SetReadDeadline(time.Now().Add(patience))
+	if n, err := ends[1].Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a descriptor is still open: read %d, %v", n, err)
+	}
+	// The passed one is still there. Nobody writes to it, so a look at it is all that can be done.
+	if link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/3", tr.cmd.Process.Pid)); err != nil || !strings.HasPrefix(link, "pipe:") {
+		t.Errorf("descriptor 3 is %q, %v", link, err)
+	}
+	tr.logged("closed descriptors that the parent process had left open", 1)
+	relay(t, tr)
+	tr.stop()
+}
+
 // The log at the start names the kernel features that are used in one line, and says why only at level debug.
 func TestStartLog(t *testing.T) {
 	f := func(level string, reasons int) {

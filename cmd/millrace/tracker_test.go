@@ -90,11 +90,12 @@ type tracker struct {
 // settings make a configuration file: the words of each section.
 type settings struct {
 	top, network, other string
-	plan                string   // a key of plans; "" is the newest
-	env                 []string // more environment
-	uid                 uint32   // not 0: run as this user
-	shell               string   // shell words to run before, in the same process
-	large               bool     // buffers of the default sizes
+	plan                string     // a key of plans; "" is the newest
+	env                 []string   // more environment
+	uid                 uint32     // not 0: run as this user
+	shell               string     // shell words to run before, in the same process
+	files               []*os.File // are descriptors of the process, from 3 on
+	large               bool       // buffers of the default sizes
 }
 
 // smallBuffers keep a tracker of two shards, and another one beside it, within the 8 MiB that an ordinary user may
@@ -121,6 +122,7 @@ func command(s *settings, args ...string) *exec.Cmd {
 		cmd = exec.Command("/bin/sh", append([]string{"-c", s.shell + `; exec "$0" "$@"`, executable}, args...)...)
 	}
 	cmd.Env = append(append(os.Environ(), runMain+"=1"), s.env...)
+	cmd.ExtraFiles = s.files
 	if s.uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.uid, Gid: s.uid}}
 	}

@@ -21,6 +21,12 @@ import (
 // adminTimeout bounds how long a page waits for the loops.
 const adminTimeout = 5 * time.Second
 
+const (
+	adminConns = 32               // connections at a time
+	adminIdle  = 90 * time.Second // between two requests of one connection; Prometheus asks once a minute or more often
+	adminDebug = 2                // requests for debug pages at a time
+)
+
 // adminServer answers operators until it is closed.
 type adminServer struct {
 	http *http.Server
@@ -37,21 +43,24 @@ func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
 		metrics: func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) },
 		trace:   tracePage{tracers(s.controls), s.start}.answer,
 		from:    c.DebugFrom,
+		slots:   make(chan struct{}, adminDebug),
 	}
 	if c.Pprof {
 		pages.profiles = profiles()
 	}
 	a := &adminServer{addr: l.Addr(), http: &http.Server{
-		Handler:           pages,
-		ReadHeaderTimeout: adminTimeout,
-		WriteTimeout:      4 * adminTimeout,
-		MaxHeaderBytes:    1 << 14,
+		Handler:        workOn(pages),
+		ConnContext:    withConn,
+		ReadTimeout:    adminTimeout, // of a whole request
+		WriteTimeout:   4 * adminTimeout,
+		IdleTimeout:    adminIdle,
+		MaxHeaderBytes: 1 << 14,
 	}}
 	// At every scrape the metrics library complains through package log about files in /proc that the process cannot
 	// read after it has dropped its privileges. Nothing else uses that package.
 	stdlog.SetOutput(io.Discard)
 	go func() {
-		if err := a.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.http.Serve(&fewConns{Listener: l, most: adminConns}); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("the metrics listener has failed", "error", err)
 		}
 	}()
@@ -63,6 +72,7 @@ type adminPages struct {
 	metrics, trace http.HandlerFunc
 	profiles       http.Handler   // nil: off
 	from           []netip.Prefix // addresses that may see the trace and the profiles
+	slots          chan struct{}  // a token for each request for them that is being answered
 }
 
 // ServeHTTP answers a request. Prometheus may be told any path: those that are none of the debug pages' are the
@@ -78,6 +88,22 @@ func (p *adminPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !p.mayDebug(r.RemoteAddr):
 		http.Error(w, fmt.Sprintf("%s is served to the networks of metrics.debug_from only, and %s is in none of them",
 			r.URL.Path, r.RemoteAddr), http.StatusForbidden)
+	default:
+		p.debug(w, r, isTrace)
+	}
+}
+
+// debug answers a request for a debug page. Each costs the loops time, or memory, so there are few at a time.
+func (p *adminPages) debug(w http.ResponseWriter, r *http.Request, isTrace bool) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	default:
+		http.Error(w, fmt.Sprintf("%d other requests for pages under /debug/ are being answered: try again later", cap(p.slots)),
+			http.StatusServiceUnavailable)
+		return
+	}
+	switch {
 	case isTrace:
 		p.trace(w, r)
 	case p.profiles == nil:

@@ -18,7 +18,8 @@ func TestAdminPages(t *testing.T) {
 	}
 	p := &adminPages{
 		metrics: page("metrics"), trace: page("trace"),
-		from: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fe80::/10")},
+		from:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fe80::/10")},
+		slots: make(chan struct{}, 1),
 	}
 	f := func(from, method, path string, status int, want string) {
 		t.Helper()
@@ -54,4 +55,41 @@ func TestAdminPages(t *testing.T) {
 	p.profiles = profiles()
 	f(local, "GET", "/debug/pprof/cmdline", 200, "server.test")
 	f(local, "GET", "/debug/pprof/nonsense", 404, "Unknown profile")
+}
+
+// TestFewDebugPages proves that a debug page is refused while as many others are at work as may be, and that the metrics
+// are not.
+func TestFewDebugPages(t *testing.T) {
+	ask := func(p *adminPages, path string) int {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", path, nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		p.ServeHTTP(w, r)
+		return w.Code
+	}
+	p := &adminPages{
+		metrics: func(http.ResponseWriter, *http.Request) {},
+		from:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		slots:   make(chan struct{}, 2),
+	}
+	depth := 0
+	p.trace = func(http.ResponseWriter, *http.Request) { // at work while it asks for another one
+		depth++
+		want := http.StatusOK
+		if depth == 2 {
+			want = http.StatusServiceUnavailable
+		}
+		if got := ask(p, "/debug/trace"); got != want {
+			t.Errorf("with %d at work the next gets %d, want %d", depth, got, want)
+		}
+		if got := ask(p, "/metrics"); got != http.StatusOK {
+			t.Errorf("the metrics get %d", got)
+		}
+		depth--
+	}
+	for range 2 {
+		if got := ask(p, "/debug/trace"); got != http.StatusOK {
+			t.Errorf("the first gets %d", got)
+		}
+	}
 }

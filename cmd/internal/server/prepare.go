@@ -29,8 +29,8 @@ type setup struct {
 }
 
 // descriptorsKept is the number of file descriptors that are not left to connections: standard streams, the runtime's
-// poller, and for each shard its ring, its eventfd and its listener.
-func descriptorsKept(shards int) int { return 32 + 4*shards }
+// poller, files, the connections of operators, and for each shard its ring, its eventfd and its listener.
+func descriptorsKept(shards int) int { return 32 + adminConns + 4*shards }
 
 // prepare finds the limits of this machine and decides how the tracker will run on it.
 func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {

@@ -61,10 +61,10 @@ func TestConnections(t *testing.T) {
 			t.Errorf("%d wanted, %d shards, limit %d: %d, want %d; logged %q", wanted, shards, limit, got, want, log.String())
 		}
 	}
-	f(0, 2, 20_000, 9980, false)
+	f(0, 2, 20_000, 9964, false)
 	f(1000, 2, 20_000, 500, false)
 	f(1001, 2, 20_000, 501, false)
-	f(50_000, 2, 20_000, 9980, true)
+	f(50_000, 2, 20_000, 9964, true)
 	f(0, 1, 1<<30, maxConnections-descriptorsKept(1), false)
 	f(0, 4, 10, 1, false)
 }

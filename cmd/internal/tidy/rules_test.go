@@ -80,7 +80,7 @@ var ownImports = map[string][]string{
 		"ring", "wsproto", "swarm", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
 	},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
-	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/logqueue", "config"},
+	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/logqueue", "config", "ring"},
 	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":             {"wsproto", "ring"},
 }

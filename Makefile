@@ -15,7 +15,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare report clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare abuse report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,10 @@ benchcmp: ## compare the Go benchmarks of revision BASE and of the working tree 
 compare: ## run trackers side by side, or a commit and the working tree (ARGS=-h lists the options)
 	$(BUILD) -o bin/millrace-compare ./bench/compare
 	bin/millrace-compare $(ARGS)
+
+abuse: build ## attack the tracker beside honest clients, and say what those felt (ARGS=-h lists options and attacks)
+	$(BUILD) -o bin/millrace-abuse ./bench/abuse
+	bin/millrace-abuse $(ARGS)
 
 RESULTS ?= $(lastword $(sort $(wildcard bench/results/*.jsonl)))
 report: ## make tables and plots of RESULTS (default: the latest comparison) for README.md and bench/results/README.md

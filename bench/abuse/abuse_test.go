@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 func build(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "millrace")
-	out, err := exec.Command("go", "build", "-ldflags=-checklinkname=0", "-o", binary, "../../cmd/millrace").CombinedOutput()
+	cmd := exec.Command("go", "build", "-ldflags=-checklinkname=0", "-o", binary, "../../cmd/millrace")
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("cannot build the tracker: %v\n%s", err, out)
 	}
@@ -65,7 +66,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := startFake(t, planted)
-			a := &attack{name: name, bounds: bounds{memory: 1, anyMedian: true},
+			a := &attack{name: name, residents: 4, bounds: bounds{memory: 1, anyMedian: true},
 				disturb: func(_ context.Context, srv server) { srv.(*fake).armed.Store(true) }}
 			r, err := small("").run(t.Context(), a, false, srv)
 			if err != nil {
@@ -99,8 +100,8 @@ func TestFaultsAreNoticed(t *testing.T) {
 		}
 	})
 	f("offers", changesOffers, "unexpected messages", func(t *testing.T, r *row, n int) {
-		if r.Wrong != n {
-			t.Errorf("%d unexpected messages, want %d", r.Wrong, n)
+		if r.Wrong == 0 || r.Wrong > n {
+			t.Errorf("%d unexpected messages, but %d offers were changed", r.Wrong, n)
 		}
 	})
 	f("close", closesOne, "1 honest connections were lost", func(*testing.T, *row, int) {})
@@ -110,8 +111,8 @@ func TestFaultsAreNoticed(t *testing.T) {
 		}
 	})
 	f("junk", relaysJunk, "", func(t *testing.T, r *row, n int) {
-		if r.Attacked.Junk != n {
-			t.Errorf("%d offers of attackers, want %d", r.Attacked.Junk, n)
+		if r.Attacked.Junk == 0 || r.Attacked.Junk > n {
+			t.Errorf("%d offers of attackers, but %d were relayed", r.Attacked.Junk, n)
 		}
 	})
 }

@@ -41,6 +41,7 @@ type scene struct {
 	order
 	*attack
 	*dialer
+	began func() // is called when an attacker is where its attack begins
 }
 
 // attackerAddress returns the address of the attackers' connection i: one for all of them, or one for each.
@@ -54,14 +55,15 @@ func (s *scene) attackerAddress(i int) net.IP {
 // renewAfter is the pause between the end of a connection and the next one.
 const renewAfter = 20 * time.Millisecond
 
-// playAttack plays an attack until the context ends, and returns its cost.
-func playAttack(ctx context.Context, o order) (spent, error) {
+// playAttack plays an attack until the context ends, and returns its cost. It calls began when an attacker is where the
+// attack begins.
+func playAttack(ctx context.Context, o order, began func()) (spent, error) {
 	a := attackNamed(o.Attack)
 	if a == nil || a.life == nil {
 		return spent{}, fmt.Errorf("there is no attack %q with attackers", o.Attack)
 	}
-	s := &scene{o, a, newDialer(o.Target, o.TLS)}
-	s.reset = true
+	s := &scene{o, a, newDialer(o.Target, o.TLS), began}
+	s.reset, s.dialer.deaf = true, a.deaf
 	if s.tls != nil {
 		s.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0) // attackers come back as cheaply as they can
 	}
@@ -101,6 +103,7 @@ func (s *scene) live(ctx context.Context, i int) {
 		c.Conn, err = s.tcp(ctx, s.sourceOf(i))
 	}
 	if err == nil {
+		s.began()
 		s.life(ctx, s, c, i)
 	}
 }
@@ -130,19 +133,23 @@ func obey(arg string, stdin io.Reader, stdout io.Writer) error {
 		io.Copy(io.Discard, stdin)
 		stop()
 	}()
-	cost, err := playAttack(ctx, o)
+	out := json.NewEncoder(stdout)
+	began := sync.OnceFunc(func() { out.Encode(true) })
+	cost, err := playAttack(ctx, o, began)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(stdout).Encode(cost)
+	began()
+	return out.Encode(cost)
 }
 
 // attackers is the attackers' process, as the harness sees it.
 type attackers struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
-	out   io.Reader
-	began time.Time
+	out   *json.Decoder
+	since time.Time
+	began chan error // gets one value when the attack has begun
 }
 
 // startAttackers starts the attackers' process. If the machine has more CPUs than the tracker has shards, it runs on
@@ -163,28 +170,44 @@ func startAttackers(o order, shards int) (*attackers, error) {
 	if _, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > shards {
 		argv = append([]string{"taskset", "-c", strconv.Itoa(shards) + "-" + strconv.Itoa(runtime.NumCPU()-1)}, argv...)
 	}
-	a := &attackers{cmd: exec.Command(argv[0], argv[1:]...), began: time.Now()}
+	a := &attackers{cmd: exec.Command(argv[0], argv[1:]...), since: time.Now(), began: make(chan error, 1)}
 	a.cmd.Stderr = os.Stderr
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if a.stdin, err = a.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	if a.out, err = a.cmd.StdoutPipe(); err != nil {
+	stdout, err := a.cmd.StdoutPipe()
+	if err != nil {
 		return nil, err
 	}
 	if err := a.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start the attackers: %w", err)
 	}
+	a.out = json.NewDecoder(stdout)
+	go func() { a.began <- a.out.Decode(new(bool)) }()
 	return a, nil
+}
+
+// wait waits until the attack has begun, at most as long as an attempt to connect takes.
+func (a *attackers) wait(ctx context.Context) {
+	select {
+	case err := <-a.began:
+		a.since = time.Now()
+		a.began <- err
+	case <-ctx.Done():
+	case <-time.After(patience):
+	}
 }
 
 // stop ends the attackers and returns their cost and the time that they took.
 func (a *attackers) stop() (cost spent, took time.Duration, err error) {
-	took = time.Since(a.began)
+	took = time.Since(a.since)
 	a.stdin.Close()
 	kill := time.AfterFunc(2*patience, func() { a.cmd.Process.Kill() })
 	defer kill.Stop()
-	err = json.NewDecoder(a.out).Decode(&cost)
+	if err = <-a.began; err == nil {
+		err = a.out.Decode(&cost)
+	}
 	if waited := a.cmd.Wait(); err == nil {
 		err = waited
 	}

@@ -27,6 +27,7 @@ type attack struct {
 	connections int
 	many        bool // each connection has an address of its own; else one address has all
 	wssOnly     bool
+	deaf        bool // the kernel takes little for connections that do not read
 	stage       stage
 	// life plays one connection. When it returns, the connection is closed and another one takes its place. nil: no
 	// attackers.
@@ -70,11 +71,12 @@ var attacks = []attack{
 	{name: "tls-keyupdate", about: "3 MB/s of KeyUpdates that ask for an answer", connections: 1, wssOnly: true,
 		stage: raw, bounds: bounds{memory: 8}, life: keyUpdater(false)},
 	{name: "tls-keyupdate-deaf", about: "the same, and the answers are not read", connections: 16, wssOnly: true,
-		stage: raw, bounds: bounds{memory: 16}, life: keyUpdater(true)},
+		deaf: true, stage: raw, bounds: bounds{memory: 16}, life: keyUpdater(true)},
 	{name: "connections", about: "fills max_connections of 2000", connections: 4000, life: stay,
 		tune:   func(s settings) { s.set(network, "max_connections", "2000") },
 		bounds: bounds{memory: 64}},
-	{name: "torrents", about: "1024 torrents on each connection; max_peers is 60000", connections: 200, life: fillTorrents,
+	{name: "torrents", about: "1024 torrents on each connection; max_peers is 60000", connections: 200,
+		life:   fillTorrents,
 		tune:   func(s settings) { s.set(limits, "max_peers", "60000") },
 		bounds: bounds{memory: 32}},
 	{name: "poison", about: "1024 peer ids in the honest torrent, once", connections: 1, life: poison,
@@ -91,16 +93,18 @@ var attacks = []attack{
 		bounds: bounds{memory: 16}},
 	{name: "messages-300", about: "announces at full speed", connections: 300, many: true, life: floodMessages,
 		bounds: bounds{memory: 32}},
-	{name: "scrapes-deaf", about: "scrapes of 255 hashes, replies are not read", connections: 64, life: scrapeDeaf,
-		bounds: bounds{memory: 16}},
-	{name: "scrapes-deaf-many", about: "the same", connections: 64, many: true, life: scrapeDeaf,
+	{name: "scrapes-deaf", about: "scrapes of 255 hashes, replies are not read", connections: 64, deaf: true,
+		life: scrapeDeaf, bounds: bounds{memory: 16}},
+	{name: "scrapes-deaf-many", about: "the same", connections: 64, many: true, deaf: true, life: scrapeDeaf,
 		bounds: bounds{memory: 16}},
 	{name: "half-messages", about: "40 kB of a message of 60 kB, and no more", connections: 600, life: halfMessage,
 		bounds: bounds{memory: 32}},
 	{name: "half-messages-many", about: "the same", connections: 600, many: true, life: halfMessage,
 		bounds: bounds{memory: 96}},
 	{name: "takeover", about: "announces with the peer ids of honest clients, from their addresses", connections: 10,
-		life: takeOverPeer, source: func(i int) net.IP { return honestAddress(resident, i) }, bounds: bounds{memory: 8}},
+		life:   takeOverPeer,
+		source: func(i int) net.IP { return honestAddress(resident, i) },
+		bounds: bounds{memory: 8}},
 	{name: "address-change", about: "honest clients whose old connection falls silent", movers: 5,
 		bounds: bounds{memory: 8}},
 	{name: "junk-offers", about: "215 announces a second with 10 offers each", connections: 1, residents: 30,

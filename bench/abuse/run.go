@@ -28,7 +28,7 @@ const (
 
 // shortestCalm is the least time in which honest clients are measured without the attack. Otherwise it is half of that
 // with the attack.
-const shortestCalm = 1500 * time.Millisecond
+const shortestCalm = time.Second
 
 // run plays one attack against a server and returns its row.
 func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (*row, error) {
@@ -88,7 +88,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// begin begins the attack. The returned function ends it.
+// begin begins the attack, and waits until it has begun. The returned function ends it.
 func (h *harness) begin(ctx context.Context, a *attack, secure bool, srv server, c *crowd) (
 	func() (spent, time.Duration, error), error,
 ) {
@@ -107,6 +107,7 @@ func (h *harness) begin(ctx context.Context, a *attack, secure bool, srv server,
 	if err != nil {
 		return nil, err
 	}
+	process.wait(ctx)
 	return process.stop, nil
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-const tableHead = `| attack | over | addresses | connections | attackers send, kB/s | p50, ms | p99, ms | exchanges | ` +
-	`offers answered | newcomers | lost | memory, MiB | missed targets |
+const tableHead = `| attack | over | addresses | connections | attackers send, kB/s | p50, ms | p99, ms ` +
+	`| exchanges | offers answered | newcomers | lost | memory, MiB | missed targets |
 |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|
 `
 

@@ -27,6 +27,7 @@ const patience = 5 * time.Second
 type dialer struct {
 	target  string       // host:port
 	tls     *tls.Config  // nil: ws
+	deaf    bool         // the kernel may keep little that has not been read
 	reset   bool         // a closed connection is reset, and leaves nothing to wait for in the kernel
 	sent    atomic.Int64 // bytes given to TCP, those of TLS included
 	opened  atomic.Int64 // TCP connections
@@ -57,6 +58,9 @@ func (c counted) Write(b []byte) (int, error) {
 // ReadFrom is here so that io.Copy does not go past Write.
 func (c counted) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
 
+// smallReadBuffer is the receive buffer of attackers that do not read: the kernel takes little for them.
+const smallReadBuffer = 4096
+
 // tcp opens a TCP connection from an address of this machine. The end of the context closes it.
 func (d *dialer) tcp(ctx context.Context, source net.IP) (counted, error) {
 	from := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: source}}
@@ -67,6 +71,9 @@ func (d *dialer) tcp(ctx context.Context, source net.IP) (counted, error) {
 	d.opened.Add(1)
 	if d.reset {
 		c.(*net.TCPConn).SetLinger(0)
+	}
+	if d.deaf {
+		c.(*net.TCPConn).SetReadBuffer(smallReadBuffer)
 	}
 	context.AfterFunc(ctx, func() { c.Close() })
 	return counted{c.(*net.TCPConn), &d.sent}, nil

@@ -139,6 +139,7 @@ func TestSmallAttacks(t *testing.T) {
 	f("half-messages", false)
 	f("giant-headers", true)
 	f("close-games", false)
+	f("campus", true)
 }
 
 // TestJudge proves each target: the sentence about a row that misses it, and none about a row that just meets it.
@@ -148,7 +149,7 @@ func TestJudge(t *testing.T) {
 		good := counts{Exchanges: 10, Served: 10, Newcomers: 2, Entered: 2, P50: time.Second}
 		r := &row{Calm: good, Attacked: good, Alive: true, Seconds: 2, Residents: 20}
 		change(r)
-		b := bounds{memory: 1, descriptors: 10, junkRate: 20, junkBurst: 10}
+		b := bounds{memory: 1, descriptors: 10, junkRate: 20, junkBurst: 10, allServed: true}
 		if got := strings.Join(r.judge(b), "; "); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -168,6 +169,8 @@ func TestJudge(t *testing.T) {
 	f("descriptors grew by 11", func(r *row) { r.DescriptorsPeak = 11 })
 	f("", func(r *row) { r.Attacked.Junk = 50 * 30 })
 	f("offers of attackers", func(r *row) { r.Attacked.Junk = 50*30 + 1 })
+	f("9 of 10 good clients", func(r *row) { r.Connections, r.Entered = 10, 9 })
+	f("11 of 10 good clients got in, 1 times", func(r *row) { r.Connections, r.Entered, r.Refused = 10, 11, 1 })
 	f("the tracker has ended", func(r *row) { r.Alive = false })
 	f("2 unexpected", func(r *row) { r.Wrong = 2 })
 }
@@ -241,8 +244,8 @@ func TestLine(t *testing.T) {
 	r := &row{Attack: "a", Transport: "ws", Addresses: "1", Connections: 2, SentPerSecond: 1500, MemoryBefore: 1 << 20,
 		MemoryPeak: 3 << 19, Calm: counts{P50: time.Millisecond, P99: 20 * time.Millisecond},
 		Attacked: counts{P50: 1234 * time.Millisecond, P99: 3 * time.Second, Exchanges: 100000, Served: 99999, Offers: 4,
-			Answers: 1, Lost: 3}, Misses: []string{"b", "c"}}
-	want := "| a | ws | 1 | 2 | 1.5 | 1.00 → 1234 | 20.0 → 3000 | 99.9 % | 25 % | – | 3 | 1.0 → 1.5 | b; c |\n"
+			Answers: 1, Lost: 3, Junk: 150}, Seconds: 2, Residents: 20, Misses: []string{"b", "c"}}
+	want := "| a | ws | 1 | 2 | 1.5 | 1.00 → 1234 | 20.0 → 3000 | 99.9 % | 25 % | – | 3 | 2.5 | 1.0 → 1.5 | b; c |\n"
 	if got := r.line(); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,6 +35,7 @@ type spent struct {
 	Sent    int64 // bytes given to TCP
 	Opened  int64 // TCP connections
 	Entered int64 // of them upgraded
+	Refused int64 // attempts to connect that failed, and failures that the tracker sent
 }
 
 // scene is the world of one attack, as its attackers see it.
@@ -41,7 +43,8 @@ type scene struct {
 	order
 	*attack
 	*dialer
-	began func() // is called when an attacker is where its attack begins
+	began   func() // is called when an attacker is where its attack begins
+	refused atomic.Int64
 }
 
 // attackerAddress returns the address of the attackers' connection i: one for all of them, or one for each.
@@ -62,7 +65,7 @@ func playAttack(ctx context.Context, o order, began func()) (spent, error) {
 	if a == nil || a.life == nil {
 		return spent{}, fmt.Errorf("there is no attack %q with attackers", o.Attack)
 	}
-	s := &scene{o, a, newDialer(o.Target, o.TLS), began}
+	s := &scene{order: o, attack: a, dialer: newDialer(o.Target, o.TLS), began: began}
 	s.reset, s.dialer.deaf = true, a.deaf
 	if s.tls != nil {
 		s.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0) // attackers come back as cheaply as they can
@@ -71,24 +74,23 @@ func playAttack(ctx context.Context, o order, began func()) (spent, error) {
 		s.target = o.Metrics
 	}
 	var lives sync.WaitGroup
-	for i := range scaled(a.connections, o.Scale) {
+	n := scaled(a.connections, o.Scale)
+	for i := range n {
 		lives.Go(func() {
+			pause(ctx, stretched(a.spread, o.Scale)*time.Duration(i)/time.Duration(n))
 			for ctx.Err() == nil {
 				s.live(ctx, i)
-				select {
-				case <-ctx.Done():
-				case <-time.After(renewAfter):
-				}
+				pause(ctx, renewAfter)
 			}
 		})
 	}
 	lives.Wait()
-	return spent{s.sent.Load(), s.opened.Load(), s.entered.Load()}, nil
+	return spent{s.sent.Load(), s.opened.Load(), s.entered.Load(), s.refused.Load()}, nil
 }
 
 // live plays the life of one connection.
-func (s *scene) live(ctx context.Context, i int) {
-	ctx, end := context.WithCancel(ctx)
+func (s *scene) live(run context.Context, i int) {
+	ctx, end := context.WithCancel(run)
 	defer end() // closes the connection
 	var c *client
 	var err error
@@ -102,9 +104,12 @@ func (s *scene) live(ctx context.Context, i int) {
 		c = new(client)
 		c.Conn, err = s.tcp(ctx, s.sourceOf(i))
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		s.began()
 		s.life(ctx, s, c, i)
+	case run.Err() == nil:
+		s.refused.Add(1)
 	}
 }
 
@@ -118,6 +123,11 @@ func (s *scene) sourceOf(i int) net.IP {
 
 // scaled returns a number of connections times the scale, at least 1.
 func scaled(n int, scale float64) int { return max(1, int(math.Round(float64(n)*scale))) }
+
+// stretched returns a duration times the scale.
+func stretched(d time.Duration, scale float64) time.Duration {
+	return time.Duration(float64(d) * scale)
+}
 
 // attackCommand is the first argument with which this program becomes the attackers' process.
 const attackCommand = "attack"

@@ -35,6 +35,7 @@ type attack struct {
 
 	source    func(i int) net.IP                    // address of connection i; nil: one of the attackers' own
 	tune      func(s settings)                      // changes the tracker's configuration; nil: the defaults
+	spread    time.Duration                         // time over which the connections come, at scale 1
 	disturb   func(ctx context.Context, srv server) // acts on the tracker itself; nil: does not
 	residents int                                   // honest clients that stay and announce; 0: defaultResidents
 	movers    int                                   // honest clients whose address changes
@@ -47,6 +48,7 @@ type bounds struct {
 	descriptors int  // growth of open descriptors; 0: not looked at
 	junkRate    int  // offers of attackers for each honest client in a second; 0: not looked at
 	junkBurst   int  // and as many more once
+	allServed   bool // the many connections are no attackers: none of them may be refused
 	anyMedian   bool // latency is not looked at
 }
 
@@ -123,6 +125,8 @@ var attacks = []attack{
 		bounds: bounds{memory: 32}},
 	{name: "close-games", about: "goes on after a close frame, or ends half", connections: 64, life: closeGames,
 		bounds: bounds{memory: 32}},
+	{name: "campus", about: "not an attack: 1000 clients of one address in one torrent", connections: 1000,
+		life: attend, spread: 20 * time.Second, bounds: bounds{memory: 64, allServed: true}},
 	{name: "stopped", about: "the tracker's process is stopped for longer than clients may be silent",
 		tune: func(s settings) {
 			s.set(network, "ping_interval", "1")

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -206,6 +207,77 @@ func junkOffers(ctx context.Context, _ *scene, c *client, i int) error {
 	}
 	text := announceText(honestHash, idOf("%s%08d", attackerPrefix, i), 1, offers)
 	return repeat(ctx, c, time.Second/215, appendFrame(nil, opText, text))
+}
+
+// attend is the life of a good client, which announces every few seconds and answers offers.
+func attend(ctx context.Context, s *scene, c *client, i int) error {
+	const hash, period = "campus-torrent------", 5 * time.Second
+	peer, number := idOf("-CA0001-%d", i), 0
+	announce := func() error {
+		offers := make([]offer, offersOfAnnounce)
+		for k := range offers {
+			name := idOf("%05d-%05d-%d", i, number, k)
+			offers[k] = offer{name, sdpOf(name)}
+		}
+		number++
+		_, err := c.Write(appendFrame(nil, opText, announceText(hash, peer, 1, offers)))
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := s.answer(c, hash, peer); err != nil && ctx.Err() == nil {
+			s.refused.Add(1)
+		}
+	}()
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		if err := announce(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ended:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// answer answers offers and pings until the connection ends, and counts failures.
+func (s *scene) answer(c *client, hash, peer string) error {
+	for {
+		opcode, payload, err := readFrame(c.in)
+		if err != nil {
+			return err
+		}
+		var out []byte
+		switch opcode {
+		case opClose:
+			return io.EOF
+		case opPing:
+			out = appendFrame(nil, opPong, string(payload))
+		case opText:
+			var m message
+			if err := json.Unmarshal(payload, &m); err != nil {
+				return err
+			}
+			if m.Failure != "" {
+				s.refused.Add(1)
+			}
+			if m.Offer != nil {
+				out = appendFrame(nil, opText, answerText(hash, peer, m.PeerID, m.OfferID, sdpOf(m.OfferID)))
+			}
+		}
+		if len(out) > 0 {
+			_, err = c.Write(out)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // leave ends at once.

@@ -52,7 +52,7 @@ func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (
 	if err != nil {
 		return nil, err
 	}
-	pause(ctx, h.seconds)
+	pause(ctx, max(h.seconds, stretched(a.spread, h.scale)+h.seconds/2))
 	c.finish()
 	cost, took, err := end()
 	r.Alive = srv.alive()
@@ -62,7 +62,7 @@ func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (
 	if err != nil {
 		return nil, err
 	}
-	r.Seconds, r.Opened, r.Entered = took.Seconds(), cost.Opened, cost.Entered
+	r.Seconds, r.Opened, r.Entered, r.Refused = took.Seconds(), cost.Opened, cost.Entered, cost.Refused
 	r.SentPerSecond = float64(cost.Sent) / took.Seconds()
 	r.Calm, r.Attacked, r.Wrong = c.ledger.of(calm), c.ledger.of(attacked), c.ledger.wrongs
 	r.Residents = a.crowdSize()
@@ -155,7 +155,8 @@ type row struct {
 	Opened        int64   // TCP connections of the attackers
 	Entered       int64   // of them upgraded
 
-	Residents         int // honest clients that announce
+	Refused           int64 // of their attempts, and of their messages
+	Residents         int   // honest clients that announce
 	Calm, Attacked    counts
 	MemoryBefore      int // resident bytes of the tracker, the peak without attack
 	MemoryPeak        int // the peak with the attack
@@ -207,11 +208,16 @@ func (r *row) judge(b bounds) (misses []string) {
 	if grown := r.DescriptorsPeak - r.DescriptorsBefore; b.descriptors > 0 && grown > b.descriptors {
 		miss("open descriptors grew by %d, not at most %d", grown, b.descriptors)
 	}
-	if b.junkRate > 0 {
-		each := float64(a.Junk) / float64(r.Residents+idlers)
-		if limit := float64(b.junkRate)*r.Seconds + float64(b.junkBurst); each > limit {
-			miss("each honest client got %.0f offers of attackers a second", each/r.Seconds)
-		}
+	if most := float64(b.junkRate) + float64(b.junkBurst)/r.Seconds; b.junkRate > 0 && r.junkRate() > most {
+		miss("each honest client got more than %.0f offers of attackers a second", most)
+	}
+	if b.allServed && (r.Refused > 0 || r.Entered < int64(r.Connections)) {
+		miss("%d of %d good clients got in, %d times one was refused", r.Entered, r.Connections, r.Refused)
 	}
 	return misses
+}
+
+// junkRate returns how many offers of attackers each honest client that stays got in a second.
+func (r *row) junkRate() float64 {
+	return float64(r.Attacked.Junk) / float64(r.Residents+idlers) / r.Seconds
 }

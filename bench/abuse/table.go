@@ -9,8 +9,8 @@ import (
 )
 
 const tableHead = `| attack | over | addresses | connections | attackers send, kB/s | p50, ms | p99, ms ` +
-	`| exchanges | offers answered | newcomers | lost | memory, MiB | missed targets |
-|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|
+	`| exchanges | offers answered | newcomers | lost | junk, 1/s | memory, MiB | missed targets |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|
 `
 
 // line returns a row of the table. An arrow leads from the figure without the attack to that with it.
@@ -24,6 +24,7 @@ func (r *row) line() string {
 		r.Attack, r.Transport, r.Addresses, fmt.Sprint(r.Connections), fmt.Sprintf("%.1f", r.SentPerSecond/1000),
 		milliseconds(c.P50) + " → " + milliseconds(a.P50), milliseconds(c.P99) + " → " + milliseconds(a.P99),
 		share(a.Served, a.Exchanges), share(a.Answers, a.Offers), share(a.Entered, a.Newcomers), fmt.Sprint(a.Lost),
+		fmt.Sprintf("%.1f", r.junkRate()),
 		fmt.Sprintf("%.1f → %.1f", mebibytes(r.MemoryBefore), mebibytes(r.MemoryPeak)), verdict,
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"

@@ -53,9 +53,14 @@ func (l *Limits) meter() meter.Options {
 		Bytes:     meter.Rate{PerSecond: l.BytesPerConnectionRate, Burst: l.BytesPerConnectionBurst},
 		Control:   meter.Rate{PerSecond: l.ControlFramesPerConnectionRate, Burst: l.ControlFramesPerConnectionBurst},
 		Offers:    meter.Rate{PerSecond: l.OffersToReceiverRate, Burst: l.OffersToReceiverBurst},
+		Sent:      meter.Rate{PerSecond: l.OffersToReceiverRate, Burst: senderBurst * l.OffersToReceiverBurst},
 		TurnBytes: l.BytesPerConnectionTurn,
 	}
 }
+
+// senderBurst is how many times the burst of one receiver a connection may relay at once: a client that joins many torrents
+// announces them all.
+const senderBurst = 2
 
 // Addresses returns a table that keeps the limits of addresses, for all shards together, of which entries addresses are
 // told apart at a time. It returns nil if the limits are not active.

@@ -359,3 +359,81 @@ func TestPeersPerAddress(t *testing.T) {
 		t.Errorf("%d addresses are still in use", n)
 	}
 }
+
+// A client that goes on to send when its connection ends is reset after a bounded number of bytes.
+func TestFloodAfterClose(t *testing.T) {
+	const maxSeen = 15 // times 4 KiB: just below the bound
+	w := newWorld(t, 1, limited(func(*Limits) {}))
+	c := w.dial(0, "192.0.2.1")
+	c.send(clientFrame(0x88, "\x03\xe8"))
+	w.run()
+	for range maxSeen {
+		c.send(make([]byte, 4096))
+	}
+	w.run()
+	if c.gone {
+		t.Fatal("a client was reset that may not have seen the close frame yet")
+	}
+	for range 2 {
+		c.send(make([]byte, 4096))
+		w.run()
+	}
+	if !c.gone || !c.reset || w.total().Table.Closed[conn.ReasonClientClose] != 1 {
+		t.Errorf("gone %v, reset %v", c.gone, c.reset)
+	}
+	w.checkEmpty()
+}
+
+// One connection with many offers does not use up what its receivers may get from others.
+func TestOffersFromSender(t *testing.T) {
+	w := newWorld(t, 1, limited(func(l *Limits) { l.OffersToReceiverRate, l.OffersToReceiverBurst = 20, 100 }))
+	victim := w.dial(0, "192.0.2.1")
+	victim.text(announce(id("hash"), id("victim"), 0, nil))
+	junk := w.dial(0, "192.0.2.2")
+	for k := range 2000 {
+		m := announce(id("hash"), id("junk"), 1, nil)
+		m["offers"].([]any)[0].(map[string]any)["offer_id"] = id("junk %d", k)
+		junk.text(m)
+		if k%10 == 0 {
+			w.advance(10 * time.Millisecond)
+		}
+	}
+	w.advance(5 * time.Second)
+	victim.messages()
+	honest := w.dial(0, "192.0.2.3")
+	junk.text(announce(id("hash"), id("junk"), 0, map[string]any{"event": "stopped"}))
+	w.run()
+	honest.text(announce(id("hash"), id("honest"), 1, nil))
+	w.run()
+	if n := len(victim.messages()); n != 1 || w.total().Meter.OffersHeld < 1000 {
+		t.Errorf("the victim got %d honest offers, %d others were held", n, w.total().Meter.OffersHeld)
+	}
+}
+
+// The more connections have bytes that wait for their turn, the fewer of them one Step reads from each.
+func TestManyFlooders(t *testing.T) {
+	w := newWorld(t, 1, limited(func(l *Limits) { l.BytesPerConnectionTurn = 16 << 10 }))
+	var flood []byte
+	for range 400 {
+		flood = append(flood, clientFrame(0x89, "ping")...)
+	}
+	var all []*client
+	for k := range 100 {
+		all = append(all, w.dial(0, fmt.Sprintf("192.0.2.%d", k)))
+	}
+	for _, c := range all {
+		c.send(flood)
+	}
+	w.step(0)
+	before := w.total().Messages.PingsIn
+	w.step(0)
+	if n := w.total().Messages.PingsIn - before; n > uint64(len(all)*(1<<10/frameCost+1)) {
+		t.Errorf("a Step read %d pings of %d connections", n, len(all))
+	}
+	w.run()
+	for _, c := range all {
+		if n := len(c.frames()); n != 400 {
+			t.Fatalf("%d of 400 pongs", n)
+		}
+	}
+}

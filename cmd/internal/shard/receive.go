@@ -14,6 +14,12 @@ import (
 func (s *Shard) received(i uint32, c *conn.Conn, data []byte) {
 	s.stats.BytesIn += uint64(len(data))
 	s.meter.Received(i, c, len(data))
+	if c.State().Ends() {
+		if !s.meter.Drain(c, len(data)) {
+			s.endNow(i, c, c.Reason, true)
+		}
+		return
+	}
 	c.LastSeen = s.turn.Now
 	c.Flags &^= conn.Pinged | conn.Challenged | conn.Doubted
 	if c.Flags.Has(conn.Proxied) && c.State() == conn.Handshake {

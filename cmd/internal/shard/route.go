@@ -83,6 +83,7 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 	if m.NumWant > 0 && m.NumWant < len(offers) {
 		offers = offers[:m.NumWant]
 	}
+	offers = offers[:s.meter.Relay(c, len(offers))]
 	ask := post.Announce{SDPs: offers, Announce: swarm.Announce{
 		Key:    swarm.Key{Hash: m.InfoHash, Family: c.Family},
 		Peer:   m.PeerID,

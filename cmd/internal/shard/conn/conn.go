@@ -56,6 +56,7 @@ type Conn struct {
 	BytesPaid    uint32
 	ControlPaid  uint32
 	OffersPaid   uint32
+	SentPaid     uint32
 	Turn         uint32 // number of the Step that has read TurnBytes
 	TurnBytes    uint32
 

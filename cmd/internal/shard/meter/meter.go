@@ -19,6 +19,7 @@ type Options struct {
 	Bytes     Rate // received, in plain text or in TLS records
 	Control   Rate // ping, pong and close frames
 	Offers    Rate // offers relayed to the connection
+	Sent      Rate // offers that the connection has relayed to others
 	TurnBytes int  // bytes that one Step reads from a connection; 0: no limit
 }
 
@@ -29,24 +30,26 @@ type Meter struct {
 	turn  *conn.Turn
 	later []ring.Slot // connections with bytes that wait for the next Step
 	spare []ring.Slot
+	share int // bytes that this Step reads from a connection
 	stats Stats
 
-	messages, bytes, control, offers allowance
+	messages, bytes, control, offers, sent allowance
 }
 
 // Stats are the counters of a meter. Their tags say how they are shown (see package stats).
 type Stats struct {
 	Throttled     uint64 `metric:"throttled_total" help:"Times that a client was not read from because it sent faster than its rates."`
 	Postponed     uint64 `metric:"turns_postponed_total" help:"Times that bytes of a client waited for the next turn of the loop."`
+	OffersHeld    uint64 `metric:"offers_sender_over_rate_total" help:"Offers that were left out because their sender had made too many."`
 	OffersDropped uint64 `metric:"offers_over_rate_total" help:"Offers that were left out because their receiver had got too many."`
 }
 
 // New returns a meter.
 func New(o Options, table *conn.Table, turn *conn.Turn) *Meter {
 	return &Meter{
-		opt: o, table: table, turn: turn,
+		opt: o, table: table, turn: turn, share: o.TurnBytes,
 		messages: newAllowance(o.Messages), bytes: newAllowance(o.Bytes),
-		control: newAllowance(o.Control), offers: newAllowance(o.Offers),
+		control: newAllowance(o.Control), offers: newAllowance(o.Offers), sent: newAllowance(o.Sent),
 	}
 }
 
@@ -85,6 +88,31 @@ func (m *Meter) Offer(c *conn.Conn) bool {
 	return false
 }
 
+// Relay returns how many of n offers of a connection may be relayed. The limit of their receivers alone would not do: one
+// sender of many offers would leave no room there for those of others.
+func (m *Meter) Relay(c *conn.Conn, n int) int {
+	if c.Guard.Exempt() {
+		return n
+	}
+	for k := range n {
+		if !m.sent.take(&c.SentPaid, m.clock()) {
+			m.stats.OffersHeld += uint64(n - k)
+			return k
+		}
+	}
+	return n
+}
+
+// maxDrained is how many bytes a client may go on to send while its connection ends. It may not know of the end yet; a
+// client that floods does not care.
+const maxDrained = 64 << 10
+
+// Drain counts bytes of a connection that ends. It reports false if there were too many.
+func (m *Meter) Drain(c *conn.Conn, n int) bool {
+	c.TurnBytes += uint32(n)
+	return c.TurnBytes <= maxDrained || c.Guard.Exempt()
+}
+
 // check stops receiving from a connection that is over its rates.
 func (m *Meter) check(i uint32, c *conn.Conn) {
 	if c.State() != conn.Open || c.Flags.Has(conn.Throttled|conn.HungUp) || !m.over(c) {
@@ -117,7 +145,7 @@ func (m *Meter) Spend(c *conn.Conn, n int) bool {
 		c.Turn, c.TurnBytes = m.turn.Seq, 0
 	}
 	c.TurnBytes += uint32(n)
-	return m.opt.TurnBytes == 0 || int(c.TurnBytes) < m.opt.TurnBytes || c.Guard.Exempt()
+	return m.opt.TurnBytes == 0 || int(c.TurnBytes) < m.share || c.Guard.Exempt()
 }
 
 // Postpone has the bytes that a connection has left wait for the next Step.
@@ -131,9 +159,17 @@ func (m *Meter) Postpone(i uint32, c *conn.Conn) {
 	m.turn.More = true
 }
 
+// A Step reads at most about turnShares times Options.TurnBytes from all connections whose bytes have waited for it: the
+// more there are, the less each has, but leastShare at least.
+const (
+	turnShares = 4
+	leastShare = 1 << 10
+)
+
 // Due returns the connections whose bytes have waited for this Step. The list is valid during the Step.
 func (m *Meter) Due() []ring.Slot {
 	m.later, m.spare = m.spare[:0], m.later
+	m.share = max(min(turnShares*m.opt.TurnBytes/max(len(m.spare), 1), m.opt.TurnBytes), leastShare)
 	due := m.spare[:0]
 	for _, slot := range m.spare {
 		if c := m.table.Find(slot.Index, slot.Gen); c != nil {

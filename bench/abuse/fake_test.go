@@ -39,7 +39,6 @@ type fake struct {
 	mu        sync.Mutex
 	peers     map[string]net.Conn
 	announces int
-	ended     bool
 }
 
 // startFake starts a fake. The end of the test ends it.

@@ -555,8 +555,10 @@ func TestCloseUp(t *testing.T) {
 		t.Error("closed with a connection on its way")
 	}
 	s.Stay(5, c)
-	if !sides[1].CloseUp() || !sides[1].CloseUp() || sides[1].Coming() != 0 {
-		t.Error("not closed, or not twice")
+	for range 2 { // it may be asked again
+		if !sides[1].CloseUp() || sides[1].Coming() != 0 {
+			t.Error("not closed, or not twice")
+		}
 	}
 	s.enter(6, 100, nil)
 	if s.Begin(6, s.Table.At(6), 1, yes) || sides[1].Coming() != 0 || !sides[1].CloseUp() {

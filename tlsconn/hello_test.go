@@ -157,6 +157,25 @@ func TestBadHellos(t *testing.T) {
 	f("close_notify", 0, 22, 3, 1, 0, 1, 1, 21, 3, 1, 0, 2, 1, 0)
 }
 
+// A server name with a trailing dot gets decode_error from crypto/tls. A version of Go that takes it shows here.
+func TestTrailingDot(t *testing.T) {
+	e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+	wire := &memConn{from: make(chan []byte), to: make(chan []byte, 1)}
+	config := clientConfig(tls.VersionTLS13)
+	config.ServerName = "localhostX" // the client of crypto/tls takes the dot off
+	go tls.Client(wire, config).Handshake()
+	hello := <-wire.to
+	close(wire.from)
+	c := e.Start(1)
+	c.Feed(bytes.Replace(hello, []byte("localhostX"), []byte("localhost."), 1))
+	for c.Phase() == Handshaking {
+		<-notes
+	}
+	if got := c.Drain(make([]byte, 0, c.Pending())); !bytes.Equal(got, appendAlert(nil, alertDecodeError)) {
+		t.Errorf("sent %x, want decode_error", got)
+	}
+}
+
 // FuzzHello feeds arbitrary records as a ClientHello: the same end comes for every cut, no more is held than has
 // arrived, and a handshake begins exactly when the message is whole.
 func FuzzHello(f *testing.F) {

@@ -30,7 +30,7 @@ package tlsconn
 //     ends when it would wait for the client again.
 //   - A newcomer that finds the pool full puts ErrPoolFull into the pipe of the helper that has waited longest for its
 //     client, and has its place from then on. That helper ends without a turn.
-//   - The helper ends in one order (endHelper): it gives back its turn, stops the timer, gives back its place, sets
+//   - The helper ends in one order (endHelper): it gives back its turn, stops the timers, gives back its place, sets
 //     done, tells the event loop. So a full pool has room again when the event loop hears of the end.
 //   - Pool.Close waits until all helpers are gone.
 

@@ -132,7 +132,7 @@ func newWalk(tb testing.TB, version uint16, path []event) *walk {
 	return w
 }
 
-// stall takes the one turn there is, so that the helper does not go on.
+// stall takes the one turn there is, so that the helper neither goes on nor ends.
 func (w *walk) stall() {
 	w.engine.pool.workers <- struct{}{}
 	w.stalled = true
@@ -159,13 +159,11 @@ func (w *walk) bringAbout(e event) {
 		c.Feed(w.hello)
 	case eventBegin:
 		w.refuse = false
+		w.stall()
 		if c.state == stateWaiting {
 			c.Retry()
 		} else {
 			c.Feed(w.hello)
-		}
-		for c.Waiting() != ForClient {
-			<-w.notes
 		}
 	case eventRefuse:
 		switch c.state {
@@ -174,7 +172,6 @@ func (w *walk) bringAbout(e event) {
 		case stateHello, stateWaiting:
 			c.Feed(make([]byte, helloRoom+1))
 		default:
-			w.stall()
 			c.Feed(make([]byte, maxBacklog+1))
 		}
 	case eventEstablish:

@@ -81,7 +81,8 @@ const (
 )
 
 var stateNames = [states]string{
-	"never", "new", "in its ClientHello", "waiting for admission", "handshaking", "given up", "established", "ended by the client", "ended by us", "ended by both",
+	"never", "new", "in its ClientHello", "waiting for admission", "handshaking", "given up",
+	"established", "ended by the client", "ended by us", "ended by both",
 	"failed", "closed",
 }
 
@@ -127,7 +128,8 @@ const (
 )
 
 var eventNames = [events]string{
-	"hello", "wait", "begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert", "our close_notify",
+	"hello", "wait", "begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert",
+	"our close_notify",
 	"fail", "close",
 }
 

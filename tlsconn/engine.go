@@ -23,8 +23,8 @@ type EngineOptions struct {
 	// established, has failed or is closed. It must not call methods of the connection. It may be nil.
 	Ended func(Handle)
 
-	// MaxBuffered bounds all buffers for records and ClientHellos that arrived in part, in bytes. It is 64 KiB at least. A connection
-	// that finds no buffer fails with [ErrNoMemory].
+	// MaxBuffered bounds all buffers for records and ClientHellos that arrived in part, in bytes. It is 64 KiB at least.
+	// A connection that finds no buffer fails with [ErrNoMemory].
 	MaxBuffered int
 
 	// MaxExpanded bounds the connections that hold their expanded keys, which take 1.5 KB for each connection with

@@ -200,7 +200,7 @@ func TestAttacksAreComplete(t *testing.T) {
 	var names []string
 	for i := range attacks {
 		a := &attacks[i]
-		if a.life == nil && a.disturb == nil && a.movers == 0 || (a.life == nil) != (a.connections == 0) {
+		if a.life == nil && a.disturb == nil && a.movers+a.twins == 0 || (a.life == nil) != (a.connections == 0) {
 			t.Errorf("%s does nothing", a.name)
 		}
 		if a.name == "" || a.about == "" || a.memory == 0 || slices.Contains(names, a.name) {

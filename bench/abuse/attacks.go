@@ -29,8 +29,8 @@ type attack struct {
 	wssOnly     bool
 	deaf        bool // the kernel takes little for connections that do not read
 	stage       stage
-	// life plays one connection. When it returns, the connection is closed and another one takes its place. nil: no
-	// attackers.
+	// life plays one connection. When it returns, the connection is closed and another one takes its place; an error says
+	// no more than that. nil: no attackers.
 	life func(ctx context.Context, s *scene, c *client, i int) error
 
 	source    func(i int) net.IP                    // address of connection i; nil: one of the attackers' own
@@ -38,6 +38,7 @@ type attack struct {
 	spread    time.Duration                         // time over which the connections come, at scale 1
 	disturb   func(ctx context.Context, srv server) // acts on the tracker itself; nil: does not
 	residents int                                   // honest clients that stay and announce; 0: defaultResidents
+	twins     int                                   // honest clients that have two connections, as if the tracker were listed under two URLs
 	movers    int                                   // honest clients whose address changes
 	bounds                                          // what the row may show
 }
@@ -99,15 +100,19 @@ var attacks = []attack{
 		life: scrapeDeaf, bounds: bounds{memory: 16}},
 	{name: "scrapes-deaf-many", about: "the same", connections: 64, many: true, deaf: true, life: scrapeDeaf,
 		bounds: bounds{memory: 16}},
-	{name: "half-messages", about: "40 kB of a message of 60 kB, and no more", connections: 600, life: halfMessage,
+	{name: "half-messages", about: "messages that are never quite there, in buffers of 32 MiB", connections: 600, life: halfMessage,
+		spread: 2 * time.Second,
 		bounds: bounds{memory: 32}},
 	{name: "half-messages-many", about: "the same", connections: 600, many: true, life: halfMessage,
+		spread: 2 * time.Second,
 		bounds: bounds{memory: 96}},
 	{name: "takeover", about: "announces with the peer ids of honest clients, from their addresses", connections: 10,
 		life:   takeOverPeer,
 		source: func(i int) net.IP { return honestAddress(resident, i) },
 		bounds: bounds{memory: 8}},
 	{name: "address-change", about: "honest clients whose old connection falls silent", movers: 5,
+		bounds: bounds{memory: 8}},
+	{name: "two-connections", about: "honest clients with one peer id on two connections", twins: 5,
 		bounds: bounds{memory: 8}},
 	{name: "junk-offers", about: "215 announces a second with 10 offers each", connections: 1, residents: 30,
 		life: junkOffers, bounds: bounds{memory: 8, junkRate: 20, junkBurst: 100}},

@@ -17,7 +17,7 @@ const (
 	offersOfAnnounce = 5
 	sdpSize          = 500
 	splitEvery       = 4 // one announce of so many travels in two segments
-	splitGap         = time.Millisecond
+	splitGap         = 10 * time.Millisecond
 	thinkTime        = 50 * time.Millisecond // from an offer to its answer: a browser has to make a connection for it
 )
 
@@ -42,6 +42,7 @@ const (
 	newcomer // connects, makes one exchange and leaves
 	mover    // changes its address while its old connection falls silent
 	moved    // a mover at its new address
+	twin     // has two connections
 )
 
 // crowd are the honest clients of one run.
@@ -154,4 +155,12 @@ func (c *crowd) move(ctx context.Context, number int) {
 		c.ledger.lost(c.now())
 	}
 	c.person(id, honestAddress(moved, number)).live(ctx, 0, announcePeriod, func() {})
+}
+
+// pair is the life of a client with two connections that announce in turn.
+func (c *crowd) pair(ctx context.Context, number int) {
+	for half := range 2 {
+		p := c.person(idOf("-HO0001-twin%05d", number), honestAddress(twin, number))
+		c.clients.Go(func() { p.live(ctx, announcePeriod*time.Duration(half)/2, announcePeriod, func() {}) })
+	}
 }

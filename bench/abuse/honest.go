@@ -152,7 +152,16 @@ func (p *person) announce(x *exchange) {
 		offers[k] = offer{name, sdpOf(name)}
 	}
 	frame := appendFrame(nil, opText, announceText(honestHash, p.id, 1, offers))
+	pieces := [][]byte{frame}
+	number, _ := strconv.Atoi(x.key)
+	split := number%splitEvery == 0
+	if split {
+		pieces = [][]byte{frame[:len(frame)/2], frame[len(frame)/2:]}
+	}
 	p.mu.Lock()
+	if split {
+		x.due = x.due.Add(splitGap) // no reply is due before the second piece
+	}
 	link := p.link
 	if link == nil {
 		p.finish(x, false)
@@ -162,11 +171,6 @@ func (p *person) announce(x *exchange) {
 	p.waiting = append(p.waiting, x)
 	p.running[x.key] = x
 	p.mu.Unlock()
-	number, _ := strconv.Atoi(x.key)
-	pieces := [][]byte{frame}
-	if number%splitEvery == 0 {
-		pieces = [][]byte{frame[:len(frame)/2], frame[len(frame)/2:]}
-	}
 	p.write(link, pieces...) // an error ends the connection, which the reader notices
 	p.crowd.ledger.offered(x.phase, len(offers))
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -168,13 +167,25 @@ func scrapeDeaf(_ context.Context, _ *scene, c *client, i int) error {
 	}
 }
 
-// halfMessage sends two thirds of a message and waits until the tracker ends the connection.
-func halfMessage(_ context.Context, _ *scene, c *client, _ int) error {
-	if _, err := c.Write(appendFrame(nil, opText, strings.Repeat(" ", 60_000))[:40_000]); err != nil {
+// halfMessage always has most of a large message with the tracker: it completes one only together with most of the next,
+// so that no memory becomes free in between. Large messages fill the default assembly memory of 32 MiB nearly, in buffers
+// of 64 KiB. The last connections send small ones, for the rest of it.
+func halfMessage(ctx context.Context, s *scene, c *client, i int) error {
+	const large, small, missing, period = 56_000, 4000, 100, 2 * time.Second
+	if i >= scaled(s.connections, s.Scale)*508/600 {
+		_, err := c.Write(appendFrame(nil, opText, strings.Repeat(" ", small))[:small-missing])
+		if err == nil {
+			discard(c)
+		}
 		return err
 	}
-	discard(c)
-	return nil
+	frame := appendFrame(nil, opText, strings.Repeat(" ", large))
+	begin, end := frame[:large-missing], frame[large-missing:]
+	if _, err := c.Write(begin); err != nil {
+		return err
+	}
+	pause(ctx, period)
+	return repeat(ctx, c, period, append(bytes.Clone(end), begin...))
 }
 
 // takeOverPeer announces again and again with the peer id of a resident.
@@ -330,5 +341,5 @@ func closeGames(ctx context.Context, _ *scene, c *client, i int) error {
 	default: // resets within a message
 		c.Write(half)
 	}
-	return errors.New("the game is over")
+	return nil
 }

@@ -92,6 +92,9 @@ func pause(ctx context.Context, d time.Duration) {
 func (h *harness) begin(ctx context.Context, a *attack, secure bool, srv server, c *crowd) (
 	func() (spent, time.Duration, error), error,
 ) {
+	for i := range a.twins {
+		c.pair(ctx, i)
+	}
 	for i := range a.movers {
 		c.clients.Go(func() { c.move(ctx, i) })
 	}

@@ -38,7 +38,7 @@ type attack struct {
 	spread    time.Duration                         // time over which the connections come, at scale 1
 	disturb   func(ctx context.Context, srv server) // acts on the tracker itself; nil: does not
 	residents int                                   // honest clients that stay and announce; 0: defaultResidents
-	twins     int                                   // honest clients that have two connections, as if the tracker were listed under two URLs
+	twins     int                                   // honest clients with two connections, as if two URLs led here
 	movers    int                                   // honest clients whose address changes
 	bounds                                          // what the row may show
 }
@@ -100,8 +100,8 @@ var attacks = []attack{
 		life: scrapeDeaf, bounds: bounds{memory: 16}},
 	{name: "scrapes-deaf-many", about: "the same", connections: 64, many: true, deaf: true, life: scrapeDeaf,
 		bounds: bounds{memory: 16}},
-	{name: "half-messages", about: "messages that are never quite there, in buffers of 32 MiB", connections: 600, life: halfMessage,
-		spread: 2 * time.Second,
+	{name: "half-messages", about: "messages that are never quite there, in buffers of 32 MiB", connections: 600,
+		life: halfMessage, spread: 2 * time.Second,
 		bounds: bounds{memory: 32}},
 	{name: "half-messages-many", about: "the same", connections: 600, many: true, life: halfMessage,
 		spread: 2 * time.Second,

@@ -4,6 +4,7 @@ package wsproto
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"strconv"
 )
 
@@ -90,27 +91,41 @@ type ScrapeFile struct {
 }
 
 // AppendScrapeReply appends the reply to a scrape as one text frame. The hashes are keys of a JSON object, so only the
-// first of several files with the same hash is written.
+// first of several files with the same hash is written. There are at most [MaxScrapeFiles].
 func AppendScrapeReply(dst []byte, files []ScrapeFile) []byte {
 	at := len(dst)
 	dst = append(beginText(dst), scrapeOpen...)
-	open := len(dst)
-	var seen hashFilter
-	for i := range files {
-		f := &files[i]
-		if seen.add(&f.Hash) && contains(files[:i], &f.Hash) {
-			continue
+	if len(files) > fewFiles {
+		dst = appendManyFiles(dst, files)
+	} else {
+		for i := range files {
+			if !contains(files[:i], &files[i].Hash) {
+				dst = appendFile(dst, &files[i], i == 0)
+			}
 		}
-		if len(dst) > open {
-			dst = append(dst, ',')
-		}
-		dst = appendID(dst, &f.Hash)
-		dst = strconv.AppendUint(append(dst, scrapeEntry...), uint64(f.Complete), 10)
-		dst = strconv.AppendUint(append(dst, incompleteKey...), uint64(f.Incomplete), 10)
-		dst = strconv.AppendUint(append(dst, downloadedKey...), uint64(f.Downloaded), 10)
-		dst = append(dst, '}')
 	}
 	return endText(append(dst, "}}"...), at)
+}
+
+func appendManyFiles(dst []byte, files []ScrapeFile) []byte {
+	var seen hashSet
+	for i := range files {
+		if seen.add(files, i) {
+			dst = appendFile(dst, &files[i], i == 0)
+		}
+	}
+	return dst
+}
+
+func appendFile(dst []byte, f *ScrapeFile, first bool) []byte {
+	if !first {
+		dst = append(dst, ',')
+	}
+	dst = appendID(dst, &f.Hash)
+	dst = strconv.AppendUint(append(dst, scrapeEntry...), uint64(f.Complete), 10)
+	dst = strconv.AppendUint(append(dst, incompleteKey...), uint64(f.Incomplete), 10)
+	dst = strconv.AppendUint(append(dst, downloadedKey...), uint64(f.Downloaded), 10)
+	return append(dst, '}')
 }
 
 // ScrapeReplySize bounds the frame of [AppendScrapeReply] for the number of files.
@@ -120,17 +135,30 @@ func ScrapeReplySize(files int) int {
 	return maxTextHeader + len(scrapeOpen) + files*file + len("}}")
 }
 
-// hashFilter is a Bloom filter with one hash function. It spares AppendScrapeReply nearly all comparisons of hashes
-// with one another. A client can choose hashes that defeat it; Decoder.MaxScrape bounds the comparisons even then.
-type hashFilter [64]uint64
+// hashSet tells whether a hash has come before: a table with open addressing of indices of files plus one. Its hash function
+// has a key, so a client cannot choose info hashes that collide.
+type hashSet [2 * MaxScrapeFiles]uint16
 
-// add returns false when the hash has certainly not been added before.
-func (f *hashFilter) add(h *ID) bool {
-	bits := binary.LittleEndian.Uint64(h[:]) * 0x9e3779b97f4a7c15 >> 52
-	word, bit := &f[bits>>6], uint64(1)<<(bits&63)
-	was := *word&bit != 0
-	*word |= bit
-	return was
+// MaxScrapeFiles is how many files [AppendScrapeReply] takes.
+const MaxScrapeFiles = 4096
+
+// fewFiles are compared with one another faster than a hashSet is cleared.
+const fewFiles = 8
+
+var hashSetSeed = maphash.MakeSeed()
+
+// add adds the file with index i and reports whether none with its hash has been added before.
+func (s *hashSet) add(files []ScrapeFile, i int) bool {
+	hash := &files[i].Hash
+	for at := maphash.Bytes(hashSetSeed, hash[:]); ; at++ {
+		switch place := &s[at%uint64(len(s))]; {
+		case *place == 0:
+			*place = uint16(i + 1)
+			return true
+		case files[*place-1].Hash == *hash:
+			return false
+		}
+	}
 }
 
 func contains(files []ScrapeFile, hash *ID) bool {

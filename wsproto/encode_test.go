@@ -147,14 +147,15 @@ func TestEncodeBounds(t *testing.T) {
 	f("close", MaxControlFrame, func(dst []byte) []byte { return AppendClose(dst, 1000, strings.Repeat("x", 500)) })
 }
 
-// A scrape reply names each hash once, whether the hashes differ or collide in the filter.
+// TestScrapeReplyDuplicates proves that a scrape reply names each hash once, whether they differ at the begin or at the end,
+// and up to the greatest number of files.
 func TestScrapeReplyDuplicates(t *testing.T) {
 	var files []ScrapeFile
 	want := map[string]map[string]int{}
-	for i := range 3000 {
+	for i := range MaxScrapeFiles {
 		h := ID{0: byte(i), 1: byte(i >> 8), 19: byte(i % 7)}
 		if i%3 == 0 {
-			h = ID{19: byte(i)} // all collide
+			h = ID{19: byte(i)}
 		}
 		files = append(files, ScrapeFile{h, uint32(h[19]), 2, 3})
 		var key []rune

@@ -128,16 +128,26 @@ func BenchmarkAppendAnnounceReply(b *testing.B) {
 	})
 }
 
-func BenchmarkAppendScrapeReply255(b *testing.B) {
-	files := make([]ScrapeFile, 255)
-	for i := range files {
-		binary.LittleEndian.PutUint64(files[i].Hash[:], uint64(i)*0x9e3779b97f4a7c15)
+func BenchmarkAppendScrapeReply(b *testing.B) {
+	f := func(name string, n int, hash func(id *ID, i int)) {
+		files := make([]ScrapeFile, n)
+		for i := range files {
+			hash(&files[i].Hash, i)
+		}
+		dst := make([]byte, 0, ScrapeReplySize(n))
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				AppendScrapeReply(dst, files)
+			}
+		})
 	}
-	dst := make([]byte, 0, ScrapeReplySize(len(files)))
-	b.ReportAllocs()
-	for b.Loop() {
-		AppendScrapeReply(dst, files)
-	}
+	spread := func(id *ID, i int) { binary.LittleEndian.PutUint64(id[:], uint64(i+1)*0x9e3779b97f4a7c15) }
+	f("1", 1, spread)
+	f("8", 8, spread)
+	f("9", 9, spread)
+	f("255", 255, spread)
+	f("255 alike but for their end", 255, func(id *ID, i int) { id[19] = byte(i) })
 }
 
 func BenchmarkParseUpgrade(b *testing.B) {

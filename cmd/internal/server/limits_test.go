@@ -71,6 +71,9 @@ func TestLimitsOfTables(t *testing.T) {
 	if _, most := bounds(t, "limits.pending_offers_per_peer"); most > swarm.MaxPendingPerPeerLimit {
 		t.Errorf("config accepts %d pending offers per peer, but a table can hold %d", most, swarm.MaxPendingPerPeerLimit)
 	}
+	if _, most := bounds(t, "protocol.max_scrape_torrents"); most != wsproto.MaxScrapeFiles {
+		t.Errorf("config accepts %d torrents of a scrape, but a reply takes %d", most, wsproto.MaxScrapeFiles)
+	}
 	if _, most := bounds(t, "socket_workers"); most > math.MaxUint16 {
 		t.Errorf("config accepts %d shards, but an address in a table names a shard by 16 bits", most)
 	}

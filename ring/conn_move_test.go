@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"io"
 	"runtime"
 	"sync"
@@ -157,6 +158,48 @@ func TestPause(t *testing.T) {
 		paused(func() { all(OpClose) })
 		s.waitClosed(t)
 		paused(s.close)
+	})
+}
+
+// TestSingle proves that a connection that was resumed with Single gets one buffer between two Waits, however full its socket
+// is, and that no byte is lost; without Single the kernel gives it as many as there are.
+func TestSingle(t *testing.T) {
+	eachPlan(t, func(t *testing.T, p Plan) {
+		s := startEcho(t, p, Window{Min: 1})
+		f := func(single bool) (most int) {
+			c := dial(t, s.addr)
+			echoOnce(t, c)
+			s.do(func(s *echoServer) {
+				for slot := range s.conns {
+					s.ops = append(s.ops, Op{Kind: OpPause, Slot: slot})
+				}
+			})
+			sent := pattern(16*p.ReceiveBufferSize, 1)
+			if _, err := c.Write(sent); err != nil {
+				t.Fatal(err)
+			}
+			s.do(func(s *echoServer) {
+				s.most = 0
+				for slot := range s.conns {
+					s.ops = append(s.ops, Op{Kind: OpResume, Slot: slot, Single: single})
+				}
+			})
+			got := make([]byte, len(sent))
+			if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
+				t.Errorf("the client read other bytes than it has sent, or fewer: %v", err)
+			}
+			s.do(func(s *echoServer) { most = s.most })
+			c.Close()
+			s.waitClosed(t)
+			return most
+		}
+		if n := f(true); n != 1 {
+			t.Errorf("a Wait gave %d buffers of a connection that was resumed with Single", n)
+		}
+		if n := f(false); p.Use[MultishotReceive] && n == 1 {
+			t.Error("each Wait gave one buffer of a connection that was resumed without Single")
+		}
+		s.close()
 	})
 }
 

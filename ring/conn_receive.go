@@ -14,7 +14,14 @@ func (r *Ring) armReceive(i uint32, c *conn) {
 	}
 	c.pending++
 	e := r.entry(userData(kindReceive, c.gen, i))
-	fillReceive(e, c.fd, r.plan.ReceiveBufferSize, r.plan.Use[MultishotReceive])
+	fillReceive(e, c.fd, r.plan.ReceiveBufferSize, r.multishot(c))
+}
+
+// multishot reports whether a receive of the connection goes on after its first buffer. The kernel gives a
+// connection with a full socket all the buffers there are. So where a connection has found none, it gets one at a time until
+// its socket is empty.
+func (r *Ring) multishot(c *conn) bool {
+	return r.plan.Use[MultishotReceive] && c.flags&(flagSingle|flagFilled) == 0
 }
 
 func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
@@ -31,13 +38,17 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 		r.notePaused(i, c)
 		return events
 	}
-	ended := cqe.Flags&cqeMore == 0
+	ended, multishot := cqe.Flags&cqeMore == 0, r.multishot(c)
 	switch errno := unix.Errno(max(-cqe.Res, 0)); {
 	case cqe.Res > 0:
+		if cqe.Flags&cqeNonEmpty == 0 {
+			c.flags &^= flagFilled
+		}
 		data := r.buffer(buffer, int(cqe.Res))
 		events = append(events, Event{Kind: EventRecv, Slot: Slot{Index: i, Gen: c.gen}, Data: data})
 	case errno == unix.ENOBUFS:
 		r.stats.NoBuffers++
+		c.flags |= flagFilled
 		if ended && c.flags&flagPausing == 0 {
 			r.park(i, c)
 			return events
@@ -48,7 +59,7 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 	}
 	if ended && c.flags&flagPausing == 0 && c.state.receives() {
 		// A multishot receive may end with a positive result, for instance when the completion queue overflows.
-		if r.plan.Use[MultishotReceive] {
+		if multishot {
 			r.stats.Rearms++
 		}
 		r.armReceive(i, c)

@@ -22,6 +22,7 @@ type echoServer struct {
 	window  Window
 	conns   map[Slot]*echoConn
 	counts  [EventAdopted + 1]int
+	most    int // events with data of one connection from one Wait, since it was last set to 0
 	refused int
 	ops     []Op
 	fail    func(format string, args ...any)
@@ -134,6 +135,7 @@ func (s *echoServer) run(p Plan, l *host.Listener, opened chan<- error) {
 
 func (s *echoServer) step(events []Event) {
 	var touched []Slot
+	data := map[Slot]int{}
 	for _, e := range events {
 		s.counts[e.Kind]++
 		c := s.conns[e.Slot]
@@ -148,6 +150,8 @@ func (s *echoServer) step(events []Event) {
 				s.fail("unexpected data on %v", e.Slot)
 				continue
 			}
+			data[e.Slot]++
+			s.most = max(s.most, data[e.Slot])
 			c.pending = append(c.pending, e.Data...)
 			s.maybeMove(c, e.Slot)
 			touched = append(touched, e.Slot)

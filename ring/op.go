@@ -47,7 +47,8 @@ const (
 	// way).
 	OpPause
 
-	// OpResume starts to receive again after OpPause.
+	// OpResume starts to receive again after OpPause. With Single the connection gets at most one receive buffer between two
+	// calls of Wait from then on, however much it sends; that costs a request for each.
 	OpResume
 
 	// OpRelease takes a connection for which EventPaused has been reported, and on which no send is outstanding, out of
@@ -71,6 +72,7 @@ type Op struct {
 	Target uint16         // OpWake
 	Kind   OpKind
 	Abort  bool // OpClose
+	Single bool // OpResume
 }
 
 // EventKind is the kind of an [Event].

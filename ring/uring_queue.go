@@ -12,8 +12,9 @@ import (
 // This file owns the two queues shared with the kernel: entries go out, completions come in.
 
 const (
-	cqeMore   = giouring.CQEFMore
-	cqeBuffer = giouring.CQEFBuffer
+	cqeMore     = giouring.CQEFMore
+	cqeBuffer   = giouring.CQEFBuffer
+	cqeNonEmpty = giouring.CQEFSockNonempty // the socket has more bytes (since kernel 5.19)
 )
 
 // submitTries bounds the rounds in which a full queue is submitted to make room.

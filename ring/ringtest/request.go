@@ -293,7 +293,9 @@ func (p *port) runReceive(r *request) {
 		n = 1 + p.k.rng.IntN(n)
 	}
 	flags := p.fill(r, s.in[:n])
-	s.in = s.in[n:]
+	if s.in = s.in[n:]; len(s.in) > 0 {
+		flags |= giouring.CQEFSockNonempty
+	}
 	p.result(r, int32(n), flags, giouring.RecvMultishot)
 }
 

@@ -124,7 +124,7 @@ func (s *Shard) endClose(i uint32, c *conn.Conn, abort bool) {
 	s.outbox.Discard(c)
 	s.table.CloseTLS(i)
 	s.table.Change(c, conn.Closes)
-	c.Flags &^= conn.Held | conn.Throttled // the ring closes it as it is
+	c.Flags &^= conn.Pauses // the ring closes it as it is
 	s.turn.Do(ring.Op{Kind: ring.OpClose, Slot: s.table.Slot(i), Abort: abort})
 }
 

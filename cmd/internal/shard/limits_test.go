@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -181,6 +182,40 @@ func TestTurnBytes(t *testing.T) {
 	if n := len(c.frames()); n != 1000 || w.total().Meter.Postponed == 0 {
 		t.Errorf("%d of 1000 pongs", n)
 	}
+}
+
+// TestCrowded proves that the burst of a fast client waits in its socket and not in memory: it is not received from while
+// much of it waits for its turn, it is not closed, and every request gets its reply.
+func TestCrowded(t *testing.T) {
+	const turn, each, packets = 4096, 10, 60
+	w := newWorld(t, 1, limited(func(l *Limits) {
+		l.BytesPerConnectionTurn, l.AssemblyBytesPerAddress = turn, 64<<10
+	}))
+	c := w.dial(0, "192.0.2.1")
+	var packet []byte
+	for range each {
+		text, err := json.Marshal(announce(id("hash"), id("peer"), 0, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		packet = append(packet, clientFrame(0x81, fmt.Sprintf("%-600s", text))...)
+	}
+	most := 0
+	for range packets {
+		c.send(packet)
+		w.step(0)
+		most = max(most, w.asm[0].InUse())
+	}
+	if st := w.total(); st.Meter.Crowded == 0 || !c.paused || most > 32<<10 {
+		t.Errorf("received from all the time %v, paused %v, with at most %d bytes in memory", st.Meter.Crowded == 0, c.paused, most)
+	}
+	w.run()
+	if replies := len(c.messages()); replies != each*packets || c.fin || c.gone || c.paused {
+		t.Errorf("%d replies to %d requests, ended %v, paused %v", replies, each*packets, c.fin || c.gone, c.paused)
+	}
+	c.hangUp(0)
+	w.run()
+	w.checkEmpty()
 }
 
 // A client that sends control frames faster than its rate is closed with 1008.

@@ -93,13 +93,17 @@ func (s *Shard) readPostponed() {
 func (s *Shard) keep(i uint32, c *conn.Conn, buf []byte, need int) {
 	if !s.inbox.Keep(c, buf, need) {
 		s.endNoMemory(i, c)
+		return
 	}
+	s.meter.Crowd(i, c, len(buf))
 }
 
 // readKept reads the bytes that were kept while the connection was moving, or while it was not its turn.
 func (s *Shard) readKept(i uint32, c *conn.Conn) {
 	if c.Asm != 0 {
 		s.readFrames(i, c, s.inbox.Bytes(c))
+	} else {
+		s.meter.Crowd(i, c, 0)
 	}
 	if c.State() == conn.Open && c.Flags.Has(conn.HungUp) {
 		s.endHalf(i, c)

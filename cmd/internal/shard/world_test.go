@@ -57,6 +57,8 @@ type client struct {
 	sending []byte // the send in flight, while the world is stuck
 	fd      int32  // its index in world.all
 	paused  bool   // by OpPause, or on its way to another shard
+	single  bool   // one event at a time
+	waiting bool   // one will be seen in the next step
 	held    []ring.Event
 }
 
@@ -156,11 +158,24 @@ func (w *world) turn() bool {
 func (w *world) step(k int) bool {
 	s, events := w.shards[k], w.events[k]
 	w.events[k] = nil
+	w.fetch(k)
 	w.ops = s.Step(w.now, events, w.ops[:0])
 	for i := range w.ops {
 		w.do(k, &w.ops[i])
 	}
 	return len(events) == 0 && len(w.ops) == 0 && !s.Busy()
+}
+
+// fetch has the next event follow of each client of shard k whose events come one at a time.
+func (w *world) fetch(k int) {
+	for _, c := range w.slots[k].clients {
+		if c != nil && !c.gone {
+			c.waiting = false
+			if !c.paused {
+				c.goOn()
+			}
+		}
+	}
 }
 
 // do carries out one op.
@@ -197,6 +212,7 @@ func (w *world) do(k int, op *ring.Op) {
 		c.paused = true
 		w.push(k, ring.Event{Kind: ring.EventPaused, Slot: c.slot, FD: c.fd})
 	case ring.OpResume:
+		c.single = op.Single
 		c.goOn()
 	case ring.OpRelease:
 		if c.sending != nil || !c.paused {
@@ -227,11 +243,11 @@ func (w *world) adopt(k int, op *ring.Op) {
 // goOn delivers what a client has sent while nothing was received from it.
 func (c *client) goOn() {
 	c.paused = false
-	for _, e := range c.held {
-		e.Slot = c.slot
+	for len(c.held) > 0 && !(c.single && c.waiting) {
+		e := c.held[0]
+		c.held, e.Slot = c.held[1:], c.slot
 		c.deliver(e)
 	}
-	c.held = nil
 }
 
 // deliver has the shard see an event of the connection at the next run, or when it receives again.
@@ -240,7 +256,10 @@ func (c *client) deliver(e ring.Event) {
 	case c.gone:
 	case c.paused:
 		c.held = append(c.held, e)
+	case c.single && c.waiting:
+		c.held = append(c.held, e)
 	default:
+		c.waiting = true
 		c.w.push(c.shard, e)
 	}
 }

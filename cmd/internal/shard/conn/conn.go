@@ -82,6 +82,8 @@ const (
 	Held                          // outbox: nothing is received before the bytes that wait for it have left
 	Throttled                     // meter: nothing is received before the connection is within its rates
 	Postponed                     // meter: its bytes wait for the next Step
+	Crowded                       // meter: nothing is received before those that wait for its turn are read
+	Greedy                        // conn: was Throttled or Crowded once; the ring receives one buffer of it at a time
 	Notified                      // outbox: was sent its close_notify
 	Pinged                        // shard: was pinged and has sent nothing since
 	Challenged                    // shard: was pinged since another connection has one of its peer ids, and has sent nothing since
@@ -92,6 +94,9 @@ const (
 	Settled                       // mover: it is on the shard on which it stays, or about to go there
 	Paused                        // mover: it is moving, and the ring receives nothing more
 )
+
+// Pauses are the flags each of which keeps the ring from receiving.
+const Pauses = Held | Throttled | Crowded
 
 // Has reports whether one of the flags is set.
 func (f Flags) Has(g Flags) bool { return f&g != 0 }

@@ -135,13 +135,16 @@ func (t *Table) count(c *Conn, to State) {
 	c.state = to
 }
 
-// Pause stops receiving from a connection, for the reason Held or Throttled. A connection that was paused does not move to
-// another shard any more: an EventPaused must have one meaning only.
+// Pause stops receiving from a connection, for a reason that is one of Pauses. A connection that was paused does not move to
+// another shard any more: an EventPaused must have one meaning only. From a client that was too fast once, the ring then
+// receives one buffer at a time, since its socket may hold megabytes that would all come in one Step.
 func (t *Table) Pause(turn *Turn, i uint32, c *Conn, why Flags) {
-	if !c.Flags.Has(Held | Throttled) {
+	if !c.Flags.Has(Pauses) {
 		turn.Do(ring.Op{Kind: ring.OpPause, Slot: t.Slot(i)})
 	}
-	c.Flags |= why | Settled
+	if c.Flags |= why | Settled; why != Held {
+		c.Flags |= Greedy
+	}
 }
 
 // Resume ends a pause for one reason, and receives again if there is no other. It reports whether there was that reason.
@@ -149,8 +152,8 @@ func (t *Table) Resume(turn *Turn, i uint32, c *Conn, why Flags) bool {
 	if !c.Flags.Has(why) {
 		return false
 	}
-	if c.Flags &^= why; !c.Flags.Has(Held | Throttled) {
-		turn.Do(ring.Op{Kind: ring.OpResume, Slot: t.Slot(i)})
+	if c.Flags &^= why; !c.Flags.Has(Pauses) {
+		turn.Do(ring.Op{Kind: ring.OpResume, Slot: t.Slot(i), Single: c.Flags.Has(Greedy)})
 	}
 	return true
 }

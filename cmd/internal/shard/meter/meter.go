@@ -39,6 +39,7 @@ type Meter struct {
 // Stats are the counters of a meter. Their tags say how they are shown (see package stats).
 type Stats struct {
 	Throttled     uint64 `metric:"throttled_total" help:"Times that a client was not read from because it sent faster than its rates."`
+	Crowded       uint64 `metric:"turns_crowded_total" help:"Times that a client was not read from because many of its bytes waited for its turn."`
 	Postponed     uint64 `metric:"turns_postponed_total" help:"Times that bytes of a client waited for the next turn of the loop."`
 	OffersHeld    uint64 `metric:"offers_sender_over_rate_total" help:"Offers that were left out because their sender had made too many."`
 	OffersDropped uint64 `metric:"offers_over_rate_total" help:"Offers that were left out because their receiver had got too many."`
@@ -134,8 +135,9 @@ func (m *Meter) Recover(i uint32, c *conn.Conn) bool {
 	return c.Flags.Has(conn.Throttled) && !m.over(c) && m.Forgive(i, c)
 }
 
-// Forgive ends a throttling, because the connection ends.
+// Forgive ends a pause for any reason of the meter, because the connection is within its rates or ends.
 func (m *Meter) Forgive(i uint32, c *conn.Conn) bool {
+	m.table.Resume(m.turn, i, c, conn.Crowded)
 	return m.table.Resume(m.turn, i, c, conn.Throttled)
 }
 
@@ -157,6 +159,23 @@ func (m *Meter) Postpone(i uint32, c *conn.Conn) {
 	m.stats.Postponed++
 	m.later = append(m.later, m.table.Slot(i))
 	m.turn.More = true
+}
+
+// crowdTurns is how many turns of a connection, as long as they are now, may wait before the ring receives nothing more from
+// it. Without that bound the burst of a fast client would all lie in memory.
+const crowdTurns = 2
+
+// Crowd stops receiving from a connection of which many bytes wait for its turn, and receives again when none of the kept
+// bytes do.
+func (m *Meter) Crowd(i uint32, c *conn.Conn, kept int) {
+	switch {
+	case !c.Flags.Has(conn.Postponed):
+		m.table.Resume(m.turn, i, c, conn.Crowded)
+	case kept <= crowdTurns*m.share || c.Flags.Has(conn.Crowded|conn.HungUp) || c.State() != conn.Open:
+	default:
+		m.stats.Crowded++
+		m.table.Pause(m.turn, i, c, conn.Crowded)
+	}
 }
 
 // A Step reads at most about turnShares times Options.TurnBytes from all connections whose bytes have waited for it: the

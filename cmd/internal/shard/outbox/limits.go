@@ -12,13 +12,13 @@ import (
 // released when the bytes that waited are on their way. Nothing is lost by that, and a client that does not read at all is
 // closed when its send makes no progress ([Options.SendTimeout]).
 
-// How memory for sending is shared out. Frames that can be missed leave a part of the pool to those that cannot. A
-// client for which replies pile up is held back, but the requests that it has sent before, a thousand perhaps, still come
-// and want replies.
+// How memory for sending is shared out. A client for which replies pile up is held back, but the requests that it has sent
+// before, a thousand perhaps, still come and want replies. Frames that can be missed leave the last of the pool to those
+// that cannot.
 const (
 	gatherFactor   = 4  // times MaxPending: bytes that may gather in one Step for a client that has taken all before
 	burstFactor    = 16 // times MaxPending: replies that may wait for a client
-	scarceFactor   = 2  // the same where memory runs short
+	reserved       = 16 // of so many parts of the memory one is for replies alone
 	scarcePatience = 3  // seconds that a slow send is given where memory runs short
 )
 
@@ -60,23 +60,24 @@ func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
 	if o.opt.Addresses != nil && o.opt.Addresses.UnsentOver(c.Guard, o.held(c)+n) {
 		return overLimit // its address is over the limit, and it would hold more than its share
 	}
-	if kind.Droppable() {
-		switch {
-		case waiting > 0 && waiting+n > o.limit(c):
+	switch burst := burstFactor * o.opt.MaxPending; {
+	case !kind.Droppable():
+		if held := o.held(c); waiting+n > burst || held > 0 && held+n > o.share(burst) {
 			return overLimit
-		case o.scarce():
-			return noMemory
 		}
-		return admitted
-	}
-	most := burstFactor * o.opt.MaxPending
-	if o.scarce() {
-		most = scarceFactor * o.opt.MaxPending
-	}
-	if waiting+n > most {
+	case waiting > 0 && waiting+n > o.share(o.limit(c)):
 		return overLimit
+	case o.pool.Size()-o.pool.InUse() < o.pool.Size()/reserved:
+		return noMemory
 	}
 	return admitted
+}
+
+// share returns the part of a limit that is as large as the free part of the memory. So the
+// largest holders lose first, and some memory stays free for clients that read, however many do not: it is the rule of
+// dynamic thresholds (Choudhury and Hahne, 1998), by which switches divide one memory among their ports.
+func (o *Outbox) share(limit int) int {
+	return limit * (o.pool.Size() - o.pool.InUse()) / o.pool.Size()
 }
 
 // held returns how many bytes of send memory a connection holds.

@@ -85,43 +85,73 @@ func (r *rig) take(n int) {
 	}
 }
 
-// TestAdmission proves for each kind of frame how many bytes may wait: frames that can be missed are left out before
-// others, under a limit that is higher while nothing is in flight, and where memory is scarce; the others under one
-// that is lower where memory is scarce.
+// TestAdmission proves for each kind of frame how many bytes may wait: the limit is higher for frames that cannot be missed,
+// and while nothing is in flight; it is the smaller the less memory is free; a client that has taken everything before gets a
+// frame of any length, but for the last of the memory.
 func TestAdmission(t *testing.T) {
-	f := func(kind Kind, inFlight bool, waiting, n int, scarce bool, want verdict) {
+	const memory = 64 << 10
+	// free is the part of the memory that is free, in sixteenths, before the connection holds any.
+	f := func(kind Kind, free, inFlight, waiting, n int, want verdict) {
 		t.Helper()
-		r := newRig(t, 64<<10, 1)
+		r := newRig(t, memory, 1)
 		c := &conn.Conn{OutLen: uint32(waiting)}
-		if inFlight {
-			c.Flight = 1
+		r.take(memory - free*memory/16 - inFlight - waiting)
+		if waiting > 0 {
+			c.Out = r.pool.Get(waiting)
 		}
-		r.take(48 << 10) // three quarters: not scarce yet
-		if scarce {
-			r.take(512)
+		if inFlight > 0 {
+			c.Flight = r.pool.Get(inFlight)
+		}
+		if r.pool.InUse() != memory-free*memory/16 {
+			t.Fatalf("%d bytes in use", r.pool.InUse())
 		}
 		if got := r.admit(c, n, kind); got != want {
-			t.Errorf("%s of %d bytes behind %d, in flight %v, scarce %v: %d, want %d",
-				kind, n, waiting, inFlight, scarce, got, want)
+			t.Errorf("%s of %d bytes behind %d and %d in flight, %d/16 free: %d, want %d", kind, n, waiting, inFlight, free, got, want)
 		}
 	}
+	const gather, burst = gatherFactor * maxPending, burstFactor * maxPending
 	for _, kind := range []Kind{Offer, Answer} {
-		f(kind, false, 0, 1<<20, false, admitted) // nothing waits: it is not its client's fault
-		f(kind, false, 1, gatherFactor*maxPending-1, false, admitted)
-		f(kind, false, 1, gatherFactor*maxPending, false, overLimit)
-		f(kind, true, 0, 1<<20, false, admitted)
-		f(kind, true, 1, maxPending-1, false, admitted)
-		f(kind, true, 1, maxPending, false, overLimit)
-		f(kind, true, 1, maxPending, true, overLimit)
-		f(kind, false, 0, 1, true, noMemory)
+		f(kind, 8, 0, 0, 1<<20, admitted)
+		f(kind, 8, 512, 0, 1<<20, admitted)
+		f(kind, 8, 0, 512, gather/2-512, admitted)
+		f(kind, 8, 0, 512, gather/2-511, overLimit)
+		f(kind, 4, 0, 512, gather/4-512, admitted)
+		f(kind, 4, 0, 512, gather/4-511, overLimit)
+		f(kind, 12, 512, 512, maxPending*3/4-512, admitted)
+		f(kind, 12, 512, 512, maxPending*3/4-511, overLimit)
+		f(kind, 1, 0, 0, 1, admitted)
+		f(kind, 0, 0, 0, 1, noMemory)
+		f(kind, 1, 512, 0, 1, admitted)
 	}
 	for _, kind := range []Kind{Control, HTTP, Reply, Scrape, Failure} {
-		for _, inFlight := range []bool{false, true} {
-			f(kind, inFlight, 0, burstFactor*maxPending, false, admitted)
-			f(kind, inFlight, maxPending, (burstFactor-1)*maxPending, false, admitted)
-			f(kind, inFlight, maxPending, (burstFactor-1)*maxPending+1, false, overLimit)
-			f(kind, inFlight, maxPending, (scarceFactor-1)*maxPending, true, admitted)
-			f(kind, inFlight, maxPending, (scarceFactor-1)*maxPending+1, true, overLimit)
+		f(kind, 8, 0, 0, burst, admitted)
+		f(kind, 8, 0, 0, burst+1, overLimit)
+		f(kind, 8, 512, 512, burst/2-1024, admitted)
+		f(kind, 8, 512, 512, burst/2-1023, overLimit)
+		f(kind, 2, 0, 512, burst/8-512, admitted)
+		f(kind, 2, 0, 512, burst/8-511, overLimit)
+		f(kind, 0, 0, 0, 1, admitted)
+		f(kind, 0, 512, 0, 1, overLimit)
+	}
+}
+
+// TestLargestHoldersLoseFirst proves that clients that take nothing leave memory to those that do, however many they are: a
+// client that has taken everything still gets an offer and a reply.
+func TestLargestHoldersLoseFirst(t *testing.T) {
+	for _, deaf := range []int{8, 32, 128} {
+		r := newRig(t, 256<<10, deaf+2)
+		frame := strings.Repeat("x", maxPending)
+		for refused := 0; refused < deaf; {
+			refused = 0
+			for i := range deaf {
+				if !r.put(i, frame, Scrape) {
+					refused++
+				}
+			}
+			r.flush() // and nothing is sent
+		}
+		if !r.put(deaf, frame, Offer) || !r.put(deaf+1, frame, Reply) {
+			t.Errorf("%d clients that do not read have %d of %d bytes, and another one gets nothing", deaf, r.pool.InUse(), r.pool.Size())
 		}
 	}
 }
@@ -152,7 +182,7 @@ func TestRefusals(t *testing.T) {
 	exhausted := func(r *rig, _ *conn.Conn) { r.take(64 << 10) }
 	f("over the limit", Offer, 1, waiting, full)
 	f("over the limit", Reply, (burstFactor-gatherFactor)*maxPending+1, waiting, full)
-	f("scarce", Offer, 1, func(r *rig, _ *conn.Conn) { r.take(49 << 10) }, memory)
+	f("the last of the memory", Offer, 1, func(r *rig, _ *conn.Conn) { r.take(61 << 10) }, memory)
 	f("exhausted", Reply, 1, exhausted, memory)
 	f("exhausted", Offer, 1, exhausted, memory)
 	f("in pieces", Answer, 600, func(r *rig, _ *conn.Conn) {
@@ -390,7 +420,7 @@ func TestAgainstModel(t *testing.T) {
 	var all Stats
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		r := newRig(t, 64<<10, 5)
+		r := newRig(t, []int{8 << 10, 64 << 10}[seed%2], 5)
 		peers, slowness := make([]peer, r.table.Cap()), []int{2, 8, 32}[seed%3]
 		for step := range uint32(300) {
 			r.at(step + 1)

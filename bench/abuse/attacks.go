@@ -65,6 +65,9 @@ const (
 	limits  = "limits"
 )
 
+// metricsMemory is for thousands of connections a second to the metrics page, each of which leaves its buffers as garbage.
+const metricsMemory = 40
+
 // attacks are the rows of the table.
 var attacks = []attack{
 	{name: "tls-half-open", about: "5 bytes of a TLS hello, and no more", connections: 1024, wssOnly: true, stage: raw,
@@ -121,7 +124,7 @@ var attacks = []attack{
 	{name: "storm-many", about: "the same", connections: 64, many: true, life: leave,
 		bounds: bounds{memory: 32}},
 	{name: "metrics-slow", about: "half a request to the metrics page", connections: 2000, stage: toMetrics,
-		life: dripRequest, bounds: bounds{memory: 16, descriptors: 128}},
+		life: dripRequest, bounds: bounds{memory: metricsMemory, descriptors: 128}},
 	{name: "upgrade-half", about: "half an upgrade request", connections: 1000, stage: secured, life: dripRequest,
 		bounds: bounds{memory: 64}},
 	{name: "upgrade-half-many", about: "the same", connections: 1000, many: true, stage: secured, life: dripRequest,
@@ -141,8 +144,9 @@ var attacks = []attack{
 		disturb: freeze, bounds: bounds{memory: 8, anyMedian: true}},
 }
 
-// freezeFor is longer than max_connection_idle of the attack "stopped", and shorter than patience.
-const freezeFor = 3500 * time.Millisecond
+// freezeFor is longer than max_connection_idle of the attack "stopped". It is so short that each client gives fewer offers
+// meanwhile than pending_offers_per_peer: all of them come in one moment after it, and the oldest would be forgotten.
+const freezeFor = 2800 * time.Millisecond
 
 // freeze stops the tracker's process for a while.
 func freeze(ctx context.Context, srv server) {

@@ -31,7 +31,7 @@ func (r *Ring) admit(events []Event, fd int32) []Event {
 		return events
 	}
 	i, c := r.take(fd, endTake)
-	r.armReceive(i, c)
+	r.receive(i, c)
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	return append(events, Event{Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer})
 }

@@ -55,6 +55,6 @@ func (r *Ring) onConnect(events []Event, cqe CQE) []Event {
 	}
 	c.endStep(endConnected)
 	e.Slot = Slot{Index: i, Gen: c.gen}
-	r.armReceive(i, c)
+	r.receive(i, c)
 	return append(events, e)
 }

@@ -63,7 +63,7 @@ func (r *Ring) resume(s Slot, single bool) {
 	}
 	r.paused = kept
 	if c.state.receives() && c.receiving() == 0 {
-		r.armReceive(s.Index, c)
+		r.receive(s.Index, c)
 	}
 }
 
@@ -84,7 +84,7 @@ func (r *Ring) adopt(op *Op) {
 	} else {
 		i, c := r.take(op.FD, endTake)
 		e.Slot = Slot{Index: i, Gen: c.gen}
-		r.armReceive(i, c)
+		r.receive(i, c)
 	}
 	r.adopted = append(r.adopted, e)
 }

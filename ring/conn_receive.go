@@ -4,6 +4,16 @@ import "golang.org/x/sys/unix"
 
 // This file owns the RECV and POLL requests of connections, and the queue of connections that wait for a buffer.
 
+// receive starts to receive, or has the connection wait behind those for which there was no buffer: else a connection with a full
+// socket, whose next receive comes first, would take each buffer that is given back.
+func (r *Ring) receive(i uint32, c *conn) {
+	if r.parkHead != noSlot {
+		r.park(i, c)
+		return
+	}
+	r.armReceive(i, c)
+}
+
 // armReceive starts to receive. Without a buffer ring a POLL comes first: before 5.18 a receive that waits keeps the
 // buffer it chose, so that idle connections would own them all.
 func (r *Ring) armReceive(i uint32, c *conn) {
@@ -62,7 +72,7 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 		if multishot {
 			r.stats.Rearms++
 		}
-		r.armReceive(i, c)
+		r.receive(i, c)
 	}
 	r.notePaused(i, c)
 	return events

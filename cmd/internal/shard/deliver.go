@@ -57,7 +57,7 @@ func (s *Shard) deliverOffer(to swarm.Addr, r *post.Relay) {
 		s.mailed(s.post.Offer(to, r), to, outbox.Offer)
 		return
 	}
-	if c := s.table.Find(to.Index, to.Gen); c != nil && !s.meter.Offer(c) {
+	if c := s.table.Find(to.Index, to.Gen); c != nil && !s.meter.Offer(c, r.Origin) {
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.OfferSize(len(r.SDP)), outbox.Offer); dst != nil {

@@ -247,15 +247,16 @@ func TestControlFlood(t *testing.T) {
 	w.checkEmpty()
 }
 
-// A peer gets no more offers than its rate, from whatever number of connections they come; replies still reach it.
+// TestOffersToReceiver proves that a peer gets no more offers than its rate, from whatever number of connections they come, and
+// no more than half of them from the address from which most come; others have the rest. Replies still reach it.
 func TestOffersToReceiver(t *testing.T) {
 	w := newWorld(t, 2, limited(func(l *Limits) { l.OffersToReceiverRate, l.OffersToReceiverBurst = 5, 10 }))
 	victim := w.dial(0, "192.0.2.1")
 	victim.text(announce(id("hash"), id("victim"), 0, nil))
 	w.run()
 	victim.messages()
-	for k := range 40 {
-		c := w.dial(k%2, "192.0.2.2")
+	offerFrom := func(k int, address string) {
+		c := w.dial(k%2, address)
 		c.text(announce(id("hash"), id("peer %d", k), 0, nil))
 		w.run()
 		c.text(announce(id("hash"), id("peer %d", k), 10, nil))
@@ -263,8 +264,17 @@ func TestOffersToReceiver(t *testing.T) {
 		c.text(announce(id("hash"), id("peer %d", k), 0, map[string]any{"event": "stopped"}))
 		w.run()
 	}
-	if n := len(victim.messages()); n != 10 {
-		t.Errorf("%d offers at once, want 10", n)
+	for k := range 40 {
+		offerFrom(k, "192.0.2.2")
+	}
+	if n := len(victim.messages()); n != 5 {
+		t.Errorf("%d offers at once from one address, want 5", n)
+	}
+	for k := range 40 {
+		offerFrom(k, fmt.Sprintf("192.0.2.%d", 10+k))
+	}
+	if n := len(victim.messages()); n != 5 {
+		t.Errorf("%d offers at once from other addresses, want 5", n)
 	}
 	victim.text(announce(id("hash"), id("victim"), 0, nil))
 	w.run()

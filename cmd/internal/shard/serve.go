@@ -70,7 +70,8 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 	s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete})
 	for k := range targets {
 		o := &a.SDPs[k]
-		s.deliverOffer(targets[k].To, &post.Relay{Hash: a.Key.Hash, Peer: a.Peer, Offer: o.ID, SDP: o.SDP})
+		s.deliverOffer(targets[k].To,
+			&post.Relay{Hash: a.Key.Hash, Peer: a.Peer, Offer: o.ID, Origin: a.Origin, SDP: o.SDP})
 	}
 }
 

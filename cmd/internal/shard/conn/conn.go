@@ -57,6 +57,9 @@ type Conn struct {
 	ControlPaid  uint32
 	OffersPaid   uint32
 	SentPaid     uint32
+	MostPaid     uint32
+	MostFrom     uint32 // the address from which most offers come, by its number in the table of addresses
+	MostVotes    uint32 // how many more come from there than from others
 	Turn         uint32 // number of the Step that has read TurnBytes
 	TurnBytes    uint32
 

@@ -33,7 +33,7 @@ type Meter struct {
 	share int // bytes that this Step reads from a connection
 	stats Stats
 
-	messages, bytes, control, offers, sent allowance
+	messages, bytes, control, offers, most, sent allowance
 }
 
 // Stats are the counters of a meter. Their tags say how they are shown (see package stats).
@@ -51,6 +51,7 @@ func New(o Options, table *conn.Table, turn *conn.Turn) *Meter {
 		opt: o, table: table, turn: turn, share: o.TurnBytes,
 		messages: newAllowance(o.Messages), bytes: newAllowance(o.Bytes),
 		control: newAllowance(o.Control), offers: newAllowance(o.Offers), sent: newAllowance(o.Sent),
+		most: newAllowance(Rate{PerSecond: (o.Offers.PerSecond + 1) / 2, Burst: (o.Offers.Burst + 1) / 2}),
 	}
 }
 
@@ -80,13 +81,36 @@ func (m *Meter) Control(c *conn.Conn) bool {
 	return c.Guard.Exempt() || m.control.take(&c.ControlPaid, m.clock())
 }
 
-// Offer reports whether a connection may get one more offer.
-func (m *Meter) Offer(c *conn.Conn) bool {
-	if c.Guard.Exempt() || m.offers.take(&c.OffersPaid, m.clock()) {
+// Offer reports whether a connection may get one more offer from an address, given by its number in the table of addresses.
+// The address from which most come may make up half of the rate, so many connections of one address leave room for the
+// offers of others.
+func (m *Meter) Offer(c *conn.Conn, from uint32) bool {
+	if c.Guard.Exempt() {
 		return true
 	}
-	m.stats.OffersDropped++
-	return false
+	now := m.clock()
+	if m.vote(c, from) && !m.most.take(&c.MostPaid, now) || !m.offers.take(&c.OffersPaid, now) {
+		m.stats.OffersDropped++
+		return false
+	}
+	return true
+}
+
+// maxVotes bounds the votes, so that an address that has been the first for hours gives way within seconds.
+const maxVotes = 256
+
+// vote counts an offer from an address and reports whether most offers come from there. It is the vote of Boyer and Moore
+// (1981): an address from which more than half of the offers come is found, in one word.
+func (m *Meter) vote(c *conn.Conn, from uint32) bool {
+	switch {
+	case from == c.MostFrom:
+		c.MostVotes = min(c.MostVotes+1, maxVotes)
+	case c.MostVotes > 0:
+		c.MostVotes--
+	default:
+		c.MostFrom, c.MostVotes, c.MostPaid = from, 1, 0
+	}
+	return from == c.MostFrom && from != 0
 }
 
 // Relay returns how many of n offers of a connection may be relayed. The limit of their receivers alone would not do: one

@@ -55,13 +55,14 @@ func (p *Post) relay(to swarm.Addr, r *Relay, kind Kind) bool {
 		return false
 	}
 	b = appendIDs(appendAddr(b, to), &r.Hash, &r.Peer, &r.Offer)
-	return p.commit(int(to.Shard), append(b, r.SDP...))
+	return p.commit(int(to.Shard), append(le.AppendUint32(b, r.Origin), r.SDP...))
 }
 
 // ReadRelay decodes a record of KindOffer or KindAnswered. r.SDP points into the record.
 func ReadRelay(rec []byte, r *Relay) {
 	b := rec[1+addrSize:]
 	r.Hash, r.Peer, r.Offer = swarm.ID(b[:idSize]), swarm.ID(b[idSize:]), swarm.ID(b[2*idSize:])
+	r.Origin = le.Uint32(b[3*idSize:])
 	r.SDP = rec[relayHead:]
 }
 

@@ -128,7 +128,7 @@ func (s *source) addr(shard int) swarm.Addr {
 
 // relay returns an offer or an answer.
 func (s *source) relay() *Relay {
-	return &Relay{Hash: s.id(), Peer: s.id(), Offer: s.id(), SDP: s.text()}
+	return &Relay{Hash: s.id(), Peer: s.id(), Offer: s.id(), Origin: s.uint32(), SDP: s.text()}
 }
 
 // sender and reader are the shards between which records go in the tests of their layout.
@@ -391,9 +391,9 @@ func TestLayouts(t *testing.T) {
 		Action: wsproto.ActionScrape, HasHash: true, Hash: filled(0x10), Why: wsproto.FailureTableFull,
 	}},
 		"06 02010000 05040300 03 01 0b id10")
-	relay := Relay{Hash: filled(0x10), Peer: filled(0x30), Offer: filled(0x50), SDP: []byte("sdp")}
-	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 'sdp'")
-	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 'sdp'")
+	relay := Relay{Hash: filled(0x10), Peer: filled(0x30), Offer: filled(0x50), Origin: 9, SDP: []byte("sdp")}
+	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 09000000 'sdp'")
+	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 09000000 'sdp'")
 	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Guard: guard.RefOf(7<<32 | 5), Unread: []byte("GET")},
 		"09 0201 feffffff 00000000000000000000000000000009 6712 0500000007000000 'GET'")
 

@@ -63,7 +63,7 @@ const (
 	endedSize      = 1 + addrSize // also of yield and challenge
 	replySize      = 1 + addrSize + idSize + 8
 	failureSize    = 4 + addrSize + idSize
-	relayHead      = 1 + addrSize + 3*idSize
+	relayHead      = 1 + addrSize + 3*idSize + 4
 	moveHead       = 1 + 2 + 4 + 16 + 2 + 8
 
 	maxOffers = 255 // of one announce: they are counted in one byte
@@ -102,6 +102,7 @@ type Reply struct {
 // Relay is an offer for a peer, or an answer for the peer that made the offer.
 type Relay struct {
 	Hash, Peer, Offer swarm.ID // Peer is the sender
+	Origin            uint32   // of an offer: the number of the sender's address (guard.Ref), 0 without limits
 	SDP               []byte   // a JSON string literal, as received
 }
 

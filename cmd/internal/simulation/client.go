@@ -186,6 +186,9 @@ func (c *client) sawClose(payload string) {
 func (c *client) sawOffer(m map[string]any) {
 	w := c.world
 	name, _ := m["offer_id"].(string)
+	if from, _ := m["peer_id"].(string); strings.HasPrefix(from, attackerPrefix) {
+		return
+	}
 	o := w.offers[name]
 	if o == nil || o.hash != m["info_hash"] || o.from != m["peer_id"] || o.sdp != sdp(m["offer"]) {
 		w.failf("client %d got an offer that nobody made: %.200v", c.n, m)
@@ -195,6 +198,9 @@ func (c *client) sawOffer(m map[string]any) {
 		w.failf("client %d got the offer of %q that %q has got already", c.n, o.from, o.to)
 	}
 	o.to = c.peer
+	if o.hash == siegeHash {
+		w.delivered++
+	}
 	answers := 1
 	if o.hash != serviceHash {
 		answers = w.rng.IntN(3)

@@ -39,10 +39,19 @@ func Paths(st *shard.Stats) []Path {
 		{"a connection that found the other shard with enough", st.Mover.MovesRefused},
 		{"a connection that was about to move and stayed, or ended", st.Mover.MovesGivenUp},
 		{"a connection that arrived when the table was full", st.Mover.MovesLost},
+		{"a client that was not read from because it was too fast", st.Meter.Throttled},
+		{"a client whose bytes waited for its turn", st.Meter.Postponed},
+		{"a client that was not read from because many did", st.Meter.Crowded},
+		{"an offer that was one too many for its receiver", st.Meter.OffersDropped},
+		{"an offer that was one too many of its sender", st.Meter.OffersHeld},
+		{"half a message that was one too many of its address", st.Inbox.AddressFull},
+		{"a peer id too many in a torrent", st.Messages.Announces[swarm.StatusTooManyIDs]},
+		{"a peer too many of an address", st.Messages.Announces[swarm.StatusAddressFull]},
 	}
 	for _, why := range []conn.Reason{
 		conn.ReasonClientClose, conn.ReasonEOF, conn.ReasonReset, conn.ReasonIdle, conn.ReasonSlowConsumer,
 		conn.ReasonProtocol, conn.ReasonBadMessages, conn.ReasonNoMemory, conn.ReasonStopping,
+		conn.ReasonAddressLimit, conn.ReasonControlFlood,
 	} {
 		paths = append(paths, Path{"a connection that ended with " + why.String(), st.Table.Closed[why]})
 	}

@@ -13,7 +13,7 @@ const (
 // playService connects new clients to each shard. Each announces, gives an offer to every one that came before it, gets
 // an answer from each, and scrapes.
 func (w *world) playService() {
-	w.thinOut()
+	w.thinOut(oldClients)
 	var fresh []*client
 	for k := range w.loops {
 		for range newPerShard {
@@ -43,15 +43,15 @@ func (w *world) playService() {
 	w.checkPeers()
 }
 
-// thinOut has old clients leave until only so many stay that there is room for the new ones.
-func (w *world) thinOut() {
+// thinOut has old clients leave until only so many stay that there is room for new ones.
+func (w *world) thinOut(stay int) {
 	up := 0
 	for _, k := range w.rng.Perm(len(w.clients)) {
 		c := w.clients[k]
 		if !c.up() {
 			continue
 		}
-		if up++; up > oldClients {
+		if up++; up > stay {
 			c.leave()
 		}
 	}

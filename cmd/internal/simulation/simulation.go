@@ -4,10 +4,12 @@
 //
 // The kernel checks its side: each buffer goes back once, nothing is done with a closed descriptor, a connection has
 // one receive and one send at most, all requests are joined. This package checks the messages that clients get, the
-// connections and memory that remain when everything has come to rest, and that new clients are then served.
+// connections and memory that remain when everything has come to rest, that new clients are then served, and that honest
+// clients are served and kept as peers while attackers of other addresses do their worst.
 //
-// A run goes through phases (simulation.go): faults, rest, service, stop. The clients are in client.go, their random
-// acts in act.go, the checks of the tables in check.go, the new clients in service.go, the rare paths in paths.go.
+// A run goes through phases (simulation.go): faults, rest, siege, service, stop. The clients are in client.go, their random
+// acts in act.go, the checks of the tables in check.go, the new clients in service.go, the rare paths in paths.go, the
+// attackers in attackers.go, the clients amid them in siege.go.
 package simulation
 
 import (
@@ -53,6 +55,7 @@ type phase struct {
 var phases = []phase{
 	{"faults", (*world).playFaults},
 	{"rest", (*world).playRest},
+	{"siege", (*world).playSiege},
 	{"service", (*world).playService},
 	{"stop", (*world).playStop},
 }
@@ -70,7 +73,7 @@ func run(seed uint64, plant func(*world)) (res Result, err error) {
 	}()
 	w.open(1+w.rng.IntN(3), w.rng.IntN(4) > 0)
 	for _, p := range phases {
-		if w.abrupt && (p.name == "rest" || p.name == "service") {
+		if w.abrupt && p.name != "faults" && p.name != "stop" || !w.attacked && p.name == "siege" {
 			continue
 		}
 		w.phase = p.name
@@ -137,7 +140,7 @@ func (w *world) playStop() {
 // newWorld returns the world of a seed, without any shard.
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 11))
-	return &world{
+	w := &world{
 		rng:    rng,
 		offers: map[string]*offer{},
 		tight:  rng.IntN(4) == 0,
@@ -146,4 +149,6 @@ func newWorld(seed uint64) *world {
 		faults: drawFaults(rng),
 		seed:   seed,
 	}
+	w.attacked = !w.tight && !w.abrupt && rng.IntN(6) == 0
+	return w
 }

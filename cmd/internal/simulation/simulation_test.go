@@ -135,6 +135,11 @@ func TestPlantedFaults(t *testing.T) {
 	f("faults", "is at rest and still has something to do", leak)
 	f("stop", "still holds something", leak)
 	f("service", "is not connected", func(w *world) bool { w.loops[0].ended = true; return true })
+	f("siege", "got no reply", func(w *world) bool { w.loops[0].ended = true; return true })
+	f("siege", "reached another one", with(func(c *client) {
+		c.world.witnesses = append(c.world.witnesses, c)
+		c.Reset()
+	}))
 	f("stop", "the stop does not end", func(w *world) bool { w.loops[0].ended = true; return true })
 	f("stop", "panic: ", func(w *world) bool {
 		w.loops[0].ring.Submit([]ring.Op{{Kind: ring.OpAdopt, FD: 1, Tag: 1000}}) // the shard knows no such tag

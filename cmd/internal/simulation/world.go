@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/ring"
 	"millrace/ring/pool"
@@ -27,7 +28,7 @@ const (
 
 // Sizes of a world. A tight one has so little memory and so small mailboxes that replies are lost.
 const (
-	maxConnections = 24 // of one shard
+	maxConnections = 24 // of one shard, where there are no attackers
 	maxClients     = 60 // of one run, with those that have left
 	roomyMemory    = 1 << 20
 	roomyMailbox   = 1 << 18
@@ -48,6 +49,14 @@ type world struct {
 	offers   map[string]*offer // by offer id: each is made once in a run
 	phase    string            // the name of the phase under way
 	problems []string
+
+	attacked  bool // there are attackers, and limits for addresses
+	besieged  bool // the attackers are at work
+	lives     []*life
+	attackers []*attacker
+	dialed    int       // connections that attackers have opened
+	witnesses []*client // honest clients amid attackers
+	delivered int       // offers of witnesses that reached others
 
 	tight             bool // see tightMemory
 	abrupt            bool // the stop comes amid everything, without rest and service
@@ -111,7 +120,7 @@ func (w *world) plan(memory int) (ring.Plan, error) {
 	}
 	return ring.Choose(ring.Features{}, ring.Options{
 		Entries: 32, ReceiveBuffers: 4 << w.rng.IntN(4), ReceiveBufferSize: 512,
-		SendMemory: max(leastSending, memory), MaxConnections: maxConnections,
+		SendMemory: max(leastSending, memory), MaxConnections: w.maxConnections(),
 		Tick: 250 * time.Millisecond, MaxBatchDelay: time.Millisecond, Want: want,
 	})
 }
@@ -127,10 +136,10 @@ func (w *world) open(n int, follow bool) {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: the simulation has no plan for its rings: %v", err))
 	}
-	rings, source := make([]*ring.Ring, n), maphash.MakeSeed()
+	rings, source, addresses := make([]*ring.Ring, n), maphash.MakeSeed(), w.addresses()
 	for k, wiring := range shard.Wire(n, mailbox) {
-		o := options(k, n)
-		o.SourceSeed = source
+		o := w.options(k, n)
+		o.SourceSeed, o.Addresses = source, addresses
 		o.FollowTorrents = follow
 		o.EndedPerStep = 1 + w.rng.IntN(4) // so that some wait
 		rings[k] = w.k.Open(plan)
@@ -145,10 +154,28 @@ func (w *world) open(n int, follow bool) {
 	}
 }
 
+// maxConnections is how many connections a shard may have.
+func (w *world) maxConnections() int {
+	if w.attacked {
+		return siegeConnections
+	}
+	return maxConnections
+}
+
+// addresses returns the table of the clients' addresses, nil where there are no attackers. It is so large that no two
+// addresses of a run share an entry.
+func (w *world) addresses() *guard.Table {
+	if !w.attacked {
+		return nil
+	}
+	limits := siegeLimits()
+	return limits.Addresses(1 << 14)
+}
+
 // options are those of shard k of n, with small limits.
-func options(k, n int) shard.Options {
-	return shard.Options{
-		ID: k, Shards: n, MaxConnections: maxConnections,
+func (w *world) options(k, n int) shard.Options {
+	o := shard.Options{
+		ID: k, Shards: n, MaxConnections: w.maxConnections(),
 		OwnerSeed: [2]uint64{1, 2},
 		Swarm: swarm.Options{
 			Seed: [2]uint64{3, 4}, MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
@@ -159,6 +186,10 @@ func options(k, n int) shard.Options {
 		HandshakeTimeout: 10, PingInterval: 45, IdleTimeout: 180, SendTimeout: 20, CloseTimeout: 1, ShutdownTimeout: 10,
 		ScanPeriod: time.Second, SweepPeriod: 30 * time.Second,
 	}
+	if w.attacked {
+		o.Guard = siegeLimits()
+	}
+	return o
 }
 
 // turn runs every loop once, in random order; a slow or frozen one may be left out. Then the clients read. It reports
@@ -172,6 +203,9 @@ func (w *world) turn() bool {
 		}
 		busy = w.step(k) || busy
 	}
+	if w.besieged {
+		w.attackSome()
+	}
 	for _, c := range w.clients {
 		if !c.deaf {
 			c.readAll()
@@ -183,8 +217,12 @@ func (w *world) turn() bool {
 // sleep lets so many seconds pass. The loops turn meanwhile, as their ticks make them: time in which a loop does not turn
 // is not silence of its clients.
 func (w *world) sleep(seconds int) {
-	for range seconds {
-		w.k.Advance(time.Second)
+	turns := 1
+	if w.besieged {
+		turns = 10 // challenges and pings have to be answered in time, through faults
+	}
+	for range seconds * turns {
+		w.k.Advance(time.Second / time.Duration(turns))
 		w.turn()
 	}
 }
@@ -193,7 +231,9 @@ func (w *world) sleep(seconds int) {
 func (w *world) step(k int) bool {
 	l := w.loops[k]
 	now := w.k.Now()
+	before := l.framesRead(w.besieged)
 	l.ops = l.shard.Step(now, l.events, l.ops[:0])
+	w.checkStep(k, before)
 	l.ring.Submit(l.ops)
 	asleep := !l.shard.Busy() && l.shard.PrepareToSleep()
 	var err error

@@ -77,7 +77,7 @@ var ownImports = map[string][]string{
 		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard",
 	}, leaves...),
 	"cmd/internal/simulation": {
-		"ring", "wsproto", "swarm", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
+		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
 	},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
 	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/logqueue", "config", "ring"},

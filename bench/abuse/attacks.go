@@ -119,6 +119,8 @@ var attacks = []attack{
 		bounds: bounds{memory: 8}},
 	{name: "junk-offers", about: "215 announces a second with 10 offers each", connections: 1, residents: 30,
 		life: junkOffers, bounds: bounds{memory: 8, junkRate: 20, junkBurst: 100}},
+	{name: "junk-offers-64", about: "the same, on each connection", connections: 64, residents: 30,
+		life: junkOffers, bounds: bounds{memory: 16, junkRate: 20, junkBurst: 100}},
 	{name: "storm", about: "connects, upgrades and leaves", connections: 64, life: leave,
 		bounds: bounds{memory: 32}},
 	{name: "storm-many", about: "the same", connections: 64, many: true, life: leave,

@@ -176,9 +176,12 @@ const (
 	medianSlack  = 5 * time.Millisecond
 )
 
-// tlsMemory is what each TLS connection of the attackers may cost besides: its handshake, which leaves garbage, and a record
-// that has arrived in part (RFC 8446 §5.2: up to 16 KiB).
-const tlsMemory = 128 << 10
+// The memory of TLS comes on top of a row's bound. Handshakes leave garbage, whose amount the collector decides; each
+// connection has a handshake, and later a record that has arrived in part (RFC 8446 §5.2: up to 16 KiB).
+const (
+	tlsGarbage = 24 << 20
+	tlsMemory  = 64 << 10 // of each connection
+)
 
 // judge returns the targets that a row misses, one sentence each.
 func (r *row) judge(b bounds) (misses []string) {
@@ -211,7 +214,7 @@ func (r *row) judge(b bounds) (misses []string) {
 	}
 	most := b.memory << 20
 	if r.Transport == transport(true) {
-		most += r.Connections * tlsMemory
+		most += tlsGarbage + r.Connections*tlsMemory
 	}
 	if grown := r.MemoryPeak - r.MemoryBefore; grown > most {
 		miss("memory grew by more than %d MiB", most>>20)

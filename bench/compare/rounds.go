@@ -313,6 +313,7 @@ func (c *comparison) startServer(ctx context.Context, workload string, t *tracke
 	if pl.metricsPort, err = freePort(); err != nil {
 		return fail(err)
 	}
+	pl.limits = t.ours() && knowsLimits(c.programs[t.name])
 	p, about, err := startTracker(ctx, t, c.programs[t.name], pl, dir, cpus)
 	if err != nil {
 		return fail(err)

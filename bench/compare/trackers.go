@@ -3,6 +3,7 @@ package main
 // This file holds the trackers that take part: how each is installed, configured and started.
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -47,6 +49,7 @@ type place struct {
 	cores             int  // CPUs that it may use
 	tls               bool // speak wss, with certificateFile and keyFile
 	forForeign        bool // the client is aquatic_ws_load_test
+	limits            bool // it is a millrace that knows limits for addresses
 }
 
 // Names of the files that a tracker finds in its working directory.
@@ -119,8 +122,11 @@ func configureClassic(p place) ([]string, map[string]string) {
 // millraceConfig is configureMillrace with more keys in the section [network].
 func millraceConfig(p place, more string) ([]string, map[string]string) {
 	text := fmt.Sprintf("socket_workers = %d\nlog_level = \"warn\"\n\n%s%s", p.cores, networkSection(p), more)
-	if p.forForeign {
+	switch {
+	case p.forForeign:
 		text += patience
+	case p.limits:
+		text += raisedLimits
 	}
 	text += fmt.Sprintf("\n[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = \"127.0.0.1:%d\"\n",
 		p.metricsPort)
@@ -142,6 +148,36 @@ torrents_per_connection = 20000
 [io_uring]
 send_memory = 268435456
 `
+
+// raisedLimits follows the section [network] of millrace for its own load tester, all clients of which are on this machine:
+// the limits are active, and so high that no load meets one.
+const raisedLimits = `
+[limits]
+exempt = []
+connections_per_address = 1000000
+connections_per_address_rate = 1000000
+connections_per_address_burst = 1000000
+tls_handshakes_per_address = 1000000
+tls_handshakes_per_address_rate = 1000000
+tls_handshakes_per_address_burst = 1000000
+peers_per_address = 100000000
+assembly_bytes_per_address = 1000000000
+send_bytes_per_address = 1000000000
+offers_to_receiver_rate = 1000000
+offers_to_receiver_burst = 1000000
+messages_per_connection_rate = 1000000
+messages_per_connection_burst = 1000000
+bytes_per_connection_rate = 1000000000
+bytes_per_connection_burst = 1000000000
+control_frames_per_connection_rate = 1000000
+control_frames_per_connection_burst = 1000000
+`
+
+// knowsLimits reports whether a build of millrace has limits for addresses: those before them refuse the keys.
+func knowsLimits(p program) bool {
+	defaults, err := exec.Command(p.argv[0], "-P").Output()
+	return err == nil && bytes.Contains(defaults, []byte("\nexempt = "))
+}
 
 // configureAquatic runs one socket worker and one swarm worker, its minimum, and leaves all else at its default. Its
 // limit for a frame would refuse an announce with ten offers of more than 1.6 kB. No profile has those.

@@ -47,6 +47,9 @@ func TestConfigure(t *testing.T) {
 	f(aquaticNoMetric, over, "-c config.toml", "socket_workers = 1\nswarm_workers = 1\nlog_level = \"error\"\n\n"+secure)
 	over.forForeign = true
 	f(millrace, over, "-c config.toml", "socket_workers = 1\nlog_level = \"warn\"\n\n"+secure+patience+metrics)
+	limited := plain
+	limited.limits = true
+	f(millrace, limited, "-c config.toml", "socket_workers = 1\nlog_level = \"warn\"\n\n"+network+raisedLimits+metrics)
 	f(floorServer, plain, "-address 127.0.0.1:3001 -metrics 127.0.0.1:3002", "")
 	f("bittorrent-tracker", plain, "3001", "")
 }

@@ -23,8 +23,7 @@ const (
 	flagConnecting             // a connect is in flight
 	flagParked                 // waits for a receive buffer
 	flagPausing                // OpPause was given: no receive is started
-	flagSingle                 // OpResume was given with Single: no receive is a multishot one
-	flagFilled                 // it found no buffer: no receive is a multishot one before its socket is empty
+	flagSingle                 // it was paused, or found no buffer: no receive is a multishot one before its socket is empty
 )
 
 func (r *Ring) initConns(n int) {

@@ -46,15 +46,13 @@ func (r *Ring) notePaused(i uint32, c *conn) {
 
 // resume starts to receive again. A cancel that is still under way does no harm: a receive that ends by it is started
 // again like one that was interrupted.
-func (r *Ring) resume(s Slot, single bool) {
+func (r *Ring) resume(s Slot) {
 	c := r.named(s)
 	if c.flags&flagPausing == 0 {
 		panic("BUG: ring: a connection is resumed that was not paused")
 	}
-	c.flags &^= flagPausing | flagSingle
-	if single {
-		c.flags |= flagSingle
-	}
+	c.flags &^= flagPausing
+	c.flags |= flagSingle
 	kept := r.paused[:0]
 	for _, i := range r.paused {
 		if i != s.Index {

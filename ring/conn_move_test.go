@@ -161,44 +161,46 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// TestSingle proves that a connection that was resumed with Single gets one buffer between two Waits, however full its socket
-// is, and that no byte is lost; without Single the kernel gives it as many as there are.
+// TestSingle proves that a connection that was resumed gets one buffer between two Waits, however full its socket is, and that
+// no byte is lost; and that it gets as many as there are once its socket was empty.
 func TestSingle(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		s := startEcho(t, p, Window{Min: 1})
-		f := func(single bool) (most int) {
-			c := dial(t, s.addr)
-			echoOnce(t, c)
-			s.do(func(s *echoServer) {
-				for slot := range s.conns {
-					s.ops = append(s.ops, Op{Kind: OpPause, Slot: slot})
-				}
-			})
+		c := dial(t, s.addr)
+		echoOnce(t, c)
+		// exchange has many buffers of data in the socket when the loop looks at it, and returns how many came in one Wait.
+		exchange := func(before, after OpKind) (most int) {
 			sent := pattern(16*p.ReceiveBufferSize, 1)
-			if _, err := c.Write(sent); err != nil {
-				t.Fatal(err)
-			}
-			s.do(func(s *echoServer) {
-				s.most = 0
+			all := func(s *echoServer, kind OpKind) {
 				for slot := range s.conns {
-					s.ops = append(s.ops, Op{Kind: OpResume, Slot: slot, Single: single})
+					if kind != 0 {
+						s.ops = append(s.ops, Op{Kind: kind, Slot: slot})
+					}
 				}
+			}
+			s.do(func(s *echoServer) { all(s, before) })
+			s.do(func(s *echoServer) {
+				if _, err := c.Write(sent); err != nil {
+					t.Error(err)
+				}
+				s.most = 0
+				all(s, after)
 			})
 			got := make([]byte, len(sent))
 			if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
 				t.Errorf("the client read other bytes than it has sent, or fewer: %v", err)
 			}
 			s.do(func(s *echoServer) { most = s.most })
-			c.Close()
-			s.waitClosed(t)
 			return most
 		}
-		if n := f(true); n != 1 {
-			t.Errorf("a Wait gave %d buffers of a connection that was resumed with Single", n)
+		if n := exchange(OpPause, OpResume); n != 1 {
+			t.Errorf("a Wait gave %d buffers of a connection that was resumed", n)
 		}
-		if n := f(false); p.Use[MultishotReceive] && n == 1 {
-			t.Error("each Wait gave one buffer of a connection that was resumed without Single")
+		if n := exchange(0, 0); p.Use[MultishotReceive] && n == 1 {
+			t.Error("each Wait gave one buffer of a connection whose socket was empty")
 		}
+		c.Close()
+		s.waitClosed(t)
 		s.close()
 	})
 }

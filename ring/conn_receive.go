@@ -28,10 +28,10 @@ func (r *Ring) armReceive(i uint32, c *conn) {
 }
 
 // multishot reports whether a receive of the connection goes on after its first buffer. The kernel gives a
-// connection with a full socket all the buffers there are. So where a connection has found none, it gets one at a time until
-// its socket is empty.
+// connection with a full socket all the buffers there are. So a connection that has found none, or was paused, gets one at a
+// time until its socket is empty.
 func (r *Ring) multishot(c *conn) bool {
-	return r.plan.Use[MultishotReceive] && c.flags&(flagSingle|flagFilled) == 0
+	return r.plan.Use[MultishotReceive] && c.flags&flagSingle == 0
 }
 
 func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
@@ -52,13 +52,13 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 	switch errno := unix.Errno(max(-cqe.Res, 0)); {
 	case cqe.Res > 0:
 		if cqe.Flags&cqeNonEmpty == 0 {
-			c.flags &^= flagFilled
+			c.flags &^= flagSingle
 		}
 		data := r.buffer(buffer, int(cqe.Res))
 		events = append(events, Event{Kind: EventRecv, Slot: Slot{Index: i, Gen: c.gen}, Data: data})
 	case errno == unix.ENOBUFS:
 		r.stats.NoBuffers++
-		c.flags |= flagFilled
+		c.flags |= flagSingle
 		if ended && c.flags&flagPausing == 0 {
 			r.park(i, c)
 			return events

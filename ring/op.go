@@ -47,8 +47,8 @@ const (
 	// way).
 	OpPause
 
-	// OpResume starts to receive again after OpPause. With Single the connection gets at most one receive buffer between two
-	// calls of Wait from then on, however much it sends; that costs a request for each.
+	// OpResume starts to receive again after OpPause. However much is in the connection's socket, one receive buffer of it comes
+	// between two calls of Wait, until the socket is empty.
 	OpResume
 
 	// OpRelease takes a connection for which EventPaused has been reported, and on which no send is outstanding, out of
@@ -72,7 +72,6 @@ type Op struct {
 	Target uint16         // OpWake
 	Kind   OpKind
 	Abort  bool // OpClose
-	Single bool // OpResume
 }
 
 // EventKind is the kind of an [Event].

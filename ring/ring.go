@@ -134,7 +134,7 @@ func (r *Ring) Submit(ops []Op) {
 		case OpPause:
 			r.pause(op.Slot)
 		case OpResume:
-			r.resume(op.Slot, op.Single)
+			r.resume(op.Slot)
 		case OpRelease:
 			r.giveAway(op.Slot)
 		case OpAdopt:

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/shard/conn"
 	"millrace/wsproto"
 )
 
@@ -66,8 +67,10 @@ func TestOrigins(t *testing.T) {
 	f("403", testHead)
 	f("426", "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	f("200", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+	w.advance(10 * time.Second)
 	st := w.shards[0].Snapshot()
-	if n := st.Messages.RefusedByStatus[1]; refusalStatuses[1] != 403 || n != 3 || st.Messages.Upgraded != 1 {
+	if n := st.Messages.RefusedByStatus[1]; refusalStatuses[1] != 403 || n != 3 || st.Table.Closed[conn.ReasonOrigin] != 3 ||
+		st.Messages.Upgraded != 1 {
 		t.Errorf("%d refusals and %d upgrades are counted", n, st.Messages.Upgraded)
 	}
 }

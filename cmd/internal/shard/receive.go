@@ -127,7 +127,7 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 			return
 		}
 		if !s.opt.Origins.Allows(req.Origin, req.Origin != nil) {
-			s.endRequest(i, c, conn.ReasonBadRequest, 403, req.Head)
+			s.endRequest(i, c, conn.ReasonOrigin, 403, req.Head)
 			return
 		}
 		s.upgrade(i, c, &req)

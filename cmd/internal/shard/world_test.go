@@ -57,7 +57,7 @@ type client struct {
 	sending []byte // the send in flight, while the world is stuck
 	fd      int32  // its index in world.all
 	paused  bool   // by OpPause, or on its way to another shard
-	single  bool   // one event at a time
+	single  bool   // it was paused: one event at a time
 	waiting bool   // one will be seen in the next step
 	held    []ring.Event
 }
@@ -212,7 +212,7 @@ func (w *world) do(k int, op *ring.Op) {
 		c.paused = true
 		w.push(k, ring.Event{Kind: ring.EventPaused, Slot: c.slot, FD: c.fd})
 	case ring.OpResume:
-		c.single = op.Single
+		c.single = true
 		c.goOn()
 	case ring.OpRelease:
 		if c.sending != nil || !c.paused {

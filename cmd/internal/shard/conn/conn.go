@@ -86,7 +86,6 @@ const (
 	Throttled                     // meter: nothing is received before the connection is within its rates
 	Postponed                     // meter: its bytes wait for the next Step
 	Crowded                       // meter: nothing is received before those that wait for its turn are read
-	Greedy                        // conn: was Throttled or Crowded once; the ring receives one buffer of it at a time
 	Notified                      // outbox: was sent its close_notify
 	Pinged                        // shard: was pinged and has sent nothing since
 	Challenged                    // shard: was pinged since another connection has one of its peer ids, and has sent nothing since

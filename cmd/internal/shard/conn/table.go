@@ -136,15 +136,12 @@ func (t *Table) count(c *Conn, to State) {
 }
 
 // Pause stops receiving from a connection, for a reason that is one of Pauses. A connection that was paused does not move to
-// another shard any more: an EventPaused must have one meaning only. From a client that was too fast once, the ring then
-// receives one buffer at a time, since its socket may hold megabytes that would all come in one Step.
+// another shard any more: an EventPaused must have one meaning only.
 func (t *Table) Pause(turn *Turn, i uint32, c *Conn, why Flags) {
 	if !c.Flags.Has(Pauses) {
 		turn.Do(ring.Op{Kind: ring.OpPause, Slot: t.Slot(i)})
 	}
-	if c.Flags |= why | Settled; why != Held {
-		c.Flags |= Greedy
-	}
+	c.Flags |= why | Settled
 }
 
 // Resume ends a pause for one reason, and receives again if there is no other. It reports whether there was that reason.
@@ -153,7 +150,7 @@ func (t *Table) Resume(turn *Turn, i uint32, c *Conn, why Flags) bool {
 		return false
 	}
 	if c.Flags &^= why; !c.Flags.Has(Pauses) {
-		turn.Do(ring.Op{Kind: ring.OpResume, Slot: t.Slot(i), Single: c.Flags.Has(Greedy)})
+		turn.Do(ring.Op{Kind: ring.OpResume, Slot: t.Slot(i)})
 	}
 	return true
 }

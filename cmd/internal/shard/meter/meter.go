@@ -185,8 +185,8 @@ func (m *Meter) Postpone(i uint32, c *conn.Conn) {
 	m.turn.More = true
 }
 
-// crowdTurns is how many turns of a connection, as long as they are now, may wait before the ring receives nothing more from
-// it. Without that bound the burst of a fast client would all lie in memory.
+// crowdTurns is how many turns of a connection may wait before the ring receives nothing more from it. Without that bound the
+// burst of a fast client would all lie in memory.
 const crowdTurns = 2
 
 // Crowd stops receiving from a connection of which many bytes wait for its turn, and receives again when none of the kept
@@ -195,7 +195,7 @@ func (m *Meter) Crowd(i uint32, c *conn.Conn, kept int) {
 	switch {
 	case !c.Flags.Has(conn.Postponed):
 		m.table.Resume(m.turn, i, c, conn.Crowded)
-	case kept <= crowdTurns*m.share || c.Flags.Has(conn.Crowded|conn.HungUp) || c.State() != conn.Open:
+	case kept <= crowdTurns*m.opt.TurnBytes || c.Flags.Has(conn.Crowded|conn.HungUp) || c.State() != conn.Open:
 	default:
 		m.stats.Crowded++
 		m.table.Pause(m.turn, i, c, conn.Crowded)

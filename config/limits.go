@@ -38,7 +38,7 @@ type Limits struct {
 	MessagesPerConnectionRate int `toml:"messages_per_connection_rate"` // messages that are read from it
 
 	MessagesPerConnectionBurst      int `toml:"messages_per_connection_burst"`
-	BytesPerConnectionTurn          int `toml:"bytes_per_connection_turn"` // read in one turn of a loop
+	BytesPerConnectionTurn          int `toml:"bytes_per_connection_turn"` // read in one turn of a loop, of a flood
 	BytesPerConnectionRate          int `toml:"bytes_per_connection_rate"` // bytes that are read from it
 	BytesPerConnectionBurst         int `toml:"bytes_per_connection_burst"`
 	ControlFramesPerConnectionRate  int `toml:"control_frames_per_connection_rate"` // pings, pongs and the like

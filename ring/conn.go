@@ -23,7 +23,7 @@ const (
 	flagConnecting             // a connect is in flight
 	flagParked                 // waits for a receive buffer
 	flagPausing                // OpPause was given: no receive is started
-	flagSingle                 // it was paused, or found no buffer: no receive is a multishot one before its socket is empty
+	flagSingle                 // it was paused: no receive is a multishot one before its socket is empty
 )
 
 func (r *Ring) initConns(n int) {

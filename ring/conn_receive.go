@@ -28,8 +28,8 @@ func (r *Ring) armReceive(i uint32, c *conn) {
 }
 
 // multishot reports whether a receive of the connection goes on after its first buffer. The kernel gives a
-// connection with a full socket all the buffers there are. So a connection that has found none, or was paused, gets one at a
-// time until its socket is empty.
+// connection with a full socket all the buffers there are, so one that was paused gets one at a time until its socket is empty.
+// (Those that find no buffer do not: under a load that the loop cannot follow, that halved what it could do.)
 func (r *Ring) multishot(c *conn) bool {
 	return r.plan.Use[MultishotReceive] && c.flags&flagSingle == 0
 }
@@ -58,7 +58,6 @@ func (r *Ring) onReceive(events []Event, cqe CQE) []Event {
 		events = append(events, Event{Kind: EventRecv, Slot: Slot{Index: i, Gen: c.gen}, Data: data})
 	case errno == unix.ENOBUFS:
 		r.stats.NoBuffers++
-		c.flags |= flagSingle
 		if ended && c.flags&flagPausing == 0 {
 			r.park(i, c)
 			return events

@@ -33,7 +33,7 @@ type Limits struct {
 
 	MessagesPerConnectionRate       int // beyond it the reading from the connection pauses
 	MessagesPerConnectionBurst      int
-	BytesPerConnectionTurn          int // bytes that one Step reads from a connection; the others wait
+	BytesPerConnectionTurn          int // bytes that one Step reads from a connection that floods; the others wait
 	BytesPerConnectionRate          int // beyond it the reading from the connection pauses
 	BytesPerConnectionBurst         int // at least BytesPerConnectionTurn
 	ControlFramesPerConnectionRate  int // more close the connection with code 1008

@@ -164,9 +164,11 @@ func TestPostponedUntilRead(t *testing.T) {
 	w.checkEmpty()
 }
 
-// A Step reads so many bytes of a connection and no more; the others follow in the next Steps, in order.
+// A Step reads so many bytes of a connection that floods and no more; the others follow in the next Steps, in order.
 func TestTurnBytes(t *testing.T) {
-	w := newWorld(t, 1, limited(func(l *Limits) { l.BytesPerConnectionTurn = 8 << 10 }))
+	w := newWorld(t, 1, limited(func(l *Limits) {
+		l.BytesPerConnectionTurn, l.ControlFramesPerConnectionRate, l.ControlFramesPerConnectionBurst = 8<<10, 1000, 1000
+	}))
 	c := w.dial(0, "192.0.2.1")
 	var flood []byte
 	for range 1000 {
@@ -184,12 +186,32 @@ func TestTurnBytes(t *testing.T) {
 	}
 }
 
+// TestGoodClientsHaveNoTurns proves that clients within their rates are read at once, however many they are and however much each
+// has sent: a loop that has fallen behind catches up.
+func TestGoodClientsHaveNoTurns(t *testing.T) {
+	w := newWorld(t, 1, limited(func(l *Limits) {
+		l.BytesPerConnectionTurn, l.MessagesPerConnectionRate, l.MessagesPerConnectionBurst = 1024, 50, 1000
+	}))
+	const conns, each = 50, 20
+	for k := range conns {
+		c := w.dial(0, fmt.Sprintf("192.0.2.%d", k))
+		for range each {
+			c.text(announce(id("hash"), id("peer %d", k), 0, nil))
+		}
+	}
+	w.step(0)
+	if st := w.total(); st.Torrents.Swarm.Peers != conns || st.Meter.Postponed != 0 || w.shards[0].Busy() {
+		t.Errorf("%d of %d peers after a Step, %d clients were postponed", st.Torrents.Swarm.Peers, conns, st.Meter.Postponed)
+	}
+}
+
 // TestCrowded proves that the burst of a fast client waits in its socket and not in memory: it is not received from while
 // much of it waits for its turn, it is not closed, and every request gets its reply.
 func TestCrowded(t *testing.T) {
 	const turn, each, packets = 4096, 10, 60
 	w := newWorld(t, 1, limited(func(l *Limits) {
 		l.BytesPerConnectionTurn, l.AssemblyBytesPerAddress = turn, 64<<10
+		l.MessagesPerConnectionRate, l.MessagesPerConnectionBurst = 1000, 1000
 	}))
 	c := w.dial(0, "192.0.2.1")
 	var packet []byte
@@ -457,7 +479,9 @@ func TestOffersFromSender(t *testing.T) {
 
 // The more connections have bytes that wait for their turn, the fewer of them one Step reads from each.
 func TestManyFlooders(t *testing.T) {
-	w := newWorld(t, 1, limited(func(l *Limits) { l.BytesPerConnectionTurn = 16 << 10 }))
+	w := newWorld(t, 1, limited(func(l *Limits) {
+		l.BytesPerConnectionTurn, l.ControlFramesPerConnectionRate, l.ControlFramesPerConnectionBurst = 16<<10, 1000, 1000
+	}))
 	var flood []byte
 	for range 400 {
 		flood = append(flood, clientFrame(0x89, "ping")...)

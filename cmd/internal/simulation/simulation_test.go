@@ -135,7 +135,7 @@ func TestPlantedFaults(t *testing.T) {
 	f("faults", "is at rest and still has something to do", leak)
 	f("stop", "still holds something", leak)
 	f("service", "is not connected", func(w *world) bool { w.loops[0].ended = true; return true })
-	f("siege", "got no reply", func(w *world) bool { w.loops[0].ended = true; return true })
+	f("siege", "do not come to rest", func(w *world) bool { w.loops[len(w.loops)-1].ended = true; return true })
 	f("siege", "reached another one", with(func(c *client) {
 		c.world.witnesses = append(c.world.witnesses, c)
 		c.Reset()

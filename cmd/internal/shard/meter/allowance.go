@@ -11,6 +11,9 @@ const (
 
 func (m *Meter) clock() uint32 { return uint32(m.turn.Nanos / unitNanos) }
 
+// deepPart is the part of a burst behind which a connection counts as flooding: of the default burst of 1,000 messages, 31.
+const deepPart = 32
+
 // allowance is a rate in units of time. The zero allowance has no limit.
 type allowance struct {
 	perSecond uint64
@@ -49,6 +52,11 @@ func (a allowance) charge(paid *uint32, now uint32, n int) {
 // over reports whether more has come than the burst allows.
 func (a allowance) over(paid, now uint32) bool {
 	return a.perSecond > 0 && a.ahead(paid, now) > a.window
+}
+
+// deep reports whether a part of the burst has been used that a client within its rates never uses.
+func (a allowance) deep(paid, now uint32) bool {
+	return a.perSecond > 0 && a.ahead(paid, now) > a.window/deepPart
 }
 
 // take counts one event unless it is one too many.

@@ -30,7 +30,7 @@ type Meter struct {
 	turn  *conn.Turn
 	later []ring.Slot // connections with bytes that wait for the next Step
 	spare []ring.Slot
-	share int // bytes that this Step reads from a connection
+	share int // bytes that this Step reads from a connection that floods
 	stats Stats
 
 	messages, bytes, control, offers, most, sent allowance
@@ -167,11 +167,24 @@ func (m *Meter) Forgive(i uint32, c *conn.Conn) bool {
 
 // Spend counts bytes of a connection that this Step reads, and reports whether it may read more of them.
 func (m *Meter) Spend(c *conn.Conn, n int) bool {
+	if m.opt.TurnBytes == 0 || c.Guard.Exempt() {
+		return true
+	}
 	if c.Turn != m.turn.Seq {
 		c.Turn, c.TurnBytes = m.turn.Seq, 0
+		if m.flooding(c) {
+			c.TurnBytes = uint32(m.opt.TurnBytes - m.share)
+		}
 	}
 	c.TurnBytes += uint32(n)
-	return m.opt.TurnBytes == 0 || int(c.TurnBytes) < m.share || c.Guard.Exempt()
+	return int(c.TurnBytes) < m.opt.TurnBytes || !m.flooding(c)
+}
+
+// flooding reports whether a connection has sent much more than its rates in a short time. Turns are for those alone: where the
+// loop cannot follow the load of many good clients, turns would only make it slower.
+func (m *Meter) flooding(c *conn.Conn) bool {
+	now := m.clock()
+	return m.messages.deep(c.MessagesPaid, now) || m.bytes.deep(c.BytesPaid, now) || m.control.deep(c.ControlPaid, now)
 }
 
 // Postpone has the bytes that a connection has left wait for the next Step.
@@ -202,8 +215,8 @@ func (m *Meter) Crowd(i uint32, c *conn.Conn, kept int) {
 	}
 }
 
-// A Step reads at most about turnShares times Options.TurnBytes from all connections whose bytes have waited for it: the
-// more there are, the less each has, but leastShare at least.
+// A Step reads at most about turnShares times Options.TurnBytes from all flooding connections whose bytes have waited for it:
+// the more there are, the less each has, but leastShare at least.
 const (
 	turnShares = 4
 	leastShare = 1 << 10
@@ -212,13 +225,16 @@ const (
 // Due returns the connections whose bytes have waited for this Step. The list is valid during the Step.
 func (m *Meter) Due() []ring.Slot {
 	m.later, m.spare = m.spare[:0], m.later
-	m.share = max(min(turnShares*m.opt.TurnBytes/max(len(m.spare), 1), m.opt.TurnBytes), leastShare)
-	due := m.spare[:0]
+	due, flooding := m.spare[:0], 0
 	for _, slot := range m.spare {
 		if c := m.table.Find(slot.Index, slot.Gen); c != nil {
 			c.Flags &^= conn.Postponed
 			due = append(due, slot)
+			if m.flooding(c) {
+				flooding++
+			}
 		}
 	}
+	m.share = min(max(turnShares*m.opt.TurnBytes/max(flooding, 1), leastShare), m.opt.TurnBytes)
 	return due
 }

@@ -82,6 +82,12 @@ func (t *Table) Unsent(r Ref, delta int) {
 	}
 }
 
+// UnsentFull reports whether an address has more bytes that wait than it may.
+func (t *Table) UnsentFull(r Ref) bool {
+	limit := t.opt.Limits.Unsent
+	return r.block != 0 && limit > 0 && int(t.at(r.block).unsent.Load()) > limit
+}
+
 // UnsentOver is the verdict of HalfBuilt about bytes that wait to be sent.
 func (t *Table) UnsentOver(r Ref, own int) bool {
 	if r.block == 0 {

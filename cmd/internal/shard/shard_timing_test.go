@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,8 +12,13 @@ import (
 
 // BenchmarkStepAnnounce measures a Step that handles one announce with 10 offers of 1.3 kB, each relayed to one of 100
 // peers, and the completions of the sends.
-func BenchmarkStepAnnounce(b *testing.B) {
-	w, c, data := announceWorld(b)
+func BenchmarkStepAnnounce(b *testing.B) { benchmarkStepAnnounce(b, nil) }
+
+// BenchmarkStepAnnounceLimited is the same with all limits for addresses and connections, which are never met.
+func BenchmarkStepAnnounceLimited(b *testing.B) { benchmarkStepAnnounce(b, limited(lofty)) }
+
+func benchmarkStepAnnounce(b *testing.B, change func(*Options)) {
+	w, c, data := announceWorld(b, change)
 	step := stepOf(w, c, data)
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
@@ -21,10 +27,29 @@ func BenchmarkStepAnnounce(b *testing.B) {
 	}
 }
 
+// lofty are limits that nobody meets.
+func lofty(l *Limits) {
+	const rate, burst = 1_000_000, 1 << 30
+	*l = Limits{
+		Active:                true,
+		ConnectionsPerAddress: rate, ConnectionsPerAddressRate: rate, ConnectionsPerAddressBurst: burst,
+		PeersPerAddress: burst, PeerIDsPerTorrent: rate, AssemblyBytesPerAddress: burst, SendBytesPerAddress: burst,
+		OffersToReceiverRate: rate, OffersToReceiverBurst: burst,
+		MessagesPerConnectionRate: rate, MessagesPerConnectionBurst: burst, BytesPerConnectionTurn: 16 << 10,
+		BytesPerConnectionRate: 1000 * rate, BytesPerConnectionBurst: burst,
+		ControlFramesPerConnectionRate: rate, ControlFramesPerConnectionBurst: burst,
+	}
+}
+
 // BenchmarkStepAnswer measures a Step that handles an answer to an offer that is unknown, or answered already: all of
 // an answer's work but its relay.
-func BenchmarkStepAnswer(b *testing.B) {
-	w := newWorld(b, 1, nil)
+func BenchmarkStepAnswer(b *testing.B) { benchmarkStepAnswer(b, nil) }
+
+// BenchmarkStepAnswerLimited is the same with all limits for addresses and connections, which are never met.
+func BenchmarkStepAnswerLimited(b *testing.B) { benchmarkStepAnswer(b, limited(lofty)) }
+
+func benchmarkStepAnswer(b *testing.B, change func(*Options)) {
+	w := newWorld(b, 1, change)
 	c := w.dial(0, "192.0.2.1")
 	c.text(announce(id("hash"), id("peer"), 0, nil))
 	w.run()
@@ -40,13 +65,13 @@ func BenchmarkStepAnswer(b *testing.B) {
 }
 
 // announceStep returns a function that makes the Step of BenchmarkStepAnnounce.
-func announceStep(tb testing.TB) func() { return stepOf(announceWorld(tb)) }
+func announceStep(tb testing.TB) func() { return stepOf(announceWorld(tb, nil)) }
 
 // announceWorld returns a swarm of 100 peers, a client of it, and the bytes of the client's announce with 10 offers.
-func announceWorld(tb testing.TB) (*world, *client, []byte) {
-	w := newWorld(tb, 1, nil)
+func announceWorld(tb testing.TB, change func(*Options)) (*world, *client, []byte) {
+	w := newWorld(tb, 1, change)
 	for k := range 100 {
-		c := w.dial(0, "192.0.2.1")
+		c := w.dial(0, fmt.Sprintf("198.51.100.%d", k))
 		c.text(announce(id("hash"), id("peer %d", k), 0, nil))
 	}
 	c := w.dial(0, "192.0.2.2")

@@ -57,15 +57,15 @@ const (
 // admit decides whether n more bytes may wait for a connection.
 func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
 	waiting := int(c.OutLen)
-	if o.opt.Addresses != nil && o.opt.Addresses.UnsentOver(c.Guard, o.held(c)+n) {
+	if o.opt.Addresses != nil && o.opt.Addresses.UnsentFull(c.Guard) && o.opt.Addresses.UnsentOver(c.Guard, o.held(c)+n) {
 		return overLimit // its address is over the limit, and it would hold more than its share
 	}
 	switch burst := burstFactor * o.opt.MaxPending; {
 	case !kind.Droppable():
-		if held := o.held(c); waiting+n > burst || held > 0 && held+n > o.share(burst) {
+		if waiting+n > burst || (c.Out|c.Flight) != 0 && o.overShare(o.held(c)+n, burst) {
 			return overLimit
 		}
-	case waiting > 0 && waiting+n > o.share(o.limit(c)):
+	case waiting > 0 && o.overShare(waiting+n, o.limit(c)):
 		return overLimit
 	case o.pool.Size()-o.pool.InUse() < o.pool.Size()/reserved:
 		return noMemory
@@ -73,11 +73,11 @@ func (o *Outbox) admit(c *conn.Conn, n int, kind Kind) verdict {
 	return admitted
 }
 
-// share returns the part of a limit that is as large as the free part of the memory. So the
+// overShare reports whether n bytes are more than a part of a limit that is as large as the free part of the memory. So the
 // largest holders lose first, and some memory stays free for clients that read, however many do not: it is the rule of
 // dynamic thresholds (Choudhury and Hahne, 1998), by which switches divide one memory among their ports.
-func (o *Outbox) share(limit int) int {
-	return limit * (o.pool.Size() - o.pool.InUse()) / o.pool.Size()
+func (o *Outbox) overShare(n, limit int) bool {
+	return n*o.pool.Size() > limit*(o.pool.Size()-o.pool.InUse())
 }
 
 // held returns how many bytes of send memory a connection holds.

@@ -132,7 +132,7 @@ func TestDebugPages(t *testing.T) {
 	f("debug_from = ['192.0.2.0/24']", "/debug/pprof/", 403, "metrics.debug_from")
 	f("", "/debug/pprof/", 404, "metrics.pprof")
 	f("pprof = true", "/debug/pprof/", 200, "goroutine")
-	f("pprof = true", "/debug/pprof/goroutine?debug=2", 200, "shard.Run")
+	f("pprof = true", "/debug/pprof/goroutine?debug=2", 200, "server.(*thread).run(")
 	f("debug_from = []", "/debug/", 200, "millrace_shards ")
 }
 

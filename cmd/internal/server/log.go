@@ -141,7 +141,7 @@ func (s *Server) watch() {
 	memory := newHeap()
 	for {
 		select {
-		case <-s.done:
+		case <-s.over:
 			return
 		case <-s.reloads:
 			s.reloadAll()

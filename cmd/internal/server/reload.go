@@ -118,7 +118,7 @@ const restTime = 200 * time.Microsecond
 // rest lets the event loops run. It does not sleep after the tracker has stopped.
 func (s *Server) rest() {
 	select {
-	case <-s.done:
+	case <-s.over:
 	default:
 		time.Sleep(restTime)
 	}

@@ -36,18 +36,20 @@ type Server struct {
 	addresses *guard.Table     // nil: addresses have no limits
 	origins   *wsproto.Origins // nil: all
 
-	loops   sync.WaitGroup // loops that still turn
-	threads sync.WaitGroup // threads that still hold a ring
-	done    chan struct{}  // closed when all is over
-	err     error          // why, before done is closed; guarded by once
-	fail    sync.Once
-	procs   int           // GOMAXPROCS to restore
-	admin   *adminServer  // nil: not asked for
-	traces  *traceLog     // nil: events are not logged
-	tls     *tlsServer    // nil: ws only
-	rule    *swarm.Access // the torrents that are served at the start; nil: all
-	files   []*watched    // the files that Reload reads again
-	reloads chan struct{} // a token when Reload was called
+	loops    sync.WaitGroup // loops that still turn
+	threads  sync.WaitGroup // threads that still hold a ring
+	over     chan struct{}  // closed when no thread holds a ring: ends the watchers
+	watchers sync.WaitGroup // goroutines that look after the process from time to time
+	done     chan struct{}  // closed when all is over
+	err      error          // why, before done is closed; guarded by once
+	fail     sync.Once
+	procs    int           // GOMAXPROCS to restore
+	admin    *adminServer  // nil: not asked for
+	traces   *traceLog     // nil: events are not logged
+	tls      *tlsServer    // nil: ws only
+	rule     *swarm.Access // the torrents that are served at the start; nil: all
+	files    []*watched    // the files that Reload reads again
+	reloads  chan struct{} // a token when Reload was called
 }
 
 // Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy. log must not
@@ -86,6 +88,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		Sockets:  set.shards,
 	})
 	if err != nil {
+		memory.close()
 		return nil, err
 	}
 	s := &Server{
@@ -96,6 +99,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		user:    user,
 		addr:    listeners[0].Addr(),
 		start:   time.Now(),
+		over:    make(chan struct{}),
 		done:    make(chan struct{}),
 		reloads: make(chan struct{}, 1),
 		// More Ps than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
@@ -117,11 +121,11 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		return nil, err
 	}
 	s.traces = startTraceLog(log, tracers(s.controls))
-	go s.join()
 	s.watchAccess(cfg.AccessList, rule)
 	s.watchCertificate(cfg)
-	go s.watch()
-	go s.memory.watch(s.done)
+	s.watchers.Go(s.watch)
+	s.watchers.Go(func() { s.memory.watch(s.over) })
+	go s.join()
 	return s, nil
 }
 
@@ -185,6 +189,7 @@ type thread struct {
 	control  *shard.Control
 	opened   chan<- openResult
 	proceed  <-chan []*ring.Ring // all rings, or closed: give up
+	serving  *sync.WaitGroup     // threads whose shard is not complete yet
 }
 
 // openResult is a thread's ring, or why it has none.
@@ -203,13 +208,15 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) er
 	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
+	var serving sync.WaitGroup
 	key := newSecrets()
 	limits := guardLimits(&cfg.Limits)
 	s.addresses = limits.Addresses(min(s.setup.connsPerShard*n, maxAddresses))
 	for id, c := range s.controls {
 		s.loops.Add(1)
 		s.threads.Add(1)
-		t := &thread{s, id, cfg, listeners[id], wirings[id], key, c, opened, proceed}
+		serving.Add(1)
+		t := &thread{s, id, cfg, listeners[id], wirings[id], key, c, opened, proceed, &serving}
 		go t.run()
 	}
 	rings := make([]*ring.Ring, n)
@@ -236,6 +243,7 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) er
 	for range n {
 		proceed <- rings
 	}
+	serving.Wait()
 	return nil
 }
 
@@ -298,6 +306,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 	o.Pressure = &s.memory.level
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
+	t.serving.Done()
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
 		s.failed(err)
 		for _, c := range s.controls {
@@ -338,6 +347,8 @@ func (s *Server) join() {
 	if s.admin != nil {
 		s.admin.http.Close()
 	}
+	close(s.over)
+	s.watchers.Wait()
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)
 }

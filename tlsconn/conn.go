@@ -1,7 +1,7 @@
 package tlsconn
 
 // This file owns Conn: its fields, and the way of bytes in (Feed, Next) and out (Write, Drain). end.go has the states
-// and all ends, handshake.go the helper's work, receive.go the client's records.
+// and all ends, queue.go the turns of handshakes, receive.go the client's records.
 
 // Phase is where a connection is in its life.
 type Phase uint8
@@ -19,7 +19,7 @@ func (p Phase) String() string { return [...]string{"handshaking", "established"
 type Waiting uint8
 
 const (
-	NotWaiting   Waiting = iota // the handshake computes, or is over
+	NotWaiting   Waiting = iota // the handshake can go on, or is over
 	ForHello                    // for the client's first bytes, or the rest of its ClientHello
 	ForAdmission                // for [EngineOptions.Admit]: see [Conn.Retry]
 	ForClient                   // for the client's answer to our flight
@@ -34,11 +34,11 @@ type Info struct {
 }
 
 // Conn is one TLS connection, server side. Only the event loop's thread calls its methods. They never block and use no
-// private key. A Conn at rest owns no buffer.
+// private key: that is for [Engine.Compute]. A Conn at rest owns no buffer.
 type Conn struct {
 	engine *Engine // nil: detached
 	suite  *suite
-	hs     *handshake // exactly while its helper runs: in stateHandshaking and stateGivenUp
+	hs     *handshake // exactly in stateHandshaking
 	err    error      // why the connection failed or was closed, see step
 	handle Handle
 	fed    []byte // received and not yet opened: the caller's memory until Next returns nothing
@@ -62,17 +62,14 @@ type Conn struct {
 	whole  bool  // held is the record that Next returned last
 }
 
-// Start returns a new connection. [EngineOptions.Notify] gets its handle when its handshake has begun. A client that has
-// not sent a whole ClientHello takes no place in the pool.
+// Start returns a new connection. A client that has not sent a whole ClientHello takes no place among the handshakes.
+// [Engine.Compute] goes on with those that have.
 func (e *Engine) Start(h Handle) *Conn { return &Conn{engine: e, handle: h, state: stateNew} }
 
 // Phase returns where the connection is in its life.
-func (c *Conn) Phase() Phase {
-	c.adopt()
-	return phases[c.state]
-}
+func (c *Conn) Phase() Phase { return phases[c.state] }
 
-// Waiting returns what the connection waits for in its handshake. It costs a few loads.
+// Waiting returns what the connection waits for in its handshake.
 func (c *Conn) Waiting() Waiting {
 	switch c.state {
 	case stateNew, stateHello:
@@ -80,7 +77,7 @@ func (c *Conn) Waiting() Waiting {
 	case stateWaiting:
 		return ForAdmission
 	case stateHandshaking:
-		if c.hs.place.since.Load() != 0 {
+		if c.hs.queue == &c.engine.turns.waiting {
 			return ForClient
 		}
 	}
@@ -89,10 +86,7 @@ func (c *Conn) Waiting() Waiting {
 
 // Err returns why the connection failed, nil if it did not. It is [ErrClosed] after Close, unless the connection had
 // failed before.
-func (c *Conn) Err() error {
-	c.adopt()
-	return c.err
-}
+func (c *Conn) Err() error { return c.err }
 
 // Info returns the outcome of the handshake; it is zero before the handshake is complete.
 func (c *Conn) Info() Info { return c.info }
@@ -101,11 +95,10 @@ func (c *Conn) Info() Info { return c.info }
 func (c *Conn) Partial() bool { return c.nhead > 0 || len(c.held) > 0 && !c.whole }
 
 // Feed takes bytes from the client. During the handshake it copies them: a part of a ClientHello into a buffer of the
-// engine, later bytes for the helper, 64 KiB at most. Afterwards it does not: Next
+// engine, later bytes for crypto/tls, 64 KiB at most. Afterwards it does not: Next
 // decrypts them in place, so the caller leaves them alone until Next returns nothing. An error ends the connection: it
 // is [Conn.Err]. Bytes behind the client's close_notify are dropped.
 func (c *Conn) Feed(data []byte) error {
-	c.adopt()
 	switch {
 	case c.state == stateNew, c.state == stateHello, c.state == stateWaiting:
 		return c.feedHello(data)
@@ -121,37 +114,44 @@ func (c *Conn) Feed(data []byte) error {
 	return nil
 }
 
-// feedHandshake passes bytes to the helper.
+// feedHandshake passes bytes to the handshake, which then has its turn.
 func (c *Conn) feedHandshake(data []byte) error {
-	err := c.hs.pipe.feed(data)
-	if err != nil {
-		c.endRefused(err)
+	if len(data) == 0 {
+		return nil
 	}
-	return err
+	if err := c.hs.pipe.feed(data); err != nil {
+		c.endHandshake(err)
+		return err
+	}
+	c.hs.answer()
+	return nil
 }
 
-// adopt takes the connection over from a helper that has ended, with the bytes that the client sent behind the
-// handshake and the bytes that are still to be sent.
+// adopt takes the output of a handshake that has computed. If it is done, the connection goes on with its keys, and with
+// the bytes that the client sent behind it.
 func (c *Conn) adopt() {
-	if c.hs == nil || !c.hs.done.Load() {
+	hs := c.hs
+	if out := hs.pipe.out; len(c.pend) == 0 {
+		c.pend = out
+	} else {
+		c.pend = append(c.pend, out...)
+	}
+	hs.pipe.out = nil
+	if !hs.done {
 		return
 	}
-	hs := c.hs
-	c.gather()
 	c.hs = nil
 	if hs.err != nil {
-		c.endHelperFailed(hs.err)
+		c.endHandshakeFailed(hs.err)
 		return
 	}
-	if c.step(eventEstablish, nil); c.state != stateEstablished {
-		return // it was given up meanwhile
-	}
+	c.step(eventEstablish, nil)
 	c.suite, c.info = hs.result.suite, hs.result.info
 	c.in, c.out = hs.result.in, hs.result.out
 	if c.out.aead != nil {
 		c.engine.admit(c)
 	}
-	c.fed = append(hs.pipe.leftover(), hs.pipe.in.take()...)
+	c.fed = hs.pipe.in
 }
 
 // Next returns the next piece of data from the client, decrypted in the memory that was fed or in a buffer of the
@@ -159,7 +159,6 @@ func (c *Conn) adopt() {
 // that more has to be fed first. io.EOF is the client's close_notify: the client sends no more and can still receive.
 // Any other error is [Conn.Err]; Drain gives the alert for the client.
 func (c *Conn) Next() ([]byte, error) {
-	c.adopt()
 	if c.whole {
 		c.release()
 	}
@@ -189,7 +188,7 @@ func (c *Conn) Next() ([]byte, error) {
 // len(data) + [RecordOverhead] + [Conn.Pending] bytes. It fails with [ErrClosed] behind our close_notify, and with
 // [Conn.Err] on a connection that failed; the pending bytes are appended nevertheless.
 func (c *Conn) Write(dst, data []byte) ([]byte, error) {
-	dst = append(dst, c.collect()...)
+	dst = append(dst, c.pend...)
 	c.pend = nil
 	if !c.state.writes() {
 		return dst, c.endOfOutput()
@@ -206,7 +205,7 @@ func (c *Conn) Write(dst, data []byte) ([]byte, error) {
 // Pending returns how many bytes [Conn.Drain] has for the client: parts of the handshake, answers to its changes of
 // keys, an alert.
 func (c *Conn) Pending() int {
-	n := len(c.collect())
+	n := len(c.pend)
 	if c.owed {
 		n += keyUpdateLen
 	}
@@ -215,10 +214,9 @@ func (c *Conn) Pending() int {
 
 // Drain appends pending bytes to dst, as far as its capacity goes, and returns the extended slice.
 func (c *Conn) Drain(dst []byte) []byte {
-	pend := c.collect()
-	n := min(len(pend), cap(dst)-len(dst))
-	dst = append(dst, pend[:n]...)
-	if c.pend = pend[n:]; len(c.pend) > 0 {
+	n := min(len(c.pend), cap(dst)-len(dst))
+	dst = append(dst, c.pend[:n]...)
+	if c.pend = c.pend[n:]; len(c.pend) > 0 {
 		return dst
 	}
 	c.pend = nil
@@ -226,23 +224,4 @@ func (c *Conn) Drain(dst []byte) []byte {
 		return dst
 	}
 	return c.pay(dst)
-}
-
-// collect fetches the helper's output and returns all pending bytes.
-func (c *Conn) collect() []byte {
-	c.adopt()
-	if c.hs != nil {
-		c.gather()
-	}
-	return c.pend
-}
-
-// gather fetches the helper's output, whose memory is then the connection's.
-func (c *Conn) gather() {
-	out := c.hs.pipe.out.take()
-	if len(c.pend) == 0 {
-		c.pend = out
-		return
-	}
-	c.pend = append(c.pend, out...)
 }

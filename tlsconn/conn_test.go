@@ -15,7 +15,7 @@ import (
 func TestEcho(t *testing.T) {
 	f := func(kind string, version uint16, suites ...uint16) {
 		t.Helper()
-		l := newLoop(t, testPool(t, kind, nil), echo)
+		l := newLoop(t, testCerts(t, kind), echo)
 		config := clientConfig(version)
 		config.CipherSuites = suites
 		client, err := tls.Dial("tcp", l.addr, config)

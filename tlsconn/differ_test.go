@@ -222,13 +222,13 @@ func FuzzAgainstCryptoTLS(f *testing.F) {
 		f.Fatal(err)
 	}
 	config := NewConfig(l, PostQuantum)
-	e, notes := testEngine(f, testPool(f, "ecdsa", nil), nil)
+	e := testEngine(f, testCerts(f, "ecdsa"), nil)
 	f.Fuzz(func(t *testing.T, v12 bool, chop uint16, ops []byte) {
 		version := uint16(tls.VersionTLS13)
 		if v12 {
 			version = tls.VersionTLS12
 		}
-		r := newRigIn(t, e, notes, version, 0)
+		r := newRigIn(t, e, version, 0)
 		defer r.conn.Close()
 		ref := newReference(t, config, version)
 		got := r.run(r.script(ops), int(chop)+1)

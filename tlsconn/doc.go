@@ -1,9 +1,10 @@
 // Package tlsconn is the server side of TLS 1.2 and 1.3 for an event loop that must not block: bytes in, bytes out, no
 // socket.
 //
-// It has two halves. The first is the handshake. It is the work of crypto/tls, which cannot be interrupted and resumed,
-// so each handshake runs in a helper goroutine of a bounded [Pool] and reads from memory (pipe.go). Private keys are
-// used there and nowhere else. A complete handshake yields the traffic keys, and crypto/tls is no longer needed. The
+// It has two halves. The first is the handshake. It is the work of crypto/tls, which reads from its client where it
+// needs to. So each handshake runs on a stack of its own, a coroutine of the event loop's thread (coroutine.go), and
+// reads from memory (pipe.go): where that is empty, the loop goes on with other work. [Engine.Compute] gives the
+// handshakes their turns (queue.go). Private keys are used there and nowhere else. A complete handshake yields the traffic keys, and crypto/tls is no longer needed. The
 // second half is the record layer. It is this package's own work on the AEADs of the standard library (record.go), done
 // by the event loop's thread in the memory where the bytes lie.
 //
@@ -11,7 +12,7 @@
 // sent one large message holds 18 KB for the rest of its life. A [Conn] at rest holds its keys and sequence numbers,
 // less than half a kilobyte, and no buffer at all.
 //
-//	socket ─► Conn.Feed ─► pipe ─► crypto/tls (helper) ─► keys ─┐
+//	socket ─► Conn.Feed ─► pipe ─► crypto/tls          ─► keys ─┐
 //	                └────► Conn.Next ◄─ record layer ◄──────────┘
 //	socket ◄─ Conn.Drain (flights, alerts) and Conn.Write (data)
 //

@@ -8,31 +8,23 @@ package tlsconn
 //	 │               │                │
 //	 └─────begin─────┼────────────────┘
 //	                 ▼
-//	refuse     Handshaking ─────establish──► Established ──their close_notify──► PeerEnded
-//	 │           │      │                      │    │                               │
-//	 │         refuse   │                      │   our close_notify                our close_notify
-//	 │           ▼      │                      │    ▼                               ▼
-//	 │        GivenUp  helper fails            │   OursEnded ──their close_notify──► BothEnded
-//	 │           │      │                      │    │
-//	 │    helper ends   │            fatal alert    fatal alert
-//	 ▼           ▼      ▼                      ▼    ▼
-//	 └─────────► Failed ◄──────────────────────┴────┘                  every state ──close──► Closed
+//	refuse     Handshaking ──establish──► Established ──their close_notify──► PeerEnded
+//	 │               │                      │    │                               │
+//	 │        refuse, or crypto/tls         │   our close_notify                our close_notify
+//	 │            has failed                │    ▼                               ▼
+//	 │               │                      │   OursEnded ──their close_notify──► BothEnded
+//	 │               │                      │    │
+//	 │               │             fatal alert    fatal alert
+//	 ▼               ▼                      ▼    ▼
+//	 └─────────► Failed ◄───────────────────┴────┘                  every state ──close──► Closed
 //
 // The client's data is read in Established and OursEnded. Ours is written in Established and PeerEnded.
 //
-// Who waits for whom:
-//
-//   - The event loop waits for nobody. It puts bytes into the pipe, or an error (endHandshake), and looks at
-//     handshake.done. A helper goroutine runs exactly in Handshaking and GivenUp. A Closed connection forgets its
-//     helper, which then ends alone.
-//   - The helper waits for its turn (Pool.workers), for bytes or an error in the pipe, and for the end of the pool.
-//   - The timer of a handshake puts ErrTimeout into the pipe. The timer of a flight marks the pipe as late, and the helper
-//     ends when it would wait for the client again.
-//   - A newcomer that finds the pool full puts ErrPoolFull into the pipe of the helper that has waited longest for its
-//     client, and has its place from then on. That helper ends without a turn.
-//   - The helper ends in one order (endHelper): it gives back its turn, stops the timers, gives back its place, sets
-//     done, tells the event loop. So a full pool has room again when the event loop hears of the end.
-//   - Pool.Close waits until all helpers are gone.
+// Nobody waits for anybody. A handshake exists exactly in Handshaking. Its stack is a coroutine of the event loop's thread
+// and computes in [Engine.Compute] alone. A handshake that is to end before its time gets an error where crypto/tls reads
+// next, at once: when endHandshake or Close returns, its stack is free. Two ends come later. A handshake that gives its
+// place to a newcomer ends in its next turn, so that Compute tells the event loop of it. One that is late ends when the
+// event loop asks: see [Conn.Expire].
 
 import (
 	"crypto/tls"
@@ -69,8 +61,7 @@ const (
 	stateNew                      // no byte has come
 	stateHello                    // a part of the ClientHello has come
 	stateWaiting                  // the ClientHello is whole and not admitted
-	stateHandshaking              // the helper runs
-	stateGivenUp                  // the event loop has given up the handshake, and the helper has not ended yet
+	stateHandshaking              // crypto/tls is at work
 	stateEstablished              // data flows in both directions
 	statePeerEnded                // the client's close_notify has come: it can still receive
 	stateOursEnded                // our close_notify is sent: the client can still send
@@ -81,7 +72,7 @@ const (
 )
 
 var stateNames = [states]string{
-	"never", "new", "in its ClientHello", "waiting for admission", "handshaking", "given up",
+	"never", "new", "in its ClientHello", "waiting for admission", "handshaking",
 	"established", "ended by the client", "ended by us", "ended by both",
 	"failed", "closed",
 }
@@ -94,7 +85,6 @@ var phases = [states]Phase{
 	stateHello:       Handshaking,
 	stateWaiting:     Handshaking,
 	stateHandshaking: Handshaking,
-	stateGivenUp:     Failed,
 	stateEstablished: Established,
 	statePeerEnded:   Established,
 	stateOursEnded:   Established,
@@ -113,22 +103,22 @@ func (s state) writes() bool { return s == stateEstablished || s == statePeerEnd
 type event uint8
 
 const (
-	eventHello      event = iota // a part of the ClientHello has come
-	eventWait                    // the ClientHello is whole, and the caller does not admit it now
-	eventBegin                   // the ClientHello is whole, and the pool has a place
-	eventRefuse                  // the event loop does not let the handshake begin, or go on
-	eventEstablish               // the helper has completed the handshake
-	eventHelperFail              // the helper has ended without a handshake
-	eventPeerNotify              // the client's close_notify has come
-	eventPeerAlert               // a fatal alert of the client has come
-	eventOurNotify               // our close_notify is sent
-	eventFail                    // the client broke TLS, or memory is missing: the record layer cannot go on
-	eventClose                   // the caller closes
+	eventHello         event = iota // a part of the ClientHello has come
+	eventWait                       // the ClientHello is whole, and the caller does not admit it now
+	eventBegin                      // the ClientHello is whole, and there is a place
+	eventRefuse                     // the event loop does not let the handshake begin, or go on
+	eventEstablish                  // the handshake is complete
+	eventHandshakeFail              // crypto/tls has failed
+	eventPeerNotify                 // the client's close_notify has come
+	eventPeerAlert                  // a fatal alert of the client has come
+	eventOurNotify                  // our close_notify is sent
+	eventFail                       // the client broke TLS, or memory is missing: the record layer cannot go on
+	eventClose                      // the caller closes
 	events
 )
 
 var eventNames = [events]string{
-	"hello", "wait", "begin", "refuse", "establish", "helper failed", "client's close_notify", "client's alert",
+	"hello", "wait", "begin", "refuse", "establish", "handshake failed", "client's close_notify", "client's alert",
 	"our close_notify",
 	"fail", "close",
 }
@@ -156,15 +146,10 @@ var transitions = [states][events]state{
 		eventClose:  stateClosed,
 	},
 	stateHandshaking: {
-		eventRefuse:     stateGivenUp,
-		eventEstablish:  stateEstablished,
-		eventHelperFail: stateFailed,
-		eventClose:      stateClosed,
-	},
-	stateGivenUp: {
-		eventEstablish:  stateFailed,
-		eventHelperFail: stateFailed,
-		eventClose:      stateClosed,
+		eventRefuse:        stateFailed,
+		eventEstablish:     stateEstablished,
+		eventHandshakeFail: stateFailed,
+		eventClose:         stateClosed,
 	},
 	stateEstablished: {
 		eventPeerNotify: statePeerEnded,
@@ -211,11 +196,18 @@ func (c *Conn) step(e event, why error) {
 	}
 }
 
-// endRefused ends a connection whose handshake the event loop does not let begin, or go on.
+// endRefused ends a connection whose handshake the event loop does not let begin.
 func (c *Conn) endRefused(why error) { c.step(eventRefuse, why) }
 
-// endHelperFailed ends a connection whose helper has ended without a handshake.
-func (c *Conn) endHelperFailed(why error) { c.step(eventHelperFail, why) }
+// endHandshake ends a connection in its handshake.
+func (c *Conn) endHandshake(why error) {
+	c.engine.abandon(c.hs, why)
+	c.hs = nil
+	c.step(eventRefuse, why)
+}
+
+// endHandshakeFailed ends a connection whose handshake has failed.
+func (c *Conn) endHandshakeFailed(why error) { c.step(eventHandshakeFail, why) }
 
 // endViolation ends the connection because the client broke TLS. It is sent the alert.
 func (c *Conn) endViolation(what alert) { c.endFatal(what, clientErrors[what]) }
@@ -277,7 +269,7 @@ func (c *Conn) endOfOutput() error {
 // + 2 + Pending() bytes. dst does not overlap them. The alert is sent once. A connection that is not established, or
 // has failed, sends none.
 func (c *Conn) CloseNotify(dst []byte) []byte {
-	dst = append(dst, c.collect()...)
+	dst = append(dst, c.pend...)
 	c.pend = nil
 	if !c.state.writes() {
 		return dst
@@ -291,7 +283,7 @@ func (c *Conn) CloseNotify(dst []byte) []byte {
 // twice.
 func (c *Conn) Close() {
 	if c.hs != nil {
-		c.hs.pipe.endHandshake(ErrClosed)
+		c.engine.abandon(c.hs, ErrClosed)
 		c.hs = nil
 	}
 	if c.engine == nil { // detached: its buffer is no engine's
@@ -302,35 +294,4 @@ func (c *Conn) Close() {
 	if c.engine != nil {
 		c.engine.dismiss(c)
 	}
-}
-
-// endHandshake makes the handshake fail with err where the helper waits or reads next. The first error counts. It may
-// be called from any goroutine.
-func (p *pipe) endHandshake(err error) {
-	p.broken.CompareAndSwap(nil, &err)
-	p.rouse()
-}
-
-// endReason returns the error of endHandshake, [ErrClosed] if the pool is closed, else nil.
-func (p *pipe) endReason() error {
-	if err := p.broken.Load(); err != nil {
-		return *err
-	}
-	select {
-	case <-p.closing:
-		return ErrClosed
-	default:
-		return nil
-	}
-}
-
-// endHelper is the last act of the helper goroutine: see the order at the top of this file.
-func (hs *handshake) endHelper() {
-	if !hs.pipe.idle {
-		<-hs.pipe.workers
-	}
-	hs.pool.giveBack(hs)
-	hs.done.Store(true)
-	hs.pipe.notify()
-	hs.pool.leave()
 }

@@ -13,15 +13,14 @@ import (
 
 // life is the meaning of a state, told without the table.
 type life struct {
-	hello, waits, begun, helper, in, out, failed, closed bool
+	hello, waits, begun, flight, in, out, failed, closed bool
 }
 
 var lives = [states]life{
 	stateNew:         {},
 	stateHello:       {hello: true},
 	stateWaiting:     {hello: true, waits: true},
-	stateHandshaking: {begun: true, helper: true},
-	stateGivenUp:     {begun: true, helper: true, failed: true},
+	stateHandshaking: {begun: true, flight: true},
 	stateEstablished: {begun: true, in: true, out: true},
 	statePeerEnded:   {begun: true, out: true},
 	stateOursEnded:   {begun: true, in: true},
@@ -38,13 +37,13 @@ func (l life) after(e event) (life, bool) {
 	case eventWait:
 		return life{hello: true, waits: true}, !l.waits && !l.begun
 	case eventBegin:
-		return life{begun: true, helper: true}, !l.begun
+		return life{begun: true, flight: true}, !l.begun
 	case eventRefuse:
-		return life{begun: true, helper: l.helper, failed: true}, !l.begun || l.helper && !l.failed
+		return life{begun: true, failed: true}, !l.begun || l.flight
 	case eventEstablish:
-		return life{begun: true, in: !l.failed, out: !l.failed, failed: l.failed}, l.helper
-	case eventHelperFail:
-		return life{begun: true, failed: true}, l.helper
+		return life{begun: true, in: true, out: true}, l.flight
+	case eventHandshakeFail:
+		return life{begun: true, failed: true}, l.flight
 	case eventPeerNotify:
 		return life{begun: true, out: l.out}, l.in
 	case eventOurNotify:
@@ -63,22 +62,21 @@ var pathTo = [states][]event{
 	stateHello:       {eventHello},
 	stateWaiting:     {eventWait},
 	stateHandshaking: {eventBegin},
-	stateGivenUp:     {eventBegin, eventRefuse},
 	stateEstablished: {eventBegin, eventEstablish},
 	statePeerEnded:   {eventBegin, eventEstablish, eventPeerNotify},
 	stateOursEnded:   {eventBegin, eventEstablish, eventOurNotify},
 	stateBothEnded:   {eventBegin, eventEstablish, eventOurNotify, eventPeerNotify},
-	stateFailed:      {eventBegin, eventHelperFail},
+	stateFailed:      {eventBegin, eventHandshakeFail},
 	stateClosed:      {eventClose},
 }
 
 // Every event in every state leads to the state that its meaning asks for, and the caller then sees the promises of
 // that state. An event that cannot come is a BUG.
 func TestEveryEnd(t *testing.T) {
-	both(t, func(t *testing.T, version uint16) {
+	f := func(t *testing.T, version uint16, flown bool) {
 		for from := stateNew; from < states; from++ {
 			for e := range events {
-				w := newWalk(t, version, pathTo[from])
+				w := newWalk(t, version, flown, pathTo[from])
 				if w.conn.state != from {
 					t.Fatalf("the path %v leads to %q, want %q", pathTo[from], w.conn.state, from)
 				}
@@ -96,8 +94,15 @@ func TestEveryEnd(t *testing.T) {
 				if problem := w.promise(want); problem != "" {
 					t.Errorf("%q in the state %q: %s", e, from, problem)
 				}
+				if n := w.engine.InFlight(); n > 1 || n == 1 != want.flight {
+					t.Errorf("%q in the state %q: %d handshakes have places", e, from, n)
+				}
 			}
 		}
+	}
+	both(t, func(t *testing.T, version uint16) {
+		f(t, version, false)
+		f(t, version, true)
 	})
 }
 
@@ -112,38 +117,23 @@ func refusal(f func()) (text string) {
 type walk struct {
 	rig
 	version uint16
-	notes   chan Handle
-	stalled bool
+	flown   bool   // handshakes compute up to our flight as soon as they have begun
 	hello   []byte // the rest of the client's ClientHello
 	refuse  bool   // what Admit says
 }
 
 // newWalk returns a new connection to which the events have come.
-func newWalk(tb testing.TB, version uint16, path []event) *walk {
+func newWalk(tb testing.TB, version uint16, flown bool, path []event) *walk {
 	tb.Helper()
-	w := &walk{rig: rig{tb: tb}, version: version, hello: clientHello(tb)}
-	w.engine, w.notes = testEngine(tb, testPool(tb, "ecdsa", func(o *PoolOptions) { o.Workers = 1 }),
-		func(o *EngineOptions) { o.Admit = func(Handle) bool { return !w.refuse } })
-	tb.Cleanup(w.resume) // before the pool is closed, which waits for the helper
+	w := &walk{rig: rig{tb: tb}, version: version, flown: flown, hello: clientHello(tb)}
+	w.engine = testEngine(tb, testCerts(tb, "ecdsa"), func(o *EngineOptions) {
+		o.Admit = func(Handle) bool { return !w.refuse }
+	})
 	w.conn = w.engine.Start(1)
 	for _, e := range path {
 		w.bringAbout(e)
 	}
 	return w
-}
-
-// stall takes the one turn there is, so that the helper neither goes on nor ends.
-func (w *walk) stall() {
-	w.engine.pool.workers <- struct{}{}
-	w.stalled = true
-}
-
-// resume ends a stall.
-func (w *walk) resume() {
-	if w.stalled {
-		<-w.engine.pool.workers
-		w.stalled = false
-	}
 }
 
 // bringAbout makes an event happen, by bytes from the client and calls of the caller.
@@ -159,11 +149,13 @@ func (w *walk) bringAbout(e event) {
 		c.Feed(w.hello)
 	case eventBegin:
 		w.refuse = false
-		w.stall()
 		if c.state == stateWaiting {
 			c.Retry()
 		} else {
 			c.Feed(w.hello)
+		}
+		if w.flown {
+			computeAll(w.engine)
 		}
 	case eventRefuse:
 		switch c.state {
@@ -176,12 +168,9 @@ func (w *walk) bringAbout(e event) {
 		}
 	case eventEstablish:
 		w.establish()
-	case eventHelperFail:
+	case eventHandshakeFail:
 		c.Feed([]byte{byte(typeHandshake), 3, 3, 0, 4, 99, 0, 0, 0}) // no answer to our flight
-		w.resume()
-		for c.adopt(); c.hs != nil; c.adopt() {
-			<-w.notes
-		}
+		computeAll(w.engine)
 	case eventPeerNotify:
 		w.read(w.record(typeAlert, []byte{levelWarning, byte(alertCloseNotify)}), 1<<20)
 	case eventPeerAlert:
@@ -195,18 +184,14 @@ func (w *walk) bringAbout(e event) {
 	}
 }
 
-// establish ends the handshake in flight as if its helper had completed it, with the keys of another connection.
+// establish ends the handshake in flight as if crypto/tls had completed it, with the keys of another connection.
 func (w *walk) establish() {
 	w.tb.Helper()
 	c, other := w.conn, newRig(w.tb, w.version, 0, nil)
-	c.hs.pipe.endHandshake(ErrTimeout)
-	w.resume()
-	for !c.hs.done.Load() {
-		<-w.notes
-	}
-	from := other.conn
-	c.hs.err, c.hs.result = nil, session{suite: from.suite, info: from.info, in: from.in, out: from.out}
-	c.hs.pipe.rest, _ = nil, c.hs.pipe.in.take()
+	hs, from := c.hs, other.conn
+	w.engine.abandon(hs, ErrTimeout)
+	hs.err, hs.result = nil, session{suite: from.suite, info: from.info, in: from.in, out: from.out}
+	hs.pipe.in = nil
 	c.adopt()
 	c.pend = nil // our flight of the other handshake
 	w.out, w.in = other.out, other.in
@@ -219,11 +204,11 @@ func (w *walk) promise(l life) string {
 	switch {
 	case l.failed || l.closed:
 		phase = Failed
-	case !l.in && !l.out && l.helper, !l.begun:
+	case !l.in && !l.out && l.flight, !l.begun:
 		phase = Handshaking
 	}
-	if c.Phase() != phase || (c.Err() != nil) != (phase == Failed) || (c.hs != nil) != l.helper {
-		return fmt.Sprintf("the phase is %v, the error %v, a helper runs: %v", c.Phase(), c.Err(), c.hs != nil)
+	if c.Phase() != phase || (c.Err() != nil) != (phase == Failed) || (c.hs != nil) != l.flight {
+		return fmt.Sprintf("the phase is %v, the error %v, a handshake is in flight: %v", c.Phase(), c.Err(), c.hs != nil)
 	}
 	if !l.in && !l.hello && (c.held != nil || c.fed != nil || c.Partial()) {
 		return "input is held that nobody reads"
@@ -254,15 +239,16 @@ func (w *walk) promise(l life) string {
 func TestFirstReason(t *testing.T) {
 	f := func(want error, path ...event) {
 		t.Helper()
-		w := newWalk(t, tls.VersionTLS13, path)
-		if err := w.conn.Err(); !errors.Is(err, want) {
-			t.Errorf("after %v: %v, want %v", path, err, want)
+		for _, flown := range []bool{false, true} {
+			w := newWalk(t, tls.VersionTLS13, flown, path)
+			if err := w.conn.Err(); !errors.Is(err, want) {
+				t.Errorf("after %v: %v, want %v", path, err, want)
+			}
 		}
 	}
 	f(ErrNotTLS, eventRefuse, eventClose)
 	f(ErrClosed, eventBegin, eventClose, eventClose)
-	f(ErrBacklog, eventBegin, eventRefuse, eventHelperFail, eventClose)
-	f(ErrBacklog, eventBegin, eventRefuse, eventEstablish)
+	f(ErrBacklog, eventBegin, eventRefuse, eventClose)
 	f(ErrClosed, eventBegin, eventEstablish, eventPeerNotify, eventClose)
 	f(clientErrors[alertUnexpectedMessage], eventBegin, eventEstablish, eventFail, eventClose)
 }

@@ -1,7 +1,7 @@
 package tlsconn
 
-// This file owns Engine, the memory that the connections of one event loop share: buffers for records that arrived in
-// part, and the places for expanded keys.
+// This file owns Engine, all that the connections of one event loop share: its options, buffers for records that arrived
+// in part, and the places for expanded keys.
 
 import "fmt"
 
@@ -10,10 +10,18 @@ type Handle uint64
 
 // EngineOptions are the limits of one event loop's connections.
 type EngineOptions struct {
-	// Notify is called from a helper goroutine when the connection has output for [Conn.Drain] or its handshake has
-	// ended. It must not block: it queues the handle and wakes the event loop. The connection may have been closed
-	// meanwhile, and one reason may lead to several calls.
-	Notify func(Handle)
+	// Certificates are those of the process.
+	Certificates *Certificates
+
+	// MaxInFlight bounds the handshakes that have begun and not ended. It is 1 at least. One takes about 55 KB, more than
+	// half of it a stack, and up to 64 KiB more if its client sends ahead. One more takes the place of the one that has
+	// waited longest for its client, which fails with [ErrPoolFull]. If none waits, the newcomer fails with it.
+	MaxInFlight int
+
+	// FirstFlight bounds the seconds that a client takes to answer a flight of ours, Timeout those of a handshake from
+	// the whole ClientHello on: see [Conn.Expire]. The time from the client's first byte to a whole ClientHello is for the
+	// caller to bound: see [Conn.Waiting].
+	FirstFlight, Timeout uint32
 
 	// Admit is called by the event loop's thread right before a handshake begins, when the ClientHello is whole. If it
 	// returns false, the bytes stay buffered and the caller calls [Conn.Retry] later, or closes. nil admits all.
@@ -39,7 +47,6 @@ type EngineOptions struct {
 
 // Engine holds the memory that the connections of one event loop share. It belongs to that loop's thread.
 type Engine struct {
-	pool       *Pool
 	opt        EngineOptions
 	mem        scratch
 	free       [len(bufferSizes)][][]byte
@@ -49,6 +56,12 @@ type Engine struct {
 	hand       int      // of a clock on expanded
 	rekeyAfter uint64   // records under one key of ours before it is changed (TLS 1.3)
 	now        uint32   // seconds, see SetTime
+
+	turns       turns
+	idle        []*coroutine
+	computing   *handshake // nil while none does
+	closed      bool
+	origin, own *current // the certificate in use, without and with our key log
 }
 
 // bufferSizes are the capacities of the buffers, in bytes. The last one holds the largest record there is: 5 bytes of
@@ -59,17 +72,19 @@ var bufferSizes = [...]int{512, 2048, 8192, helloRoom}
 // be encrypted on a given connection».
 const rekeyAfter = 1 << 22
 
-// NewEngine returns the engine of one event loop. Its handshakes run in p.
-func NewEngine(p *Pool, o EngineOptions) *Engine {
-	if o.Notify == nil || o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
-		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxBuffered %d, MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxBuffered,
+// NewEngine returns the engine of one event loop.
+func NewEngine(o EngineOptions) *Engine {
+	if o.Certificates == nil || o.MaxInFlight < 1 || o.FirstFlight < 1 || o.Timeout < 1 || o.MaxBuffered < 1<<16 ||
+		o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
+		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxInFlight %d, FirstFlight %d, Timeout %d, MaxBuffered %d, "+
+			"MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxInFlight, o.FirstFlight, o.Timeout, o.MaxBuffered,
 			o.MaxExpanded, o.KeyUpdatesPerMinute))
 	}
-	return &Engine{pool: p, opt: o, rekeyAfter: rekeyAfter}
+	return &Engine{opt: o, rekeyAfter: rekeyAfter}
 }
 
 // SetTime tells the engine the time in seconds, of any monotonic clock that is the same for all engines between which
-// connections move. It is not needed between two calls in one second.
+// connections move. It is not needed between two calls in one second. Handshakes measure their time with it.
 func (e *Engine) SetTime(now uint32) { e.now = now }
 
 // Buffered returns the bytes of all buffers for records that arrived in part, those in reserve included.

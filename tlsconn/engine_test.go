@@ -69,7 +69,7 @@ func TestRecordOverhead(t *testing.T) {
 
 // A connection changes its key after a number of records, and a client of crypto/tls follows.
 func TestOurKeyChanges(t *testing.T) {
-	l := newLoop(t, testPool(t, "ecdsa", nil), echo)
+	l := newLoop(t, testCerts(t, "ecdsa"), echo)
 	l.engine.rekeyAfter = 3
 	client, err := tls.Dial("tcp", l.addr, clientConfig(tls.VersionTLS13))
 	if err != nil {
@@ -96,10 +96,10 @@ func TestOurKeyChanges(t *testing.T) {
 // Buffers for records that arrived in part are bounded, grow with the bytes that have arrived, and come back when the
 // record is complete or the connection ends. A connection that gets none fails; the others go on.
 func TestBuffers(t *testing.T) {
-	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
 	var all []*rig
 	for range 8 {
-		all = append(all, newRigIn(t, e, notes, tls.VersionTLS13, 0))
+		all = append(all, newRigIn(t, e, tls.VersionTLS13, 0))
 	}
 	payload := make([]byte, maxPlaintext)
 	failed := 0
@@ -154,7 +154,7 @@ func TestBuffers(t *testing.T) {
 
 // Buffers in reserve make way for one of another size, and the count of bytes stays right.
 func TestBuffersOfOtherSizes(t *testing.T) {
-	e, _ := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxBuffered = 1 << 16 })
 	for round := range 10 {
 		for _, size := range bufferSizes {
 			var taken [][]byte
@@ -179,14 +179,14 @@ func TestBuffersOfOtherSizes(t *testing.T) {
 // opening and closing. They never take more than these places.
 func TestExpandedKeys(t *testing.T) {
 	const places = 5
-	e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxExpanded = places })
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxExpanded = places })
 	rng := rand.New(rand.NewPCG(1, 2))
 	var all []*rig
 	for step := range 2000 {
 		switch {
 		case len(all) < 3 || len(all) < 20 && step%100 == 0:
 			version := uint16(tls.VersionTLS12 + rng.IntN(2))
-			all = append(all, newRigIn(t, e, notes, version, 0))
+			all = append(all, newRigIn(t, e, version, 0))
 		case step%157 == 0:
 			i := rng.IntN(len(all))
 			all[i].conn.Close()
@@ -231,11 +231,11 @@ func TestIdleMemory(t *testing.T) {
 	f := func(expanded int, limit uint64) {
 		t.Helper()
 		const n = 200
-		e, notes := testEngine(t, testPool(t, "ecdsa", nil), func(o *EngineOptions) { o.MaxExpanded = expanded })
+		e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxExpanded = expanded })
 		message := make([]byte, 14000)
 		all := make([]*Conn, 0, n)
 		connect := func() *Conn {
-			r := newRigIn(t, e, notes, tls.VersionTLS13, 0)
+			r := newRigIn(t, e, tls.VersionTLS13, 0)
 			if data, err := r.read(r.record(typeData, message), 4096); err != nil || len(data) != len(message) {
 				t.Fatalf("read %d bytes, %v", len(data), err)
 			}

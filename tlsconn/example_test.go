@@ -28,20 +28,14 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	pool := tlsconn.NewPool(tlsconn.PoolOptions{
-		Certificates: certificates, Workers: 1, MaxInFlight: 10, FirstFlight: 3 * time.Second,
-		Timeout: 10 * time.Second,
-	})
-	defer pool.Close()
-
 	wire, far := net.Pipe()
 	defer wire.Close()
 	received := receive(wire)
-	ready := make(chan tlsconn.Handle, 2) // a handshake notifies twice at most
-	engine := tlsconn.NewEngine(pool, tlsconn.EngineOptions{
-		Notify: func(h tlsconn.Handle) { ready <- h }, MaxBuffered: 1 << 20, MaxExpanded: 10,
-		KeyUpdatesPerMinute: 32,
+	engine := tlsconn.NewEngine(tlsconn.EngineOptions{
+		Certificates: certificates, MaxInFlight: 10, FirstFlight: 3, Timeout: 10,
+		MaxBuffered: 1 << 20, MaxExpanded: 10, KeyUpdatesPerMinute: 32,
 	})
+	defer engine.Close()
 	conn := engine.Start(1)
 	defer conn.Close()
 
@@ -50,10 +44,9 @@ func Example() {
 
 	var end error
 	for end == nil {
-		select {
-		case b := <-received:
-			end = conn.Feed(b)
-		case <-ready:
+		end = conn.Feed(<-received)
+		for engine.Ready() {
+			engine.Compute() // of the one connection there is
 		}
 		var out []byte
 		for end == nil {

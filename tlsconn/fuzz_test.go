@@ -55,9 +55,9 @@ func FuzzHandshake(f *testing.F) {
 	f.Add(uint16(50), append(hello[:len(hello):len(hello)], hello...))
 	f.Add(uint16(5), []byte{22, 3, 1, 0, 4, 1, 0, 0, 0})
 	f.Add(uint16(5), []byte{22, 3, 1, 0, 0, 22, 3, 1, 0, 0, 21, 3, 1, 0, 2, 2, 0})
-	pool := testPool(f, "ecdsa", nil)
+	certs := testCerts(f, "ecdsa")
 	f.Fuzz(func(t *testing.T, chop uint16, b []byte) {
-		e, notes := testEngine(t, pool, nil)
+		e := testEngine(t, certs, nil)
 		c := e.Start(1)
 		failed := false
 		for rest := b; len(rest) > 0 && !failed; {
@@ -69,10 +69,11 @@ func FuzzHandshake(f *testing.F) {
 		if data, err := c.Next(); len(data) > 0 || err == nil && phase == Failed || phase == Established {
 			t.Fatalf("%q, %v in the phase %v", data, err, phase)
 		}
-		begun := c.hs != nil
-		c.Close()
-		for begun && pool.InFlight() > 0 {
-			<-notes
+		if computeAll(e); c.Phase() == Established {
+			t.Fatal("established")
+		}
+		if c.Close(); e.InFlight() != 0 {
+			t.Fatal("a place is taken")
 		}
 	})
 }
@@ -85,7 +86,7 @@ func FuzzPipe(f *testing.F) {
 		if len(b) > maxBacklog {
 			return
 		}
-		p := pipe{wake: make(chan struct{}, 1)}
+		var p pipe
 		for rest := b; len(rest) > 0; {
 			n := min(len(rest), int(chop)+1)
 			if err := p.feed(rest[:n]); err != nil {
@@ -112,8 +113,8 @@ func FuzzPipe(f *testing.F) {
 				t.Fatalf("Read went to %d, the record ends at %d", len(all), next)
 			}
 		}
-		if !bytes.Equal(all, b) || p.backlog.Load() != 0 {
-			t.Fatalf("read %x of %x, %d remain", all, b, p.backlog.Load())
+		if !bytes.Equal(all, b) || len(p.in) != 0 {
+			t.Fatalf("read %x of %x, %d remain", all, b, len(p.in))
 		}
 	})
 }

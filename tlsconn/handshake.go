@@ -1,6 +1,6 @@
 package tlsconn
 
-// This file owns the work of the helper goroutine: a handshake of crypto/tls, and the takeover of its keys.
+// This file owns the work of a handshake: crypto/tls, and the takeover of its keys.
 
 import (
 	"bytes"
@@ -8,22 +8,24 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync/atomic"
-	"time"
 )
 
-// handshake is one handshake in flight. Its helper goroutine owns it until done is set, and the event loop's thread
-// afterwards. That thread uses the pipe's boxes at any time.
+// handshake is one handshake in flight. Its engine says in queue.go when it computes.
 type handshake struct {
-	pool   *Pool
-	pipe   pipe
-	place  *place      // in the pool; another's when the pipe is supplanted
-	timer  *time.Timer // of the whole handshake
-	answer *time.Timer // of the client's answer to our flight, nil before it
-	keys   keyLog
-	done   atomic.Bool
-	result session
-	err    error
+	engine    *Engine
+	conn      *Conn
+	pipe      pipe
+	coroutine *coroutine // nil before it computes for the first time, and when it is done
+	keys      keyLog
+	done      bool
+	result    session
+	err       error
+
+	begun, flown uint32 // seconds in which it began, and in which our last flight was sent
+	ticket       uint64 // grows from flight to flight
+	placed       bool   // it has one of the places
+	queue        *queue
+	prev, next   *handshake
 }
 
 // session is the outcome of a handshake: the needs of the record layer, and the caller's Info.
@@ -64,45 +66,13 @@ func (k *keyLog) Write(line []byte) (int, error) {
 	return len(line), err
 }
 
-func newHandshake(p *Pool, h Handle, notify func(Handle)) *handshake {
-	hs := &handshake{pool: p}
-	hs.pipe.workers, hs.pipe.closing = p.workers, p.closing
-	hs.pipe.wake = make(chan struct{}, 1)
-	hs.pipe.notify = func() { notify(h) }
-	hs.pipe.await = hs.await
-	return hs
-}
-
-// run is the helper goroutine.
-func (hs *handshake) run() {
-	hs.pipe.workers <- struct{}{}
-	reserveStack(0)
-	hs.result, hs.err = hs.compute()
-	hs.endHelper()
-}
-
-// stackNeeded is the size of a handshake's stack with the costliest key exchange, in bytes.
-const stackNeeded = 16 << 10
-
-// reserveStack makes the goroutine's stack as large as a handshake needs, while it is almost empty. Otherwise the stack
-// doubles several times, and each time all frames of the handshake are copied and their pointers corrected.
-//
-//go:noinline
-func reserveStack(i int) byte {
-	var room [stackNeeded]byte
-	return room[i]
-}
-
 // compute makes the handshake and takes the keys over.
 func (hs *handshake) compute() (session, error) {
-	if err := hs.pipe.endReason(); err != nil {
-		return session{}, err // ended while it waited for its turn
-	}
-	current := hs.pool.opt.Certificates.current.Load()
-	server := tls.Server(&hs.pipe, hs.config(current.config))
+	current := hs.engine.current()
+	server := tls.Server(&hs.pipe, current.config)
 	if err := server.Handshake(); err != nil {
-		if cause := hs.pipe.endReason(); cause != nil {
-			err = cause
+		if hs.pipe.broken != nil {
+			err = hs.pipe.broken
 		}
 		return session{}, err
 	}
@@ -120,14 +90,19 @@ func (hs *handshake) compute() (session, error) {
 // masterMark stands before the master secret in the extra data of TLS 1.2 session tickets.
 const masterMark = "millrace master secret:"
 
-// config returns base with this handshake's own key log. crypto/tls logs no secret when it resumes a TLS 1.2 session.
-// So the secret travels in the ticket, encrypted, where crypto/tls keeps it as well.
-func (hs *handshake) config(base *tls.Config) *tls.Config {
-	c := base.Clone()
-	c.KeyLogWriter = &hs.keys
+// current returns the certificate in use with the engine's own key log in its configuration. crypto/tls logs no secret
+// when it resumes a TLS 1.2 session. So the secret travels in the ticket, encrypted, where crypto/tls keeps it as well.
+// The callbacks run in the handshake that computes.
+func (e *Engine) current() *current {
+	now := e.opt.Certificates.current.Load()
+	if now == e.origin {
+		return e.own
+	}
+	base, c := now.config, now.config.Clone()
+	c.KeyLogWriter = keyLogs{e}
 	c.WrapSession = func(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
 		if cs.Version == tls.VersionTLS12 {
-			s.Extra = append(s.Extra, append([]byte(masterMark), hs.keys.master...))
+			s.Extra = append(s.Extra, append([]byte(masterMark), e.computing.keys.master...))
 		}
 		return base.EncryptTicket(cs, s)
 	}
@@ -138,13 +113,21 @@ func (hs *handshake) config(base *tls.Config) *tls.Config {
 		}
 		for _, extra := range s.Extra {
 			if master, ok := bytes.CutPrefix(extra, []byte(masterMark)); ok {
-				hs.keys.master = master
+				e.computing.keys.master = master
 			}
 		}
 		return s, nil
 	}
-	return c
+	e.origin, e.own = now, &current{now.loaded, c, now.generation}
+	return e.own
 }
+
+// keyLogs takes the lines of all handshakes of an engine. The one that computes has written the line.
+type keyLogs struct {
+	engine *Engine
+}
+
+func (k keyLogs) Write(line []byte) (int, error) { return k.engine.computing.keys.Write(line) }
 
 // maxTakenOver bounds the records that crypto/tls may have written with the application keys. It writes one: a session
 // ticket (TLS 1.3) or its Finished (TLS 1.2).

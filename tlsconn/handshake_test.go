@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,10 +16,10 @@ import (
 // A handshake succeeds for every cut of the client's bytes, and the data behind it is not lost.
 func TestHandshakeChops(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
-		pool := testPool(t, "ecdsa", nil)
+		certs := testCerts(t, "ecdsa")
 		for _, chop := range []int{1, 2, 3, 5, 6, 50, 1000} {
-			e, notes := testEngine(t, pool, nil)
-			c, client, wire := establish(t, e, notes, clientConfig(version), chop)
+			e := testEngine(t, certs, nil)
+			c, client, wire := establish(t, e, clientConfig(version), chop)
 			client.Write([]byte("hello"))
 			b := <-wire.to
 			var data []byte
@@ -43,11 +42,11 @@ func TestHandshakeChops(t *testing.T) {
 	})
 }
 
-// Data that arrives together with the end of the handshake, or while the helper is still at work, is read afterwards,
+// Data that arrives together with the end of the handshake, or before it is computed, is read afterwards,
 // in order: the client's first message often does.
 func TestDataBehindHandshake(t *testing.T) {
 	for round := range 20 {
-		e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+		e := testEngine(t, testCerts(t, "ecdsa"), nil)
 		c := e.Start(7)
 		wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
 		client := tls.Client(wire, clientConfig(tls.VersionTLS13))
@@ -58,17 +57,15 @@ func TestDataBehindHandshake(t *testing.T) {
 			client.Close()
 		}()
 		c.Feed(<-wire.to) // ClientHello
-		for c.Pending() == 0 {
-			if h := <-notes; h != 7 {
-				t.Fatalf("notified of the handle %d", h)
-			}
+		if h, ok := e.Compute(); h != 7 || !ok {
+			t.Fatalf("the handle %d computed: %v", h, ok)
 		}
 		wire.from <- c.Drain(make([]byte, 0, c.Pending()))
 		var late []byte
 		for b := range wire.to {
 			late = append(late, b...)
 		}
-		// In the even rounds at once, in the odd ones in pieces between which the helper may finish.
+		// In the even rounds at once, in the odd ones in pieces between which it is computed.
 		var data []byte
 		var err error
 		for len(late) > 0 && err == nil {
@@ -78,11 +75,14 @@ func TestDataBehindHandshake(t *testing.T) {
 			}
 			if err = c.Feed(append([]byte(nil), late[:n]...)); err == nil {
 				late = late[n:]
+				if round%4 != 2 {
+					computeAll(e)
+				}
 				data, err = drainData(c, data)
 			}
 		}
-		for err == nil {
-			<-notes
+		if err == nil {
+			computeAll(e)
 			data, err = drainData(c, data)
 		}
 		want := "first,second," + strings.Repeat("third", 1000)
@@ -106,7 +106,7 @@ func drainData(c *Conn, data []byte) ([]byte, error) {
 func TestBadHandshakes(t *testing.T) {
 	f := func(name string, change func(*tls.Config), wantClient string) {
 		t.Helper()
-		l := newLoop(t, testPool(t, "ecdsa", nil), echo)
+		l := newLoop(t, testCerts(t, "ecdsa"), echo)
 		config := clientConfig(tls.VersionTLS12)
 		config.MaxVersion = tls.VersionTLS13
 		change(config)
@@ -123,7 +123,7 @@ func TestBadHandshakes(t *testing.T) {
 		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
 	}, "handshake failure")
 
-	e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+	e := testEngine(t, testCerts(t, "ecdsa"), nil)
 	g := func(name string, want error, feed ...[]byte) {
 		t.Helper()
 		c := e.Start(1)
@@ -133,8 +133,8 @@ func TestBadHandshakes(t *testing.T) {
 				break
 			}
 		}
-		for want != nil && c.Phase() == Handshaking {
-			<-notes
+		if want != nil {
+			computeAll(e)
 		}
 		if !errors.Is(c.Err(), want) {
 			t.Errorf("%s: %v, want %v", name, c.Err(), want)
@@ -156,10 +156,10 @@ func TestBadHandshakes(t *testing.T) {
 	g("SSL 2", ErrNotTLS, []byte{0x80, 0x2e, 1, 3, 1})
 	g("nothing", nil, nil)
 	g("too much", ErrBacklog, clientHello(t), make([]byte, maxBacklog+1))
-	if e.pool.Close(); e.pool.InFlight() != 0 {
+	if e.Close(); e.InFlight() != 0 {
 		t.Error("handshakes are in flight after Close")
 	}
-	g("closed pool", ErrClosed, clientHello(t))
+	g("closed engine", ErrClosed, clientHello(t))
 }
 
 // A session resumes in any event loop and across a change of certificate, until its ticket key is forgotten.
@@ -170,9 +170,8 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certificates := NewCertificates(l, PostQuantum, now)
-		pool := testPool(t, "ecdsa", func(o *PoolOptions) { o.Certificates = certificates })
-		shards := []*loop{newLoop(t, pool, echo), newLoop(t, pool, echo)}
+		certs := NewCertificates(l, PostQuantum, now)
+		shards := []*loop{newLoop(t, certs, echo), newLoop(t, certs, echo)}
 		config := clientConfig(version)
 		config.ServerName = "localhost"
 		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -207,26 +206,26 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g := certificates.Swap(renewed); g != 2 {
+		if g := certs.Swap(renewed); g != 2 {
 			t.Errorf("generation %d", g)
 		}
-		if is, g := certificates.Current(); is != renewed || g != 2 {
+		if is, g := certs.Current(); is != renewed || g != 2 {
 			t.Errorf("the certificate in use is not the new one, or its generation %d not 2", g)
 		}
 		f(1, true, 2)
-		certificates.Rotate(now.Add(time.Hour)) // too early: nothing happens
-		if len(certificates.tickets) != 1 {
-			t.Errorf("%d ticket keys after an hour", len(certificates.tickets))
+		certs.Rotate(now.Add(time.Hour)) // too early: nothing happens
+		if len(certs.tickets) != 1 {
+			t.Errorf("%d ticket keys after an hour", len(certs.tickets))
 		}
 		// The ticket has the key of day 0, which seals until day 1 and opens until day 8.
-		certificates.Rotate(now.Add(25 * time.Hour))
-		if len(certificates.tickets) != 2 {
-			t.Errorf("%d ticket keys after a day", len(certificates.tickets))
+		certs.Rotate(now.Add(25 * time.Hour))
+		if len(certs.tickets) != 2 {
+			t.Errorf("%d ticket keys after a day", len(certs.tickets))
 		}
 		f(0, true, 2)
 		for day := 2; day < 30; day++ {
-			certificates.Rotate(now.Add(time.Duration(day) * 25 * time.Hour))
-			if n := len(certificates.tickets); n > 9 {
+			certs.Rotate(now.Add(time.Duration(day) * 25 * time.Hour))
+			if n := len(certs.tickets); n > 9 {
 				t.Fatalf("%d ticket keys", n)
 			}
 		}
@@ -265,7 +264,7 @@ func TestKeyExchange(t *testing.T) {
 		}
 		certificates := NewCertificates(l, x, time.Now())
 		certificates.Swap(l) // which must not change it
-		loop := newLoop(t, testPool(t, "ecdsa", func(o *PoolOptions) { o.Certificates = certificates }), echo)
+		loop := newLoop(t, certificates, echo)
 		config := clientConfig(tls.VersionTLS13)
 		config.CurvePreferences = offered
 		client, err := tls.Dial("tcp", loop.addr, config)
@@ -284,22 +283,26 @@ func TestKeyExchange(t *testing.T) {
 	f(Classic, []tls.CurveID{tls.CurveP384}, tls.CurveP384)
 }
 
-// The event loop is told of a handshake twice only, after our flight and at the end, since each time may wake it.
-func TestNotes(t *testing.T) {
+// A handshake computes twice only, up to our flight and to the end, since each time may lead to a write.
+func TestTwoTurns(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
-		pool := testPool(t, "ecdsa", nil)
-		var told atomic.Int32
-		notes := make(chan Handle, 16)
-		e, _ := testEngine(t, pool, func(o *EngineOptions) {
-			o.Notify = func(h Handle) {
-				told.Add(1)
-				notes <- h
+		e := testEngine(t, testCerts(t, "ecdsa"), nil)
+		c, turns := e.Start(1), 0
+		wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
+		ended := make(chan error, 1)
+		go func() { ended <- tls.Client(wire, clientConfig(version)).Handshake() }()
+		for c.Phase() == Handshaking {
+			if c.Feed(<-wire.to); e.Ready() {
+				turns++
+				e.Compute()
+				wire.from <- c.Drain(make([]byte, 0, c.Pending()))
 			}
-		})
-		establish(t, e, notes, clientConfig(version), 1<<20)
-		pool.Close() // the helper is gone
-		if n := told.Load(); n != 2 {
-			t.Errorf("told %d times, want 2", n)
+			if e.Ready() {
+				t.Fatal("it can go on without its client")
+			}
+		}
+		if err := <-ended; err != nil || c.Err() != nil || turns != 2 {
+			t.Errorf("%v, %v, %d turns", err, c.Err(), turns)
 		}
 	})
 }
@@ -312,12 +315,12 @@ func TestFinishedInPieces(t *testing.T) {
 			config := clientConfig(tls.VersionTLS12)
 			config.KeyLogWriter = &keys
 			config.ServerName, config.ClientSessionCache = "localhost", tls.NewLRUClientSessionCache(1)
-			e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+			e := testEngine(t, testCerts(t, "ecdsa"), nil)
 			if resumed { // with the same master secret, which crypto/tls does not log again
-				establish(t, e, notes, config, 1<<20)
+				establish(t, e, config, 1<<20)
 			}
 			c := e.Start(1)
-			finished, out, suite := beforeFinished(t, c, notes, config, &keys)
+			finished, out, suite := beforeFinished(t, c, config, &keys)
 			var mem scratch
 			for k := range pieces {
 				part := finished[len(finished)*k/pieces : len(finished)*(k+1)/pieces]
@@ -325,8 +328,8 @@ func TestFinishedInPieces(t *testing.T) {
 			}
 			c.Feed(seal(&mem, &out, suite, tls.VersionTLS12, nil, typeData, []byte("the first request")))
 			data, err := drainData(c, nil)
-			for len(data) == 0 && err == nil {
-				<-notes
+			if len(data) == 0 && err == nil {
+				computeAll(e)
 				data, err = drainData(c, data)
 			}
 			if string(data) != "the first request" || c.Info().Resumed != resumed {
@@ -338,7 +341,7 @@ func TestFinishedInPieces(t *testing.T) {
 
 // beforeFinished brings a TLS 1.2 handshake of c to the point where only the client's Finished is missing. It returns
 // that message, and the protection and suite of the client's records from it on.
-func beforeFinished(t *testing.T, c *Conn, notes chan Handle, config *tls.Config, keys *keyLog) ([]byte, half, *suite) {
+func beforeFinished(t *testing.T, c *Conn, config *tls.Config, keys *keyLog) ([]byte, half, *suite) {
 	t.Helper()
 	wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
 	client := tls.Client(wire, config)
@@ -351,9 +354,7 @@ func beforeFinished(t *testing.T, c *Conn, notes chan Handle, config *tls.Config
 	random := func(hello []byte) []byte { return bytes.Clone(hello[headerLen+helloLen-32 : headerLen+helloLen]) }
 	hello := <-wire.to
 	c.Feed(hello)
-	for c.Pending() == 0 {
-		<-notes
-	}
+	computeAll(c.engine)
 	flight := c.Drain(make([]byte, 0, c.Pending()))
 	session := int(flight[headerLen+helloLen]) // the length of the session id, which the suite follows
 	suite := suiteOf(binary.BigEndian.Uint16(flight[headerLen+helloLen+1+session:]))

@@ -1,7 +1,7 @@
 package tlsconn
 
 // This file owns the beginning of a connection, up to a whole ClientHello. The event loop's side gathers it, so that a
-// client which sends a part of one holds these bytes and nothing else: no place in the pool, no goroutine.
+// client which sends a part of one holds these bytes and nothing else: no place among the handshakes, no stack.
 
 import "encoding/binary"
 
@@ -162,7 +162,7 @@ func (c *Conn) begin(data []byte) error {
 		c.step(eventWait, nil)
 		return nil
 	}
-	hs, err := c.engine.pool.begin(c.handle, opt.Notify, data)
+	hs, err := c.engine.begin(c, data)
 	if err != nil {
 		c.ended()
 		return c.failHello(err)

@@ -25,8 +25,8 @@ func inRecords(message []byte, n int) (b []byte) {
 // A ClientHello in 1, 2, 3 and many records begins its handshake with its last byte, not before, wherever it is cut, and
 // our answer comes.
 func TestHelloEveryChop(t *testing.T) {
-	pool := testPool(t, "ecdsa", nil)
-	e, notes := testEngine(t, pool, nil)
+	certs := testCerts(t, "ecdsa")
+	e := testEngine(t, certs, nil)
 	message := clientHello(t)[headerLen:]
 	f := func(records int, cuts ...int) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestHelloEveryChop(t *testing.T) {
 		cuts, from := append(cuts, len(b)-1), 0
 		for _, cut := range cuts {
 			cut = max(min(cut, len(b)-1), from)
-			if err := c.Feed(bytes.Clone(b[from:cut])); err != nil || c.Waiting() != ForHello || pool.running.Load() != 0 {
+			if err := c.Feed(bytes.Clone(b[from:cut])); err != nil || c.Waiting() != ForHello || e.InFlight() != 0 {
 				t.Fatalf("%d records, %d bytes: %v, waits for %d", records, cut, err, c.Waiting())
 			}
 			from = cut
@@ -44,15 +44,11 @@ func TestHelloEveryChop(t *testing.T) {
 			t.Fatalf("%d records, whole: %v, waits for %d", records, err, c.Waiting())
 		}
 		if cuts[0]%50 == 0 {
-			for c.Pending() == 0 {
-				<-notes
+			if computeAll(e); c.Pending() == 0 {
+				t.Fatalf("%d records: no answer", records)
 			}
 		}
 		c.Close()
-		for pool.running.Load() != 0 {
-			pool.workers <- struct{}{}
-			<-pool.workers
-		}
 	}
 	for _, records := range []int{1, 2, 3, 50, len(message)} {
 		for cut := 1; cut < len(message)+records*headerLen; cut += 1 + records/2 {
@@ -72,7 +68,7 @@ func TestHelloEveryChop(t *testing.T) {
 func TestHelloInRecords(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		for _, records := range []int{2, 7, 100} {
-			e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+			e := testEngine(t, testCerts(t, "ecdsa"), nil)
 			c := e.Start(1)
 			wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
 			client := tls.Client(wire, clientConfig(version))
@@ -80,13 +76,11 @@ func TestHelloInRecords(t *testing.T) {
 			go func() { ended <- client.Handshake() }()
 			c.Feed(inRecords((<-wire.to)[headerLen:], records))
 			for c.Phase() == Handshaking {
-				select {
-				case <-notes:
-				case b := <-wire.to:
-					c.Feed(b)
-				}
-				if c.Pending() > 0 {
+				if computeAll(e); c.Pending() > 0 {
 					wire.from <- c.Drain(make([]byte, 0, c.Pending()))
+				}
+				if c.Phase() == Handshaking {
+					c.Feed(<-wire.to)
 				}
 			}
 			if err := <-ended; err != nil || c.Phase() != Established {
@@ -110,16 +104,16 @@ func cryptoTLS(config *tls.Config, b []byte) []byte {
 	return answer
 }
 
-// A beginning that cannot become a handshake gets the alert that crypto/tls sends, at once and without a place in the
-// pool.
+// A beginning that cannot become a handshake gets the alert that crypto/tls sends, at once and without a place
+// among the handshakes.
 func TestBadHellos(t *testing.T) {
 	l, err := Load(testCert(t, "ecdsa"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := NewConfig(l, Classic)
-	pool := testPool(t, "ecdsa", nil)
-	e, _ := testEngine(t, pool, nil)
+	certs := testCerts(t, "ecdsa")
+	e := testEngine(t, certs, nil)
 	f := func(name string, want alert, b ...byte) {
 		t.Helper()
 		for _, chop := range []int{1, len(b)} {
@@ -139,7 +133,7 @@ func TestBadHellos(t *testing.T) {
 			if errors.As(err, &bad) != (want != 0) || want != 0 && alert(bad.Alert) != want || err == nil {
 				t.Errorf("%s: %v, want the alert %d", name, err, want)
 			}
-			if c.Phase() != Failed || c.held != nil || pool.running.Load() != 0 {
+			if c.Phase() != Failed || c.held != nil || e.InFlight() != 0 {
 				t.Errorf("%s: %v, %d bytes held", name, c.Phase(), len(c.held))
 			}
 		}
@@ -159,7 +153,7 @@ func TestBadHellos(t *testing.T) {
 
 // A server name with a trailing dot gets decode_error from crypto/tls. A version of Go that takes it shows here.
 func TestTrailingDot(t *testing.T) {
-	e, notes := testEngine(t, testPool(t, "ecdsa", nil), nil)
+	e := testEngine(t, testCerts(t, "ecdsa"), nil)
 	wire := &memConn{from: make(chan []byte), to: make(chan []byte, 1)}
 	config := clientConfig(tls.VersionTLS13)
 	config.ServerName = "localhostX" // the client of crypto/tls takes the dot off
@@ -168,9 +162,7 @@ func TestTrailingDot(t *testing.T) {
 	close(wire.from)
 	c := e.Start(1)
 	c.Feed(bytes.Replace(hello, []byte("localhostX"), []byte("localhost."), 1))
-	for c.Phase() == Handshaking {
-		<-notes
-	}
+	computeAll(e)
 	if got := c.Drain(make([]byte, 0, c.Pending())); !bytes.Equal(got, appendAlert(nil, alertDecodeError)) {
 		t.Errorf("sent %x, want decode_error", got)
 	}
@@ -186,12 +178,12 @@ func FuzzHello(f *testing.F) {
 	f.Add(uint16(1), []byte{22, 3, 1, 0, 1, 1, 21, 3, 1, 0, 2, 2, 40})
 	f.Add(uint16(3), []byte{22, 3, 1, 0, 4, 1, 0, 0, 0})
 	f.Add(uint16(2), []byte("OPTIONS"))
-	pool := testPool(f, "ecdsa", nil)
+	certs := testCerts(f, "ecdsa")
 	f.Fuzz(func(t *testing.T, chop uint16, b []byte) {
 		ends := map[string]bool{}
 		for _, n := range []int{len(b) + 1, int(chop) + 1} {
 			// Admit is false, so that the handshake stays where it would begin.
-			e, _ := testEngine(t, pool, func(o *EngineOptions) { o.Admit = func(Handle) bool { return false } })
+			e := testEngine(t, certs, func(o *EngineOptions) { o.Admit = func(Handle) bool { return false } })
 			c := e.Start(1)
 			var err error
 			for rest := b; len(rest) > 0 && err == nil; {

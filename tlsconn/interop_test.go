@@ -70,7 +70,7 @@ func sClient(t *testing.T, addr string, steps []string, wants []string, args ...
 func TestOpenSSL(t *testing.T) {
 	f := func(kind string, args ...string) {
 		t.Helper()
-		l := newLoop(t, testPool(t, kind, nil), answerLines)
+		l := newLoop(t, testCerts(t, kind), answerLines)
 		long := strings.Repeat("long", 5000)
 		steps := []string{"hello\n", long + "\n", "bye\n"}
 		wants := []string{"HELLO\n", "LONG\n", "BYE\n"}
@@ -104,14 +104,14 @@ func TestOpenSSL(t *testing.T) {
 
 // Data goes on through key updates that OpenSSL makes (k), and that it asks us to make as well (K).
 func TestOpenSSLKeyUpdate(t *testing.T) {
-	l := newLoop(t, testPool(t, "ecdsa", nil), answerLines)
+	l := newLoop(t, testCerts(t, "ecdsa"), answerLines)
 	steps := []string{"uno\n", "k\n", "two\n", "K\n", "three\n", "K\n", "k\n", "four\n", "bye\n"}
 	wants := []string{"UNO\n", "KEYUPDATE", "TWO\n", "KEYUPDATE", "THREE\n", "KEYUPDATE", "KEYUPDATE", "FOUR\n", "BYE\n"}
 	out := sClient(t, l.addr, steps, wants, "-tls1_3")
 	if !strings.Contains(out, "closed") {
 		t.Error(out)
 	}
-	l = newLoop(t, testPool(t, "ecdsa", nil), answerLines)
+	l = newLoop(t, testCerts(t, "ecdsa"), answerLines)
 	l.engine.rekeyAfter = 2
 	out = sClient(t, l.addr, []string{"1 a\n", "2 a\n", "3 a\n", "4 a\n", "5 a\n", "K\n", "6 a\n", "bye\n"},
 		[]string{"1 A\n", "2 A\n", "3 A\n", "4 A\n", "5 A\n", "KEYUPDATE", "6 A\n", "BYE\n"}, "-tls1_3")
@@ -122,7 +122,7 @@ func TestOpenSSLKeyUpdate(t *testing.T) {
 
 // Renegotiation is refused with the warning that OpenSSL reports.
 func TestOpenSSLRenegotiation(t *testing.T) {
-	l := newLoop(t, testPool(t, "ecdsa", nil), answerLines)
+	l := newLoop(t, testCerts(t, "ecdsa"), answerLines)
 	out := sClient(t, l.addr, []string{"uno\n", "R\n"}, []string{"UNO\n", "RENEGOTIATING"}, "-tls1_2")
 	if !strings.Contains(out, "no renegotiation") {
 		t.Error(out)
@@ -132,7 +132,7 @@ func TestOpenSSLRenegotiation(t *testing.T) {
 // OpenSSL resumes sessions of both versions.
 func TestOpenSSLResumption(t *testing.T) {
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
-		l := newLoop(t, testPool(t, "ecdsa", nil), answerLines)
+		l := newLoop(t, testCerts(t, "ecdsa"), answerLines)
 		session := filepath.Join(t.TempDir(), "session")
 		steps, wants := []string{"hello\n", "bye\n"}, []string{"HELLO\n", "BYE\n"}
 		sClient(t, l.addr, steps, wants, version, "-sess_out", session)
@@ -171,7 +171,7 @@ function get () {
 }
 get()`
 	for version, name := range map[uint16]string{tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"} {
-		l := newLoop(t, testPool(t, "ecdsa", nil), serve)
+		l := newLoop(t, testCerts(t, "ecdsa"), serve)
 		port := l.addr[strings.LastIndexByte(l.addr, ':')+1:]
 		out, err := exec.Command("node", "-e", script, "--", port, name).CombinedOutput()
 		if err != nil {

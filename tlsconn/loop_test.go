@@ -90,26 +90,14 @@ func writePEM(tb testing.TB, file, label string, der []byte) {
 	}
 }
 
-// testPool returns a pool with a new certificate of the kind. It is closed at the end of the test.
-func testPool(tb testing.TB, kind string, change func(*PoolOptions)) *Pool {
+// testCerts returns a new certificate of the kind, with ML-KEM.
+func testCerts(tb testing.TB, kind string) *Certificates {
 	tb.Helper()
 	l, err := Load(testCert(tb, kind))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o := PoolOptions{
-		Certificates: NewCertificates(l, PostQuantum, time.Now()),
-		Workers:      2,
-		MaxInFlight:  64,
-		FirstFlight:  time.Minute,
-		Timeout:      time.Minute,
-	}
-	if change != nil {
-		change(&o)
-	}
-	p := NewPool(o)
-	tb.Cleanup(p.Close)
-	return p
+	return NewCertificates(l, PostQuantum, time.Now())
 }
 
 // loop is an event loop over real sockets: one goroutine that owns an Engine, as a shard does. It answers each piece of
@@ -131,21 +119,21 @@ type peer struct {
 }
 
 // newLoop starts a loop on a free port of 127.0.0.1.
-func newLoop(tb testing.TB, pool *Pool, serve func(*Conn, []byte) ([]byte, bool)) *loop {
+func newLoop(tb testing.TB, certs *Certificates, serve func(*Conn, []byte) ([]byte, bool)) *loop {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	l := &loop{serve: serve, jobs: make(chan func(), 1024), conns: map[Handle]*peer{}, addr: listener.Addr().String()}
-	notify := func(h Handle) { l.jobs <- func() { l.notified(h) } }
-	l.engine = NewEngine(pool, EngineOptions{
-		Notify: notify, MaxBuffered: 1 << 24, MaxExpanded: 1024, KeyUpdatesPerMinute: 32,
-	})
+	o := testOptions(certs)
+	o.MaxInFlight, o.MaxBuffered, o.MaxExpanded = 256, 1<<24, 1024
+	l.engine = NewEngine(o)
 	var accepting, running sync.WaitGroup
 	running.Go(func() {
 		for job := range l.jobs {
 			job()
+			l.compute()
 		}
 	})
 	accepting.Go(func() { l.accept(listener) })
@@ -157,7 +145,7 @@ func newLoop(tb testing.TB, pool *Pool, serve func(*Conn, []byte) ([]byte, bool)
 			}
 		})
 		accepting.Wait()
-		pool.Close()
+		l.do(l.engine.Close)
 		close(l.jobs)
 		running.Wait()
 	})
@@ -211,9 +199,14 @@ func (l *loop) read(h Handle, sock net.Conn) {
 	}
 }
 
-func (l *loop) notified(h Handle) {
-	if p := l.conns[h]; p != nil {
-		l.advance(h, p)
+// compute lets all handshakes go on that can.
+func (l *loop) compute() {
+	for {
+		h, ok := l.engine.Compute()
+		if !ok {
+			return
+		}
+		l.advance(h, l.conns[h])
 	}
 }
 

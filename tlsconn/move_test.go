@@ -14,7 +14,7 @@ func TestDetachAndAttach(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		r := newRig(t, version, 0, nil)
 		here := r.engine
-		there, _ := testEngine(t, here.pool, nil)
+		there := testEngine(t, here.opt.Certificates, nil)
 		payload := bytes.Repeat([]byte("to and fro "), 100)
 		size := len(payload) + maxOverhead
 		for cut := 0; cut < size; cut += 1 + cut/20 {
@@ -45,7 +45,7 @@ func TestAttachWithoutMemory(t *testing.T) {
 	both(t, func(t *testing.T, version uint16) {
 		for _, k := range []int{0, 3, 100} {
 			r := newRig(t, version, 0, nil)
-			full, _ := testEngine(t, r.engine.pool, nil)
+			full := testEngine(t, r.engine.opt.Certificates, nil)
 			for full.get(bufferSizes[len(bufferSizes)-1]) != nil || full.get(1) != nil {
 			}
 			if _, err := r.read(r.record(typeData, make([]byte, 200))[:k], 1<<20); err != nil {

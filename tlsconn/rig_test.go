@@ -49,20 +49,40 @@ func (m *memConn) Close() error { close(m.to); return nil }
 
 var _ net.Conn = (*memConn)(nil)
 
-// testEngine returns an engine and the channel of its notifications.
-func testEngine(tb testing.TB, pool *Pool, change func(*EngineOptions)) (*Engine, chan Handle) {
+// testEngine returns an engine, which is closed at the end of the test.
+func testEngine(tb testing.TB, certs *Certificates, change func(*EngineOptions)) *Engine {
 	tb.Helper()
-	notes := make(chan Handle, 1<<14)
-	o := EngineOptions{Notify: func(h Handle) { notes <- h }, MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32}
+	o := testOptions(certs)
 	if change != nil {
 		change(&o)
 	}
-	return NewEngine(pool, o), notes
+	e := NewEngine(o)
+	tb.Cleanup(e.Close)
+	return e
+}
+
+func testOptions(certs *Certificates) EngineOptions {
+	return EngineOptions{
+		Certificates:        certs,
+		MaxInFlight:         64,
+		FirstFlight:         60,
+		Timeout:             60,
+		MaxBuffered:         1 << 20,
+		MaxExpanded:         64,
+		KeyUpdatesPerMinute: 32,
+	}
+}
+
+// computeAll lets all handshakes compute until they wait for their clients.
+func computeAll(e *Engine) {
+	for ok := true; ok; {
+		_, ok = e.Compute()
+	}
 }
 
 // establish makes a handshake between a new connection of e and a client of crypto/tls, whose bytes it feeds in pieces
 // of chop bytes.
-func establish(tb testing.TB, e *Engine, notes chan Handle, config *tls.Config, chop int) (*Conn, *tls.Conn, *memConn) {
+func establish(tb testing.TB, e *Engine, config *tls.Config, chop int) (*Conn, *tls.Conn, *memConn) {
 	tb.Helper()
 	c := e.Start(Handle(1))
 	wire := &memConn{from: make(chan []byte, 256), to: make(chan []byte, 256)}
@@ -78,10 +98,10 @@ func establish(tb testing.TB, e *Engine, notes chan Handle, config *tls.Config, 
 			clientDone = true
 		case b := <-wire.to:
 			feedAll(tb, c, b, chop)
-		case <-notes:
-			if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
-				wire.from <- out
-			}
+		}
+		computeAll(e)
+		if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
+			wire.from <- out
 		}
 		if c.Phase() == Failed {
 			tb.Fatalf("the handshake failed: %v", c.Err())
@@ -108,17 +128,17 @@ func feedAll(tb testing.TB, c *Conn, b []byte, chop int) {
 // newRig returns a rig in an engine of its own. suite 0 leaves the choice to the handshake.
 func newRig(tb testing.TB, version uint16, suite uint16, change func(*EngineOptions)) *rig {
 	tb.Helper()
-	e, notes := testEngine(tb, testPool(tb, "ecdsa", nil), change)
-	return newRigIn(tb, e, notes, version, suite)
+	e := testEngine(tb, testCerts(tb, "ecdsa"), change)
+	return newRigIn(tb, e, version, suite)
 }
 
-func newRigIn(tb testing.TB, e *Engine, notes chan Handle, version uint16, suite uint16) *rig {
+func newRigIn(tb testing.TB, e *Engine, version uint16, suite uint16) *rig {
 	tb.Helper()
 	config := clientConfig(version)
 	if suite != 0 {
 		config.CipherSuites = []uint16{suite}
 	}
-	c, _, _ := establish(tb, e, notes, config, 1<<20)
+	c, _, _ := establish(tb, e, config, 1<<20)
 	r := &rig{tb: tb, engine: e, conn: c, out: c.in, in: c.out}
 	r.out.aead, r.in.aead = r.expand(&r.out), r.expand(&r.in)
 	return r

@@ -102,10 +102,10 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	message := make([]byte, 14000)
 	for _, expanded := range []int{1, 1000} {
-		pool := testPool(b, "ecdsa", nil)
-		e, notes := testEngine(b, pool, func(o *EngineOptions) { o.MaxExpanded = expanded })
+		certs := testCerts(b, "ecdsa")
+		e := testEngine(b, certs, func(o *EngineOptions) { o.MaxExpanded = expanded })
 		f(fmt.Sprintf("expanded=%d", expanded), func(tb testing.TB) any {
-			r := newRigIn(tb, e, notes, tls.VersionTLS13, 0)
+			r := newRigIn(tb, e, tls.VersionTLS13, 0)
 			r.read(r.record(typeData, message), 4096)
 			r.conn.Write(nil, message)
 			return r.conn
@@ -141,7 +141,7 @@ func heap() (m runtime.MemStats) {
 func BenchmarkHandshake(b *testing.B) {
 	f := func(name, kind string, cache bool) {
 		b.Run(name, func(b *testing.B) {
-			l := newLoop(b, testPool(b, kind, nil), echo)
+			l := newLoop(b, testCerts(b, kind), echo)
 			config := clientConfig(tls.VersionTLS13)
 			if cache {
 				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)

@@ -160,7 +160,7 @@ func TestMemoryRules(t *testing.T) {
 		t.Errorf("config accepts mailboxes of %d bytes, the least is %d", least, mailbox.MinSize)
 	}
 	least, _ = bounds(t, "io_uring.assembly_memory")
-	tlsconn.NewEngine(nil, tlsconn.EngineOptions{
-		Notify: func(tlsconn.Handle) {}, MaxBuffered: least, MaxExpanded: expandedKeys, KeyUpdatesPerMinute: 1,
+	tlsconn.NewEngine(tlsconn.EngineOptions{
+		Certificates: new(tlsconn.Certificates), MaxInFlight: leastHandshakes, FirstFlight: 1, Timeout: 1, MaxBuffered: least, MaxExpanded: expandedKeys, KeyUpdatesPerMinute: 1,
 	})
 }

@@ -64,7 +64,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	}
 	if s.tls != nil {
 		loaded, generation := s.tls.certificates.Current()
-		figures := &tlsFigures{int(loaded.NotAfter().Unix()), int(generation), s.tls.pool.InFlight()}
+		figures := &tlsFigures{int(loaded.NotAfter().Unix()), int(generation)}
 		writeSeries(b, tlsSeries, []*tlsFigures{figures}, []string{""})
 	}
 	metrics.WritePrometheus(b, true)
@@ -122,7 +122,6 @@ func (s *Server) processFigures(shards int) *processFigures {
 type tlsFigures struct {
 	Expiry     int `metric:"tls_certificate_expiry_timestamp_seconds" help:"When the certificate in use ends, in Unix time."`
 	Generation int `metric:"tls_certificate_generation" help:"Which certificate is in use: 1 is that of the start, each that replaces it is one more."`
-	InFlight   int `metric:"tls_handshakes_in_flight" help:"TLS handshakes that run now."`
 }
 
 // The lists of the series, in the order of the page.

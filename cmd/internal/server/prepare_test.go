@@ -10,7 +10,7 @@ import (
 	"millrace/config"
 )
 
-// This file proves the decisions about CPUs, connections and helpers for machines of any size.
+// This file proves the decisions about CPUs and connections for machines of any size.
 
 // Each shard gets a CPU of its own out of those that the process may use, from the offset on and counted round. None is
 // pinned where pinning is switched off, or where there are fewer CPUs than shards; the latter is logged.
@@ -67,23 +67,4 @@ func TestConnections(t *testing.T) {
 	f(50_000, 2, 20_000, 9964, true)
 	f(0, 1, 1<<30, maxConnections-descriptorsKept(1), false)
 	f(0, 4, 10, 1, false)
-}
-
-// TestHelpers proves that a large machine makes more handshakes at a time than a small one, and that there is always a
-// P beside those of the loops.
-func TestHelpers(t *testing.T) {
-	f := func(tls bool, shards, want int) {
-		t.Helper()
-		cfg := config.Default()
-		cfg.Network.EnableTLS = tls
-		if got := helpers(cfg, shards); got != want {
-			t.Errorf("%d shards, TLS %t: %d helpers, want %d", shards, tls, got, want)
-		}
-	}
-	f(false, 1, 1)
-	f(false, 64, 1)
-	f(true, 1, 1)
-	f(true, 2, 1)
-	f(true, 3, 2)
-	f(true, 64, 32)
 }

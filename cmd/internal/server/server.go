@@ -73,7 +73,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	if err != nil {
 		return nil, err
 	}
-	secure, err := openTLS(cfg, set.shards, log)
+	secure, err := openTLS(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +102,8 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		over:    make(chan struct{}),
 		done:    make(chan struct{}),
 		reloads: make(chan struct{}, 1),
-		// More Ps than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
-		procs:   runtime.GOMAXPROCS(set.shards + helpers(cfg, set.shards)),
+		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
+		procs:   runtime.GOMAXPROCS(set.shards + 1),
 		rule:    rule,
 		tls:     secure,
 		origins: pages,
@@ -302,7 +302,7 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 		o.Healthy = s.healthy
 	}
 	o.Addresses, o.Origins = s.addresses, s.origins
-	o.TLS = s.tls.shardOptions(t.cfg, t.control)
+	o.TLS = s.tls.shardOptions(t.cfg, s.setup.shards, s.clock)
 	o.Pressure = &s.memory.level
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
@@ -343,7 +343,6 @@ func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 func (s *Server) join() {
 	s.threads.Wait()
 	s.traces.close()
-	s.tls.close()
 	if s.admin != nil {
 		s.admin.http.Close()
 	}

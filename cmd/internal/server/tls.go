@@ -10,12 +10,14 @@ import (
 	"millrace/tlsconn"
 )
 
-// This file owns the parts of TLS that all shards share: the certificate, which changes while they run, the keys of
-// session tickets and the pool of handshakes.
+// This file owns the parts of TLS that all shards share: the certificate, which changes while they run, and the keys
+// of session tickets.
 
 const (
-	// maxHandshakes bounds the handshakes in flight, each of which holds 20 to 60 KB and a goroutine.
-	maxHandshakes = 1024
+	// maxHandshakes bounds the handshakes in flight, each of which holds about 55 KB, half of it a stack: so many in all,
+	// and leastHandshakes of each shard.
+	maxHandshakes   = 1024
+	leastHandshakes = 256
 	// firstFlight is the time in seconds from a client's first byte to its whole ClientHello, and again for its answer to
 	// our flight.
 	firstFlight = 3
@@ -27,11 +29,10 @@ const (
 // tlsServer holds the shared parts. A nil tlsServer is a tracker without TLS.
 type tlsServer struct {
 	certificates *tlsconn.Certificates
-	pool         *tlsconn.Pool
 }
 
 // openTLS reads the certificate; nil where TLS is off.
-func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, error) {
+func openTLS(cfg *config.Config, log *slog.Logger) (*tlsServer, error) {
 	if !cfg.Network.EnableTLS {
 		return nil, nil
 	}
@@ -43,24 +44,7 @@ func openTLS(cfg *config.Config, shards int, log *slog.Logger) (*tlsServer, erro
 	if !cfg.Network.TLSPostQuantum {
 		exchange = tlsconn.Classic
 	}
-	certificates := tlsconn.NewCertificates(loaded, exchange, time.Now())
-	return &tlsServer{certificates, tlsconn.NewPool(tlsconn.PoolOptions{
-		Certificates: certificates,
-		Workers:      shards, // more than there are helpers: loops without work give their Ps up
-		MaxInFlight:  maxHandshakes,
-		FirstFlight:  firstFlight * time.Second,
-		Timeout:      seconds(cfg.Network.HandshakeTimeout),
-	})}, nil
-}
-
-// helpers returns the number of Ps beside those that the loops hold: one for everything else, and with TLS half as many
-// as there are loops, for handshakes. With a single one a large machine would open no more connections a second after a
-// restart than a small one. With one for each loop a flood of handshakes could take as much of every CPU as the loops.
-func helpers(cfg *config.Config, shards int) int {
-	if !cfg.Network.EnableTLS {
-		return 1
-	}
-	return (shards + 1) / 2
+	return &tlsServer{tlsconn.NewCertificates(loaded, exchange, time.Now())}, nil
 }
 
 // loadCertificate reads certificate and key, and warns of defects for which clients will refuse them.
@@ -80,17 +64,18 @@ func loadCertificate(cfg *config.Config, log *slog.Logger) (*tlsconn.Loaded, err
 }
 
 // shardOptions returns the options with which a shard speaks TLS.
-func (t *tlsServer) shardOptions(cfg *config.Config, c *shard.Control) *shard.TLSOptions {
+func (t *tlsServer) shardOptions(cfg *config.Config, shards int, clock func() time.Duration) *shard.TLSOptions {
 	if t == nil {
 		return nil
 	}
 	return &shard.TLSOptions{
-		Pool:        t.pool,
-		Notify:      c.HandshakeReady,
-		MaxBuffered: cfg.IOUring.AssemblyMemory,
-		MaxExpanded: expandedKeys,
-		FirstFlight: firstFlight,
-		GracePeriod: uint32(cfg.Cleaning.CloseAfterTLSUpdateGracePeriod),
+		Certificates: t.certificates,
+		Clock:        clock,
+		MaxInFlight:  max(maxHandshakes/shards, leastHandshakes),
+		MaxBuffered:  cfg.IOUring.AssemblyMemory,
+		MaxExpanded:  expandedKeys,
+		FirstFlight:  firstFlight,
+		GracePeriod:  uint32(cfg.Cleaning.CloseAfterTLSUpdateGracePeriod),
 	}
 }
 
@@ -117,12 +102,5 @@ func (s *Server) watchCertificate(cfg *config.Config) {
 func (t *tlsServer) rotate() {
 	if t != nil {
 		t.certificates.Rotate(time.Now())
-	}
-}
-
-// close ends all handshakes.
-func (t *tlsServer) close() {
-	if t != nil {
-		t.pool.Close()
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/swarm"
-	"millrace/tlsconn"
 )
 
 // This file owns Control, by which the rest of the process speaks to a running shard.
@@ -23,9 +22,6 @@ type Control struct {
 	rule  atomic.Pointer[swarm.Access]
 	cert  atomic.Uint32 // generation of the certificate in use
 	beat  atomic.Int64  // nanoseconds on the clock of the loops at which it published last
-
-	readyMu sync.Mutex
-	ready   []tlsconn.Handle // handshakes to look at, at most a few for each in flight
 
 	mu        sync.Mutex
 	published Published
@@ -65,7 +61,6 @@ const (
 	bitPublish
 	bitAccess
 	bitCertificate
-	bitHandshakes
 	bitTrace
 )
 
@@ -92,23 +87,6 @@ func (c *Control) SetAccess(rule *swarm.Access) {
 func (c *Control) SetCertificate(generation uint32) {
 	c.cert.Store(generation)
 	c.request(bitCertificate)
-}
-
-// HandshakeReady queues a TLS connection to be looked at in the next turn. It does not block.
-func (c *Control) HandshakeReady(h tlsconn.Handle) {
-	c.readyMu.Lock()
-	c.ready = append(c.ready, h)
-	c.readyMu.Unlock()
-	c.request(bitHandshakes)
-}
-
-// takeReady moves the queue to the end of all.
-func (c *Control) takeReady(all []tlsconn.Handle) []tlsconn.Handle {
-	c.readyMu.Lock()
-	defer c.readyMu.Unlock()
-	all = append(all, c.ready...)
-	c.ready = c.ready[:0]
-	return all
 }
 
 // Publish asks the loop to publish its counters and returns a channel that is closed when it has.
@@ -180,7 +158,7 @@ func (c *Control) Last() Published {
 }
 
 // request sets a bit and wakes the loop, unless the bit is set already: then a wake is under way, and the loop has not
-// looked yet. In a storm of handshakes this saves most of the wakes, each of which is a system call.
+// looked yet.
 func (c *Control) request(bit uint32) {
 	if c.bits.Or(bit)&bit != 0 {
 		return

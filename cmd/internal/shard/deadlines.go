@@ -46,7 +46,7 @@ func (s *Shard) checkDeadlines(i uint32, c *conn.Conn) {
 			s.endHTTP(i, c, conn.ReasonHandshakeTimeout, 408)
 			return
 		}
-		s.retryHandshake(i, c)
+		s.checkHandshake(i, c)
 	case conn.Open:
 		s.checkOpen(i, c)
 	case conn.Moving:

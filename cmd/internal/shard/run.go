@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"millrace/ring"
-	"millrace/tlsconn"
 )
 
 // This file owns the loop around Step: it takes the orders of the process, turns the shard and waits for events.
@@ -21,7 +20,6 @@ type loop struct {
 	pace    ring.Pacer
 	stats   LoopStats
 	nextPub time.Duration
-	ready   []tlsconn.Handle
 	events  []ring.Event
 	ops     []ring.Op
 }
@@ -32,7 +30,10 @@ type loop struct {
 func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDelay time.Duration) error {
 	l := &loop{ring: r, shard: s, control: c, pace: ring.Pacer{Window: maxDelay}}
 	c.Attach(r.Waker())
-	defer func() { c.end(s, l.figures(clock(), true)) }()
+	defer func() {
+		s.Close()
+		c.end(s, l.figures(clock(), true))
+	}()
 	for {
 		now := clock()
 		bits := c.take()
@@ -66,10 +67,6 @@ func (l *loop) obey(bits uint32) {
 	}
 	if bits&bitTrace != 0 {
 		l.control.answerTraces(l.shard)
-	}
-	if bits&bitHandshakes != 0 {
-		l.ready = l.control.takeReady(l.ready[:0])
-		l.shard.HandshakesReady(l.ready)
 	}
 }
 

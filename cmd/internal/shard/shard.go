@@ -2,8 +2,9 @@
 // table.
 //
 // A [Shard] is advanced by [Shard.Step], which turns events into ops and does nothing else: it never blocks, reads no
-// clock and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard conducts its parts, which
-// live in the folders below this one and know nothing of it. The data flows down through the files in this order:
+// clock but to bound handshakes, and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard
+// conducts its parts, which live in the folders below this one and know nothing of it. The data flows down through the
+// files in this order:
 //
 //	shard.go     Step: events and mail to the parts that they concern
 //	receive.go   bytes → messages                     inbox keeps partial ones, tls.go decrypts
@@ -166,6 +167,9 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	return s
 }
 
+// Close ends the handshakes of TLS. It is called by the loop's thread, behind the last Step.
+func (s *Shard) Close() { s.secure.close() }
+
 // Step advances the shard to the time now, a monotonic clock that only has to be the same for all of its Steps. It
 // consumes events, which may point into receive buffers that are given back after Step, and appends to ops the
 // orders for the ring. The work of one Step is bounded: work that is left over makes Busy true.
@@ -180,7 +184,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	for i := range events {
 		s.event(&events[i])
 	}
-	s.readyTLS()
+	s.handshakes()
 	s.readMail()
 	s.housekeep()
 	s.flush()

@@ -43,7 +43,8 @@ type Messages struct {
 	TLSFull    uint64 `metric:"tls_handshakes_total" label:"result=full" help:"TLS handshakes that have ended."`
 	TLSResumed uint64 `metric:"tls_handshakes_total" label:"result=resumed"`
 	TLSFailed  uint64 `metric:"tls_handshakes_total" label:"result=failed"`
-	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."` // filled by Snapshot
+	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."`         // filled by Snapshot
+	InFlight   int    `metric:"tls_handshakes_in_flight" help:"TLS handshakes that have begun and not ended."` // the same
 
 	BytesIn uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
 
@@ -133,6 +134,7 @@ func (s *Shard) Snapshot() Stats {
 	}
 	if s.secure != nil {
 		st.Messages.TLSMemory = s.secure.engine.Buffered()
+		st.Messages.InFlight = s.secure.engine.InFlight()
 	}
 	return st
 }

@@ -1,25 +1,31 @@
 package shard
 
 import (
+	"time"
+
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/trace"
 	"millrace/tlsconn"
 )
 
-// This file puts TLS between the ring and receive.go: received bytes are decrypted where they lie. A handshake runs in a
-// helper goroutine of the pool that all shards share; the shard is told from there that a connection has bytes to send.
-// The outbox encrypts.
+// This file puts TLS between the ring and receive.go: received bytes are decrypted where they lie, and handshakes go on
+// for a bounded time of each Step. The outbox encrypts.
 
 // TLSOptions are the needs of a shard that speaks TLS.
 type TLSOptions struct {
-	Pool        *tlsconn.Pool
-	Notify      func(tlsconn.Handle) // from any goroutine: HandshakesReady is to be called with it, between two Steps
-	MaxBuffered int                  // bytes for records that have arrived in part
-	MaxExpanded int                  // connections that keep their expanded keys
-	FirstFlight uint32               // seconds from a client's first byte to its whole ClientHello
-	GracePeriod uint32               // seconds that connections on a replaced certificate may stay
+	Certificates *tlsconn.Certificates
+	Clock        func() time.Duration // monotonic: it bounds the time that handshakes take of one Step
+	MaxInFlight  int                  // handshakes that have begun and not ended
+	MaxBuffered  int                  // bytes for records that have arrived in part
+	MaxExpanded  int                  // connections that keep their expanded keys
+	FirstFlight  uint32               // seconds from a client's first byte to its whole ClientHello, and for its answer
+	GracePeriod  uint32               // seconds that connections on a replaced certificate may stay
 }
+
+// handshakeTime is what handshakes may take of one Step, but that one of them goes on in each. In a storm the clients that
+// are connected wait for it.
+const handshakeTime = time.Millisecond
 
 // manyKeyUpdates stands for no limit.
 const manyKeyUpdates = 1 << 30
@@ -27,7 +33,7 @@ const manyKeyUpdates = 1 << 30
 // secure is a shard's side of TLS, but for the connections, which are in the table.
 type secure struct {
 	engine *tlsconn.Engine
-	ready  []tlsconn.Handle
+	clock  func() time.Duration
 	flight uint32 // TLSOptions.FirstFlight
 	grace  uint32 // TLSOptions.GracePeriod
 
@@ -45,11 +51,13 @@ func newSecure(s *Shard) *secure {
 		updates = s.opt.Guard.KeyUpdatesPerMinute
 	}
 	return &secure{
-		engine: tlsconn.NewEngine(o.Pool, tlsconn.EngineOptions{
-			Notify: o.Notify, MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded,
-			KeyUpdatesPerMinute: updates,
-			Admit:               s.handshakeBegins, Ended: s.handshakeEnded,
+		engine: tlsconn.NewEngine(tlsconn.EngineOptions{
+			Certificates: o.Certificates, MaxInFlight: o.MaxInFlight,
+			FirstFlight: o.FirstFlight, Timeout: s.opt.HandshakeTimeout,
+			MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded, KeyUpdatesPerMinute: updates,
+			Admit: s.handshakeBegins, Ended: s.handshakeEnded,
 		}),
+		clock:      o.Clock,
 		flight:     o.FirstFlight,
 		grace:      o.GracePeriod,
 		generation: 1,
@@ -81,21 +89,19 @@ func (s *Shard) handshakeEnded(h tlsconn.Handle) {
 	s.door.EndHandshake(s.table.At(door.SlotOf(h).Index))
 }
 
-// retryHandshake lets a handshake begin that its client's address could not have before.
-func (s *Shard) retryHandshake(i uint32, c *conn.Conn) {
+// checkHandshake ends a handshake that is late, and lets one begin that its client's address could not have before.
+func (s *Shard) checkHandshake(i uint32, c *conn.Conn) {
 	t := s.table.TLS(i)
-	if t == nil || t.Waiting() != tlsconn.ForAdmission {
+	if t == nil {
 		return
 	}
-	if err := t.Retry(); err != nil {
+	err := t.Expire()
+	if t.Waiting() == tlsconn.ForAdmission {
+		err = t.Retry()
+	}
+	if err != nil {
 		s.endTLS(i, c, err)
 	}
-}
-
-// HandshakesReady says that the handshakes of these connections have bytes to send or have ended. It is called between
-// two Steps, by the loop's thread; the next Step looks at them.
-func (s *Shard) HandshakesReady(all []tlsconn.Handle) {
-	s.secure.ready = append(s.secure.ready, all...)
 }
 
 // SetCertificate says that a new certificate is in use. Connections on older ones may stay for a time. It is called
@@ -105,19 +111,31 @@ func (s *Shard) SetCertificate(generation uint32) {
 	s.turn.NoteOrder(conn.OrderCertificate)
 }
 
-// readyTLS looks at the connections whose handshakes have gone on.
-func (s *Shard) readyTLS() {
-	if s.secure == nil {
+// handshakes goes on with handshakes, one at least, until they have had their time of this Step.
+func (s *Shard) handshakes() {
+	x := s.secure
+	if x == nil || !x.engine.Ready() {
 		return
 	}
-	for _, h := range s.secure.ready {
-		slot := door.SlotOf(h)
-		c, t := s.table.Find(slot.Index, slot.Gen), s.table.TLS(slot.Index)
-		if c != nil && t != nil { // it may have ended meanwhile
-			s.decrypt(slot.Index, c, t)
+	for end := x.clock() + handshakeTime; ; {
+		h, ok := x.engine.Compute()
+		if !ok {
+			return
+		}
+		i := door.SlotOf(h).Index
+		s.decrypt(i, s.table.At(i), s.table.TLS(i))
+		if x.engine.Ready() && x.clock() >= end {
+			s.turn.More = true
+			return
 		}
 	}
-	s.secure.ready = s.secure.ready[:0]
+}
+
+// close ends all handshakes. It is called by the loop's thread, when there are no more Steps.
+func (x *secure) close() {
+	if x != nil {
+		x.engine.Close()
+	}
 }
 
 // receivedTLS handles bytes of a TLS connection.

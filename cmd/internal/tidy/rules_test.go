@@ -171,9 +171,6 @@ func checkLeaves(sources []*source) (problems []string) {
 			if !ok {
 				return true
 			}
-			if s.name == "tlsconn/pool.go" && call.Sel.Name == "AfterFunc" {
-				return true // the deadline of a handshake, which runs in a helper goroutine and not in the event loop
-			}
 			if x, ok := call.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, call.Sel.Name) {
 				problems = append(problems, fmt.Sprintf("%s:%d: time.%s: take the time as an argument",
 					s.name, s.line(call.Pos()), call.Sel.Name))

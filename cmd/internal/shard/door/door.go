@@ -169,7 +169,7 @@ func (d *Door) Lost(ref guard.Ref) {
 	}
 }
 
-// Handle returns the name under which the helpers of TLS know a connection.
+// Handle returns the name under which TLS knows a connection.
 func Handle(slot ring.Slot) tlsconn.Handle {
 	return tlsconn.Handle(uint64(slot.Gen)<<32 | uint64(slot.Index))
 }

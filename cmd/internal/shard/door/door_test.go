@@ -260,7 +260,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestHandles proves that a name for the helpers of TLS stands for one generation of one slot.
+// TestHandles proves that the name of a connection for TLS stands for one generation of one slot.
 func TestHandles(t *testing.T) {
 	for _, slot := range []ring.Slot{{}, {Index: 1}, {Gen: 1}, {Index: 1<<32 - 1}, {Gen: 1<<32 - 1}, {Index: 5, Gen: 6}} {
 		if got := SlotOf(Handle(slot)); got != slot {

@@ -23,27 +23,22 @@ import (
 // Engine is the TLS of one shard. Its connections can be detached and attached to other engines.
 type Engine struct {
 	*tlsconn.Engine
-	t     testing.TB
-	notes chan tlsconn.Handle
+	t testing.TB
 }
 
-// New returns an engine with a new certificate. Its helper goroutines are gone at the end of the test.
+// New returns an engine with a new certificate. Its handshakes have ended at the end of the test.
 func New(t testing.TB) *Engine {
 	t.Helper()
 	loaded, err := tlsconn.Load(certificate(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := tlsconn.NewPool(tlsconn.PoolOptions{
+	e := &Engine{t: t, Engine: tlsconn.NewEngine(tlsconn.EngineOptions{
 		Certificates: tlsconn.NewCertificates(loaded, tlsconn.PostQuantum, time.Now()),
-		Workers:      1, MaxInFlight: 64, FirstFlight: time.Minute, Timeout: time.Minute,
-	})
-	t.Cleanup(pool.Close)
-	notes := make(chan tlsconn.Handle, 1<<10)
-	return &Engine{t: t, notes: notes, Engine: tlsconn.NewEngine(pool, tlsconn.EngineOptions{
-		Notify: func(h tlsconn.Handle) { notes <- h }, MaxBuffered: 1 << 20, MaxExpanded: 64,
-		KeyUpdatesPerMinute: 32,
+		MaxInFlight:  64, FirstFlight: 60, Timeout: 60, MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32,
 	})}
+	t.Cleanup(e.Close)
+	return e
 }
 
 // Client is the other side of a connection. Its errors fail the test.
@@ -72,14 +67,12 @@ func (e *Engine) Dial() (*tlsconn.Conn, *Client) {
 			if err := c.Feed(b); err != nil {
 				e.t.Fatal(err)
 			}
-		case <-e.notes:
-			if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
-				w.from <- out
-			}
 		}
-	}
-	if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
-		w.from <- out
+		for _, ok := e.Compute(); ok; _, ok = e.Compute() {
+		}
+		if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
+			w.from <- out
+		}
 	}
 	if data, err := c.Next(); len(data) > 0 || err != nil || c.Phase() != tlsconn.Established {
 		e.t.Fatalf("after the handshake: %q, %v, %v", data, err, c.Phase())

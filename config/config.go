@@ -117,7 +117,7 @@ type IOUring struct {
 	SendMemory        int `toml:"send_memory"`         // bytes of a shard for waiting output
 	AssemblyMemory    int `toml:"assembly_memory"`     // bytes of a shard for messages that are not complete
 	MailboxSize       int `toml:"mailbox_size"`        // bytes of a mailbox between two shards, a power of two
-	MaxBatchDelayUs   int `toml:"max_batch_delay_us"`  // microseconds that a busy shard waits for more events; 0: never
+	MaxBatchDelayUs   int `toml:"max_batch_delay_us"`  // longest wait for more events, in microseconds; 0: none
 }
 
 // CPUPinning is the section [cpu_pinning]: the CPUs of the shards.

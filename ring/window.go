@@ -15,50 +15,61 @@ type Window struct {
 	Max time.Duration
 }
 
-// Pacer decides how long a loop's wait lasts. Waking up costs most when events come one by one, so a busy loop lets
-// them gather for a window: more of them are handled per system call, and more frames leave in one send. A loop
-// that would gather next to nothing waits for a single event and adds no delay.
+// Pacer decides how long a loop's wait lasts. Waking up costs most when events come one by one, so a loop that is short
+// of CPU lets them gather for a window: more of them are handled per system call, and more frames leave in one send. That
+// buys CPU with latency, so a loop with CPU to spare waits for a single event and adds no delay. Between the two the
+// window grows with the share of a CPU that the loop's thread needs.
 type Pacer struct {
-	Window time.Duration // at most so long; 0: never
+	Window time.Duration        // at most so long; 0: never
+	Demand func() time.Duration // CPU time that the loop's thread has needed so far: see [millrace/ring/host.Demand]
 
 	last     time.Duration
-	expected float64 // events that come in one window, a moving average
-	batching bool
+	sampled  time.Duration // when Demand was read last
+	demanded time.Duration // its value then
+	rate     float64       // events a nanosecond, a moving average
+	load     float64       // CPUs needed, a moving average
 }
 
+// The window is nothing at loadFrom and whole at loadFull. Above loadFrom it takes up to a fifth of the CPU away, so it
+// settles where the load that is left asks for just that window (bench/results/tried.md).
+//
 // A window is worth its timer when it gathers many events: with 16 of them it cost as much as it saved, with 6 a fifth
-// more than single waits, which gather some by themselves (bench/results/tried.md). Between the two thresholds the
-// pacer goes on as before.
+// more than single waits, which gather some by themselves. A loop whose CPU goes into few long turns, such as
+// handshakes, therefore does not wait for others.
 const (
-	batchFrom   = 24.0
-	batchUntil  = 12.0
-	batchEvents = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
-	paceMemory  = 8   // windows over which the average is taken
+	loadFrom     = 0.65
+	loadFull     = 0.80
+	batchFrom    = 16.0
+	batchEvents  = 256 // with fewer asked for, DEFER_TASKRUN stops running completions early
+	rateMemory   = 16 * time.Millisecond
+	loadMemory   = 64 * time.Millisecond
+	samplePeriod = 8 * time.Millisecond // of Demand
 )
 
 // Saw tells the pacer that a wait ended with n events at the time now, of a monotonic clock.
 func (p *Pacer) Saw(n int, now time.Duration) {
 	elapsed := now - p.last
 	p.last = now
-	if elapsed <= 0 || p.Window == 0 {
+	if elapsed <= 0 {
 		return
 	}
-	// The average is one over time: a burst of events in a short while, such as one announce brings about, counts
-	// no more than the silence around it.
-	memory := paceMemory * float64(p.Window)
-	p.expected = (p.expected*memory + float64(n)*float64(p.Window)) / (memory + float64(elapsed))
-	switch {
-	case p.expected >= batchFrom:
-		p.batching = true
-	case p.expected < batchUntil:
-		p.batching = false
+	// The averages are over time: a burst of events in a short while, such as one announce brings about, counts no more
+	// than the silence around it.
+	p.rate = (p.rate*float64(rateMemory) + float64(n)) / float64(rateMemory+elapsed)
+	if elapsed = now - p.sampled; elapsed >= samplePeriod {
+		demanded := p.Demand()
+		if p.sampled != 0 {
+			p.load = (p.load*float64(loadMemory) + float64(demanded-p.demanded)) / float64(loadMemory+elapsed)
+		}
+		p.sampled, p.demanded = now, demanded
 	}
 }
 
 // Next returns the window of the next wait.
 func (p *Pacer) Next() Window {
-	if p.batching {
-		return Window{Min: batchEvents, Max: p.Window}
+	share := min((p.load-loadFrom)/(loadFull-loadFrom), 1)
+	if window := time.Duration(share * float64(p.Window)); window > 0 && p.rate*float64(window) >= batchFrom {
+		return Window{Min: batchEvents, Max: window}
 	}
 	return Window{Min: 1}
 }

@@ -33,7 +33,7 @@ var groups = []group{
 		"client was the bottleneck, the tracker's limit is higher.", "responses", []string{maxWS, maxWSS}, 1, true},
 	{"Announce to reply, 99th percentile in ms, at 70 % of aquatic_ws's limit", "", "p99",
 		[]string{atSeventy}, 1e-3, false},
-	{"Announce to reply, median in ms", "At low load the batching window decides.", "p50",
+	{"Announce to reply, median in ms", "Near the limit the batching window decides.", "p50",
 		[]string{quarterWS, lightWS, lightWSS, realWS, realWSS, atSeventy}, 1e-3, false},
 	{"CPU time per cycle on two shards, in µs", "", "cycle", []string{scalingHeavy, scalingReal}, 1, false},
 	{"Announces and answers that the shard of their connection serves itself, in %", "The shard of the torrent serves " +

@@ -147,7 +147,10 @@ func (s *Server) run(plan ring.Plan, l *host.Listener, o Options, opened chan<- 
 // loop turns until Stop, as the tracker's does: see cmd/internal/shard/run.go.
 func (s *Server) loop(r *ring.Ring, f *Floor, maxDelay time.Duration, fault Fault) error {
 	start := time.Now()
-	pace := ring.Pacer{Window: maxDelay}
+	var demand host.Demand
+	demand.Open()
+	defer demand.Close()
+	pace := ring.Pacer{Window: maxDelay, Demand: demand.Read}
 	stall := fault.Stall
 	var events []ring.Event
 	var ops []ring.Op

@@ -149,7 +149,6 @@ func newWorker(s *site, number int) *worker {
 		cycles:    newRecorder(),
 		opens:     newRecorder(),
 		resume:    s.config.Resume,
-		pace:      ring.Pacer{Window: batchWindow},
 	}
 	if s.target.secure {
 		w.secure = make([]*secure, n)
@@ -208,6 +207,10 @@ func (w *worker) run() (err error) {
 	}
 	defer w.parts.Unmap()
 	w.bySlot = make([]uint32, w.plan.MaxConnections)
+	var demand host.Demand
+	demand.Open()
+	defer demand.Close()
+	w.pace = ring.Pacer{Window: batchWindow, Demand: demand.Read}
 	for !w.stop.Load() {
 		w.turn()
 		w.events, err = w.ring.Wait(w.events[:0], w.window())

@@ -94,6 +94,7 @@ type loopFigures struct {
 	Batched uint64        `metric:"loop_batched_waits_total" help:"Waits of the event loop for several completions at once."`
 	Busy    time.Duration `metric:"loop_busy_seconds_total" help:"Time that the event loop was not waiting."`
 	Longest time.Duration `metric:"loop_longest_turn_seconds" merge:"max" help:"Longest turn of the event loop in the last second."`
+	Needed  time.Duration `metric:"loop_needed_seconds_total" help:"CPU time that the event loop's thread used, or waited for while it was ready. Its rate is near 1 where a shard is at its limit."`
 }
 
 // processFigures are those of the whole process.

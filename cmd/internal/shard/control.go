@@ -53,6 +53,7 @@ type LoopStats struct {
 	Batched uint64 // waits with a batching window
 	Busy    time.Duration
 	Longest time.Duration // longest Step since the last publication
+	Needed  time.Duration // CPU time that the thread used, or was ready to and waited for
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"millrace/ring"
+	"millrace/ring/host"
 )
 
 // This file owns the loop around Step: it takes the orders of the process, turns the shard and waits for events.
@@ -26,9 +27,12 @@ type loop struct {
 
 // Run drives a shard on its ring until a stop is complete or an abort is asked for. The caller has locked its goroutine
 // to the thread that opened the ring, and closes the ring afterwards, when no other loop can wake it any more. clock is
-// monotonic. maxDelay bounds how long a busy loop waits for events to gather (see ring.Pacer); 0 never waits for more.
+// monotonic. maxDelay bounds how long a loop short of CPU waits for events to gather (see ring.Pacer); 0 never waits for more.
 func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDelay time.Duration) error {
-	l := &loop{ring: r, shard: s, control: c, pace: ring.Pacer{Window: maxDelay}}
+	var demand host.Demand
+	demand.Open()
+	defer demand.Close()
+	l := &loop{ring: r, shard: s, control: c, pace: ring.Pacer{Window: maxDelay, Demand: demand.Read}}
 	c.Attach(r.Waker())
 	defer func() {
 		s.Close()
@@ -102,6 +106,7 @@ func (l *loop) wait(clock func() time.Duration) error {
 
 // figures returns a copy of the figures to publish.
 func (l *loop) figures(now time.Duration, ended bool) Published {
+	l.stats.Needed = l.pace.Demand()
 	p := Published{
 		Shard: l.shard.Snapshot(), Ring: l.ring.Stats(), Loop: l.stats, At: now, Ended: ended,
 		Census: l.shard.Census(),

@@ -77,7 +77,7 @@ func (c *Conn) Waiting() Waiting {
 	case stateWaiting:
 		return ForAdmission
 	case stateHandshaking:
-		if c.hs.queue == &c.engine.turns.waiting {
+		if c.hs.waits() {
 			return ForClient
 		}
 	}
@@ -119,11 +119,10 @@ func (c *Conn) feedHandshake(data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	if err := c.hs.pipe.feed(data); err != nil {
+	if err := c.engine.more(c.hs, data); err != nil {
 		c.endHandshake(err)
 		return err
 	}
-	c.hs.answer()
 	return nil
 }
 

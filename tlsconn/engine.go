@@ -3,7 +3,10 @@ package tlsconn
 // This file owns Engine, all that the connections of one event loop share: its options, buffers for records that arrived
 // in part, and the places for expanded keys.
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Handle is the caller's name of a connection. It means nothing here.
 type Handle uint64
@@ -13,15 +16,19 @@ type EngineOptions struct {
 	// Certificates are those of the process.
 	Certificates *Certificates
 
-	// MaxInFlight bounds the handshakes that have begun and not ended. It is 1 at least. One takes about 55 KB, more than
-	// half of it a stack, and up to 64 KiB more if its client sends ahead. One more takes the place of the one that has
-	// waited longest for its client, which fails with [ErrPoolFull]. If none waits, the newcomer fails with it.
+	// MaxInFlight bounds the handshakes that have begun to compute and not ended. It is 1 at least. One takes about 55 KB,
+	// more than half of it a stack, and up to 64 KiB more if its client sends ahead. One more takes the place of the one
+	// that has waited longest for its client, which fails with [ErrPoolFull].
 	MaxInFlight int
 
-	// FirstFlight bounds the seconds that a client takes to answer a flight of ours, Timeout those of a handshake from
-	// the whole ClientHello on: see [Conn.Expire]. The time from the client's first byte to a whole ClientHello is for the
+	// MaxFresh bounds the bytes of ClientHellos, 200 to 2,500 each, whose handshakes have not begun to compute. It is 64
+	// KiB at least. If there is no room for its own, a connection fails with [ErrPoolFull].
+	MaxFresh int
+
+	// FirstFlight bounds the time that a client takes to answer a flight of ours, Timeout that of a handshake from the
+	// whole ClientHello on: see [Conn.Expire]. The time from the client's first byte to a whole ClientHello is for the
 	// caller to bound: see [Conn.Waiting].
-	FirstFlight, Timeout uint32
+	FirstFlight, Timeout time.Duration
 
 	// Admit is called by the event loop's thread right before a handshake begins, when the ClientHello is whole. If it
 	// returns false, the bytes stay buffered and the caller calls [Conn.Retry] later, or closes. nil admits all.
@@ -50,12 +57,12 @@ type Engine struct {
 	opt        EngineOptions
 	mem        scratch
 	free       [len(bufferSizes)][][]byte
-	allocated  int      // bytes of all buffers, free ones included
-	expanded   []*Conn  // the connections that hold expanded keys, in a circle
-	vacant     []uint32 // free places of expanded
-	hand       int      // of a clock on expanded
-	rekeyAfter uint64   // records under one key of ours before it is changed (TLS 1.3)
-	now        uint32   // seconds, see SetTime
+	allocated  int           // bytes of all buffers, free ones included
+	expanded   []*Conn       // the connections that hold expanded keys, in a circle
+	vacant     []uint32      // free places of expanded
+	hand       int           // of a clock on expanded
+	rekeyAfter uint64        // records under one key of ours before it is changed (TLS 1.3)
+	now        time.Duration // see SetTime
 
 	turns       turns
 	idle        []*coroutine
@@ -74,18 +81,21 @@ const rekeyAfter = 1 << 22
 
 // NewEngine returns the engine of one event loop.
 func NewEngine(o EngineOptions) *Engine {
-	if o.Certificates == nil || o.MaxInFlight < 1 || o.FirstFlight < 1 || o.Timeout < 1 || o.MaxBuffered < 1<<16 ||
-		o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
-		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxInFlight %d, FirstFlight %d, Timeout %d, MaxBuffered %d, "+
-			"MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxInFlight, o.FirstFlight, o.Timeout, o.MaxBuffered,
+	if o.Certificates == nil || o.MaxInFlight < 1 || o.MaxFresh < 1<<16 || o.FirstFlight <= 0 || o.Timeout <= 0 ||
+		o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
+		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxInFlight %d, MaxFresh %d, FirstFlight %v, Timeout %v, "+
+			"MaxBuffered %d, MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxInFlight, o.MaxFresh, o.FirstFlight, o.Timeout, o.MaxBuffered,
 			o.MaxExpanded, o.KeyUpdatesPerMinute))
 	}
 	return &Engine{opt: o, rekeyAfter: rekeyAfter}
 }
 
-// SetTime tells the engine the time in seconds, of any monotonic clock that is the same for all engines between which
-// connections move. It is not needed between two calls in one second. Handshakes measure their time with it.
-func (e *Engine) SetTime(now uint32) { e.now = now }
+// SetTime tells the engine the time, of any monotonic clock that is the same for all engines between which connections
+// move. Handshakes measure their time with it, so it is called before each turn of the loop.
+func (e *Engine) SetTime(now time.Duration) {
+	e.now = now
+	e.turns.age(now)
+}
 
 // Buffered returns the bytes of all buffers for records that arrived in part, those in reserve included.
 func (e *Engine) Buffered() int { return e.allocated }

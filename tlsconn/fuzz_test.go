@@ -72,8 +72,8 @@ func FuzzHandshake(f *testing.F) {
 		if computeAll(e); c.Phase() == Established {
 			t.Fatal("established")
 		}
-		if c.Close(); e.InFlight() != 0 {
-			t.Fatal("a place is taken")
+		if c.Close(); e.InFlight() != 0 || e.Fresh() != 0 || e.turns.bytes != 0 {
+			t.Fatal("a place is taken, or bytes are")
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // handshake is one handshake in flight. Its engine says in queue.go when it computes.
@@ -21,9 +22,9 @@ type handshake struct {
 	result    session
 	err       error
 
-	begun, flown uint32 // seconds in which it began, and in which our last flight was sent
-	ticket       uint64 // grows from flight to flight
-	placed       bool   // it has one of the places
+	begun, flown time.Duration // when it began, and when our last flight was sent: [Engine.SetTime]
+	ticket       uint64        // grows from flight to flight
+	placed       bool          // it has one of the places
 	queue        *queue
 	prev, next   *handshake
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // clientHello returns the first flight of a client of crypto/tls.
@@ -26,12 +27,12 @@ func clientHello(tb testing.TB) []byte {
 	return hello
 }
 
-// A flood of ClientHellos never has more handshakes in flight than the engine allows. A client that finds no place takes
-// that of the one that has waited longest, and an open connection goes on meanwhile. Places come back when connections
-// are closed.
+// A flood of ClientHellos never has more handshakes in flight, and never more bytes of those that have not computed, than
+// the engine allows. A client that finds no place takes that of the one that has waited longest, and an open connection
+// goes on meanwhile. Places and bytes come back when connections are closed.
 func TestHandshakeFlood(t *testing.T) {
-	const limit = 50
-	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxInFlight = limit })
+	const limit, bytes = 50, 1 << 16
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxInFlight, o.MaxFresh = limit, bytes })
 	r := newRigIn(t, e, tls.VersionTLS13, 0)
 	hello := clientHello(t)
 	var conns []*Conn
@@ -39,7 +40,7 @@ func TestHandshakeFlood(t *testing.T) {
 	for k := range 1000 {
 		c := e.Start(2)
 		switch err := c.Feed(hello); {
-		case errors.Is(err, ErrPoolFull): // none of the others waits for its client
+		case errors.Is(err, ErrPoolFull): // there is no room for its ClientHello
 			refused++
 			c.Close()
 		case err != nil:
@@ -50,12 +51,15 @@ func TestHandshakeFlood(t *testing.T) {
 		if k%3 > 0 {
 			e.Compute()
 		}
-		if n := e.InFlight(); n > limit || len(e.idle) > maxIdleCoroutines {
-			t.Fatalf("%d handshakes are in flight, %d coroutines are idle", n, len(e.idle))
+		if n := e.InFlight(); n > limit || len(e.idle) > maxIdleCoroutines || e.turns.bytes > bytes {
+			t.Fatalf("%d handshakes are in flight, %d coroutines are idle, %d bytes are held", n, len(e.idle), e.turns.bytes)
 		}
 		if data, err := r.read(r.record(typeData, []byte("hi")), 100); string(data) != "hi" || err != nil {
 			t.Fatalf("the open connection: %q, %v", data, err)
 		}
+	}
+	if e.Fresh() != bytes/len(hello) {
+		t.Errorf("%d handshakes have not computed, %d would find room", e.Fresh(), bytes/len(hello))
 	}
 	computeAll(e)
 	live := 0
@@ -72,14 +76,39 @@ func TestHandshakeFlood(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
-	if n := e.InFlight(); n != 0 || len(e.idle) != maxIdleCoroutines {
-		t.Errorf("%d handshakes are in flight at the end, %d coroutines are idle", n, len(e.idle))
+	if n := e.InFlight(); n != 0 || len(e.idle) != maxIdleCoroutines || e.turns.bytes != 0 {
+		t.Errorf("%d handshakes are in flight at the end, %d coroutines are idle, %d bytes are held", n, len(e.idle),
+			e.turns.bytes)
 	}
 	newRigIn(t, e, tls.VersionTLS13, 0)
 }
 
-// Where all places are taken, the handshake that has waited longest for its client goes, and never one that has its turn
-// to come.
+// Bytes behind a ClientHello that has not had its turn count like its own, and are given back as they were counted.
+func TestFreshBytes(t *testing.T) {
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxFresh = 1 << 16 })
+	hello := clientHello(t)
+	begin := func(more int) (*Conn, error) {
+		c := e.Start(1)
+		if err := c.Feed(hello); err != nil {
+			t.Fatal(err)
+		}
+		return c, c.Feed(make([]byte, more))
+	}
+	a, err := begin(1<<16 - len(hello))
+	if err != nil || e.turns.bytes != 1<<16 {
+		t.Fatalf("%v, %d bytes", err, e.turns.bytes)
+	}
+	if err := a.Feed(make([]byte, 1)); !errors.Is(err, ErrPoolFull) || a.Phase() != Failed || e.turns.bytes != 0 {
+		t.Fatalf("a byte too much: %v, %d bytes", err, e.turns.bytes)
+	}
+	begin(100)
+	if e.Compute(); e.turns.bytes != 0 {
+		t.Errorf("%d bytes after its turn", e.turns.bytes)
+	}
+}
+
+// Where all places are taken, the handshake that has waited longest for its client goes. Another's part of an answer
+// does not make it a younger one.
 func TestLongestWaitGoes(t *testing.T) {
 	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxInFlight = 3 })
 	hello := clientHello(t)
@@ -96,27 +125,69 @@ func TestLongestWaitGoes(t *testing.T) {
 		}
 		return c
 	}
-	first, second, third := await(begin()), await(begin()), await(begin())
-	second.Feed([]byte{byte(typeHandshake), 3}) // a part of an answer is none: it stays the second
-	computeAll(e)
-	fourth := await(begin())
-	if !errors.Is(first.Err(), ErrPoolFull) || second.Waiting() != ForClient || third.Waiting() != ForClient {
-		t.Fatalf("%v, %v, %v", first.Err(), second.Err(), third.Err())
-	}
-	third.Feed([]byte{3}) // it has its turn to come
-	all := []*Conn{begin(), begin()}
-	for range 2 {
-		late := e.Start(1)
-		if err := late.Feed(hello); !errors.Is(err, ErrPoolFull) {
-			t.Errorf("while all places are of handshakes with a turn to come: %v", err)
+	gone := func(all ...*Conn) {
+		t.Helper()
+		for k, c := range all {
+			if !errors.Is(c.Err(), ErrPoolFull) {
+				t.Errorf("number %d: %v", k, c.Err())
+			}
 		}
 	}
-	for _, c := range all {
+	first, second, third := await(begin()), await(begin()), await(begin())
+	second.Feed([]byte{byte(typeHandshake), 3})
+	computeAll(e)
+	fourth := await(begin())
+	gone(first)
+	if second.Waiting() != ForClient || third.Waiting() != ForClient {
+		t.Fatalf("%v, %v", second.Err(), third.Err())
+	}
+	e.SetTime(patience) // they are old now, those that follow are young
+	last := []*Conn{begin(), begin(), begin(), begin()}
+	for _, c := range last[1:] {
 		await(c)
 	}
-	if third.Waiting() != ForClient || !errors.Is(second.Err(), ErrPoolFull) || !errors.Is(fourth.Err(), ErrPoolFull) {
-		t.Errorf("%v, %v, %v", third.Err(), second.Err(), fourth.Err())
+	gone(second, third, fourth, last[0])
+}
+
+// With maxYoung first flights under way the other handshakes keep to their ClientHellos, each until an answer comes, a
+// connection is closed, or patience is over.
+func TestYoung(t *testing.T) {
+	e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.MaxInFlight = 10 * maxYoung })
+	hello := clientHello(t)
+	const more = 5
+	var all []*Conn
+	for k := range maxYoung + more {
+		c := e.Start(Handle(k))
+		c.Feed(hello)
+		all = append(all, c)
 	}
+	f := func(what string, fresh int, want ...Handle) {
+		t.Helper()
+		for _, w := range want {
+			if h, ok := e.Compute(); !ok || h != w {
+				t.Fatalf("%s: the turn is of %d (%v), want %d", what, h, ok, w)
+			}
+		}
+		if h, ok := e.Compute(); ok || e.Ready() || e.Fresh() != fresh {
+			t.Fatalf("%s: %d has a turn (%v), %d are fresh, want %d", what, h, ok, e.Fresh(), fresh)
+		}
+	}
+	var handles []Handle
+	for k := range Handle(maxYoung) {
+		handles = append(handles, k)
+	}
+	f("first flights", more, handles...)
+	all[7].Feed([]byte{byte(typeHandshake)})
+	f("a part of an answer", more, 7)
+	all[7].Feed([]byte{9, 9, 9, 9})
+	f("an answer that is none", more-1, 7, maxYoung)
+	all[3].Close()
+	f("a close", more-2, maxYoung+1)
+	e.SetTime(patience - 1)
+	f("not yet", more-2)
+	e.SetTime(patience)
+	all[9].Feed([]byte{byte(typeHandshake)})
+	f("patience is over", 0, 9, maxYoung+2, maxYoung+3, maxYoung+4)
 }
 
 // A handshake that has begun has its turn before one that has not, and each kind in the order of its flights.
@@ -175,7 +246,7 @@ func TestHalfOpen(t *testing.T) {
 			all[k-3].Close()
 		}
 	}
-	if n := e.InFlight(); n != 0 || len(e.idle) != 0 || e.Ready() {
+	if n := e.InFlight() + e.Fresh(); n != 0 || len(e.idle) != 0 || e.Ready() {
 		t.Errorf("%d handshakes are in flight, there are %d coroutines", n, len(e.idle))
 	}
 	newRigIn(t, e, tls.VersionTLS13, 0)
@@ -194,41 +265,42 @@ func TestHalfOpen(t *testing.T) {
 // A handshake whose client does not answer our flight ends with ErrTimeout when the event loop asks: after the time for a
 // flight, or for the whole handshake. One that has its turn to come is not late.
 func TestHandshakeTimeout(t *testing.T) {
-	f := func(flight, whole uint32, more []byte) {
+	f := func(flight, whole time.Duration, more []byte) {
 		t.Helper()
 		e := testEngine(t, testCerts(t, "ecdsa"), func(o *EngineOptions) { o.FirstFlight, o.Timeout = flight, whole })
-		e.SetTime(100)
+		const start = 100 * time.Second
+		e.SetTime(start)
 		c := e.Start(1)
 		c.Feed(clientHello(t))
-		e.SetTime(1000)
+		e.SetTime(10 * start)
 		if err := c.Expire(); err != nil {
 			t.Fatalf("it has its turn to come: %v", err)
 		}
-		e.SetTime(100)
+		e.SetTime(start)
 		computeAll(e)
-		last := 100 + min(flight, whole)
-		for now := uint32(100); now <= last; now++ {
+		last := start + min(flight, whole)
+		for now := start; now <= last; now += time.Second {
 			e.SetTime(now)
 			c.Feed(more)
 			computeAll(e)
 			if err := c.Expire(); err != nil {
-				t.Fatalf("%d s, %d s: late after %d s: %v", flight, whole, now-100, err)
+				t.Fatalf("%v, %v: late after %v: %v", flight, whole, now-start, err)
 			}
 		}
-		e.SetTime(last + 1)
+		e.SetTime(last + time.Millisecond)
 		if err := c.Expire(); !errors.Is(err, ErrTimeout) || c.Phase() != Failed || e.InFlight() != 0 {
-			t.Errorf("%d s, %d s: %v, %d handshakes are in flight", flight, whole, err, e.InFlight())
+			t.Errorf("%v, %v: %v, %d handshakes are in flight", flight, whole, err, e.InFlight())
 		}
 		if err := c.Expire(); !errors.Is(err, ErrTimeout) {
 			t.Errorf("asked again: %v", err)
 		}
 	}
-	f(10, 5, nil)
-	f(3, 10, nil)
-	f(3, 10, []byte{byte(typeHandshake)}) // a part of an answer is none
+	f(10*time.Second, 5*time.Second, nil)
+	f(3*time.Second, 10*time.Second, nil)
+	f(3*time.Second, 10*time.Second, []byte{byte(typeHandshake)}) // a part of an answer is none
 
 	r := newRig(t, tls.VersionTLS13, 0, nil)
-	r.engine.SetTime(1 << 20)
+	r.engine.SetTime(1000 * time.Hour)
 	if err := r.conn.Expire(); err != nil {
 		t.Errorf("an open connection: %v", err)
 	}

@@ -5,6 +5,7 @@ package tlsconn
 
 import (
 	"crypto/tls"
+	"time"
 )
 
 // Types of handshake messages (RFC 8446 §4).
@@ -188,7 +189,7 @@ func (c *Conn) keyUpdate(request byte) {
 // allow counts a request of the client that costs work and carries no data. It ends the connection and reports false if
 // there are too many. The alert is that of OpenSSL, BoringSSL and crypto/tls for too many KeyUpdates.
 func (c *Conn) allow() bool {
-	if now := c.engine.now; now-c.since >= 60 {
+	if now := uint32(c.engine.now / time.Second); now-c.since >= 60 {
 		c.since, c.asked = now, 0
 	}
 	if c.asked++; int(c.asked) > c.engine.opt.KeyUpdatesPerMinute {

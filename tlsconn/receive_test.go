@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 var keyUpdate = []byte{messageKeyUpdate, 0, 0, 1, 0}
@@ -291,7 +292,7 @@ func TestKeyUpdateAnswer(t *testing.T) {
 // late get one answer for all of them, which takes no memory before it is sent; once more ends the connection.
 func TestKeyUpdateFlood(t *testing.T) {
 	r := newRig(t, tls.VersionTLS13, 0, nil)
-	now := uint32(7)
+	now := 7 * time.Second
 	ask := func() error {
 		b := r.record(typeHandshake, keyUpdateAsk)
 		r.updateOut()
@@ -309,7 +310,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 					r.conn.Pending(), cap(r.conn.pend))
 			}
 		}
-		now += 60
+		now += time.Minute
 		b, _ := r.conn.Write(nil, []byte("answer"))
 		if all := r.open(b); len(all) != 2 || all[0].content != string(keyUpdate) || all[1].content != "answer" {
 			t.Fatalf("sent %q", all)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 // rig is an established connection without sockets. The test has the client's side of the record layer: it can protect
@@ -65,8 +66,9 @@ func testOptions(certs *Certificates) EngineOptions {
 	return EngineOptions{
 		Certificates:        certs,
 		MaxInFlight:         64,
-		FirstFlight:         60,
-		Timeout:             60,
+		MaxFresh:            1 << 20,
+		FirstFlight:         time.Minute,
+		Timeout:             time.Minute,
 		MaxBuffered:         1 << 20,
 		MaxExpanded:         64,
 		KeyUpdatesPerMinute: 32,

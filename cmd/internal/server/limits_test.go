@@ -161,6 +161,7 @@ func TestMemoryRules(t *testing.T) {
 	}
 	least, _ = bounds(t, "io_uring.assembly_memory")
 	tlsconn.NewEngine(tlsconn.EngineOptions{
-		Certificates: new(tlsconn.Certificates), MaxInFlight: leastHandshakes, FirstFlight: 1, Timeout: 1, MaxBuffered: least, MaxExpanded: expandedKeys, KeyUpdatesPerMinute: 1,
+		Certificates: new(tlsconn.Certificates), MaxInFlight: leastHandshakes, MaxFresh: helloMemory,
+		FirstFlight: 1, Timeout: 1, MaxBuffered: least, MaxExpanded: expandedKeys, KeyUpdatesPerMinute: 1,
 	})
 }

@@ -138,7 +138,8 @@ func (s *Server) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
 	before := s.total()
-	memory := newHeap()
+	memory, looks := newHeap(), time.NewTicker(heapPeriod)
+	defer looks.Stop()
 	for {
 		select {
 		case <-s.over:
@@ -146,11 +147,13 @@ func (s *Server) watch() {
 		case <-s.reloads:
 			s.reloadAll()
 			continue
+		case <-looks.C:
+			memory.tend()
+			continue
 		case <-ticker.C:
 		}
 		s.reloadChanged()
 		s.tls.rotate()
-		memory.tend()
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now

@@ -31,8 +31,8 @@ func TestHeapDue(t *testing.T) {
 	}
 	f("a start", 4, []int{3, 0, 0, 0}, nil)
 	f("a storm", 4, []int{0, 100, 50, 0, 0, 0}, []int{3})
-	f("a storm that ends slowly", 4, []int{100, 80, 30, 10, 0, 0}, []int{3})
-	f("an even load", 4, even(10, 17), []int{7, 15})
-	f("little in many looks", 4, even(1, 17), []int{7, 15})
+	f("a storm that ends slowly", 4, []int{100, 80, 30, 10, 6, 0}, []int{4})
+	f("an even load", 4, even(10, 70), []int{31, 63})
+	f("little in many looks", 4, even(1, 70), []int{31, 63})
 	f("little for so many connections", 400, []int{20, 0, 0, 20, 0, 0, 20, 0, 0}, []int{7})
 }

@@ -18,6 +18,8 @@ const (
 	// and leastHandshakes of each shard.
 	maxHandshakes   = 1024
 	leastHandshakes = 256
+	// helloMemory is for the ClientHellos of a shard whose handshakes have not had their turn: 4,000 of browsers.
+	helloMemory = 8 << 20
 	// firstFlight is the time in seconds from a client's first byte to its whole ClientHello, and again for its answer to
 	// our flight.
 	firstFlight = 3
@@ -72,6 +74,7 @@ func (t *tlsServer) shardOptions(cfg *config.Config, shards int, clock func() ti
 		Certificates: t.certificates,
 		Clock:        clock,
 		MaxInFlight:  max(maxHandshakes/shards, leastHandshakes),
+		MaxFresh:     helloMemory,
 		MaxBuffered:  cfg.IOUring.AssemblyMemory,
 		MaxExpanded:  expandedKeys,
 		FirstFlight:  firstFlight,

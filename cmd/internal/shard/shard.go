@@ -175,7 +175,7 @@ func (s *Shard) Close() { s.secure.close() }
 // orders for the ring. The work of one Step is bounded: work that is left over makes Busy true.
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
 	s.turn.Begin(now, ops)
-	s.secure.setTime(s.turn.Now)
+	s.secure.setTime(s.turn.Awake())
 	s.heedPressure()
 	s.torrents.RemoveEnded()
 	s.post.FlushBacklog()

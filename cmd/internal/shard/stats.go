@@ -44,7 +44,8 @@ type Messages struct {
 	TLSResumed uint64 `metric:"tls_handshakes_total" label:"result=resumed"`
 	TLSFailed  uint64 `metric:"tls_handshakes_total" label:"result=failed"`
 	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."`         // filled by Snapshot
-	InFlight   int    `metric:"tls_handshakes_in_flight" help:"TLS handshakes that have begun and not ended."` // the same
+	InFlight   int    `metric:"tls_handshakes_in_flight" help:"TLS handshakes that have had a turn and not ended."` // the same
+	Fresh      int    `metric:"tls_handshakes_waiting" help:"TLS handshakes that wait for their first turn."`  // the same
 
 	BytesIn uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
 
@@ -135,6 +136,7 @@ func (s *Shard) Snapshot() Stats {
 	if s.secure != nil {
 		st.Messages.TLSMemory = s.secure.engine.Buffered()
 		st.Messages.InFlight = s.secure.engine.InFlight()
+		st.Messages.Fresh = s.secure.engine.Fresh()
 	}
 	return st
 }

@@ -16,7 +16,8 @@ import (
 type TLSOptions struct {
 	Certificates *tlsconn.Certificates
 	Clock        func() time.Duration // monotonic: it bounds the time that handshakes take of one Step
-	MaxInFlight  int                  // handshakes that have begun and not ended
+	MaxInFlight  int                  // handshakes that have begun to compute and not ended
+	MaxFresh     int                  // bytes of the ClientHellos of those that have not begun to compute
 	MaxBuffered  int                  // bytes for records that have arrived in part
 	MaxExpanded  int                  // connections that keep their expanded keys
 	FirstFlight  uint32               // seconds from a client's first byte to its whole ClientHello, and for its answer
@@ -52,8 +53,8 @@ func newSecure(s *Shard) *secure {
 	}
 	return &secure{
 		engine: tlsconn.NewEngine(tlsconn.EngineOptions{
-			Certificates: o.Certificates, MaxInFlight: o.MaxInFlight,
-			FirstFlight: o.FirstFlight, Timeout: s.opt.HandshakeTimeout,
+			Certificates: o.Certificates, MaxInFlight: o.MaxInFlight, MaxFresh: o.MaxFresh,
+			FirstFlight: seconds(o.FirstFlight), Timeout: seconds(s.opt.HandshakeTimeout),
 			MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded, KeyUpdatesPerMinute: updates,
 			Admit: s.handshakeBegins, Ended: s.handshakeEnded,
 		}),
@@ -72,8 +73,10 @@ func (x *secure) tlsEngine() *tlsconn.Engine {
 	return x.engine
 }
 
+func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
+
 // setTime tells TLS the time of a Step.
-func (x *secure) setTime(now uint32) {
+func (x *secure) setTime(now time.Duration) {
 	if x != nil {
 		x.engine.SetTime(now)
 	}

@@ -86,6 +86,9 @@ func (t *Turn) Begin(now time.Duration, ops []ring.Op) {
 	t.Seq++
 }
 
+// Awake returns the time that Now counts in seconds, exactly.
+func (t *Turn) Awake() time.Duration { return time.Duration(t.awake) }
+
 // Do issues an op.
 func (t *Turn) Do(op ring.Op) { t.Ops = append(t.Ops, op) }
 

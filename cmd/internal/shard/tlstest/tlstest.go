@@ -35,7 +35,8 @@ func New(t testing.TB) *Engine {
 	}
 	e := &Engine{t: t, Engine: tlsconn.NewEngine(tlsconn.EngineOptions{
 		Certificates: tlsconn.NewCertificates(loaded, tlsconn.PostQuantum, time.Now()),
-		MaxInFlight:  64, FirstFlight: 60, Timeout: 60, MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32,
+		MaxInFlight:  64, MaxFresh: 1 << 20, FirstFlight: time.Minute, Timeout: time.Minute,
+		MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32,
 	})}
 	t.Cleanup(e.Close)
 	return e

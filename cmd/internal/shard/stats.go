@@ -43,9 +43,9 @@ type Messages struct {
 	TLSFull    uint64 `metric:"tls_handshakes_total" label:"result=full" help:"TLS handshakes that have ended."`
 	TLSResumed uint64 `metric:"tls_handshakes_total" label:"result=resumed"`
 	TLSFailed  uint64 `metric:"tls_handshakes_total" label:"result=failed"`
-	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."`         // filled by Snapshot
+	TLSMemory  int    `metric:"tls_record_buffer_bytes" help:"Memory in use for partial TLS records."`              // filled by Snapshot
 	InFlight   int    `metric:"tls_handshakes_in_flight" help:"TLS handshakes that have had a turn and not ended."` // the same
-	Fresh      int    `metric:"tls_handshakes_waiting" help:"TLS handshakes that wait for their first turn."`  // the same
+	Fresh      int    `metric:"tls_handshakes_waiting" help:"TLS handshakes that wait for their first turn."`       // the same
 
 	BytesIn uint64 `metric:"received_bytes_total" help:"Bytes received from clients, those of TLS included."`
 

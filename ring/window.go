@@ -50,7 +50,7 @@ const (
 func (p *Pacer) Saw(n int, now time.Duration) {
 	elapsed := now - p.last
 	p.last = now
-	if elapsed <= 0 {
+	if elapsed <= 0 || p.Window == 0 {
 		return
 	}
 	// The averages are over time: a burst of events in a short while, such as one announce brings about, counts no more

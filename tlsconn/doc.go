@@ -4,9 +4,9 @@
 // It has two halves. The first is the handshake. It is the work of crypto/tls, which reads from its client where it
 // needs to. So each handshake runs on a stack of its own, a coroutine of the event loop's thread (coroutine.go), and
 // reads from memory (pipe.go): where that is empty, the loop goes on with other work. [Engine.Compute] gives the
-// handshakes their turns (queue.go). Private keys are used there and nowhere else. A complete handshake yields the traffic keys, and crypto/tls is no longer needed. The
-// second half is the record layer. It is this package's own work on the AEADs of the standard library (record.go), done
-// by the event loop's thread in the memory where the bytes lie.
+// handshakes their turns (queue.go). Private keys are used there and nowhere else. A complete handshake yields the
+// traffic keys, and crypto/tls is no longer needed. The second half is the record layer. It is this package's own work on
+// the AEADs of the standard library (record.go), done by the event loop's thread in the memory where the bytes lie.
 //
 // The reason is memory. crypto/tls keeps an input buffer as large as the largest record it has seen: a connection that
 // sent one large message holds 18 KB for the rest of its life. A [Conn] at rest holds its keys and sequence numbers,

@@ -84,8 +84,8 @@ func NewEngine(o EngineOptions) *Engine {
 	if o.Certificates == nil || o.MaxInFlight < 1 || o.MaxFresh < 1<<16 || o.FirstFlight <= 0 || o.Timeout <= 0 ||
 		o.MaxBuffered < 1<<16 || o.MaxExpanded < 1 || o.KeyUpdatesPerMinute < 1 {
 		panic(fmt.Sprintf("BUG: bad EngineOptions: MaxInFlight %d, MaxFresh %d, FirstFlight %v, Timeout %v, "+
-			"MaxBuffered %d, MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxInFlight, o.MaxFresh, o.FirstFlight, o.Timeout, o.MaxBuffered,
-			o.MaxExpanded, o.KeyUpdatesPerMinute))
+			"MaxBuffered %d, MaxExpanded %d, KeyUpdatesPerMinute %d", o.MaxInFlight, o.MaxFresh, o.FirstFlight, o.Timeout,
+			o.MaxBuffered, o.MaxExpanded, o.KeyUpdatesPerMinute))
 	}
 	return &Engine{opt: o, rekeyAfter: rekeyAfter}
 }

@@ -33,7 +33,8 @@ func Example() {
 	received := receive(wire)
 	engine := tlsconn.NewEngine(tlsconn.EngineOptions{
 		Certificates: certificates, MaxInFlight: 10, MaxFresh: 1 << 16,
-		FirstFlight: 3 * time.Second, Timeout: 10 * time.Second, MaxBuffered: 1 << 20, MaxExpanded: 10, KeyUpdatesPerMinute: 32,
+		FirstFlight: 3 * time.Second, Timeout: 10 * time.Second,
+		MaxBuffered: 1 << 20, MaxExpanded: 10, KeyUpdatesPerMinute: 32,
 	})
 	defer engine.Close()
 	conn := engine.Start(1)

@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"millrace/ring/host"
 )
 
 // add adds other counts, all of which are numbers.
@@ -40,7 +42,7 @@ func threadRan() time.Duration {
 	if err != nil {
 		return 0
 	}
-	ran, _ := parseSchedstat(string(text))
+	ran, _, _ := host.ParseSchedstat(text)
 	return ran
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/ring/host"
 )
 
 // processSample holds the figures of a process, and of the kernel's memory, at one moment.
@@ -114,24 +116,13 @@ func threadTime(tasks string) (sum time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		ran, err := parseSchedstat(string(text))
-		if err != nil {
-			return 0, err
+		ran, _, ok := host.ParseSchedstat(text)
+		if !ok {
+			return 0, fmt.Errorf("%q is not the text of a schedstat file", text)
 		}
 		sum += ran
 	}
 	return sum, nil
-}
-
-// parseSchedstat returns the first number of a schedstat file: the time spent on a CPU in nanoseconds
-// (Documentation/scheduler/sched-stats.rst of Linux).
-func parseSchedstat(text string) (time.Duration, error) {
-	first, _, _ := strings.Cut(strings.TrimSpace(text), " ")
-	ns, err := strconv.ParseInt(first, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not the text of a schedstat file", text)
-	}
-	return time.Duration(ns), nil
 }
 
 // kilobytes finds a line such as "VmRSS:  1616 kB" and returns it in bytes.

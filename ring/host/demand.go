@@ -39,7 +39,7 @@ func (d *Demand) Close() {
 func (d *Demand) Read() time.Duration {
 	if d.file != 0 {
 		n, err := unix.Pread(d.file-1, d.text[:], 0)
-		if ran, waited, ok := parseSchedstat(d.text[:max(n, 0)]); err == nil && ok {
+		if ran, waited, ok := ParseSchedstat(d.text[:max(n, 0)]); err == nil && ok {
 			return ran + waited
 		}
 	}
@@ -50,9 +50,9 @@ func (d *Demand) Read() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// parseSchedstat returns the first two numbers of a schedstat file: the time spent on a CPU, and the time spent ready
-// and waiting for one, both in nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
-func parseSchedstat(text []byte) (ran, waited time.Duration, ok bool) {
+// ParseSchedstat returns the first two numbers in the text of a thread's schedstat file: the time spent on a CPU, and the
+// time spent ready and waiting for one (Documentation/scheduler/sched-stats.rst of Linux). ok is false for another text.
+func ParseSchedstat(text []byte) (ran, waited time.Duration, ok bool) {
 	fields := bytes.Fields(text)
 	if len(fields) < 2 {
 		return 0, 0, false

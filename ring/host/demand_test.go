@@ -10,8 +10,8 @@ import (
 
 // This file owns the tests of a thread's demand.
 
-// TestDemand proves that work of the thread is counted, work of other threads is not, and that both hold with the file of
-// the kernel and without it.
+// TestDemand proves that work of the thread is counted, with the file of the kernel and without it, and that the work of
+// other threads is not CPU time of this one.
 func TestDemand(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -42,8 +42,7 @@ func TestDemand(t *testing.T) {
 			spin()
 		}()
 		<-done
-		var ts unix.Timespec
-		unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
+		// With the file a wait for the CPU, which the other thread may have, counts too.
 		if got := d.Read() - before; d.file == 0 && got > work/2 {
 			t.Errorf("%v of another thread's work count as %v", work, got)
 		}
@@ -59,7 +58,7 @@ func TestDemand(t *testing.T) {
 func TestParseSchedstat(t *testing.T) {
 	f := func(text string, ran, waited time.Duration, ok bool) {
 		t.Helper()
-		if a, b, good := parseSchedstat([]byte(text)); good != ok || ok && (a != ran || b != waited) {
+		if a, b, good := ParseSchedstat([]byte(text)); good != ok || ok && (a != ran || b != waited) {
 			t.Errorf("%q: %v %v %v", text, a, b, good)
 		}
 	}

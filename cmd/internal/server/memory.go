@@ -13,7 +13,7 @@ import (
 // headroom is the size of a block that is never touched, so that the kernel gives no memory for it. The collector
 // counts it: the heap of a small tracker may grow by more than this before the collector runs, and that of a large one
 // by hardly more than without. A percentage (GOGC) with the first effect would let the heap of a large tracker grow by
-// gigabytes. With 16 MiB a storm of 1,000 handshakes left 17 KiB more for each connection and took no less CPU.
+// gigabytes. Less of it leaves less garbage behind a storm of handshakes (bench/results/tried.md).
 const headroom = 4 << 20
 
 // heapPeriod is how often the heap is looked at, and so the time after which a storm is over.

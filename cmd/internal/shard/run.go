@@ -27,7 +27,8 @@ type loop struct {
 
 // Run drives a shard on its ring until a stop is complete or an abort is asked for. The caller has locked its goroutine
 // to the thread that opened the ring, and closes the ring afterwards, when no other loop can wake it any more. clock is
-// monotonic. maxDelay bounds how long a loop short of CPU waits for events to gather (see ring.Pacer); 0 never waits for more.
+// monotonic. maxDelay bounds how long a loop short of CPU waits for events to gather (see ring.Pacer); 0 never waits for
+// more.
 func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDelay time.Duration) error {
 	var demand host.Demand
 	demand.Open()

@@ -229,6 +229,54 @@ func TestTick(t *testing.T) {
 	})
 }
 
+// TestIdleWakes proves that each kind of event wakes a ring that sleeps in the runtime's poller: clients and their bytes,
+// their ends, its timer, wakes by threads and by another ring, and the collector's work goes on beside it. A wake that is
+// missed would hang the test.
+func TestIdleWakes(t *testing.T) {
+	eachPlan(t, func(t *testing.T, p Plan) {
+		a, b := startEchoThat(t, p, Window{Min: 1}, true), startEchoThat(t, p, Window{Min: 1}, true)
+		for range 20 {
+			c := dial(t, a.addr)
+			echoOnce(t, c)
+			runtime.GC()
+			echoOnce(t, c)
+			_ = c.Close()
+		}
+		for left := 1; left > 0; {
+			a.do(func(s *echoServer) { left = len(s.conns) })
+		}
+		for ticks := 0; ticks < 3; {
+			a.later(func(s *echoServer) { ticks = s.counts[EventTick] })
+		}
+		b.do(func(s *echoServer) { s.counts[EventWake] = 0 })
+		a.do(func(s *echoServer) {
+			s.r.SetPeers([]*Ring{a.r, b.r})
+			s.ops = append(s.ops, Op{Kind: OpWake, Target: 1})
+		})
+		b.waitWoken()
+		a.close()
+		b.close()
+	})
+}
+
+// TestIdleTick proves that the timer of an idle ring is slower, most so without connections.
+func TestIdleTick(t *testing.T) {
+	eachPlan(t, func(t *testing.T, p Plan) {
+		f := func(quiet bool, connections int, want time.Duration) {
+			t.Helper()
+			r := Ring{plan: p, quiet: quiet}
+			r.stats.Connections = connections
+			if got := r.tick(); got != want {
+				t.Errorf("quiet %v, %d connections: %v, want %v", quiet, connections, got, want)
+			}
+		}
+		f(false, 0, p.Tick)
+		f(false, 9, p.Tick)
+		f(true, 9, 2*p.Tick)
+		f(true, 0, 4*p.Tick)
+	})
+}
+
 // TestStopAccept proves that new clients are refused while those that are there stay.
 func TestStopAccept(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {

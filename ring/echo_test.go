@@ -29,7 +29,8 @@ type echoServer struct {
 	stop    chan struct{}
 	ended   chan struct{}
 	ask     chan func(*echoServer)
-	perOp   int // bytes a send takes at most
+	perOp   int  // bytes a send takes at most
+	idle    bool // every wait is that of a ring to which nothing has happened for a while
 
 	next   *echoServer // to which each connection goes after some receives (move_test.go); nil: they stay
 	moving map[uint32]*echoConn
@@ -54,13 +55,19 @@ type echoConn struct {
 // startEcho runs an echo server on a thread of its own. stop it with s.close, which also proves that the ring joins.
 func startEcho(t testing.TB, p Plan, w Window) *echoServer {
 	t.Helper()
+	return startEchoThat(t, p, w, false)
+}
+
+// startEchoThat is startEcho with a ring that may count as idle before each wait.
+func startEchoThat(t testing.TB, p Plan, w Window, idle bool) *echoServer {
+	t.Helper()
 	ls, err := host.Listen(host.ListenOptions{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &echoServer{addr: ls[0].Addr().String(), window: w, conns: map[Slot]*echoConn{}, fail: t.Errorf,
-		perOp: 1 << 16,
-		stop:  make(chan struct{}), ended: make(chan struct{}), ask: make(chan func(*echoServer), 16)}
+		perOp: 1 << 16, idle: idle,
+		stop: make(chan struct{}), ended: make(chan struct{}), ask: make(chan func(*echoServer), 16)}
 	opened := make(chan error)
 	go s.run(p, ls[0], opened)
 	if err := <-opened; err != nil {
@@ -109,6 +116,7 @@ func (s *echoServer) run(p Plan, l *host.Listener, opened chan<- error) {
 	}
 	var events []Event
 	for {
+		r.quiet = r.quiet || s.idle
 		events, err = r.Wait(events[:0], s.window)
 		if err != nil {
 			s.fail("Wait: %v", err)

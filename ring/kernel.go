@@ -58,6 +58,7 @@ type Hold struct {
 	Timeout time.Duration // end of the wait (IORING_ENTER_EXT_ARG, 5.11); 0: none
 	MinWait time.Duration // how long to insist on the whole number of completions (min_wait_usec, 6.12); 0: for ever
 	GiveUpP bool          // tell the Go runtime that the thread sleeps
+	Park    bool          // sleep in the Go runtime itself, without Timeout and MinWait
 }
 
 // Memory is shared by a ring and its kernel.

@@ -28,6 +28,9 @@ type sysKernel struct {
 	features   uint32     // IORING_FEAT_*
 	args       *enterArgs // one page outside the Go heap
 	argsPage   []byte
+	idle       parking
+	cqHead     *uint32 // of Memory
+	cqTail     *uint32
 }
 
 // enterArgs is read and written by system calls, by its address. It lies outside the Go heap, where nothing moves.
@@ -165,6 +168,7 @@ func (k *sysKernel) setupQueues(entries uint32, p *setupParams) (mem Memory, err
 		SQEs:       unsafe.Slice((*SQE)(unsafe.Pointer(&k.entries[0])), p.sqEntries),
 		CQEs:       unsafe.Slice((*CQE)(unsafe.Pointer(&k.rings[p.cq.cqes])), p.cqEntries),
 	}
+	k.cqHead, k.cqTail, k.idle.flags = mem.CQHead, mem.CQTail, word(p.cq.flags)
 	// The queue is an array of indices into the entries. It stays the identity.
 	for i, array := uint32(0), unsafe.Slice(word(p.sq.array), p.sqEntries); i < p.sqEntries; i++ {
 		array[i] = i
@@ -192,6 +196,9 @@ func (k *sysKernel) registerRing() error {
 // Enter implements Kernel. It always asks for completions, which flushes those that overflowed and runs the deferred
 // work of DEFER_TASKRUN.
 func (k *sysKernel) Enter(submit, wait uint32, h Hold) (submitted uint32, e Errno) {
+	if h.Park && wait > 0 {
+		return k.park(submit)
+	}
 	flags := k.enterFlags | uintptr(giouring.EnterGetEvents)
 	var arg, size uintptr
 	if h.Timeout > 0 {
@@ -277,6 +284,7 @@ func (k *sysKernel) CloseFD(fd int32) {
 // Notify implements Kernel. Its one shared word, 1, is only ever read.
 func (k *sysKernel) Notify() {
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(k.wakeFD), uintptr(unsafe.Pointer(&wakeOne)), 8)
+	k.idle.wake()
 }
 
 var wakeOne uint64 = 1
@@ -292,6 +300,7 @@ func (k *sysKernel) Teardown() error {
 			first = fmt.Errorf("cannot close a ring: %w", err)
 		}
 	}
+	note(k.idle.close())
 	for _, fd := range []*int{&k.fd, &k.wakeFD} {
 		if *fd >= 0 {
 			note(unix.Close(*fd))

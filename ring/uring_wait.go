@@ -18,8 +18,8 @@ import (
 //   - GOMAXPROCS must be at least the number of rings plus one. With as many Ps as rings the garbage collector finds no
 //     P to start a worker on, and the process hangs.
 //   - The runtime interrupts a thread that should stop by a signal, which ends the wait with EINTR; Wait then calls
-//     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle and the
-//     next wait gives its P up (Syscall6).
+//     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle: it sleeps
+//     in the runtime's poller (uring_park.go) until something but its timer comes.
 //   - GODEBUG=asyncpreemptoff=1 turns that signal off. Then every wait gives the P up.
 
 // preemptionOff reports whether a GODEBUG setting turns the runtime's preemption signal off. The last value counts.
@@ -43,9 +43,11 @@ func (r *Ring) enter(w Window) {
 	wait, hold := r.hold(w)
 	r.publishHead()
 	r.provides = 0
+	lively := false
 	for {
 		h := hold
-		h.GiveUpP = wait > 0 && (r.alwaysGiveUpP || h.GiveUpP)
+		h.GiveUpP = wait > 0 && r.alwaysGiveUpP
+		h.Park = wait > 0 && r.quiet && !lively
 		errno := r.enterOnce(wait, h)
 		switch unix.Errno(errno) {
 		case 0, unix.EINTR:
@@ -60,8 +62,7 @@ func (r *Ring) enter(w Window) {
 		}
 		// The runtime interrupted the wait because it wants this thread to stop for a moment.
 		runtime.Gosched()
-		hold.GiveUpP = r.quiet
-		r.quiet = true
+		lively, r.quiet = !r.quiet, true
 	}
 }
 

@@ -65,12 +65,31 @@ func (r *Ring) onWakeRead() {
 	}
 }
 
+// armTick starts the housekeeping timer.
 func (r *Ring) armTick() {
+	period := r.tick()
 	// A struct __kernel_timespec, which stays where it is while the kernel may read it.
 	ts := (*[2]int64)(unsafe.Pointer(&r.mem.Arena[r.lay.Tick]))
-	ts[0], ts[1] = int64(r.plan.Tick/time.Second), int64(r.plan.Tick%time.Second)
+	ts[0], ts[1] = int64(period/time.Second), int64(period%time.Second)
 	fillTimeout(r.entry(userData(kindTick, 0, 0)), r.mem.Base+uint64(r.lay.Tick))
 }
+
+// tick is the period of the housekeeping timer. That of an idle ring is longer, because each wake costs most there.
+func (r *Ring) tick() time.Duration {
+	switch {
+	case !r.quiet:
+		return r.plan.Tick
+	case r.stats.Connections > 0:
+		return r.plan.Tick * quietTicks
+	}
+	return r.plan.Tick * emptyTicks
+}
+
+// The period is so many times that of the plan while nothing happens, with and without connections.
+const (
+	quietTicks = 2
+	emptyTicks = 4
+)
 
 func (r *Ring) onTick(events []Event) []Event {
 	if r.lastTick {

@@ -138,17 +138,12 @@ func (s *Server) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
 	before := s.total()
-	memory, looks := newHeap(), time.NewTicker(heapPeriod)
-	defer looks.Stop()
 	for {
 		select {
 		case <-s.over:
 			return
 		case <-s.reloads:
 			s.reloadAll()
-			continue
-		case <-looks.C:
-			memory.tend()
 			continue
 		case <-ticker.C:
 		}

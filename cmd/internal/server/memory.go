@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// This file owns the settings of the garbage collector. A tracker at work makes no garbage and keeps its data in large
+// This file owns the looks at the memory of the process, and the settings of the garbage collector. A tracker at work makes no garbage and keeps its data in large
 // tables. TLS handshakes are the exception: each leaves about 75 KB. During a storm of them the collector must not run
 // all the time, and afterwards their garbage must not stay.
 
@@ -16,8 +16,28 @@ import (
 // gigabytes. Less of it leaves less garbage behind a storm of handshakes (bench/results/tried.md).
 const headroom = 4 << 20
 
-// heapPeriod is how often the heap is looked at, and so the time after which a storm is over.
-const heapPeriod = time.Second
+// The memory is looked at every lookPeriod, which is the time after which a storm is over. Where next to nothing is
+// allocated and there is plenty of memory, looks are rare: an idle process sleeps.
+const (
+	lookPeriod = time.Second
+	idlePeriod = 3 * time.Second
+	idleBytes  = 64 << 10 // allocated between two looks: less than one handshake
+)
+
+// watchMemory looks at the memory until the server is over.
+func (s *Server) watchMemory() {
+	defer s.memory.close()
+	heap, looks := newHeap(), time.NewTimer(0)
+	defer looks.Stop()
+	for {
+		select {
+		case <-s.over:
+			return
+		case <-looks.C:
+			looks.Reset(min(s.memory.look(), heap.tend()))
+		}
+	}
+}
 
 // leastGarbage is the least number of allocated bytes for which memory is given back: about 60 handshakes.
 const leastGarbage = 4 << 20
@@ -32,6 +52,7 @@ type heap struct {
 	room     []byte
 	returned uint64 // bytes allocated from the start of the process up to the last time that memory was given back
 	before   uint64 // and up to the last call of due
+	recent   uint64 // bytes allocated between the last two calls of due
 }
 
 func newHeap() *heap {
@@ -41,21 +62,30 @@ func newHeap() *heap {
 	return h
 }
 
-// tend gives memory back when it is time. Call it every heapPeriod. It runs the collector beside the loops.
-func (h *heap) tend() {
+// tend gives memory back when it is time, and returns the time until the next call. It runs the collector beside the
+// loops.
+func (h *heap) tend() (next time.Duration) {
 	metrics.Read(h.samples[:])
 	if h.due(h.samples[0].Value.Uint64(), h.samples[1].Value.Uint64()) {
 		debug.FreeOSMemory()
 	}
+	return h.next()
+}
+
+func (h *heap) next() time.Duration {
+	if h.recent < idleBytes {
+		return idlePeriod
+	}
+	return lookPeriod
 }
 
 // due reports whether it is time, by the bytes allocated since the start of the process and those in use. There must be
 // enough garbage, more with a large heap. And most of it must be older than the last call: then a storm is over, and
 // with an even rate of handshakes it is time now and then.
 func (h *heap) due(allocated, live uint64) bool {
-	garbage, recent := allocated-h.returned, allocated-h.before
-	h.before = allocated
-	if garbage < max(leastGarbage, live/8) || recent > garbage/calm {
+	garbage := allocated - h.returned
+	h.recent, h.before = allocated-h.before, allocated
+	if garbage < max(leastGarbage, live/8) || h.recent > garbage/calm {
 		return false
 	}
 	h.returned = allocated

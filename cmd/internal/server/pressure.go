@@ -22,8 +22,8 @@ import (
 // and after a while, or far over it, no more connections. The shards read the level of that, see shard.Pressure.
 
 const (
-	pressurePeriod  = time.Second // between two looks at the resident memory
-	pressureSeconds = 5           // looks over the limit in a row after which more connections are refused too
+	pressureLooks = 5 // over the limit in a row, after which more connections are refused too
+	pressureFar   = 4 // times the resident memory below the limit: looks may be rare
 )
 
 // pressure follows the resident memory of the process. A zero limit is none.
@@ -74,26 +74,12 @@ func (p *pressure) close() {
 	}
 }
 
-// watch looks once a second until done is closed, and closes p.
-func (p *pressure) watch(done <-chan struct{}) {
-	defer p.close()
+// look reads the resident memory and puts the level that follows in force, and returns the time until the next look.
+// Garbage goes before clients are refused.
+func (p *pressure) look() (next time.Duration) {
 	if p.limit == 0 {
-		return
+		return idlePeriod
 	}
-	ticker := time.NewTicker(pressurePeriod)
-	defer ticker.Stop()
-	for {
-		p.look()
-		select {
-		case <-done:
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// look reads the resident memory and puts the level that follows in force. Garbage goes before clients are refused.
-func (p *pressure) look() {
 	resident, err := p.read()
 	if err == nil && resident > p.limit && p.level.Load() == shard.PressureNone {
 		debug.FreeOSMemory()
@@ -101,13 +87,17 @@ func (p *pressure) look() {
 	}
 	if err != nil {
 		p.log.Error("cannot read the resident memory of the process: limits.memory_limit has no effect", "error", err)
-		return
+		return lookPeriod
 	}
 	p.saw(resident)
 	if p.ownGo {
 		metrics.Read(p.samples[:])
 		p.limitRuntime(resident, p.samples[0].Value.Uint64()-p.samples[1].Value.Uint64())
 	}
+	if resident < p.limit/pressureFar {
+		return idlePeriod
+	}
+	return lookPeriod
 }
 
 // read returns the resident memory in bytes.
@@ -142,7 +132,7 @@ func (p *pressure) saw(resident uint64) {
 	case resident > p.limit:
 		p.over++
 		level = max(level, shard.PressurePeers)
-		if p.over >= pressureSeconds || resident-p.limit > p.limit/10 {
+		if p.over >= pressureLooks || resident-p.limit > p.limit/10 {
 			level = shard.PressureConns
 		}
 	case resident > p.limit-p.limit/16:

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 
 	"millrace/cmd/internal/shard"
 )
@@ -85,6 +86,37 @@ func TestRuntimeLimit(t *testing.T) {
 		t.Errorf("the limit is %d in the end", got)
 	}
 	debug.SetMemoryLimit(before)
+}
+
+// TestLooksAtMemory proves that looks are rare only where there is plenty of memory and next to nothing is allocated.
+func TestLooksAtMemory(t *testing.T) {
+	f := func(limit uint64, want time.Duration) {
+		t.Helper()
+		p, err := openPressure(limit, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		p.ownGo = false
+		if got := p.look(); got != want {
+			t.Errorf("the next look is after %v with a limit of %d bytes, want %v", got, limit, want)
+		}
+	}
+	f(0, idlePeriod)
+	f(1, lookPeriod)
+	f(1<<50, idlePeriod)
+	h := heap{}
+	g := func(allocated uint64, want time.Duration) {
+		t.Helper()
+		h.due(allocated, 4<<20)
+		if got := h.next(); got != want {
+			t.Errorf("the next look is after %v with %d bytes, want %v", got, allocated, want)
+		}
+	}
+	g(1<<20, lookPeriod)
+	g(1<<20, idlePeriod)
+	g(1<<20+idleBytes-1, idlePeriod)
+	g(1<<20+2*idleBytes, lookPeriod)
 }
 
 // TestResident proves that the resident memory of this process is read, and that nonsense is not taken for it.

@@ -124,7 +124,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	s.watchAccess(cfg.AccessList, rule)
 	s.watchCertificate(cfg)
 	s.watchers.Go(s.watch)
-	s.watchers.Go(func() { s.memory.watch(s.over) })
+	s.watchers.Go(s.watchMemory)
 	go s.join()
 	return s, nil
 }

@@ -80,6 +80,7 @@ func (t *Table) swap(sw *swarm, i, j uint32) {
 // successor, that becomes the member. Its pending offers become orphans. It returns how many orphans it has
 // dropped, at most orphansAtOnce.
 func (t *Table) leave(p uint32) int {
+	t.left++
 	pr := t.peers.at(p)
 	if pr.role == 0 {
 		t.leaveSwarm(p)

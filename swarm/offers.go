@@ -50,6 +50,7 @@ type offers struct {
 
 	expired   uint64
 	pushedOut uint64
+	dropped   uint64 // for whatever reason
 }
 
 // pending is one relayed offer. It is a member of two chains by time: of all offers and of its sender's.
@@ -253,6 +254,7 @@ func (o *offers) drop(slot uint32) {
 	own := o.pending.at(slot).sender
 	o.unchain(slot)
 	o.pending.remove(slot)
+	o.dropped++
 	switch s := o.senders.at(own); {
 	case s.count > 0:
 	case s.peer == 0:

@@ -1,6 +1,6 @@
 package swarm
 
-// This file proves that Options.Observe sees every peer once in a pass.
+// This file proves that Options.Observe sees every peer once in a pass, and that removals are counted.
 
 import (
 	"fmt"
@@ -69,4 +69,40 @@ func TestObserve(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Removed counts peers, successors and offers that go, whatever the reason, each once.
+func TestRemoved(t *testing.T) {
+	table := New(testOptions())
+	before, step := uint64(0), 0
+	f := func(peers, offers uint64) {
+		t.Helper()
+		if got, want := table.Removed()-before, peers*PeerRemoval+offers; got != want {
+			t.Errorf("step %d: %d is removed, want %d", step, got, want)
+		}
+		before = table.Removed()
+		step++
+	}
+	join := func(peer int, conn uint32, offers ...ID) Announce {
+		a := announceOf(peer, conn, LeftMore, EventUpdate)
+		a.Offers = offers
+		table.Announce(1, &a, nil)
+		return a
+	}
+	join(1, 1)
+	join(1, 2) // a successor
+	last := join(2, 3, ID{1}, ID{2})
+	join(3, 4, ID{1}, ID{2})
+	f(0, 0)
+	table.Answer(1, &Answer{Key: last.Key, Peer: testID('p', 1), From: addrOf(1), To: last.Peer, Offer: ID{1}})
+	f(0, 1)
+	last.Event = EventStopped
+	table.Announce(1, &last, nil)
+	f(1, 0)
+	table.Gone(addrOf(2))
+	f(1, 0)
+	table.Sweep(1+testOptions().MaxOfferAge, table.Len())
+	f(0, 2)
+	table.Sweep(1+testOptions().MaxQuietAge, table.Len())
+	f(2, 0)
 }

@@ -47,6 +47,7 @@ type Table struct {
 	forbidden uint64
 
 	handedOver uint64
+	left       uint64 // records of peers that have been removed
 
 	cursor  uint32 // slot of the last peer that Sweep visited, 0 after the last of all
 	swept   uint32 // slots visited in a row at sweptAt
@@ -109,6 +110,15 @@ func (t *Table) Counts() Counts {
 			t.lists.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
 }
+
+// PeerRemoval is what the removal of a peer counts in [Table.Removed], where that of an offer counts 1. It takes 1 to 3
+// µs in a table that is larger than the CPU's cache, and an offer 0.1 to 0.4.
+const PeerRemoval = 8
+
+// Removed returns how much work the removal of peers, successors included, and of offers has been since the table was made.
+// A peer counts PeerRemoval and an offer 1. By the difference a caller can bound its time, where the budget of
+// [Table.Sweep] cannot: an entry that stays takes 5 ns.
+func (t *Table) Removed() uint64 { return t.left*PeerRemoval + t.offers.dropped }
 
 // CountsByFamily returns how many swarms there are whose Key.Family is family, and how many peers they have.
 func (t *Table) CountsByFamily(family uint8) (torrents, peers int) {

@@ -18,6 +18,7 @@ type Torrents struct {
 	census *censusTaker // nil: none is taken
 	ended  ended        // connections whose peers are to be removed
 	sweep  paced.Scan
+	due    int  // entries at which the sweep should have looked by now
 	frozen bool // takes in a new peer only in the place of another
 	stats  Stats
 }
@@ -27,7 +28,7 @@ type Options struct {
 	Swarm        swarm.Options
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
 	Census       bool          // that pass also counts the peers by the first bytes of their ids (see Census)
-	EndedPerStep int           // peers after which a Step removes no more of ended connections; 0: maxEndedPerStep
+	EndedPerStep int           // peers after which a Step removes no more; 0: maxEndedPerStep
 }
 
 // Stats are the counters of the torrents of a shard. Their tags say how they are shown (see package stats).
@@ -67,16 +68,28 @@ func (t *Torrents) Stats() Stats {
 	return st
 }
 
-// maxSweepPerStep bounds the entries of the swarm table at which one Step looks.
-const maxSweepPerStep = 4096
+// Bounds of the sweep in one Step. An entry at which it only looks takes 5 ns, and one that it removes hundreds of times as
+// much, so both are bounded. What is left of the share that is due waits for the next Step.
+const (
+	maxSweepPerStep = 4096 // entries of the swarm table
+	sweepSlice      = 64   // entries between two looks at what has been removed, so the most peers beyond the bound
+	leastSwept      = 64   // peers that may go even if ended connections have used up the Step's budget
+)
 
-// Housekeep looks for old peers in the share of the table that is due.
+// Housekeep looks for old peers in the share of the table that is due. It removes as many as the budget of ended
+// connections leaves in this Step.
 func (t *Torrents) Housekeep() {
-	n, more := t.sweep.Due(t.turn.Nanos, t.Len(), t.opt.SweepPeriod, maxSweepPerStep)
-	if n > 0 {
-		t.Sweep(t.turn.Now, n)
+	n, more := t.sweep.Due(t.turn.Nanos, t.Len(), t.opt.SweepPeriod, maxSweepPerStep-t.due)
+	t.due += n
+	most := t.Removed() + swarm.PeerRemoval*uint64(max(t.ended.budget, leastSwept))
+	for t.due > 0 && t.Removed() < most {
+		work := t.Sweep(t.turn.Now, min(t.due, sweepSlice))
+		if work == 0 { // a whole pass is done in this second
+			t.due = 0
+		}
+		t.due = max(t.due-work, 0)
 	}
-	t.turn.More = t.turn.More || more
+	t.turn.More = t.turn.More || more || t.due > 0
 }
 
 // Freeze keeps the number of peers from growing beyond that of now, or lets it grow up to the limit of the options again.

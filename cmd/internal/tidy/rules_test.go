@@ -55,17 +55,18 @@ const shardDir = "cmd/internal/shard"
 var ownImports = map[string][]string{
 	// The parts of a shard, from the bottom up: data flows down, and no part calls the shard.
 	shardDir + "/paced":    {},
+	shardDir + "/queue":    {},
 	shardDir + "/tlstest":  {"tlsconn"},
 	shardDir + "/conn":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
 	shardDir + "/inbox":    {"cmd/internal/guard", "ring", shardDir + "/conn"},
 	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
 	shardDir + "/door":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
-	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn"},
-	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced"},
+	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn", shardDir + "/queue"},
+	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced", shardDir + "/queue"},
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/mover": {
 		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
-		shardDir + "/outbox", shardDir + "/post",
+		shardDir + "/outbox", shardDir + "/post", shardDir + "/queue",
 	},
 	shardDir: {
 		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",

@@ -118,8 +118,8 @@ func (p *Post) Ended(addr swarm.Addr, owners uint64) {
 	for k := range p.out {
 		switch {
 		case k == p.self || owners>>(k%64)&1 == 0:
-		case len(p.backlog[k]) > 0 || !p.putEnded(k, addr):
-			p.backlog[k] = append(p.backlog[k], addr)
+		case p.backlog[k].Len() > 0 || !p.putEnded(k, addr):
+			p.backlog[k].Push(addr)
 			p.stats.Backlog++
 			p.stats.Backlogged++
 		}
@@ -134,6 +134,9 @@ func (p *Post) putEnded(k int, addr swarm.Addr) bool {
 	return p.commit(k, appendAddr(append(rec[:0], byte(KindEnded)), addr))
 }
 
+// maxFlushPerStep bounds the ends of connections that one Step mails from the backlog, to all shards together.
+const maxFlushPerStep = 4096
+
 // FlushBacklog mails the ends of connections that found a box full, oldest first. The backlog is bounded by the
 // connections: a connection's end is told only to shards that have mail from it, and shard k gets mail from no other
 // connection before it has heard of these. Every Step tries again, a tick at the latest.
@@ -141,16 +144,14 @@ func (p *Post) FlushBacklog() {
 	if p.stats.Backlog == 0 {
 		return
 	}
-	for k, waiting := range p.backlog {
-		done := 0
-		for done < len(waiting) && p.putEnded(k, waiting[done]) {
-			done++
+	for k := range p.backlog {
+		waiting, left := &p.backlog[k], max(1, maxFlushPerStep/len(p.backlog))
+		for waiting.Len() > 0 && left > 0 && p.putEnded(k, waiting.Front()) {
+			waiting.Pop()
+			p.stats.Backlog--
+			left--
 		}
-		p.stats.Backlog -= done
-		p.backlog[k] = waiting[done:]
-		if len(p.backlog[k]) == 0 {
-			p.backlog[k] = nil
-		}
+		p.turn.More = p.turn.More || waiting.Len() > 0 && left == 0
 	}
 }
 

@@ -5,6 +5,7 @@ package post
 import (
 	"millrace/cmd/internal/mailbox"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/queue"
 	"millrace/ring"
 	"millrace/swarm"
 )
@@ -14,7 +15,7 @@ type Post struct {
 	self    int
 	in, out []*mailbox.Box // by shard; nil at its own number
 	bells   []mailbox.Bell
-	backlog [][]swarm.Addr // by shard: ends of connections for which its box had no room
+	backlog []queue.Queue[swarm.Addr] // by shard: ends of connections for which its box had no room
 	turn    *conn.Turn
 	box     int // the box that Next reads
 	read    int // records that it has read of it in this Step
@@ -60,7 +61,7 @@ func Wire(n, size int) []Boxes {
 func New(self int, boxes Boxes, turn *conn.Turn) *Post {
 	return &Post{
 		self: self, in: boxes.In, out: boxes.Out, bells: boxes.Bells, turn: turn,
-		backlog: make([][]swarm.Addr, len(boxes.Out)),
+		backlog: make([]queue.Queue[swarm.Addr], len(boxes.Out)),
 	}
 }
 
@@ -80,7 +81,7 @@ func (p *Post) Stats() Stats {
 // a quarter of the box to replies and to the ends of connections, which are urgent: a client that floods the tracker costs
 // others their offers before it costs them their replies.
 func (p *Post) begin(k, n int, kind Kind, urgent bool) []byte {
-	if len(p.backlog[k]) > 0 {
+	if p.backlog[k].Len() > 0 {
 		return nil
 	}
 	keep := 0

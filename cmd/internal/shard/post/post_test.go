@@ -538,6 +538,43 @@ func TestEndedMask(t *testing.T) {
 	f(3, 1<<3)
 }
 
+// TestBacklogGoesInSteps proves that a Step mails only so many ends of connections from a long backlog even if there is room
+// for more, that the loop then goes on before it sleeps, and that all arrive in order.
+func TestBacklogGoesInSteps(t *testing.T) {
+	const ends, perStep = 100_000, maxFlushPerStep / 2
+	nodes := newNodes(2, 1<<20)
+	nodes[0].step(func() {
+		for k := range ends {
+			nodes[0].Ended(addrOf(0, k), 1<<1)
+		}
+	})
+	if waiting := nodes[0].Stats().Backlog; waiting < 10*perStep {
+		t.Fatalf("%d ends wait: the box is too large", waiting)
+	}
+	next := 0
+	for steps := 0; next < ends; steps++ {
+		if steps > ends/perStep*2+1<<8 {
+			t.Fatalf("only %d of %d ends have come", next, ends)
+		}
+		for _, l := range slices.Concat(nodes[1].read(), nodes[1].read(), nodes[1].read()) {
+			if addr := ReadAddr(l.rec, l.from); addr != addrOf(0, next) {
+				t.Fatalf("end %d is of %+v", next, addr)
+			}
+			next++
+		}
+		before := nodes[0].Stats()
+		nodes[0].step(func() {})
+		after := nodes[0].Stats()
+		mailed := before.Backlog - after.Backlog
+		if mailed > perStep || after.MailOut-before.MailOut != uint64(mailed) {
+			t.Fatalf("a Step mailed %d ends", mailed)
+		}
+		if cut := mailed == perStep && after.Backlog > 0; nodes[0].turn.More != cut {
+			t.Fatalf("%d mailed, %d wait, but More is %v", mailed, after.Backlog, nodes[0].turn.More)
+		}
+	}
+}
+
 // TestUrgent proves that requests, relayed messages and moves leave a quarter of a box to replies, to scrapes on their
 // way home, and to ends; and that those can have all of it.
 func TestUrgent(t *testing.T) {

@@ -1,6 +1,9 @@
 package torrents
 
-import "millrace/swarm"
+import (
+	"millrace/cmd/internal/shard/queue"
+	"millrace/swarm"
+)
 
 // This file takes the peers of connections that have ended out of the swarms. Thousands of connections may end at once,
 // each with thousands of peers, as when a network fails; a Step that removed all of them took 32 ms. So each Step removes
@@ -14,8 +17,7 @@ const (
 
 // ended is the queue of connections whose peers are to be removed, oldest first.
 type ended struct {
-	waiting []swarm.Addr // those before done are through with
-	done    int
+	queue.Queue[swarm.Addr]
 	budget  int // peers that this Step may still remove
 	perStep int // the budget at the beginning of each Step
 }
@@ -23,13 +25,13 @@ type ended struct {
 // Ended says that a connection, of this shard or another, has ended.
 func (t *Torrents) Ended(addr swarm.Addr) {
 	q := &t.ended
-	if q.len() == 0 && q.budget > 0 && t.removePeers(addr) {
+	if q.Len() == 0 && q.budget > 0 && t.removePeers(addr) {
 		return
 	}
-	if q.len() == maxEndedWaiting {
-		q.budget -= max(1, t.Gone(q.next()))
+	if q.Len() == maxEndedWaiting {
+		q.budget -= max(1, t.Gone(q.Pop()))
 	}
-	q.waiting = append(q.waiting, addr)
+	q.Push(addr)
 	t.stats.GoneWaited++
 	t.turn.More = true
 }
@@ -38,10 +40,10 @@ func (t *Torrents) Ended(addr swarm.Addr) {
 func (t *Torrents) RemoveEnded() {
 	q := &t.ended
 	q.budget = q.perStep
-	for q.len() > 0 && q.budget > 0 && t.removePeers(q.waiting[q.done]) {
-		q.next()
+	for q.Len() > 0 && q.budget > 0 && t.removePeers(q.Front()) {
+		q.Pop()
 	}
-	t.turn.More = t.turn.More || q.len() > 0
+	t.turn.More = t.turn.More || q.Len() > 0
 }
 
 // removePeers removes peers of a connection within the budget, and reports whether none is left.
@@ -62,17 +64,4 @@ func (t *Torrents) Yield(addr swarm.Addr) bool {
 	}
 	t.ended.budget -= max(1, t.Table.Yield(addr))
 	return true
-}
-
-func (q *ended) len() int { return len(q.waiting) - q.done }
-
-// next takes the oldest one out. The array is used again from its start when half of it is through with.
-func (q *ended) next() (addr swarm.Addr) {
-	addr = q.waiting[q.done]
-	q.done++
-	if 2*q.done >= len(q.waiting) {
-		q.waiting = q.waiting[:copy(q.waiting, q.waiting[q.done:])]
-		q.done = 0
-	}
-	return addr
 }

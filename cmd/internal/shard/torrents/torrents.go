@@ -60,7 +60,7 @@ func New(o Options, turn *conn.Turn) *Torrents {
 // Stats returns the counters.
 func (t *Torrents) Stats() Stats {
 	st := t.stats
-	st.GoneWaiting = t.ended.len()
+	st.GoneWaiting = t.ended.Len()
 	st.Swarm = t.Counts()
 	for k, family := range families {
 		st.Families[k].Torrents, st.Families[k].Peers = t.CountsByFamily(family)

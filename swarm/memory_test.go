@@ -65,21 +65,62 @@ func TestHugeSwarm(t *testing.T) {
 	}
 }
 
-// No announce splits or moves more than a short chain of each kind of record while a table grows.
-func TestGrowthPerAnnounceIsBounded(t *testing.T) {
-	table := New(testOptions())
-	var a Announce
-	for i := range uint32(200_000) {
-		binary.LittleEndian.PutUint32(a.Key.Hash[:], i/2)
-		binary.LittleEndian.PutUint32(a.Peer[:], i)
-		a.From.Index = i
-		pages := len(table.peers.pages) + len(table.swarms.pages) + len(table.conns.pages) + len(table.lists.pages)
-		table.Announce(0, &a, nil)
-		pages -= len(table.peers.pages) + len(table.swarms.pages) + len(table.conns.pages) + len(table.lists.pages)
-		if moved := table.peers.moved + table.swarms.moved + table.conns.moved; moved > 80 || pages < -4 {
-			t.Fatalf("announce %d moved %d records and took %d pages", i, moved, -pages)
+// grown is how much the growth of a Table has cost so far: records that splits have moved, and pages.
+type grown struct{ moved, pages int }
+
+func growthOf(t *Table) (g grown) {
+	g.pages = len(t.lists.pages)
+	add := func(moved uint64, pages ...int) {
+		g.moved += int(moved)
+		for _, n := range pages {
+			g.pages += n
 		}
 	}
+	add(t.peers.moved, len(t.peers.pages), len(t.peers.heads))
+	add(t.swarms.moved, len(t.swarms.pages), len(t.swarms.heads))
+	add(t.conns.moved, len(t.conns.pages), len(t.conns.heads))
+	add(t.seats.moved, len(t.seats.pages), len(t.seats.heads))
+	add(t.offers.pending.moved, len(t.offers.pending.pages), len(t.offers.pending.heads))
+	add(t.offers.senders.moved, len(t.offers.senders.pages), len(t.offers.senders.heads))
+	return g
+}
+
+// While a table grows no announce moves more than a short chain for each kind of record, nor takes more pages than there are
+// kinds: with offers, one chain for each of them; and for the first peer beyond fewPeers of a connection one for each seat.
+func TestGrowthPerAnnounceIsBounded(t *testing.T) {
+	f := func(name string, peers, perConn uint32, offers int, most grown) {
+		t.Helper()
+		o := testOptions()
+		o.MaxPendingOffers = 1 << 24
+		table := New(o)
+		ids, targets, longest := make([]ID, offers), make([]Target, 0, 16), grown{}
+		for i := range peers {
+			a := Announce{From: Addr{Index: i / perConn}, Offers: ids}
+			binary.LittleEndian.PutUint32(a.Key.Hash[:], i%(peers/16))
+			binary.LittleEndian.PutUint32(a.Peer[:], i)
+			for k := range ids {
+				binary.LittleEndian.PutUint32(ids[k][:], i)
+				ids[k][4] = byte(k)
+			}
+			before := growthOf(table)
+			_, targets = table.Announce(0, &a, targets[:0])
+			after := growthOf(table)
+			longest.moved = max(longest.moved, after.moved-before.moved)
+			longest.pages = max(longest.pages, after.pages-before.pages)
+			if i == 0 {
+				longest = grown{} // it makes the first pages of all tables
+			}
+		}
+		if longest.moved > most.moved || longest.pages > most.pages {
+			t.Errorf("%s: one announce cost %+v, want at most %+v", name, longest, most)
+		}
+		if longest.moved < most.moved/4 || longest.pages == 0 {
+			t.Errorf("%s: one announce cost no more than %+v: the table has not grown", name, longest)
+		}
+	}
+	f("a peer a connection", 200_000, 1, 0, grown{70, 4})
+	f("20 peers a connection", 100_000, 20, 0, grown{130, 4})
+	f("with offers", 60_000, 1, 10, grown{100, 6})
 }
 
 // In the steady state nothing allocates: announces with offers, answers, peers and connections that

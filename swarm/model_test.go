@@ -705,9 +705,23 @@ func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
 	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, what: nothing, dice: dice, ids: ids, origins: origins}
 }
 
+// shrink lets every hash table below a new Table begin with one bucket instead of thousands, so that a few records grow it:
+// each four that come split a bucket.
+func shrink(t *Table) {
+	one := func(heads *[]*[pageLen]uint32, base, buckets *uint32) {
+		*heads, *base, *buckets = append(*heads, new([pageLen]uint32)), 1, 1
+	}
+	one(&t.peers.heads, &t.peers.base, &t.peers.buckets)
+	one(&t.swarms.heads, &t.swarms.base, &t.swarms.buckets)
+	one(&t.conns.heads, &t.conns.base, &t.conns.buckets)
+	one(&t.seats.heads, &t.seats.base, &t.seats.buckets)
+	one(&t.offers.pending.heads, &t.offers.pending.base, &t.offers.pending.buckets)
+	one(&t.offers.senders.heads, &t.offers.senders.base, &t.offers.senders.buckets)
+}
+
 // The table and the naive model give the same replies, counts and relays for any sequence of
-// announces, answers, closed connections, access rules, sweeps and jumps of time, under loose and tight limits.
-// A failing seed is printed and replays.
+// announces, answers, closed connections, access rules, sweeps and jumps of time, under loose and tight limits, and while
+// the hash tables grow. A failing seed is printed and replays.
 func TestTableAgainstModel(t *testing.T) {
 	seeds, steps := 100, 10_000
 	if testing.Short() {
@@ -723,6 +737,9 @@ func TestTableAgainstModel(t *testing.T) {
 			}
 			o.MaxQuietAge = o.MaxPeerAge + r.Uint32N(100)
 			p := newPair(t, 2+r.IntN(40), o, r.IntN)
+			if seed%2 == 1 {
+				shrink(p.table)
+			}
 			for i := range steps {
 				p.one()
 				if i%512 == 0 {
@@ -758,6 +775,9 @@ func FuzzTableAgainstModel(f *testing.F) {
 			MaxPeers: 1 + dice(30), MaxPendingOffers: dice(30), MaxPendingPerPeer: dice(8),
 		}
 		p := newPair(t, 1+dice(30), o, dice)
+		if dice(2) == 1 {
+			shrink(p.table)
+		}
 		for i < len(data) {
 			p.one()
 		}

@@ -38,7 +38,7 @@ type records[T any] struct {
 	count   uint32 // records in the table
 	high    uint32 // slots that were ever used: 1 to high
 	free    uint32 // first free slot
-	moved   uint32 // records that the split in the last insertion has visited
+	moved   uint64 // records that splits have visited
 }
 
 func (r *records[T]) len() int { return int(r.count) }
@@ -99,7 +99,6 @@ func (r *records[T]) insert(h uint64, record T) uint32 {
 	*r.link(slot) = *head
 	*head = tagged(slot, h)
 	r.count++
-	r.moved = 0
 	if r.count > load*r.buckets {
 		r.split()
 	}

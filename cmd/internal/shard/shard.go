@@ -80,7 +80,7 @@ type Options struct {
 
 	ScanPeriod   time.Duration // one pass over all connections, looking for deadlines
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
-	EndedPerStep int           // peers of ended connections that one Step removes; 0: the product's bound
+	EndedPerStep int           // peers that one Step removes, old ones and of ended connections; 0: the product's bound
 
 	Census bool // that pass also counts the peers by the first bytes of their ids (see torrents.Census)
 }

@@ -66,7 +66,7 @@ var ownImports = map[string][]string{
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/mover": {
 		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
-		shardDir + "/outbox", shardDir + "/post", shardDir + "/queue",
+		shardDir + "/outbox", shardDir + "/post",
 	},
 	shardDir: {
 		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",

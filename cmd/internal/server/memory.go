@@ -8,8 +8,8 @@ import (
 )
 
 // This file owns the looks at the memory of the process, and the settings of the garbage collector. A tracker at work
-// makes no garbage and keeps its data in large tables. TLS handshakes are the exception: each leaves about 75 KB. During a storm of them the collector must not run
-// all the time, and afterwards their garbage must not stay.
+// makes no garbage and keeps its data in large tables. TLS handshakes are the exception: each leaves about 75 KB. During a
+// storm of them the collector must not run all the time, and afterwards their garbage must not stay.
 //
 // The goroutine whose allocation meets the collector's trigger starts it, which takes 0.1 to 0.3 ms. While tables grow that
 // would be a loop in a turn. So the collector is started here a little before.

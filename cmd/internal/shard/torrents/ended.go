@@ -7,8 +7,9 @@ import (
 
 // This file takes the peers of connections that have ended out of the swarms. Thousands of connections may end at once,
 // each with thousands of peers, as when a network fails; a Step that removed all of them took 32 ms. So each Step removes
-// some of them, which takes up to 3 µs a peer, and the others wait their turn. Meanwhile their peers are still counted, and a message that
-// is relayed to one of them finds its connection closed, as it may with the peers that a connection has on another shard.
+// some of them, which takes up to 3 µs a peer, and the others wait their turn. Meanwhile their peers are still counted, and
+// a message that is relayed to one of them finds its connection closed, as it may with the peers that a connection has on
+// another shard.
 
 const (
 	maxEndedPerStep = 256     // peers after which a Step removes no more

@@ -259,6 +259,40 @@ func TestIdleWakes(t *testing.T) {
 	})
 }
 
+// refuser is a kernel that only notes how a ring would wait.
+type refuser struct {
+	Kernel
+	held Hold
+}
+
+func (k *refuser) Enter(_, _ uint32, h Hold) (uint32, Errno) {
+	k.held = h
+	return 0, Errno(unix.ETIME)
+}
+
+// TestParks proves that a ring sleeps in the runtime's poller only while nothing happens, and never where the wait is to end
+// by itself: the poller would not end it, and a user of the ring whose work is due by the clock would be late.
+func TestParks(t *testing.T) {
+	f := func(name string, quiet, minWait bool, w Window, want bool) {
+		t.Helper()
+		k := &refuser{}
+		r := Ring{k: k, quiet: quiet, parkHead: noSlot}
+		r.plan.MaxBatchDelay, r.plan.Use[MinWait] = time.Second, minWait
+		r.mem = Memory{
+			SQHead: new(uint32), SQTail: new(uint32), CQHead: new(uint32), CQTail: new(uint32), CQEs: make([]CQE, 8),
+		}
+		r.enter(w)
+		if k.held.Park != want {
+			t.Errorf("%s: %+v", name, k.held)
+		}
+	}
+	f("busy", false, true, Window{Min: 1}, false)
+	f("quiet", true, true, Window{Min: 1}, true)
+	f("no wait", true, true, Window{}, false)
+	f("a window that ends with the first completion after it", true, true, Window{Min: 2, Max: time.Millisecond}, true)
+	f("a window that ends by itself", true, false, Window{Min: 2, Max: time.Millisecond}, false)
+}
+
 // TestIdleTick proves that the timer of an idle ring is slower, most so without connections.
 func TestIdleTick(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
@@ -274,6 +308,7 @@ func TestIdleTick(t *testing.T) {
 		f(false, 9, p.Tick)
 		f(true, 9, 2*p.Tick)
 		f(true, 0, 4*p.Tick)
+		f(true, 0, p.LongestTick())
 	})
 }
 

@@ -20,7 +20,7 @@ type Options struct {
 	ReceiveBufferSize int           // bytes of each, 512 to 1 MiB
 	SendMemory        int           // bytes of the send pool, 512 to 1 GiB, rounded down to a multiple of 512
 	MaxConnections    int           // places of the connection table, 1 to 2^24
-	Tick              time.Duration // period of EventTick, at least 1 ms; up to four times that while nothing happens
+	Tick              time.Duration // period of EventTick, at least 1 ms; up to LongestTick while nothing happens
 	MaxBatchDelay     time.Duration // longest Window.Max that will be asked for; 0 or no TimedWait: no batching windows
 	Outgoing          bool          // the ring also opens connections (OpConnect)
 	Want              Want

@@ -19,7 +19,7 @@ import (
 //     P to start a worker on, and the process hangs.
 //   - The runtime interrupts a thread that should stop by a signal, which ends the wait with EINTR; Wait then calls
 //     runtime.Gosched, the safe point. When nothing has happened since the last interruption, the ring is idle: it sleeps
-//     in the runtime's poller (uring_park.go) until something but its timer comes.
+//     in the runtime's poller (uring_park.go) until something but its timer comes. A wait that ends by itself does not.
 //   - GODEBUG=asyncpreemptoff=1 turns that signal off. Then every wait gives the P up.
 
 // preemptionOff reports whether a GODEBUG setting turns the runtime's preemption signal off. The last value counts.
@@ -47,7 +47,7 @@ func (r *Ring) enter(w Window) {
 	for {
 		h := hold
 		h.GiveUpP = wait > 0 && r.alwaysGiveUpP
-		h.Park = wait > 0 && r.quiet && !lively
+		h.Park = wait > 0 && r.quiet && !lively && !hold.ends()
 		errno := r.enterOnce(wait, h)
 		switch unix.Errno(errno) {
 		case 0, unix.EINTR:
@@ -65,6 +65,9 @@ func (r *Ring) enter(w Window) {
 		lively, r.quiet = !r.quiet, true
 	}
 }
+
+// ends reports whether a wait ends without a completion.
+func (h Hold) ends() bool { return h.Timeout > 0 && h.MinWait == 0 }
 
 // hold translates a window into the arguments that the plan's kernel knows. Without a timeout argument a wait is never
 // for more than one completion beyond those that are sure to come. A TIMEOUT request would not end it safely: its

@@ -91,6 +91,9 @@ const (
 	emptyTicks = 4
 )
 
+// LongestTick is the longest time between two events of kind [EventTick].
+func (p Plan) LongestTick() time.Duration { return p.Tick * emptyTicks }
+
 func (r *Ring) onTick(events []Event) []Event {
 	if r.lastTick {
 		return events

@@ -313,7 +313,7 @@ func (w *worker) window() ring.Window {
 	if p := w.pace.Next(); p.Min > 1 {
 		return ring.Window{Min: p.Min, Max: min(p.Max, left)}
 	}
-	if left > w.plan.Tick {
+	if left > w.plan.LongestTick() {
 		return ring.Window{Min: 1}
 	}
 	return ring.Window{Min: 2, Max: min(left, idleWindow)}

@@ -63,6 +63,12 @@ var profiles = []profile{
 	{"hot", "One swarm for everybody: 4,000 connections that announce every 5 seconds. The work that a tracker does for " +
 		"each peer of a swarm, or can only do on one core, shows here.",
 		func(c *Config) { c.Connections, c.Torrents, c.Interval = 4000, 1, 5 }},
+	{"media", "A video player that shares sound and pictures apart: 3,000 connections that are in three torrents of one " +
+		"content each, 30 peers in a swarm, announce every 5 seconds, one torrent after the other. What a tracker of " +
+		"several threads pays for messages of one connection that concern several torrents shows here.",
+		func(c *Config) {
+			c.Connections, c.Torrents, c.PerConnection, c.Interval, c.Ramp, c.Warmup = 3000, 300, 3, 5, 10, 20
+		}},
 	{"idle", "20,000 connections in swarms of ten that announce once, exchange their offers and answers, and then only " +
 		"stay. The figure is the memory per connection. Scale it to the number of connections that you expect.",
 		func(c *Config) { c.Connections, c.Torrents, c.Ramp, c.OnlyOnce = 20000, 2000, 40, true }},
@@ -130,8 +136,12 @@ func find(name string) (profile, error) {
 }
 
 // Scale changes the number of connections, and with it all rates of an open loop, by a factor. The number of torrents
-// follows, so that swarms keep their size.
+// follows, so that swarms keep their size. Torrents that belong together stay together.
 func (c *Config) Scale(factor float64) {
 	scaled := func(n int) int { return max(int(math.Round(float64(n)*factor)), 1) }
-	c.Connections, c.Torrents = scaled(c.Connections), scaled(c.Torrents)
+	together := 1
+	if c.PerConnection > 1 && c.Torrents%c.PerConnection == 0 {
+		together = c.PerConnection
+	}
+	c.Connections, c.Torrents = scaled(c.Connections), scaled(c.Torrents/together)*together
 }

@@ -33,6 +33,24 @@ func TestProfilesAreValid(t *testing.T) {
 	}
 }
 
+// TestScaleTogether proves that torrents of one content stay together, so that the connections that share one share all.
+func TestScaleTogether(t *testing.T) {
+	f := func(factor float64, want int) {
+		t.Helper()
+		c, err := Default("media")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Scale(factor); c.Torrents != want {
+			t.Errorf("scaled by %v: %d torrents, want %d", factor, c.Torrents, want)
+		}
+	}
+	f(1, 300)
+	f(0.5, 150)
+	f(0.333, 99)
+	f(0.0001, 3)
+}
+
 // TestScale proves that scaling keeps the size of the swarms and never leaves nothing.
 func TestScale(t *testing.T) {
 	f := func(factor float64, wantConnections, wantTorrents int) {

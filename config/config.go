@@ -64,7 +64,7 @@ type Network struct {
 	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients; 0: none
 	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
 
-	FollowTorrents bool `toml:"follow_torrents"` // a connection moves to its first torrent's shard
+	FollowTorrents bool `toml:"follow_torrents"` // a connection moves to its first torrent's shard, and later torrents come there
 
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // these may tell the client's address
 	ProxyProtocol  bool           `toml:"proxy_protocol"`  // their connections begin with a PROXY header

@@ -137,6 +137,9 @@ func familyIndex(family uint8) int {
 	return 0
 }
 
+// Has reports whether there is a peer in a swarm.
+func (t *Table) Has(k Key) bool { return t.findSwarm(&k) != 0 }
+
 // Scrape returns the seeders and leechers of a swarm, and how many of its leechers have completed their
 // download since its first peer came. All are zero for a swarm without peers and for a forbidden torrent
 // (see [Table.Allowed]).

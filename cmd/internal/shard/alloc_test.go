@@ -26,7 +26,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		w := newWorld(t, shards, func(o *Options) { o.FollowTorrents = false })
 		c := w.dial(0, "192.0.2.1")
 		var hash string
-		for k := 0; hash == "" || w.shards[0].owner((*swarm.ID)([]byte(hash))) != shards-1; k++ {
+		for k := 0; hash == "" || w.shards[0].torrents.Loans.Home((*swarm.ID)([]byte(hash))) != shards-1; k++ {
 			hash = id("torrent %d", k)
 		}
 		c.text(announce(hash, id("peer"), 0, nil))

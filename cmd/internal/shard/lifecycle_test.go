@@ -339,7 +339,7 @@ func TestGoneIsNotLost(t *testing.T) {
 		clients = append(clients, c)
 	}
 	w.run()
-	w.fillBox(0, 1, 9, 0)
+	w.fillBox(0, 1, 11, 0)
 	for _, c := range clients {
 		c.hangUp(0)
 	}
@@ -509,7 +509,7 @@ func TestFloodedMailbox(t *testing.T) {
 
 // A shard that writes to one which sleeps wakes it, once, and does not wake one that is up.
 func TestWake(t *testing.T) {
-	w := newWorld(t, 2, nil)
+	w := newWorld(t, 2, func(o *Options) { o.FollowTorrents = false })
 	c := w.dial(0, "192.0.2.1")
 	wakes := func() int {
 		for k := range 10 {

@@ -8,7 +8,8 @@ import (
 	"millrace/wsproto"
 )
 
-// This file reads the mail of the other shards: requests go to serve.go, payloads to deliver.go, connections to the mover.
+// This file reads the mail of the other shards: requests go to lend.go and serve.go, payloads to deliver.go, connections to
+// the mover.
 
 // readMail handles the records of the other shards.
 func (s *Shard) readMail() {
@@ -22,23 +23,32 @@ func (s *Shard) record(from int, rec []byte) {
 	switch kind := post.KindOf(rec); kind {
 	case post.KindAnnounce:
 		a := &s.scratch.announce
-		post.ReadAnnounce(from, rec, a)
-		s.serveAnnounce(a, s.noteMail(kind, from, a.From, &a.Key.Hash))
+		post.ReadAnnounce(rec, a)
+		s.mailedAnnounce(from, a, s.noteMail(kind, from, a.From, &a.Key.Hash))
+		if s.isHere(a.From) {
+			s.replied(a.From)
+		}
 	case post.KindAnswer:
 		var a post.Answer
-		post.ReadAnswer(from, rec, &a)
-		s.serveAnswer(&a, s.noteMail(kind, from, a.From, &a.Key.Hash))
+		post.ReadAnswer(rec, &a)
+		s.mailedAnswer(&a, s.noteMail(kind, from, a.From, &a.Key.Hash))
+		if s.opt.ReplyToAnswers && s.isHere(a.From) {
+			s.replied(a.From)
+		}
 	case post.KindScrape:
 		r := &s.scratch.scrape
 		post.ReadScrape(rec, r)
-		s.serveScrape(r, s.noteMail(kind, from, r.From, nil))
-		if s.isHere(r.From) {
+		mailed := s.serveScrape(r, s.noteMail(kind, from, r.From, nil))
+		if !mailed && s.isHere(r.From) {
 			s.replied(r.From)
 		}
 	case post.KindEnded:
-		s.torrents.Ended(post.ReadAddr(rec, from))
+		s.endedElsewhere(from, post.ReadSender(rec))
 	case post.KindYield:
-		s.yield(post.ReadAddr(rec, from))
+		s.yieldElsewhere(from, post.ReadSender(rec))
+	case post.KindReturn:
+		hash, seen := post.ReadReturn(rec)
+		s.torrents.Loans.Return(&hash, from, seen)
 	case post.KindMove:
 		var m post.Move
 		post.ReadMove(rec, &m)

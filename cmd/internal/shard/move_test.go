@@ -17,7 +17,7 @@ import (
 // torrentOf returns the info hash of a torrent that shard k owns.
 func (w *world) torrentOf(k int) string {
 	for n := 0; ; n++ {
-		if hash := id("torrent %d", n); w.shards[0].owner((*swarm.ID)([]byte(hash))) == k {
+		if hash := id("torrent %d", n); w.shards[0].torrents.Loans.Home((*swarm.ID)([]byte(hash))) == k {
 			return hash
 		}
 	}
@@ -290,7 +290,7 @@ func TestMoveWithoutRoom(t *testing.T) {
 		w.checkEmpty()
 	}
 	fill := func(w *world) {
-		w.fillBox(0, 1, 9, 0)
+		w.fillBox(0, 1, 11, 0)
 	}
 	f("a full mailbox", fill, func(w *world, c *client) bool {
 		return c.shard == 1 && len(c.messages()) == 1 && w.total().Mover.MovedIn == 1

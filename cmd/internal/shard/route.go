@@ -8,7 +8,7 @@ import (
 	"millrace/wsproto"
 )
 
-// This file takes each message to the shard that owns its torrent: by a call of serve.go where that is this shard, by a
+// This file takes each message to the shard that holds its torrent: by a call of serve.go where that is this shard, by a
 // record of mail otherwise. Both ways lead to the same function, so one shard and many give clients the same answers.
 // route.go and serve.go are the only files in which messages of the protocol meet the swarm tables.
 
@@ -23,7 +23,7 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 		}
 	}
 	if bad == wsproto.RejectNone && m.Action == wsproto.ActionAnnounce && !c.Flags.Has(conn.Settled) &&
-		s.mover.Begin(i, c, s.owner(&m.InfoHash), func() bool { return c.Reader.Unread(buf) }) {
+		s.mover.Begin(i, c, s.torrents.Loans.Holder(&m.InfoHash), func() bool { return c.Reader.Unread(buf) }) {
 		return
 	}
 	s.stats.BadOffers += uint64(m.BadOffers)
@@ -77,7 +77,7 @@ func rejectNames() (names []string) {
 	return names
 }
 
-// announce takes an announce to its owner.
+// announce takes an announce to the shard that holds its torrent, or to its home.
 func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 	offers := m.Offers[:min(len(m.Offers), s.opt.MaxOffers)]
 	if m.NumWant > 0 && m.NumWant < len(offers) {
@@ -94,7 +94,8 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		Left:   leftOf[m.Left],
 		Event:  eventOf[m.Event],
 	}}
-	k := s.owner(&m.InfoHash)
+	k := s.shardFor(c, &m.InfoHash)
+	ask.Hold = s.wants(c, &ask, k)
 	r := s.turn.Note(i, c, trace.Announce)
 	r.N, r.Hash = uint32(len(offers)), [8]byte(m.InfoHash[:])
 	switch {
@@ -102,7 +103,7 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		c.Owners |= 1 << (k % 64)
 		s.stats.ServedHere++
 		s.serveAnnounce(&ask, r)
-	case s.post.Announce(k, &ask):
+	case s.mailAnnounce(k, &ask):
 		c.Owners |= 1 << (k % 64)
 		s.stats.ServedElsewhere++
 		r.Decision, r.To = trace.Mailed, uint32(k)
@@ -126,7 +127,7 @@ var (
 	}
 )
 
-// answer takes an answer to its owner.
+// answer takes an answer the same way.
 func (s *Shard) answer(i uint32, c *conn.Conn, m *wsproto.Message) {
 	ask := post.Answer{SDP: m.SDP, Answer: swarm.Answer{
 		Key:   swarm.Key{Hash: m.InfoHash, Family: c.Family},
@@ -135,7 +136,7 @@ func (s *Shard) answer(i uint32, c *conn.Conn, m *wsproto.Message) {
 		To:    m.ToPeerID,
 		Offer: m.OfferID,
 	}}
-	k := s.owner(&m.InfoHash)
+	k := s.shardFor(c, &m.InfoHash)
 	r := s.turn.Note(i, c, trace.Answer)
 	r.Hash = [8]byte(m.InfoHash[:])
 	switch {

@@ -8,16 +8,8 @@ import (
 	"millrace/wsproto"
 )
 
-// This file serves requests at the shard that owns their torrent: it changes or reads the swarm table and hands the
+// This file serves requests at the shard that holds their torrent: it changes or reads the swarm table and hands the
 // replies and relayed messages to deliver.go, for connections of any shard.
-
-// owner returns the shard that owns the torrent.
-func (s *Shard) owner(hash *swarm.ID) int {
-	if s.opt.Shards == 1 {
-		return 0
-	}
-	return swarm.Owner(s.opt.OwnerSeed, hash, s.opt.Shards)
-}
 
 // nameFailure is the name of wsproto.FailureNone in traces; those of the other failures follow.
 var nameFailure = conn.Names.Add(failureNames()...)
@@ -104,7 +96,7 @@ func (s *Shard) serveAnswer(a *post.Answer, r *trace.Record) {
 	}
 }
 
-// serveScrape fills in the torrents that this shard owns and sends the record where it has to go next. It reports whether
+// serveScrape fills in the torrents that this shard holds and sends the record where it has to go next. It reports whether
 // it went to another shard.
 func (s *Shard) serveScrape(r *post.Scrape, note *trace.Record) (mailed bool) {
 	next := int(r.From.Shard)
@@ -113,8 +105,8 @@ func (s *Shard) serveScrape(r *post.Scrape, note *trace.Record) (mailed bool) {
 			continue
 		}
 		f := &r.Files[k]
-		if owner := s.owner(&f.Hash); owner != s.opt.ID {
-			next = owner
+		if holder := s.torrents.Loans.Holder(&f.Hash); holder != s.opt.ID {
+			next = holder
 			continue
 		}
 		f.Complete, f.Incomplete, f.Downloaded = s.torrents.Scrape(swarm.Key{Hash: f.Hash, Family: r.Family})

@@ -8,7 +8,7 @@
 //
 //	shard.go     Step: events and mail to the parts that they concern
 //	receive.go   bytes → messages                     inbox keeps partial ones, tls.go decrypts
-//	route.go     messages → the shard that owns the torrent        post carries requests there
+//	route.go     messages → the shard that holds the torrent       post carries requests there, by lend.go
 //	serve.go     requests → swarm table → replies and relays       torrents has the table
 //	deliver.go   payloads → frames at the shard of the connection  post carries payloads there, outbox sends frames
 //
@@ -26,6 +26,7 @@ import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
+	"millrace/cmd/internal/shard/loans"
 	"millrace/cmd/internal/shard/meter"
 	"millrace/cmd/internal/shard/mover"
 	"millrace/cmd/internal/shard/outbox"
@@ -69,7 +70,7 @@ type Options struct {
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
-	FollowTorrents bool // a connection goes to the shard that owns the torrent it announces first
+	FollowTorrents bool // a connection goes to the shard of the torrent that it announces first, and others may come there
 
 	TrustedProxies []netip.Prefix // their words about the client's address are believed
 	ProxyProtocol  bool           // and their connections begin with a PROXY header
@@ -163,6 +164,9 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 		mover.Parts{Table: s.table, Turn: &s.turn, Door: s.door, Inbox: s.inbox, Outbox: s.outbox, Post: s.post}, w.Lanes)
 	s.torrents = torrents.New(torrents.Options{
 		Swarm: o.Swarm, SweepPeriod: o.SweepPeriod, Census: o.Census, EndedPerStep: o.EndedPerStep,
+		Loans: loans.Options{
+			Shard: o.ID, Shards: o.Shards, OwnerSeed: o.OwnerSeed, Lend: o.FollowTorrents && o.Shards > 1,
+		},
 	}, &s.turn)
 	return s
 }
@@ -188,7 +192,7 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.readMail()
 	s.housekeep()
 	s.flush()
-	s.mover.PublishLoad()
+	s.mover.PublishLoad(s.torrents.Sizes())
 	s.post.Publish()
 	return s.turn.End()
 }
@@ -281,6 +285,7 @@ func (s *Shard) advance(i uint32, c *conn.Conn) {
 func (s *Shard) housekeep() {
 	s.scanConns()
 	s.torrents.Housekeep()
+	s.giveBack()
 	s.stopSlice()
 }
 

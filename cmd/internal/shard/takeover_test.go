@@ -234,13 +234,13 @@ func TestLostChallenge(t *testing.T) {
 			}
 			return n
 		}
-		owner := c.w.shards[0].owner((*swarm.ID)([]byte(c.hash)))
+		owner := c.w.shards[0].torrents.Loans.Home((*swarm.ID)([]byte(c.hash)))
 		home := c.one.shard
 		if owner == home {
 			return
 		}
 		c.w.run()
-		c.w.fillBox(owner, home, 9, c.w.wiring[owner].Boxes.Out[home].Size()/4)
+		c.w.fillBox(owner, home, 11, c.w.wiring[owner].Boxes.Out[home].Size()/4)
 		c.other.text(announce(c.hash, id("same"), 0, nil))
 		c.w.step(c.other.shard)
 		c.w.step(owner)

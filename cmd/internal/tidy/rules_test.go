@@ -62,7 +62,8 @@ var ownImports = map[string][]string{
 	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
 	shardDir + "/door":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn", shardDir + "/queue"},
-	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/paced", shardDir + "/queue"},
+	shardDir + "/loans":    {"swarm", shardDir + "/paced"},
+	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/loans", shardDir + "/paced", shardDir + "/queue"},
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/mover": {
 		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
@@ -70,7 +71,7 @@ var ownImports = map[string][]string{
 	},
 	shardDir: {
 		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",
-		shardDir + "/inbox", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
+		shardDir + "/inbox", shardDir + "/loans", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
 		shardDir + "/torrents",
 	},
 	"cmd/internal/server": append([]string{

@@ -19,7 +19,7 @@ type Conn struct {
 	Source uint64   // fingerprint of the client's address
 
 	// owner: shard, door, mover
-	Owners   uint64 // bit k%64: shard k may hold peers of this connection
+	Owners   uint64 // bit k%64: shard k may hold peers of this connection, or have passed them on
 	Deadline uint32 // handshake, moving, closing, draining: the second at which patience ends
 
 	// owner: shard, door, outbox
@@ -44,6 +44,7 @@ type Conn struct {
 
 	ChallengedAt uint32 // second in which it was challenged, 0 never
 	Bad          uint16 // unusable messages in a row
+	Wants        uint8  // torrents that its shard has asked to hold for it
 	Asks         uint16 // requests mailed to other shards whose replies are still to come
 	Reason       Reason // why it ends
 
@@ -95,6 +96,7 @@ const (
 	Proxied                       // door: the header of the PROXY protocol is still to come
 	Settled                       // mover: it is on the shard on which it stays, or about to go there
 	Paused                        // mover: it is moving, and the ring receives nothing more
+	Moved                         // mover: it has come from another shard, and may go on once more
 )
 
 // Pauses are the flags each of which keeps the ring from receiving.

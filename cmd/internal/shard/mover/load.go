@@ -18,6 +18,8 @@ type load struct {
 	_      [cacheLine]byte // keeps the writes of others off the line
 	live   atomic.Int64    // connections, as of the last Step
 	coming atomic.Int64    // connections that are on their way in, or decided to be; below zero: closed for good
+
+	torrents, peers atomic.Int64 // as of the last Step
 }
 
 const loadClosed = -1 << 40

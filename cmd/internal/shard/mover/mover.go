@@ -7,12 +7,15 @@
 //	        paused, nothing to send, room in the mailbox ─► a record with all there is, and the slot is free
 //	there   the ring adopts the descriptor ─► open, and the announce is read as if it had come there
 //
+// There it may learn that the torrent is lent to a third shard (see package loans), and goes on to that one, to stay.
+//
 // Until the record is written anything may happen instead: then the connection is open again where it was, the announce
 // is read there, and goes by mail.
 package mover
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
@@ -31,6 +34,7 @@ const (
 	shareNum, shareDen = 5, 4 // times the mean of all shards
 	slack              = 32   // and so many more
 	tableNum, tableDen = 15, 16
+	torrentSlack       = 480 // and so many more torrents and peers: in small swarms chance is larger
 )
 
 // Mover moves the connections of one shard. It belongs to the loop's thread.
@@ -38,11 +42,14 @@ type Mover struct {
 	Parts
 	opt       Options
 	lanes     Lanes
-	shownLive int       // live connections as the other shards see them
-	arrivals  []arrival // connections that the ring is to adopt, by tag
-	freeTags  []uint32
-	waiting   []ring.Slot // connections that could go but for the room in a mailbox
-	stats     Stats
+	shownLive int // live connections as the other shards see them
+
+	shownTorrents, shownPeers int // the same
+
+	arrivals []arrival // connections that the ring is to adopt, by tag
+	freeTags []uint32
+	waiting  []ring.Slot // connections that could go but for the room in a mailbox
+	stats    Stats
 }
 
 // Parts are the other parts of the shard that a mover works with.
@@ -69,6 +76,7 @@ type Stats struct {
 	MovesRefused uint64 `metric:"connections_not_moved_total" label:"reason=no_room" help:"Moves to another shard that did not happen; those with the reason table_full ended the connection."`
 	MovesGivenUp uint64 `metric:"connections_not_moved_total" label:"reason=given_up"`
 	MovesLost    uint64 `metric:"connections_not_moved_total" label:"reason=table_full"`
+	MovedOn      uint64 `metric:"-"` // those of MovedIn that came from a second shard, the home of their torrent
 	MovesWaiting int    `metric:"connections_waiting_to_move" help:"Connections that wait for room in the mailbox to another shard."`
 }
 
@@ -106,12 +114,32 @@ func (m *Mover) Stats() Stats {
 	return st
 }
 
-// PublishLoad shows the other shards how many connections there are.
-func (m *Mover) PublishLoad() {
-	if live := m.Table.Live(); m.shownLive != live {
-		m.shownLive = live
-		m.lanes.loads[m.opt.Shard].live.Store(int64(live))
+// PublishLoad shows the other shards how many connections there are, and how many torrents and peers.
+func (m *Mover) PublishLoad(torrents, peers int) {
+	l := &m.lanes.loads[m.opt.Shard]
+	for _, f := range [...]struct {
+		shown *int
+		now   int
+		to    *atomic.Int64
+	}{{&m.shownLive, m.Table.Live(), &l.live}, {&m.shownTorrents, torrents, &l.torrents}, {&m.shownPeers, peers, &l.peers}} {
+		if *f.shown != f.now {
+			*f.shown = f.now
+			f.to.Store(int64(f.now))
+		}
 	}
+}
+
+// TakesTorrent reports whether shard k may be lent a torrent: it has at most a quarter more torrents, peers and connections
+// than the mean.
+func (m *Mover) TakesTorrent(k int) bool {
+	torrents, peers := int64(0), int64(0)
+	for j := range m.lanes.loads {
+		torrents += m.lanes.loads[j].torrents.Load()
+		peers += m.lanes.loads[j].peers.Load()
+	}
+	fair := func(total int64) int64 { return int64(FairShare(int(total), m.opt.Shards)) + torrentSlack }
+	l := &m.lanes.loads[k]
+	return m.hasRoom(k) && l.torrents.Load() < fair(torrents) && l.peers.Load() < fair(peers)
 }
 
 // Coming returns how many connections are on their way to this shard.
@@ -146,9 +174,9 @@ func (m *Mover) hasRoom(k int) bool {
 	return m.lanes.loads[k].all() < min(share, table)
 }
 
-// Begin decides, once in the life of a connection, whether it goes to shard k, which owns the torrent that it announces
-// first, and begins the move: open ─► moving. The caller must be able to have the announce read again; unread does
-// that, and reports false if it cannot.
+// Begin decides, once in the life of a connection, whether it goes to shard k, which holds the torrent that it announces
+// first or is its home, and begins the move: open ─► moving. At the home it decides once more. The caller must be able to
+// have the announce read again; unread does that, and reports false if it cannot.
 func (m *Mover) Begin(i uint32, c *conn.Conn, k int, unread func() bool) bool {
 	if m.opt.Shards == 1 || !m.opt.Follow || c.State() != conn.Open || c.Flags.Has(conn.Settled) {
 		return false
@@ -233,7 +261,7 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 		return false
 	}
 	sent := m.Post.Move(k, &post.Move{
-		Flags: uint16(c.Flags & (conn.Established | conn.Notified)), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
+		Flags: uint16(c.Flags & (conn.Established | conn.Notified | conn.Moved)), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
 		Unread: m.Inbox.Bytes(c),
 	})
 	if !sent {
@@ -302,7 +330,11 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 		return nil, false
 	}
 	m.stats.MovedIn++
-	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Settled, a.client, a.guard)
+	if a.flags.Has(conn.Moved) {
+		m.stats.MovedOn++
+		a.flags |= conn.Settled
+	}
+	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Moved, a.client, a.guard)
 	m.Turn.Note(e.Slot.Index, c, trace.Adopted).N = uint32(a.from)
 	return c, m.Inbox.Unpack(c, a.unread)
 }

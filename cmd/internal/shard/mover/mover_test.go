@@ -71,7 +71,7 @@ func (s *side) step(do func()) []ring.Op {
 	s.Retry()
 	do()
 	s.Outbox.Flush()
-	s.PublishLoad()
+	s.PublishLoad(0, 0)
 	s.Post.Publish()
 	return s.turn.End()
 }
@@ -290,7 +290,7 @@ func TestMove(t *testing.T) {
 			t.Fatalf("%s: arrives as %+v", name, adopt)
 		}
 		arrived, whole := there.adopt(adopt[0], 9, 0)
-		if !whole || arrived.State() != conn.Open || arrived.Client() != client || arrived.Flags != conn.Settled ||
+		if !whole || arrived.State() != conn.Open || arrived.Client() != client || arrived.Flags != conn.Moved ||
 			!bytes.Equal(there.Inbox.Bytes(arrived), bytes.Repeat([]byte{5}, 3000)) {
 			t.Errorf("%s: arrived whole %v as %+v", name, whole, arrived)
 		}
@@ -482,7 +482,7 @@ func TestArrivals(t *testing.T) {
 		for _, k := range []int{2, 0, 3} {
 			c, whole := there.adopt(ops[k], uint32(10+k), 0)
 			if !whole || !bytes.Equal(there.Inbox.Bytes(c), bytes.Repeat([]byte{byte(k)}, 100+k)) ||
-				there.Table.TLS(uint32(10+k)) != tls[k] || c.Flags != conn.Settled|conn.Established {
+				there.Table.TLS(uint32(10+k)) != tls[k] || c.Flags != conn.Moved|conn.Established {
 				t.Errorf("connection %d arrives as %+v", k, *c)
 			}
 			there.Inbox.Free(c)
@@ -651,4 +651,32 @@ func TestCrossing(t *testing.T) {
 	if x.full() || slices.ContainsFunc(x.conns, func(c *tlsconn.Conn) bool { return c != nil }) {
 		t.Error("the way keeps states that were taken")
 	}
+}
+
+// TestTakesTorrent proves that a shard is lent torrents until it has a quarter more torrents, peers or connections than the
+// mean of all, and that a few more or less do not count.
+func TestTakesTorrent(t *testing.T) {
+	f := func(torrents, peers, conns int, want bool) {
+		t.Helper()
+		sides := newSides(t, 2, 256, nil)
+		sides[1].PublishLoad(10_000, 10_000)
+		for i := range conns {
+			sides[0].enter(uint32(i), 0, nil)
+		}
+		sides[0].PublishLoad(torrents, peers)
+		if got := sides[1].TakesTorrent(0); got != want {
+			t.Errorf("%d torrents, %d peers and %d connections: %v, want %v", torrents, peers, conns, got, want)
+		}
+	}
+	limit := func(n int) bool { return n < FairShare(10_000+n, 2)+torrentSlack }
+	most := 10_000
+	for limit(most + 1) {
+		most++
+	}
+	f(0, 0, 0, true)
+	f(10_000, 10_000, 0, true)
+	f(most, most, 0, true)
+	f(most+1, 0, 0, false)
+	f(0, most+1, 0, false)
+	f(0, 0, 200, false)
 }

@@ -66,30 +66,44 @@ func ReadRelay(rec []byte, r *Relay) {
 	r.SDP = rec[relayHead:]
 }
 
-// ReadAddr returns the connection that a record of KindReply, KindFailure, KindOffer, KindAnswered, KindChallenge,
-// KindEnded or KindYield names. It is a connection of the given shard: the reader's own, but for the last two the
-// sender's.
+// ReadAddr returns the connection that a record of KindReply, KindFailure, KindOffer, KindAnswered or KindChallenge
+// names. It is one of the given shard, the reader.
 func ReadAddr(rec []byte, shard int) swarm.Addr { return addrAt(rec[1:], shard) }
+
+// ReadSender returns the connection, of any shard, that a record of KindEnded or KindYield names.
+func ReadSender(rec []byte) swarm.Addr { return senderAt(rec[1:]) }
 
 // Challenge tells the shard of a connection that another one announces one of its peers. It may be lost where the box has
 // no room: the next announce of the other one brings it up again.
-func (p *Post) Challenge(to swarm.Addr) bool { return p.about(int(to.Shard), to, KindChallenge) }
+func (p *Post) Challenge(to swarm.Addr) bool {
+	k := int(to.Shard)
+	b := p.begin(k, challengeSize, KindChallenge, false)
+	return b != nil && p.commit(k, appendAddr(b, to))
+}
 
-// Yield tells all shards in the mask, as of Ended, that a connection of this shard does not answer. It reports false if
-// one of them had no room for that. The news may be lost: then the peers there stay until the next challenge.
+// Yield tells all shards in the mask, as of Ended, that a connection does not answer. It reports false if one of them had
+// no room for that. The news may be lost: then the peers there stay until the next challenge.
 func (p *Post) Yield(addr swarm.Addr, owners uint64) bool {
 	all := true
 	for k := range p.out {
 		if k != p.self && owners>>(k%64)&1 != 0 {
-			all = p.about(k, addr, KindYield) && all
+			b := p.begin(k, endedSize, KindYield, false)
+			all = b != nil && p.commit(k, appendSender(b, addr)) && all
 		}
 	}
 	return all
 }
 
-func (p *Post) about(k int, addr swarm.Addr, kind Kind) bool {
-	b := p.begin(k, endedSize, kind, false)
-	return b != nil && p.commit(k, appendAddr(b, addr))
+// Return gives a torrent that this shard holds back to its home. seen is the number of the last announce that the home
+// has passed on.
+func (p *Post) Return(home int, hash *swarm.ID, seen uint32) bool {
+	b := p.begin(home, returnSize, KindReturn, true)
+	return b != nil && p.commit(home, le.AppendUint32(append(b, hash[:]...), seen))
+}
+
+// ReadReturn decodes a record of KindReturn.
+func ReadReturn(rec []byte) (hash swarm.ID, seen uint32) {
+	return swarm.ID(rec[1 : 1+idSize]), le.Uint32(rec[1+idSize:])
 }
 
 // Move sends a connection to shard k.
@@ -119,11 +133,34 @@ func (p *Post) Ended(addr swarm.Addr, owners uint64) {
 		switch {
 		case k == p.self || owners>>(k%64)&1 == 0:
 		case p.backlog[k].Len() > 0 || !p.putEnded(k, addr):
-			p.backlog[k].Push(addr)
-			p.stats.Backlog++
-			p.stats.Backlogged++
+			p.putBack(k, addr)
 		}
 	}
+}
+
+// PassEnded is Ended for the end of a connection of any shard: a home tells it to the shards that hold torrents of its. They
+// may have no peer of the connection, so this backlog is not bounded by the connections. While it is full the news are
+// lost: such peers go when they are too old.
+func (p *Post) PassEnded(addr swarm.Addr, holders uint64) {
+	for k := range p.out {
+		switch {
+		case k == p.self || holders>>(k%64)&1 == 0:
+		case p.backlog[k].Len() == 0 && p.putEnded(k, addr):
+		case p.backlog[k].Len() < maxPassedOn:
+			p.putBack(k, addr)
+		default:
+			p.stats.EndsLost++
+		}
+	}
+}
+
+// maxPassedOn is the length of the backlog to a shard at which it takes no more ends that are passed on.
+const maxPassedOn = 1 << 16
+
+func (p *Post) putBack(k int, addr swarm.Addr) {
+	p.backlog[k].Push(addr)
+	p.stats.Backlog++
+	p.stats.Backlogged++
 }
 
 func (p *Post) putEnded(k int, addr swarm.Addr) bool {
@@ -131,15 +168,15 @@ func (p *Post) putEnded(k int, addr swarm.Addr) bool {
 	if rec == nil {
 		return false
 	}
-	return p.commit(k, appendAddr(append(rec[:0], byte(KindEnded)), addr))
+	return p.commit(k, appendSender(append(rec[:0], byte(KindEnded)), addr))
 }
 
 // maxFlushPerStep bounds the ends of connections that one Step mails from the backlog, to all shards together.
 const maxFlushPerStep = 4096
 
-// FlushBacklog mails the ends of connections that found a box full, oldest first. The backlog is bounded by the
-// connections: a connection's end is told only to shards that have mail from it, and shard k gets mail from no other
-// connection before it has heard of these. Every Step tries again, a tick at the latest.
+// FlushBacklog mails the ends of connections that found a box full, oldest first. The backlog, but for what is passed on, is
+// bounded by the connections: a connection's end is told only to shards that have mail from it, and shard k gets mail from no
+// other connection before it has heard of these. Every Step tries again, a tick at the latest.
 func (p *Post) FlushBacklog() {
 	if p.stats.Backlog == 0 {
 		return

@@ -29,6 +29,7 @@ type Stats struct {
 	Wakes      uint64 `metric:"mail_wakes_total" help:"Times that another shard was woken for its mail."`
 	MailDepth  int    `metric:"mail_depth_bytes" help:"Bytes in the mailboxes to this shard."`
 	Backlog    int    `metric:"mail_backlog" help:"Ends of connections that other shards have not been told yet."`
+	EndsLost   uint64 `metric:"mail_ends_lost_total" help:"Ends of connections that the holder of a lent torrent was not told; their peers stay until they are too old."`
 	Backlogged uint64 `metric:"-"` // ends of connections that could not be told at once, since the start
 }
 

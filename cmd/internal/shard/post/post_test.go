@@ -83,7 +83,7 @@ type codec struct {
 	kind Kind
 	make func(r *source) any
 	send func(p *Post, to int, v any) bool
-	read func(from, self int, rec []byte) any
+	read func(self int, rec []byte) any
 }
 
 // source makes values of bytes that a fuzzer chooses. It gives zeros when they are used up.
@@ -142,17 +142,18 @@ var codecs = []codec{
 			a := &Announce{}
 			a.Key.Family, a.Left, a.Event = s.byte(), swarm.Left(s.byte()), swarm.Event(s.byte())
 			a.Key.Hash, a.Peer = s.id(), s.id()
-			a.From, a.Source = s.addr(sender), uint64(s.uint32())<<32|uint64(s.uint32())
+			a.Hold, a.Number = Hold(s.byte()), s.uint32()
+			a.From, a.Source = s.addr(int(s.byte())), uint64(s.uint32())<<32|uint64(s.uint32())
 			for range s.byte() {
 				a.SDPs = append(a.SDPs, wsproto.Offer{ID: s.id(), SDP: s.text()})
 			}
 			return a
 		},
 		func(p *Post, to int, v any) bool { return p.Announce(to, v.(*Announce)) },
-		func(from, _ int, rec []byte) any {
+		func(_ int, rec []byte) any {
 			a := Announce{SDPs: make([]wsproto.Offer, 3)}
 			a.Key.Family, a.Peer, a.Source = 9, filled(9), 9
-			ReadAnnounce(from, rec, &a)
+			ReadAnnounce(rec, &a)
 			return &a
 		},
 	},
@@ -161,13 +162,13 @@ var codecs = []codec{
 		func(s *source) any {
 			a := &Answer{SDP: s.text()}
 			a.Key.Family, a.Key.Hash = s.byte(), s.id()
-			a.Peer, a.To, a.Offer, a.From = s.id(), s.id(), s.id(), s.addr(sender)
+			a.Peer, a.To, a.Offer, a.From = s.id(), s.id(), s.id(), s.addr(int(s.byte()))
 			return a
 		},
 		func(p *Post, to int, v any) bool { return p.Answer(to, v.(*Answer)) },
-		func(from, _ int, rec []byte) any {
+		func(_ int, rec []byte) any {
 			var a Answer
-			ReadAnswer(from, rec, &a)
+			ReadAnswer(rec, &a)
 			return &a
 		},
 	},
@@ -184,7 +185,7 @@ var codecs = []codec{
 			return r
 		},
 		func(p *Post, to int, v any) bool { return p.Scrape(to, v.(*Scrape)) },
-		func(_, _ int, rec []byte) any {
+		func(_ int, rec []byte) any {
 			r := Scrape{Family: 9, Files: make([]wsproto.ScrapeFile, 2), Filled: []bool{true, true}}
 			ReadScrape(rec, &r)
 			return &r
@@ -196,7 +197,7 @@ var codecs = []codec{
 			return &told[Reply]{s.addr(reader), Reply{Hash: s.id(), Complete: s.uint32(), Incomplete: s.uint32()}}
 		},
 		func(p *Post, _ int, v any) bool { return p.Reply(v.(*told[Reply]).to, &v.(*told[Reply]).payload) },
-		func(_, self int, rec []byte) any {
+		func(self int, rec []byte) any {
 			got := told[Reply]{to: ReadAddr(rec, self)}
 			ReadReply(rec, &got.payload)
 			return &got
@@ -209,7 +210,7 @@ var codecs = []codec{
 			return &told[Failure]{s.addr(reader), f}
 		},
 		func(p *Post, _ int, v any) bool { return p.Failure(v.(*told[Failure]).to, &v.(*told[Failure]).payload) },
-		func(_, self int, rec []byte) any {
+		func(self int, rec []byte) any {
 			got := told[Failure]{to: ReadAddr(rec, self)}
 			ReadFailure(rec, &got.payload)
 			return &got
@@ -235,12 +236,40 @@ var codecs = []codec{
 			return m
 		},
 		func(p *Post, to int, v any) bool { return p.Move(to, v.(*Move)) },
-		func(_, _ int, rec []byte) any {
+		func(_ int, rec []byte) any {
 			var m Move
 			ReadMove(rec, &m)
 			return &m
 		},
 	},
+	{
+		KindYield,
+		func(s *source) any { return s.addr(int(s.byte())) },
+		func(p *Post, to int, v any) bool { return p.Yield(v.(swarm.Addr), 1<<to) },
+		func(_ int, rec []byte) any { return ReadSender(rec) },
+	},
+	{
+		KindChallenge,
+		func(s *source) any { return s.addr(reader) },
+		func(p *Post, _ int, v any) bool { return p.Challenge(v.(swarm.Addr)) },
+		func(self int, rec []byte) any { return ReadAddr(rec, self) },
+	},
+	{
+		KindReturn,
+		func(s *source) any { return &back{s.id(), s.uint32()} },
+		func(p *Post, to int, v any) bool { return p.Return(to, &v.(*back).hash, v.(*back).seen) },
+		func(_ int, rec []byte) any {
+			var got back
+			got.hash, got.seen = ReadReturn(rec)
+			return &got
+		},
+	},
+}
+
+// back is the return of a torrent.
+type back struct {
+	hash swarm.ID
+	seen uint32
 }
 
 // told is a payload and the connection that it is for.
@@ -249,7 +278,7 @@ type told[T any] struct {
 	payload T
 }
 
-func readRelay(_, self int, rec []byte) any {
+func readRelay(self int, rec []byte) any {
 	got := told[Relay]{to: ReadAddr(rec, self)}
 	ReadRelay(rec, &got.payload)
 	return &got
@@ -285,7 +314,7 @@ func TestRecords(t *testing.T) {
 				data[i] = byte(rng.Uint32())
 			}
 			v := c.make(&source{data})
-			if got := c.read(sender, reader, c.carry(t, nodes, v)); !same(got, v) {
+			if got := c.read(reader, c.carry(t, nodes, v)); !same(got, v) {
 				t.Fatalf("%s: sent %+v, read %+v", c.kind, v, got)
 			}
 		}
@@ -305,7 +334,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		c := codecs[int(k)%len(codecs)]
 		v := c.make(&source{data})
-		if got := c.read(sender, reader, c.carry(t, nodes, v)); !same(got, v) {
+		if got := c.read(reader, c.carry(t, nodes, v)); !same(got, v) {
 			t.Fatalf("%s: sent %+v, read %+v", c.kind, v, got)
 		}
 	})
@@ -321,7 +350,7 @@ func TestOffers(t *testing.T) {
 		for k := range a.SDPs {
 			a.SDPs[k] = wsproto.Offer{ID: filled(byte(k)), SDP: fmt.Appendf(nil, "%d", k)}
 		}
-		got := codecs[0].read(sender, reader, codecs[0].carry(t, nodes, &a)).(*Announce)
+		got := codecs[0].read(reader, codecs[0].carry(t, nodes, &a)).(*Announce)
 		if len(got.SDPs) != want || !same(got.SDPs, a.SDPs[:want]) {
 			t.Errorf("%d offers arrive as %d", n, len(got.SDPs))
 		}
@@ -375,12 +404,13 @@ func TestLayouts(t *testing.T) {
 			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708, Origin: 10, Full: true,
 			Left: swarm.LeftMore, Event: swarm.EventCompleted,
 		},
+		Hold: Held, Number: 11,
 		SDPs: []wsproto.Offer{{ID: filled(0x50), SDP: []byte("sdp")}, {ID: filled(0x70)}},
-	}, "01 06 02 02 02 02010000 05040300 0807060504030201 0a000000 01 id10 id30 id50 03000000 'sdp' id70 00000000")
+	}, "01 06 02 02 02 02010000 05040300 0100 0807060504030201 0a000000 01 02 0b000000 id10 id30 id50 03000000 'sdp' id70 00000000")
 	f(KindAnswer, &Answer{
 		Answer: swarm.Answer{Key: key, Peer: filled(0x30), From: from, To: filled(0x50), Offer: filled(0x70)},
 		SDP:    []byte("sdp"),
-	}, "02 06 02010000 05040300 id10 id30 id50 id70 'sdp'")
+	}, "02 06 02010000 05040300 0100 id10 id30 id50 id70 'sdp'")
 	f(KindScrape, &Scrape{
 		From: from, Family: 4, Filled: []bool{true, false},
 		Files: []wsproto.ScrapeFile{{Hash: filled(0x10), Complete: 1, Incomplete: 2, Downloaded: 3}, {Hash: filled(0x30)}},
@@ -399,8 +429,8 @@ func TestLayouts(t *testing.T) {
 
 	nodes[sender].step(func() { nodes[sender].Ended(from, 1<<reader) })
 	got := nodes[reader].read()
-	if len(got) != 1 || !bytes.Equal(got[0].rec, layout(t, "04 02010000 05040300")) ||
-		ReadAddr(got[0].rec, sender) != from {
+	if len(got) != 1 || !bytes.Equal(got[0].rec, layout(t, "04 02010000 05040300 0100")) ||
+		ReadSender(got[0].rec) != from {
 		t.Errorf("an end is %v", got)
 	}
 }
@@ -520,7 +550,7 @@ func TestEndedMask(t *testing.T) {
 		var told []int
 		for k, n := range nodes {
 			for _, l := range n.read() {
-				if KindOf(l.rec) != KindEnded || ReadAddr(l.rec, l.from) != addrOf(from, 7) {
+				if KindOf(l.rec) != KindEnded || ReadSender(l.rec) != addrOf(from, 7) {
 					t.Errorf("shard %d is told %v", k, l)
 				}
 				told = append(told, k)
@@ -557,7 +587,7 @@ func TestBacklogGoesInSteps(t *testing.T) {
 			t.Fatalf("only %d of %d ends have come", next, ends)
 		}
 		for _, l := range slices.Concat(nodes[1].read(), nodes[1].read(), nodes[1].read()) {
-			if addr := ReadAddr(l.rec, l.from); addr != addrOf(0, next) {
+			if addr := ReadSender(l.rec); addr != addrOf(0, next) {
 				t.Fatalf("end %d is of %+v", next, addr)
 			}
 			next++
@@ -572,6 +602,45 @@ func TestBacklogGoesInSteps(t *testing.T) {
 		if cut := mailed == perStep && after.Backlog > 0; nodes[0].turn.More != cut {
 			t.Fatalf("%d mailed, %d wait, but More is %v", mailed, after.Backlog, nodes[0].turn.More)
 		}
+	}
+}
+
+// TestPassEnded proves that the ends that a home passes on wait as others do, but only so many of them, and that others
+// still wait behind them.
+func TestPassEnded(t *testing.T) {
+	const over = 7
+	nodes := newNodes(2, mailbox.MinSize)
+	room := 0
+	nodes[0].step(func() {
+		for k := 0; nodes[0].Stats().Backlog < maxPassedOn; k++ {
+			nodes[0].PassEnded(addrOf(3, k), 1<<0|1<<1)
+			room = k + 1 - nodes[0].Stats().Backlog
+		}
+		for range over {
+			nodes[0].PassEnded(addrOf(3, 0), 1<<1)
+		}
+		nodes[0].Ended(addrOf(0, 5), 1<<1)
+	})
+	if st := nodes[0].Stats(); st.EndsLost != over || st.Backlog != maxPassedOn+1 {
+		t.Fatalf("%d lost, %d wait", st.EndsLost, st.Backlog)
+	}
+	next := 0
+	for next <= room+maxPassedOn {
+		got := nodes[1].read()
+		if len(got) == 0 && nodes[0].Stats().Backlog == 0 {
+			t.Fatalf("only %d ends have come", next)
+		}
+		for _, l := range got {
+			want := addrOf(3, next)
+			if next == room+maxPassedOn {
+				want = addrOf(0, 5)
+			}
+			if addr := ReadSender(l.rec); addr != want {
+				t.Fatalf("end %d is of %+v", next, addr)
+			}
+			next++
+		}
+		nodes[0].step(func() {})
 	}
 }
 

@@ -12,11 +12,13 @@ import (
 // holds a connection makes every frame for it, so a frame can depend on its receiver. Integers are little-endian; a
 // record's sender is known from the box it lies in. Layouts, after one byte of kind:
 //
-//	announce  family left event offers:u8 · index gen · source:u64 · origin:u32 full:u8 · hash peer · { id len:u32 sdp }…
-//	answer    family · index gen · hash peer to offer · sdp
+//	announce  family left event offers:u8 · index gen shard:u16 · source:u64 · origin:u32 full:u8 · hold:u8 number:u32 ·
+//	          hash peer · { id len:u32 sdp }…
+//	answer    family · index gen shard:u16 · hash peer to offer · sdp
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
-//	ended     index gen
-//	yield     index gen
+//	ended     index gen shard:u16
+//	yield     index gen shard:u16
+//	return    hash · number:u32
 //	challenge index gen
 //	reply     index gen · hash complete incomplete:u32
 //	failure   index gen · action has-hash reason · hash
@@ -27,8 +29,8 @@ import (
 // Kind is the kind of a record.
 type Kind uint8
 
-// The kinds. The first three are requests on their way to the shard that owns a torrent; Reply to Answered are
-// payloads for a connection; Ended, Move, Yield and Challenge are about connections.
+// The kinds. The first three are requests on their way to the shard that holds a torrent; Reply to Answered are
+// payloads for a connection; Ended, Move, Yield and Challenge are about connections, Return about a torrent.
 const (
 	KindAnnounce Kind = iota + 1
 	KindAnswer
@@ -41,12 +43,13 @@ const (
 	KindMove
 	KindYield
 	KindChallenge
+	KindReturn
 	Kinds // one more than the last
 )
 
 var kindNames = [Kinds]string{
 	"", "announce", "answer", "scrape", "ended", "reply", "failure", "relayed offer", "relayed answer", "move",
-	"yield", "challenge",
+	"yield", "challenge", "return",
 }
 
 // String returns the kind's name as it stands in traces.
@@ -55,12 +58,15 @@ func (k Kind) String() string { return kindNames[k] }
 const (
 	idSize         = len(swarm.ID{})
 	addrSize       = 8
-	announceHead   = 5 + addrSize + 13 + 2*idSize
+	senderSize     = addrSize + 2
+	announceHead   = 5 + senderSize + 13 + 5 + 2*idSize
 	offerHead      = idSize + 4
-	answerHead     = 2 + addrSize + 4*idSize
+	answerHead     = 2 + senderSize + 4*idSize
 	scrapeHead     = 2 + 2 + addrSize
 	scrapeFileSize = idSize + 13
-	endedSize      = 1 + addrSize // also of yield and challenge
+	endedSize      = 1 + senderSize // also of yield
+	challengeSize  = 1 + addrSize
+	returnSize     = 1 + idSize + 4
 	replySize      = 1 + addrSize + idSize + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize + 4
@@ -71,20 +77,32 @@ const (
 
 var le = binary.LittleEndian
 
-// Announce is an announce on its way to the shard that owns the torrent. Its slices are views of the message or of the
+// Announce is an announce on its way to the shard that holds the torrent. Its slices are views of the message or of the
 // record.
 type Announce struct {
 	swarm.Announce
-	SDPs []wsproto.Offer
+	Hold   Hold
+	Number uint32 // with Held: which one of the announces it is that the home has passed on
+	SDPs   []wsproto.Offer
 }
 
-// Answer is an answer on its way to the shard that owns the torrent.
+// Hold says how an announce goes about the shard that holds its torrent (see package loans).
+type Hold uint8
+
+// The ways of an announce.
+const (
+	Asks  Hold = iota // it goes to the home, which holds the torrent or passes the announce on
+	Wants             // and the sender would hold it
+	Held              // it comes from the home, to the shard that holds the torrent
+)
+
+// Answer is an answer on its way to the shard that holds the torrent.
 type Answer struct {
 	swarm.Answer
 	SDP []byte
 }
 
-// Scrape is a scrape on its way through the shards that own its torrents: each fills in its counts and passes it on,
+// Scrape is a scrape on its way through the shards that hold its torrents: each fills in its counts and passes it on,
 // and the last one sends it home. So nobody has to remember that a scrape is under way.
 type Scrape struct {
 	From   swarm.Addr
@@ -139,6 +157,11 @@ func appendIDs(b []byte, ids ...*swarm.ID) []byte {
 	return b
 }
 
+// appendSender is appendAddr for a record that another shard than the connection's own may pass on.
+func appendSender(b []byte, a swarm.Addr) []byte { return le.AppendUint16(appendAddr(b, a), a.Shard) }
+
+func senderAt(b []byte) swarm.Addr { return addrAt(b, int(le.Uint16(b[addrSize:]))) }
+
 func boolByte(b bool) byte {
 	if b {
 		return 1
@@ -146,7 +169,7 @@ func boolByte(b bool) byte {
 	return 0
 }
 
-// Announce sends an announce to shard k, the owner of its torrent. Like the other methods that send a record it reports
+// Announce sends an announce to shard k, the home of its torrent or the shard that holds it. Like the other methods that send a record it reports
 // false, and has done nothing, where the box has no room.
 func (p *Post) Announce(k int, a *Announce) bool {
 	offers := a.SDPs[:min(len(a.SDPs), maxOffers)]
@@ -159,8 +182,9 @@ func (p *Post) Announce(k int, a *Announce) bool {
 		return false
 	}
 	b = append(b, a.Key.Family, byte(a.Left), byte(a.Event), byte(len(offers)))
-	b = le.AppendUint64(appendAddr(b, a.From), a.Source)
-	b = append(le.AppendUint32(b, a.Origin), boolByte(a.Full))
+	b = le.AppendUint64(appendSender(b, a.From), a.Source)
+	b = append(le.AppendUint32(b, a.Origin), boolByte(a.Full), byte(a.Hold))
+	b = le.AppendUint32(b, a.Number)
 	b = appendIDs(b, &a.Key.Hash, &a.Peer)
 	for i := range offers {
 		b = append(b, offers[i].ID[:]...)
@@ -170,15 +194,17 @@ func (p *Post) Announce(k int, a *Announce) bool {
 	return p.commit(k, b)
 }
 
-// ReadAnnounce decodes a record of KindAnnounce from shard k. a.SDPs is used again and points into the record.
-func ReadAnnounce(k int, rec []byte, a *Announce) {
+// ReadAnnounce decodes a record of KindAnnounce. a.SDPs is used again and points into the record.
+func ReadAnnounce(rec []byte, a *Announce) {
 	sdps, ids := a.SDPs[:0], a.Offers
 	*a = Announce{}
 	a.Key.Family, a.Left, a.Event = rec[1], swarm.Left(rec[2]), swarm.Event(rec[3])
-	a.From = addrAt(rec[5:], k)
-	a.Source, a.Origin, a.Full = le.Uint64(rec[13:]), le.Uint32(rec[21:]), rec[25] != 0
-	copy(a.Key.Hash[:], rec[26:])
-	copy(a.Peer[:], rec[26+idSize:])
+	a.From = senderAt(rec[5:])
+	n := rec[5+senderSize:]
+	a.Source, a.Origin, a.Full = le.Uint64(n), le.Uint32(n[8:]), n[12] != 0
+	a.Hold, a.Number = Hold(n[13]), le.Uint32(n[14:])
+	copy(a.Key.Hash[:], n[18:])
+	copy(a.Peer[:], n[18+idSize:])
 	b := rec[announceHead:]
 	for range rec[4] {
 		size := int(le.Uint32(b[idSize:]))
@@ -188,24 +214,24 @@ func ReadAnnounce(k int, rec []byte, a *Announce) {
 	a.SDPs, a.Offers = sdps, ids
 }
 
-// Answer sends an answer to shard k, the owner of its torrent.
+// Answer sends an answer to shard k, the home of its torrent or the shard that holds it.
 func (p *Post) Answer(k int, a *Answer) bool {
 	b := p.begin(k, answerHead+len(a.SDP), KindAnswer, false)
 	if b == nil {
 		return false
 	}
-	b = appendAddr(append(b, a.Key.Family), a.From)
+	b = appendSender(append(b, a.Key.Family), a.From)
 	b = appendIDs(b, &a.Key.Hash, &a.Peer, &a.To, &a.Offer)
 	return p.commit(k, append(b, a.SDP...))
 }
 
-// ReadAnswer decodes a record of KindAnswer from shard k. a.SDP points into the record.
-func ReadAnswer(k int, rec []byte, a *Answer) {
+// ReadAnswer decodes a record of KindAnswer. a.SDP points into the record.
+func ReadAnswer(rec []byte, a *Answer) {
 	*a = Answer{SDP: rec[answerHead:]}
 	a.Key.Family = rec[1]
-	a.From = addrAt(rec[2:], k)
+	a.From = senderAt(rec[2:])
 	for i, id := range []*swarm.ID{&a.Key.Hash, &a.Peer, &a.To, &a.Offer} {
-		copy(id[:], rec[10+i*idSize:])
+		copy(id[:], rec[2+senderSize+i*idSize:])
 	}
 }
 

@@ -1,11 +1,12 @@
-// Package torrents is a shard's own part of all torrents: its swarm table, the sweep of old peers, the ends of connections
-// whose peers are still to be removed, and the census of clients.
+// Package torrents is a shard's own part of all torrents: its swarm table, the loans of torrents between shards, the sweep of
+// old peers, the ends of connections whose peers are still to be removed, and the census of clients.
 package torrents
 
 import (
 	"time"
 
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/loans"
 	"millrace/cmd/internal/shard/paced"
 	"millrace/swarm"
 )
@@ -13,6 +14,7 @@ import (
 // Torrents is the swarm table of a shard with the work that it needs in every Step. It belongs to the loop's thread.
 type Torrents struct {
 	*swarm.Table
+	Loans  *loans.Loans // which shard holds a torrent
 	opt    Options
 	turn   *conn.Turn
 	census *censusTaker // nil: none is taken
@@ -26,6 +28,7 @@ type Torrents struct {
 // Options are the settings of the torrents of a shard.
 type Options struct {
 	Swarm        swarm.Options
+	Loans        loans.Options
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
 	Census       bool          // that pass also counts the peers by the first bytes of their ids (see Census)
 	EndedPerStep int           // peers after which a Step removes no more; 0: maxEndedPerStep
@@ -35,6 +38,7 @@ type Options struct {
 type Stats struct {
 	Families    [len(families)]FamilyStats `by:"ip_version=family"`
 	Swarm       swarm.Counts
+	Loans       loans.Stats
 	GoneWaiting int    `metric:"ended_connections_waiting" help:"Ended connections whose peers are not removed yet."`
 	GoneWaited  uint64 `metric:"ended_connections_waited_total" help:"Ended connections whose peers could not be removed at once."`
 }
@@ -54,7 +58,10 @@ func New(o Options, turn *conn.Turn) *Torrents {
 		o.EndedPerStep = maxEndedPerStep
 	}
 	taker := newCensusTaker(&o)
-	return &Torrents{Table: swarm.New(o.Swarm), opt: o, turn: turn, census: taker, ended: ended{perStep: o.EndedPerStep}}
+	return &Torrents{
+		Table: swarm.New(o.Swarm), Loans: loans.New(o.Loans), opt: o, turn: turn, census: taker,
+		ended: ended{perStep: o.EndedPerStep},
+	}
 }
 
 // Stats returns the counters.
@@ -62,10 +69,27 @@ func (t *Torrents) Stats() Stats {
 	st := t.stats
 	st.GoneWaiting = t.ended.Len()
 	st.Swarm = t.Counts()
+	st.Loans = t.Loans.Stats()
 	for k, family := range families {
 		st.Families[k].Torrents, st.Families[k].Peers = t.CountsByFamily(family)
 	}
 	return st
+}
+
+// Sizes returns how many torrents and peers there are.
+func (t *Torrents) Sizes() (torrents, peers int) {
+	n := t.Counts()
+	return n.Torrents, n.Peers
+}
+
+// Has reports whether anybody is in a torrent.
+func (t *Torrents) Has(hash *swarm.ID) bool {
+	for _, family := range families {
+		if t.Table.Has(swarm.Key{Hash: *hash, Family: family}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Bounds of the sweep in one Step. An entry at which it only looks takes 5 ns, and one that it removes hundreds of times as

@@ -54,12 +54,32 @@ type Ring struct {
 
 // Open makes a ring of the plan, takes the listener over (nil: the ring accepts nothing) and begins to accept. It must
 // be called on the locked thread that will use the ring. If it fails, the listener stays the caller's.
-func Open(p Plan, l *host.Listener) (*Ring, error) {
+func Open(p Plan, l *host.Listener) (*Ring, error) { return open(p, l, lockTries) }
+
+// OpenWithin is Open for a process whose user has other processes with locked memory, such as a second tracker: the limit
+// counts them together, and the kernel does not tell how much is left. Where the plan finds no room, a smaller one is tried
+// as by [Fit], down to the least. [Ring.Plan] returns the one that was opened.
+func OpenWithin(p Plan, l *host.Listener) (*Ring, error) {
+	r, err := Open(p, l)
+	for noRoom(err) {
+		smaller, _, fitErr := Fit(p, p.LockedBytes()/2)
+		if fitErr != nil {
+			return nil, err
+		}
+		p = smaller
+		r, err = open(p, l, smallerTries)
+	}
+	return r, err
+}
+
+func open(p Plan, l *host.Listener, tries int) (*Ring, error) {
 	fd := int32(-1)
 	if l != nil {
 		fd = int32(l.FD())
 	}
-	r, err := OpenOn(newSysKernel(), p, fd)
+	k := newSysKernel()
+	k.tries = tries
+	r, err := OpenOn(k, p, fd)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +117,9 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 	r.armAccepts()
 	return r, nil
 }
+
+// Plan returns the plan by which the ring was made.
+func (r *Ring) Plan() Plan { return r.plan }
 
 // Pool returns the memory from which the Data of every OpSend must be taken.
 func (r *Ring) Pool() *pool.Pool { return r.pool }

@@ -69,6 +69,9 @@ func lockError(p Plan, what string, errno Errno) error {
 	return fmt.Errorf("cannot %s %d bytes of memory for a ring: %w", what, p.arenaSize(), errno)
 }
 
+// noRoom reports whether an error of setting a ring up says "over the limit".
+func noRoom(err error) bool { return errnoIn(err) == Errno(unix.ENOMEM) }
+
 // mapAnonymous maps zeroed pages outside the Go heap.
 func mapAnonymous(size int) ([]byte, error) {
 	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)

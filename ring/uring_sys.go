@@ -25,6 +25,7 @@ type sysKernel struct {
 	entries    []byte // the submission entries
 	arena      []byte
 	wakeFD     int
+	tries      int        // of Setup
 	features   uint32     // IORING_FEAT_*
 	args       *enterArgs // one page outside the Go heap
 	argsPage   []byte
@@ -74,7 +75,7 @@ const (
 	cqeSize    = int(unsafe.Sizeof(CQE{}))
 )
 
-func newSysKernel() *sysKernel { return &sysKernel{fd: -1, wakeFD: -1} }
+func newSysKernel() *sysKernel { return &sysKernel{fd: -1, wakeFD: -1, tries: lockTries} }
 
 // setupFlags: without SINGLE_ISSUER the kernel refuses DEFER_TASKRUN; Choose keeps to that.
 func setupFlags(u Use) uint32 {
@@ -95,15 +96,16 @@ func setupFlags(u Use) uint32 {
 // the scratch rings of Probe, and of a tracker that has just ended and is started again. So a ring that finds no room
 // below the memlock limit is tried again for about two seconds, with pauses in which a failed try is given back.
 const (
-	lockTries = 20
-	lockPause = 100 * time.Millisecond
+	lockTries    = 20
+	lockPause    = 100 * time.Millisecond
+	smallerTries = 2 // of a plan that was made smaller because these did not help
 )
 
 // Setup implements Kernel.
 func (k *sysKernel) Setup(p Plan) (mem Memory, err error) {
 	for try := 1; ; try++ {
 		mem, err = k.setup(p)
-		if errnoIn(err) != Errno(unix.ENOMEM) || try == lockTries {
+		if !noRoom(err) || try >= k.tries {
 			return mem, err
 		}
 		time.Sleep(lockPause)

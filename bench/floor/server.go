@@ -125,7 +125,7 @@ func (s *Server) Stop() (Stats, error) {
 // run is the server's thread.
 func (s *Server) run(plan ring.Plan, l *host.Listener, o Options, opened chan<- error) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-	r, err := ring.Open(plan, l)
+	r, err := ring.OpenWithin(plan, l)
 	if err != nil {
 		opened <- err
 		return

@@ -69,7 +69,7 @@ func (s *Server) LogStart(version string) {
 		limit = slog.Uint64("locked_limit", set.memlock)
 	}
 	s.log.Info("shards", "count", set.shards, "cpus", set.cpus, "max_connections", set.connsPerShard*set.shards,
-		"locked_bytes", set.plan.LockedBytes()*uint64(set.shards), limit)
+		"locked_bytes", set.locked, limit)
 	if set.memory > 0 {
 		s.log.Info("memory", "limit_bytes", set.memory)
 	}

@@ -111,7 +111,7 @@ type processFigures struct {
 func (s *Server) processFigures(shards int) *processFigures {
 	return &processFigures{
 		Shards:          shards,
-		Locked:          int(s.setup.plan.LockedBytes()) * shards,
+		Locked:          int(s.setup.locked),
 		MemoryLimit:     int(s.memory.limit),
 		Resident:        int(s.memory.resident.Load()),
 		Pressure:        int(s.memory.level.Load()),

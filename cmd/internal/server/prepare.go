@@ -25,6 +25,7 @@ type setup struct {
 	kernel        string    // its release
 	memlock       uint64    // soft limit in bytes
 	memlockFree   bool      // there is none
+	locked        uint64    // bytes that the rings have locked, once they are open
 	memory        uint64    // limit of resident memory in bytes; 0: none is known
 }
 
@@ -95,6 +96,19 @@ func (s *setup) fitMemory(log *slog.Logger) error {
 	}
 	s.plan = fitted
 	return nil
+}
+
+// noteLocked adds up the memory that the rings have locked, and warns where it is less than planned.
+func (s *Server) noteLocked(rings []*ring.Ring) {
+	set := &s.setup
+	for _, r := range rings {
+		set.locked += r.Plan().LockedBytes()
+	}
+	if planned := set.plan.LockedBytes() * uint64(len(rings)); set.locked < planned {
+		s.log.Warn("other processes of this user hold locked memory, and the limit counts them together: running with smaller "+
+			"buffers; raise it with LimitMEMLOCK= in the systemd unit, or memlock in limits.conf",
+			"needed_bytes", planned, "locked_bytes", set.locked, "limit_bytes", set.memlock)
+	}
 }
 
 // assignCPUs gives each shard a CPU of its own out of those that the process may use. It gives none where pinning is

@@ -233,6 +233,7 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) er
 		s.threads.Wait()
 		return errs[0] // the others failed for the same reason
 	}
+	s.noteLocked(rings)
 	// The rings and the memory that they have locked belong to root. Nothing has been submitted to them yet: a request
 	// carries the rights of the moment at which it was made.
 	if err := s.user.drop(); err != nil {
@@ -285,7 +286,7 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
 	}
-	r, err := ring.Open(set.plan, t.listener)
+	r, err := ring.OpenWithin(set.plan, t.listener)
 	if err != nil {
 		asm.Unmap()
 		return nil, nil, err

@@ -143,6 +143,10 @@ func TestWrongValues(t *testing.T) {
 		"come to %d bytes, but must be at most 1072693248 together"
 	f("io_uring.send_memory = 1_068_498_945", "1:24: "+fmt.Sprintf(ring, 1072693249))
 	f("[io_uring]\nreceive_buffers = 16_384\nreceive_buffer_size = 65_536", "2:19: "+fmt.Sprintf(ring, 1082130432))
+	const busy = "clients come to that port of the address (network.address is 0.0.0.0:3000): give it another port"
+	const metrics = "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = "
+	f(metrics+`"0.0.0.0:3000"`, "3:31: metrics.prometheus_endpoint_address is 0.0.0.0:3000, but "+busy)
+	f(metrics+`"127.0.0.1:3000"`, "3:31: metrics.prometheus_endpoint_address is 127.0.0.1:3000, but "+busy)
 	f("network.only_ipv6 = true", "1:21: network.only_ipv6 is true, but network.address is the IPv4 address 0.0.0.0")
 	f("network.only_ipv6 = true\nnetwork.address = '[::ffff:10.0.0.1]:1'",
 		"1:21: network.only_ipv6 is true, but network.address is the IPv4 address 10.0.0.1")

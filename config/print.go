@@ -22,12 +22,19 @@ func DefaultTOML() []byte {
 	return bytes.Clone(defaultTOML)
 }
 
+// The first line of the annotated file, with all keys at their defaults and with other values.
+const (
+	headOfDefaults = "# The configuration of millrace. Every key is shown with its default, and a missing key has that value.\n"
+	headOfValues   = "# The configuration of millrace. Every key is shown with its value; a missing key would have its default.\n"
+)
+
 // AppendTOML appends the configuration as an annotated file: the text of [DefaultTOML] with the values of c. [Load]
 // reads the same values from it.
 func (c *Config) AppendTOML(dst []byte) []byte {
 	fields := c.fields()
 	section := ""
-	for line := range bytes.Lines(defaultTOML) {
+	dst = append(dst, headOfValues...)
+	for line := range bytes.Lines(bytes.TrimPrefix(defaultTOML, []byte(headOfDefaults))) {
 		switch name, _, isKey := bytes.Cut(line, []byte(" = ")); {
 		case line[0] == '#':
 			dst = append(dst, line...)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 )
@@ -142,6 +143,13 @@ func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
 	return append(found, c.checkFeatures()...)
 }
 
+// sameEndpoint reports whether two sockets cannot listen on a and b: the ports are the same, and so are the addresses, or one
+// of them stands for all addresses of the other's IP version.
+func sameEndpoint(a, b netip.AddrPort) bool {
+	x, y := a.Addr().Unmap(), b.Addr().Unmap()
+	return a.Port() == b.Port() && a.Port() != 0 && (x == y || x.Is4() == y.Is4() && (x.IsUnspecified() || y.IsUnspecified()))
+}
+
 // checkNetwork returns the contradictions between the keys of [network].
 func (c *Config) checkNetwork() (found []finding) {
 	n := &c.Network
@@ -155,6 +163,11 @@ func (c *Config) checkNetwork() (found []finding) {
 			found = append(found, finding{[]string{"network.enable_tls", key},
 				fmt.Sprintf("network.enable_tls is true, but needs %s, which is empty", key)})
 		}
+	}
+	if m := &c.Metrics; m.RunPrometheusEndpoint && sameEndpoint(n.Address, m.PrometheusEndpointAddress) {
+		found = append(found, finding{[]string{"metrics.prometheus_endpoint_address", "network.address"},
+			fmt.Sprintf("metrics.prometheus_endpoint_address is %s, but clients come to that port of the address (network.address "+
+				"is %s): give it another port", m.PrometheusEndpointAddress, n.Address)})
 	}
 	needsPath("network.tls_certificate_path", n.TLSCertificatePath)
 	needsPath("network.tls_private_key_path", n.TLSPrivateKeyPath)

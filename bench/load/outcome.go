@@ -188,8 +188,16 @@ func faults(n *Counts, lost *losses) (list sentences) {
 	list.report(n.Unreadable, "%d messages or frames could not be read")
 	list.report(n.Failures, "%d announces or other requests were refused by the tracker")
 	list.report(n.Disconnected, "%d connections were closed by the tracker")
-	list.report(lost.abandoned, "%d connections could not be opened")
+	list.report(lost.abandoned, "%d connections could not be opened"+hintURL(n))
 	return list
+}
+
+// hintURL is the end of the sentence about connections that could not be opened.
+func hintURL(n *Counts) string {
+	if n.Connected > 0 {
+		return ""
+	}
+	return ", nor any other one, and the run ended: is the tracker there, and is the URL wss:// where it has TLS and ws:// where not?"
 }
 
 // imbalances lists the counts that do not add up. They fail a run that was not ended early.

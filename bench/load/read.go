@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -60,10 +61,19 @@ func (c *Config) Set(assignment string) error {
 	if !ok || key == "" || strings.ContainsAny(assignment, "\r\n") {
 		return fmt.Errorf("%q does not set anything: write key=value", assignment)
 	}
-	if field, ok := c.field(key); ok && field.Kind() == reflect.String && !strings.HasPrefix(value, `"`) {
+	switch field, ok := c.field(key); {
+	case ok && field.Kind() == reflect.String && !strings.HasPrefix(value, `"`):
 		value = strconv.Quote(value)
+	case ok && field.Kind() == reflect.Float64 && isDuration(value):
+		return fmt.Errorf("the setting %q is a time with a unit: write the number of seconds, without one", assignment)
 	}
 	return c.apply("the setting "+strconv.Quote(assignment), []byte(key+" = "+value))
+}
+
+// isDuration reports whether a value is a time as Go writes it, such as 2s or 1m30s.
+func isDuration(value string) bool {
+	_, err := time.ParseDuration(value)
+	return err == nil && value != "0"
 }
 
 // apply reads keys over those that c has.

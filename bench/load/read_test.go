@@ -246,6 +246,9 @@ func TestSet(t *testing.T) {
 	f("=1", "write key=value", nil)
 	f("a=1\nb=2", "write key=value", nil)
 	f("offer=3", `there is no key "offer"`, nil)
+	f("duration=0", "", func(c Config) bool { return c.Duration == 0 })
+	f("duration=2s", "write the number of seconds", nil)
+	f("duration=1m30s", "write the number of seconds", nil)
 	f("offers=x", "the setting \"offers=x\":1:", nil)
 }
 

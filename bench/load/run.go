@@ -184,10 +184,10 @@ func (r *run) follow(ctx context.Context) error {
 	settled := func() bool { return r.all(func(p *report) bool { return p.settled }) }
 	opening := seconds(r.config.Ramp) + openTimeout
 	ok, err := r.until(ctx, PhaseRamp, opening, func(now time.Duration) bool {
-		return now >= seconds(r.config.Ramp) && settled()
+		return now >= seconds(r.config.Ramp) && settled() || r.unreachable()
 	})
 	r.settledInTime = ok
-	if err != nil || ctx.Err() != nil {
+	if err != nil || ctx.Err() != nil || r.unreachable() {
 		return err
 	}
 	now := r.site.clock()
@@ -214,6 +214,12 @@ func (r *run) follow(ctx context.Context) error {
 		return r.drained(now, max(quietSince, plan.end))
 	})
 	return err
+}
+
+// unreachable reports whether a client has given up while no other one could connect: the run is useless.
+func (r *run) unreachable() bool {
+	s := r.sum()
+	return s.counts.Connected == 0 && s.lost.abandoned > 0
 }
 
 // note keeps an error of the tracker's figures.

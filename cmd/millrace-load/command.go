@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"millrace/bench/load"
@@ -88,7 +89,12 @@ func parse(args []string) (command, error) {
 	set.IntVar(&c.pid, "pid", 0, "")
 	set.IntVar(&c.workers, "workers", 0, "")
 	set.Uint64Var(&c.seed, "seed", 0, "")
-	set.Float64Var(&c.duration, "duration", 0, "")
+	set.Func("duration", "", func(s string) (err error) {
+		if c.duration, err = strconv.ParseFloat(s, 64); err != nil {
+			return errors.New("write the number of seconds, without a unit")
+		}
+		return nil
+	})
 	set.Float64Var(&c.rate, "rate", 0, "")
 	set.Float64Var(&c.scale, "scale", 1, "")
 	set.BoolVar(&c.json, "json", false, "")

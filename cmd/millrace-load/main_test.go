@@ -59,6 +59,7 @@ func TestUsageErrors(t *testing.T) {
 	f("write key=value", "-set", "offers")
 	f("workers is 0, but must be", "-workers", "0")
 	f("duration is -1, but must be", "-duration", "-1")
+	f("write the number of seconds", "-duration", "2s")
 	f("url is \"http://a\"", "-url", "http://a")
 	f("answer_share is 2", "-set", "answer_share=2", "-set", "offers=5")
 }

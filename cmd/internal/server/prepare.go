@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,6 +129,9 @@ func assignCPUs(p config.CPUPinning, shards int, allowed []int, log *slog.Logger
 	return cpus
 }
 
+// fewConnections are fewer than an operator expects, unless the configuration asks for so few.
+const fewConnections = 1000
+
 // connections returns how many connections a shard may hold. The kernel spreads clients evenly over the shards'
 // listeners, so each gets an equal part of the total.
 func connections(wanted, shards int, fileLimit uint64, log *slog.Logger) int {
@@ -142,6 +146,10 @@ func connections(wanted, shards int, fileLimit uint64, log *slog.Logger) int {
 			"LimitNOFILE= in the systemd unit, or nofile in limits.conf",
 			"max_connections", wanted, "running_with", possible, "file_limit", fileLimit)
 		total = possible
+	}
+	if total < fewConnections && total < cmp.Or(wanted, fewConnections) {
+		log.Warn("the limit of file descriptors leaves room for few clients: raise it with LimitNOFILE= in the systemd unit, or "+
+			"nofile in limits.conf", "max_connections", total, "file_limit", fileLimit)
 	}
 	return share(total, shards)
 }

@@ -66,5 +66,7 @@ func TestConnections(t *testing.T) {
 	f(1001, 2, 20_000, 501, false)
 	f(50_000, 2, 20_000, 9964, true)
 	f(0, 1, 1<<30, maxConnections-descriptorsKept(1), false)
-	f(0, 4, 10, 1, false)
+	f(0, 4, 10, 1, true)
+	f(0, 1, 1024, 1024-descriptorsKept(1), true)
+	f(10, 1, 1024, 10, false)
 }

@@ -163,12 +163,18 @@ func (s *Server) logTrouble(before, now *shard.Stats) {
 			s.log.Log(ctx, level, text, append([]any{"count", grown}, args...)...)
 		}
 	}
+	strangers, reasons := uint64(0), []any{}
 	for why := conn.ReasonNone; why < conn.Reasons; why++ {
-		if why.Abusive() {
-			f(now.Table.Closed[why]-before.Table.Closed[why], slog.LevelInfo, "closed connections of misbehaving clients", "reason", why.String(),
-				"last_client", now.Table.LastClient[why].String())
+		grown, last := now.Table.Closed[why]-before.Table.Closed[why], now.Table.LastClient[why].String()
+		switch {
+		case why.Stranger() && grown > 0:
+			strangers += grown
+			reasons = append(reasons, why.String(), grown, "last_"+why.String(), last)
+		case why.Abusive():
+			f(grown, slog.LevelInfo, "closed connections of misbehaving clients", "reason", why.String(), "last_client", last)
 		}
 	}
+	f(strangers, slog.LevelDebug, "closed connections that never became a client's, as probes of ports do", reasons...)
 	f(now.Door.AcceptFailed-before.Door.AcceptFailed, slog.LevelError,
 		"cannot accept connections; raise the limit of file descriptors (LimitNOFILE=) if the error is EMFILE",
 		"error", now.Door.LastAcceptError.Error())

@@ -141,6 +141,11 @@ func TestNames(t *testing.T) {
 	if ReasonNone.Abusive() || ReasonEOF.Abusive() || !ReasonProtocol.Abusive() {
 		t.Error("the abusive reasons are others")
 	}
+	for r := range Reasons {
+		if r.Stranger() && !r.Abusive() {
+			t.Errorf("the log does not tell the address of strangers that end with %s", r)
+		}
+	}
 }
 
 // modelled is the model of a slot.

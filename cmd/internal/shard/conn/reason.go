@@ -42,6 +42,11 @@ var reasonNames = [Reasons]string{
 // String returns the reason's name as it stands in logs and metrics.
 func (r Reason) String() string { return reasonNames[r] }
 
+// Stranger reports whether a connection that ends for this reason never became a client's. Probes of ports end so, all day.
+func (r Reason) Stranger() bool {
+	return r == ReasonBadRequest || r == ReasonHandshakeTimeout || r == ReasonTLS
+}
+
 // Abusive reports whether a client that ends for this reason may mean harm, so that logs should tell its address.
 func (r Reason) Abusive() bool {
 	switch r {

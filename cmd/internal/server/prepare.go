@@ -54,7 +54,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 		s.shards = shardsFor(len(allowed), cpuQuota(os.DirFS("/")), log)
 	}
 	s.memory = memoryLimit(cfg.Limits.MemoryLimit, machineMemory(os.DirFS("/")))
-	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed, log)
+	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed)
 	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
 	options := ringOptions(cfg, s.connsPerShard)
 	if s.plan, err = ring.Choose(features, options); err != nil {
@@ -63,7 +63,20 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	if s.ideal, err = ring.Choose(ring.Features{}, options); err != nil {
 		return s, err
 	}
-	return s, s.fitMemory(log)
+	if err := s.fitMemory(log); err != nil {
+		return s, err
+	}
+	s.warnShards(len(allowed), log)
+	return s, nil
+}
+
+// warnShards says before the rings are made, which may take seconds, that there are more of them than CPUs.
+func (s *setup) warnShards(cpus int, log *slog.Logger) {
+	if s.shards > cpus {
+		log.Warn("there are more shards than CPUs: they take memory, wait for each other, and are not pinned; "+
+			"socket_workers = 0 takes one for each CPU", "shards", s.shards, "cpus", cpus,
+			"locked_bytes", s.plan.LockedBytes()*uint64(s.shards))
+	}
 }
 
 // shardsFor returns the number of shards for so many CPUs and so much time of them; quota 0: all of it. A shard more than
@@ -114,12 +127,8 @@ func (s *Server) noteLocked(rings []*ring.Ring) {
 
 // assignCPUs gives each shard a CPU of its own out of those that the process may use. It gives none where pinning is
 // switched off or there are fewer CPUs than shards: two loops pinned to one CPU would only get in each other's way.
-func assignCPUs(p config.CPUPinning, shards int, allowed []int, log *slog.Logger) []int {
-	if !p.Active {
-		return nil
-	}
-	if shards > len(allowed) {
-		log.Warn("threads are not pinned: there are more shards than CPUs", "shards", shards, "cpus", len(allowed))
+func assignCPUs(p config.CPUPinning, shards int, allowed []int) []int {
+	if !p.Active || shards > len(allowed) {
 		return nil
 	}
 	cpus := make([]int, shards)

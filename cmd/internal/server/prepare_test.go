@@ -13,21 +13,34 @@ import (
 // This file proves the decisions about CPUs and connections for machines of any size.
 
 // Each shard gets a CPU of its own out of those that the process may use, from the offset on and counted round. None is
-// pinned where pinning is switched off, or where there are fewer CPUs than shards; the latter is logged.
+// pinned where pinning is switched off, or where there are fewer CPUs than shards.
 func TestAssignCPUs(t *testing.T) {
-	f := func(p config.CPUPinning, shards int, allowed, want []int, warns bool) {
+	f := func(p config.CPUPinning, shards int, allowed, want []int) {
 		t.Helper()
-		var log bytes.Buffer
-		got := assignCPUs(p, shards, allowed, slog.New(slog.NewTextHandler(&log, nil)))
-		if !slices.Equal(got, want) || strings.Contains(log.String(), "not pinned") != warns {
-			t.Errorf("%+v, %d shards on %v: %v, want %v; logged %q", p, shards, allowed, got, want, log.String())
+		if got := assignCPUs(p, shards, allowed); !slices.Equal(got, want) {
+			t.Errorf("%+v, %d shards on %v: %v, want %v", p, shards, allowed, got, want)
 		}
 	}
-	f(config.CPUPinning{Active: true}, 2, []int{0, 1, 2, 3}, []int{0, 1}, false)
-	f(config.CPUPinning{Active: true, Offset: 1}, 2, []int{4, 6, 9}, []int{6, 9}, false)
-	f(config.CPUPinning{Active: true, Offset: 2}, 3, []int{4, 6, 9}, []int{9, 4, 6}, false)
-	f(config.CPUPinning{Active: false, Offset: 1}, 2, []int{0, 1}, nil, false)
-	f(config.CPUPinning{Active: true}, 3, []int{0, 1}, nil, true)
+	f(config.CPUPinning{Active: true}, 2, []int{0, 1, 2, 3}, []int{0, 1})
+	f(config.CPUPinning{Active: true, Offset: 1}, 2, []int{4, 6, 9}, []int{6, 9})
+	f(config.CPUPinning{Active: true, Offset: 2}, 3, []int{4, 6, 9}, []int{9, 4, 6})
+	f(config.CPUPinning{Active: false, Offset: 1}, 2, []int{0, 1}, nil)
+	f(config.CPUPinning{Active: true}, 3, []int{0, 1}, nil)
+}
+
+// More shards than CPUs are a warning, which names their memory.
+func TestWarnShards(t *testing.T) {
+	f := func(shards, cpus int, want string) {
+		t.Helper()
+		var log bytes.Buffer
+		s := setup{shards: shards}
+		s.warnShards(cpus, slog.New(slog.NewTextHandler(&log, nil)))
+		if got := log.String(); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%d shards on %d CPUs: logged %q", shards, cpus, got)
+		}
+	}
+	f(2, 2, "")
+	f(3, 2, "shards=3 cpus=2 locked_bytes=")
 }
 
 // TestShardsFor proves that a CPU quota gives fewer shards, rounded up and at least one, and that the log says so.

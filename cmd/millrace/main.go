@@ -77,7 +77,7 @@ func load(file string) (*config.Config, error) {
 // is the number of descriptors that were closed at first.
 func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherited int) int {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
 	srv, err := server.Start(cfg, log, lines.Dropped)
 	if err != nil {
 		fmt.Fprintln(lines, "millrace:", err)
@@ -102,7 +102,7 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherite
 			return cli.ExitOK
 		case sig := <-signals:
 			switch {
-			case sig == syscall.SIGUSR1:
+			case sig == syscall.SIGUSR1, sig == syscall.SIGHUP:
 				srv.Reload()
 			case !stopping.IsZero() && time.Since(stopping) < sameSignal: // the same wish again
 			case !stopping.IsZero():

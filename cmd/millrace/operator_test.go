@@ -269,7 +269,7 @@ func total(t *testing.T, page, pattern string) float64 {
 	return sum
 }
 
-// An access list decides which torrents are announced and scraped. A changed one takes effect on SIGUSR1 and by itself,
+// An access list decides which torrents are announced and scraped. A changed one takes effect on a signal and by itself,
 // also for peers that are there already. A bad one changes nothing, and the log says why.
 func TestAccessList(t *testing.T) {
 	good, bad := id("good"), id("bad")
@@ -315,7 +315,7 @@ func TestAccessList(t *testing.T) {
 	ask(bad, true)
 
 	write("not an info hash\n")
-	tr.signal(syscall.SIGUSR1)
+	tr.signal(syscall.SIGHUP)
 	tr.logged("list.txt:1:", 1)
 	ask(good, false)
 	ask(bad, true)

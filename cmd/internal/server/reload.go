@@ -13,9 +13,9 @@ import (
 	"millrace/swarm"
 )
 
-// This file owns the files that operators change while the tracker runs. It reads them again on SIGUSR1, and by itself
-// when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in force,
-// and the log says why.
+// This file owns the files that operators change while the tracker runs. It reads them again when it is told to, and by
+// itself when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in
+// force, and the log says why.
 
 // watched is one or more files that are read again together.
 type watched struct {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,6 +53,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		stdout.Write(cfg.AppendTOML(nil))
 		return cli.ExitOK
 	}
+	if cmd.Mode == cli.Test {
+		return test(cfg, cmp.Or(cmd.ConfigFile, "of the defaults"), stdout, stderr)
+	}
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away does not take the tracker with it
 	lines := logqueue.New(stderr, logqueue.Size)
 	defer lines.Close(lastWords)
@@ -71,6 +75,19 @@ func load(file string) (*config.Config, error) {
 		return nil, fmt.Errorf("millrace: cannot read the configuration file: %w", err)
 	}
 	return config.Load(file, data)
+}
+
+// test says whether a tracker of the configuration could start here, and all reasons why not.
+func test(cfg *config.Config, name string, stdout, stderr io.Writer) int {
+	findings := server.Check(cfg, newLogger(config.LogWarn, stderr))
+	for _, err := range findings {
+		fmt.Fprintln(stderr, "millrace:", err)
+	}
+	if len(findings) > 0 {
+		return cli.ExitError
+	}
+	fmt.Fprintf(stdout, "the configuration %s is good\n", name)
+	return cli.ExitOK
 }
 
 // serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it. inherited

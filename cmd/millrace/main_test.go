@@ -258,6 +258,16 @@ func TestCannotStart(t *testing.T) {
 	}
 	defer busy.Close()
 	f(1, []string{busy.Addr().String(), "in use"}, settings{network: "address = '" + busy.Addr().String() + "'"})
+	test := func(s settings) []string { return []string{"-t", "-c", s.configFile(t)} }
+	f(0, []string{"is good"}, settings{}, test(settings{})...)
+	f(0, []string{"is good", "listens there already"}, settings{},
+		test(settings{network: "address = '" + busy.Addr().String() + "'"})...)
+	f(1, []string{"192.0.2.1", "access_list.path", "198.51.100.1", "no-certificate"}, settings{}, test(settings{
+		network: "address = '192.0.2.1:3000'\nenable_tls = true\ntls_certificate_path = 'no-certificate'\n" +
+			"tls_private_key_path = 'no-key'",
+		other: "[access_list]\nmode = 'deny'\npath = 'no-list'\n[metrics]\nrun_prometheus_endpoint = true\n" +
+			"prometheus_endpoint_address = '198.51.100.1:9000'",
+	})...)
 	f(1, []string{"memlock", "LimitMEMLOCK="}, settings{uid: stranger(), shell: "ulimit -l 16"})
 }
 

@@ -22,6 +22,7 @@ millrace is a WebTorrent tracker. Without options it runs with its default confi
   -c, --config-file FILE  read the configuration from FILE
   -p, --print-config      print the default configuration, which explains every key, and exit
   -P                      print the configuration with the values of FILE, and exit
+  -t, --test-config       check FILE on this machine as a start would, say all that is wrong, and exit with 0 or 1
   -v, --version           print the version and exit
   -h, --help              print this help and exit
 `
@@ -31,6 +32,7 @@ type Mode uint8
 
 const (
 	Run         Mode = iota // run until stopped
+	Test                    // check that a tracker of ConfigFile, or of the defaults, could start
 	PrintConfig             // print the annotated default configuration
 	PrintParsed             // print the configuration of ConfigFile, or the defaults without one
 	Version                 // print the version
@@ -44,7 +46,8 @@ type Command struct {
 }
 
 // Parse reads the arguments that follow the program's name. Of several modes, in any order, it takes the most harmless:
-// help before the version, and the version before the prints. The error is one sentence that mentions -h.
+// help before the version, the version before the prints, and these before the test. The error is one sentence that mentions
+// -h.
 func Parse(args []string) (Command, error) {
 	var command Command
 	haveFile := false
@@ -80,6 +83,7 @@ func Parse(args []string) (Command, error) {
 var modes = map[string]Mode{
 	"-p": PrintConfig, "--print-config": PrintConfig,
 	"-P": PrintParsed,
+	"-t": Test, "--test-config": Test,
 	"-v": Version, "--version": Version,
 	"-h": Help, "--help": Help,
 }

@@ -33,11 +33,20 @@ type adminServer struct {
 	addr net.Addr
 }
 
-// serveAdmin listens on the address of the configuration.
-func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
+// listenAdmin listens on the address of the metrics.
+func listenAdmin(c *config.Metrics) (net.Listener, error) {
 	l, err := net.Listen("tcp", c.PrometheusEndpointAddress.String())
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on metrics.prometheus_endpoint_address: %w", err)
+	}
+	return l, nil
+}
+
+// serveAdmin listens on the address of the configuration.
+func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
+	l, err := listenAdmin(c)
+	if err != nil {
+		return nil, err
 	}
 	pages := &adminPages{
 		metrics: func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) },

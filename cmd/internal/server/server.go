@@ -81,12 +81,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := host.Listen(host.ListenOptions{
-		Address:  cfg.Network.Address.String(),
-		OnlyIPv6: cfg.Network.OnlyIPv6,
-		Backlog:  cfg.Network.TCPBacklog,
-		Sockets:  set.shards,
-	})
+	listeners, err := host.Listen(listenOptions(cfg, set.shards))
 	if err != nil {
 		memory.close()
 		return nil, err

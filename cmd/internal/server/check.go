@@ -1,0 +1,66 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"syscall"
+
+	"millrace/config"
+	"millrace/ring/host"
+)
+
+// This file owns the test of a configuration on this machine, beside a tracker that may be running.
+
+// Check returns all that would keep a tracker of this configuration from starting, each as one sentence that names the
+// remedy. It opens what a start would open and closes it again. An address that somebody listens on is no finding but a
+// warning in the log: it may be the running tracker, whose next configuration this is.
+func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
+	add := func(err error) {
+		if err != nil {
+			findings = append(findings, err)
+		}
+	}
+	_, err := lookUpPrivileges(cfg.Privileges)
+	add(err)
+	set, err := prepare(cfg, log)
+	add(err)
+	_, err = readAccess(cfg.AccessList, nil)
+	add(err)
+	_, err = origins(&cfg.Network)
+	add(err)
+	_, err = openTLS(cfg, log)
+	add(err)
+	memory, err := openPressure(set.memory, log)
+	add(err)
+	if memory != nil {
+		memory.close()
+	}
+	for _, err := range listenOnce(cfg) {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			log.Warn(err.Error())
+			continue
+		}
+		add(err)
+	}
+	return findings
+}
+
+// listenOnce listens on the addresses of the configuration and stops at once. It returns an error for each that failed.
+func listenOnce(cfg *config.Config) (errs []error) {
+	listeners, err := host.Listen(listenOptions(cfg, 1))
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, l := range listeners {
+		l.Close()
+	}
+	if !cfg.Metrics.RunPrometheusEndpoint {
+		return errs
+	}
+	l, err := listenAdmin(&cfg.Metrics)
+	if err != nil {
+		return append(errs, err)
+	}
+	l.Close()
+	return errs
+}

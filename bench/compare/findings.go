@@ -23,7 +23,7 @@ func targetTable(all *results) string {
 // rivals are the trackers of other projects.
 func rivals() (names []string) {
 	for _, name := range trackerNames("") {
-		if !slices.Contains([]string{millrace, millrace2, millraceClassic, floorServer}, name) {
+		if !isOurs(name) && name != floorServer {
 			names = append(names, name)
 		}
 	}
@@ -64,29 +64,43 @@ func notAhead(all *results) (sentences []string) {
 	return sentences
 }
 
-// slowerAt returns a sentence for each latency of the sweep that is not below the reference's at some rates.
+// slowerAt returns a sentence for each figure of a sweep that is not below a rival's at some rates.
 func slowerAt(all *results) (sentences []string) {
-	for _, key := range []string{"p50", "p99"} {
-		of := func(p point) float64 {
-			if key == "p50" {
-				return p.p50
+	for _, name := range []string{sweep, sweepWSS} {
+		ours := all.curve(name, millrace)
+		for _, rival := range all.ran([]string{name}) {
+			if !slices.Contains(rivals(), rival) {
+				continue
 			}
-			return p.p99
-		}
-		var rates []string
-		for _, p := range all.curve(millrace) {
-			for _, o := range all.curve(reference) {
-				if o.rate == p.rate && of(p) >= of(o) {
-					rates = append(rates, fmt.Sprintf("%s (%s times)", short(p.rate), short(of(p)/of(o))))
+			theirs := all.curve(name, rival)
+			for _, f := range []struct {
+				key string
+				of  func(point) float64
+			}{
+				{"cycle", func(p point) float64 { return p.cycle }},
+				{"p50", func(p point) float64 { return p.p50 }},
+				{"p99", func(p point) float64 { return p.p99 }},
+			} {
+				if rates := ratesBehind(ours, theirs, f.of); len(rates) > 0 {
+					sentences = append(sentences, fmt.Sprintf("%s: %s is not below that of %s at %s announces per second",
+						workloadOf(name).title, figureOf(f.key).title, titleOf(rival), strings.Join(rates, ", ")))
 				}
 			}
 		}
-		if len(rates) > 0 {
-			sentences = append(sentences, fmt.Sprintf("latency against load: %s is not below that of %s at %s announces "+
-				"per second", figureOf(key).title, titleOf(reference), strings.Join(rates, ", ")))
-		}
 	}
 	return sentences
+}
+
+// ratesBehind returns the rates of both curves at which a figure of ours is not below theirs.
+func ratesBehind(ours, theirs []point, figure func(point) float64) (rates []string) {
+	for _, p := range ours {
+		for _, o := range theirs {
+			if o.rate == p.rate && figure(p) >= figure(o) && figure(o) > 0 {
+				rates = append(rates, fmt.Sprintf("%s (%s times)", short(p.rate), short(figure(p)/figure(o))))
+			}
+		}
+	}
+	return rates
 }
 
 // unsettledList returns a sentence for each ratio whose latest rounds do not agree.

@@ -40,7 +40,8 @@ func fullTables(all *results) string {
 		}
 		b.WriteString(markdown(head, rows) + "\n")
 	}
-	b.WriteString(sweepTable(all))
+	b.WriteString(sweepTable(all, sweep, "Cost and latency against load"))
+	b.WriteString(sweepTable(all, sweepWSS, "Cost and latency against load, wss"))
 	if len(all.figures) > 0 {
 		b.WriteString("## Measured in another way\n\n" + handTable(all) + "\n")
 	}
@@ -48,19 +49,19 @@ func fullTables(all *results) string {
 	return b.String()
 }
 
-// sweepTable shows the latencies against load.
-func sweepTable(all *results) string {
+// sweepTable shows cost and latencies against load.
+func sweepTable(all *results, sweep, title string) string {
 	var rows [][]string
 	for _, t := range all.ran([]string{sweep}) {
-		for _, p := range all.curve(t) {
-			rows = append(rows, []string{titleOf(t), short(p.rate), short(p.p50 / 1e3), short(p.p99 / 1e3)})
+		for _, p := range all.curve(sweep, t) {
+			rows = append(rows, []string{titleOf(t), short(p.rate), short(p.cycle), short(p.p50 / 1e3), short(p.p99 / 1e3)})
 		}
 	}
 	if len(rows) == 0 {
 		return ""
 	}
-	head := []string{"tracker", "announces per second", "median, ms", "99th percentile, ms"}
-	return "### Latency against load\n\n" + markdown(head, rows) + "\n"
+	head := []string{"tracker", "announces per second", "CPU per cycle, µs", "median, ms", "99th percentile, ms"}
+	return "### " + title + "\n\n" + markdown(head, rows) + "\n"
 }
 
 // handTable shows the figures that no run of the load tester gives.

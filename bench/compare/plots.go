@@ -9,7 +9,7 @@ import (
 )
 
 // plotNames are the files of the plots, in the order in which a page shows them.
-var plotNames = []string{"cost.svg", "memory.svg", "latency.svg", "scaling.svg"}
+var plotNames = []string{"cost.svg", "memory.svg", "load-cost.svg", "load-median.svg", "latency.svg", "scaling.svg"}
 
 // plots returns the plots by the names of their files: those for which there are results.
 func plots(all *results) map[string]string {
@@ -42,21 +42,30 @@ func plots(all *results) map[string]string {
 	chart("cost.svg", groups[0], dots)
 	chart("memory.svg", groups[2], dots)
 	chart("scaling.svg", groups[6], bars)
-	var curves []series
-	for _, t := range all.ran([]string{sweep}) {
-		upper := series{name: titleOf(t) + ", p99", colour: colourOf(t)}
-		middle := series{name: "median", colour: colourOf(t), dashed: true}
-		for _, p := range all.curve(t) {
-			upper.xs, upper.ys = append(upper.xs, p.rate), append(upper.ys, p.p99/1e3)
-			middle.xs, middle.ys = append(middle.xs, p.rate), append(middle.ys, p.p50/1e3)
+	against := func(name, title, unit string, figure func(point) float64) {
+		if curves := curvesOf(all, figure); len(curves) > 0 {
+			of[name] = lines(title, "Curves end where the tracker no longer follows.", "announces per second, 10 offers each", unit,
+				curves)
 		}
-		curves = append(curves, upper, middle)
 	}
-	if len(curves) > 0 {
-		of["latency.svg"] = lines("Announce to reply against load", "Curves end where the tracker no longer follows.",
-			"announces per second, 10 offers each", "ms", curves)
-	}
+	against("load-cost.svg", "CPU time per cycle against load", "µs", func(p point) float64 { return p.cycle })
+	against("load-median.svg", "Announce to reply against load, median", "ms", func(p point) float64 { return p.p50 / 1e3 })
+	against("latency.svg", "Announce to reply against load, 99th percentile", "ms", func(p point) float64 { return p.p99 / 1e3 })
 	return of
+}
+
+// curvesOf returns a figure of the sweep as a curve for each tracker.
+func curvesOf(all *results, figure func(point) float64) (curves []series) {
+	for _, t := range all.ran([]string{sweep}) {
+		s := series{name: titleOf(t), colour: colourOf(t)}
+		for _, p := range all.curve(sweep, t) {
+			s.xs, s.ys = append(s.xs, p.rate), append(s.ys, figure(p))
+		}
+		if len(s.xs) > 0 {
+			curves = append(curves, s)
+		}
+	}
+	return curves
 }
 
 // colourOf gives a tracker the same colour in all plots.
@@ -65,7 +74,8 @@ func colourOf(tracker string) int { return slices.Index(trackerNames("its base")
 // plotList embeds those plots for which there are results. folder is that of the plots, seen from the page.
 func plotList(all *results, folder string, names []string) string {
 	titles := map[string]string{"cost.svg": "CPU time per cycle", "memory.svg": "memory per connection",
-		"latency.svg": "latency against load", "scaling.svg": "CPU time on two shards"}
+		"load-cost.svg": "CPU time against load", "load-median.svg": "median latency against load",
+		"latency.svg": "99th percentile of latency against load", "scaling.svg": "CPU time on two shards"}
 	present := plots(all)
 	var b strings.Builder
 	for _, name := range names {

@@ -79,6 +79,7 @@ func resultsPage(all *results) string {
 	for _, g := range groups {
 		b.WriteString(g.table(all))
 	}
+	b.WriteString(apartTable(all))
 	b.WriteString(foreignTable(all))
 	b.WriteString(plotList(all, "", plotNames))
 	b.WriteString("## Targets\n\n" + targetTable(all) + "\n")

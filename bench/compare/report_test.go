@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"millrace/bench/load"
 )
 
 var update = flag.Bool("update", false, "write the expected tables anew")
@@ -107,6 +109,71 @@ func TestRatio(t *testing.T) {
 	}
 	if !one.full(heavyWS, reference) || one.full(heavyWS, millrace) {
 		t.Error("aquatic_ws has used up its CPU in the sample, and millrace has not")
+	}
+}
+
+// lived returns a run of a tracker that takes so many µs for a connection and for an announce.
+func lived(workload, tracker string, round, connections, announces int, connection, announce float64) run {
+	r := run{Workload: workload, Tracker: tracker, Round: round, Result: &load.Result{Measured: 1}}
+	r.Result.During.Connected, r.Result.During.Announces = uint64(connections), uint64(announces)
+	r.Result.During.Replies = uint64(announces)
+	r.Result.Server.CPU = (float64(connections)*connection + float64(announces)*announce) / 1e6
+	return r
+}
+
+// TestApart proves that the time of a connection and that of an announce are found from two loads of one round, and that
+// rounds whose loads are alike, or of which one was not followed, are left out.
+func TestApart(t *testing.T) {
+	behind := lived(realWSS, millrace, 3, 48, 188, 600, 90)
+	behind.Result.During.Replies = 1
+	all := &results{runs: []run{
+		lived(shortWSS, millrace, 1, 400, 400, 500, 100), lived(realWSS, millrace, 1, 48, 188, 500, 100),
+		lived(realWSS, millrace, 2, 50, 200, 600, 90), lived(shortWSS, millrace, 2, 300, 320, 600, 90),
+		lived(shortWSS, millrace, 3, 400, 400, 600, 90), behind,
+		lived(shortWSS, millrace, 4, 400, 400, 600, 90), lived(realWSS, millrace, 4, 180, 190, 600, 90),
+		lived(shortWSS, millrace, 5, 400, 400, 600, 90),
+		lived(shortWSS, aquatic, 1, 400, 400, 300, 400), lived(realWSS, aquatic, 1, 48, 188, 300, 400),
+	}}
+	f := func(tracker string, wantConnection, wantAnnounce []float64) {
+		t.Helper()
+		connection, announce := all.apart(shortWSS, realWSS, tracker)
+		near := func(a, b float64) bool { return max(a-b, b-a) < 1e-6 }
+		if !slices.EqualFunc(connection, wantConnection, near) || !slices.EqualFunc(announce, wantAnnounce, near) {
+			t.Errorf("%s: %v a connection and %v an announce, want %v and %v", tracker, connection, announce, wantConnection, wantAnnounce)
+		}
+	}
+	f(millrace, []float64{500, 600}, []float64{100, 90})
+	f(aquatic, []float64{300}, []float64{400})
+	f(floorServer, nil, nil)
+	if text := apartTable(all); !strings.Contains(text, "| wss | millrace | 550 (500–600, 2) | 95.0 (90.0–100, 2) |\n") {
+		t.Errorf("the table is\n%s", text)
+	}
+	if text := apartTable(&results{}); text != "" {
+		t.Errorf("without results the table is %q", text)
+	}
+}
+
+// TestCurves proves that a curve has the cost and the latencies of the rates that a tracker followed, and that each rate at
+// which another tracker is not behind is told.
+func TestCurves(t *testing.T) {
+	at := func(tracker string, rate, cycle, p50 float64) run {
+		r := lived(sweepWSS, tracker, 1, 0, 10, 0, 0)
+		r.Rate = rate
+		r.Result.Server.CPUPerCycle, r.Result.Latency.Reply.P50, r.Result.Latency.Reply.P99 = cycle, p50, p50
+		return r
+	}
+	lost := at(aquatic, 200, 1, 1)
+	lost.Result.During.Replies = 5
+	all := &results{runs: []run{at(millrace, 200, 20, 100), at(millrace, 100, 30, 300), at(aquatic, 100, 60, 200), lost}}
+	if got := all.curve(sweepWSS, millrace); !slices.Equal(got, []point{{100, 30, 300, 300}, {200, 20, 100, 100}}) {
+		t.Errorf("the curve is %v", got)
+	}
+	want := []string{
+		"latency against load, wss: announce to reply, median, µs is not below that of aquatic_ws 0.9.0 at 100 (1.50 times) announces per second",
+		"latency against load, wss: announce to reply, 99th percentile, µs is not below that of aquatic_ws 0.9.0 at 100 (1.50 times) announces per second",
+	}
+	if got := slowerAt(all); !slices.Equal(got, want) {
+		t.Errorf("the sentences are %q", got)
 	}
 }
 

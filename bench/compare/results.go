@@ -2,7 +2,11 @@ package main
 
 // This file gathers the records of results files for tables and plots.
 
-import "slices"
+import (
+	"slices"
+
+	"millrace/bench/load"
+)
 
 // results are the records of one or more files, ready for tables and plots.
 type results struct {
@@ -118,11 +122,43 @@ func (all *results) handshakeRatio(workload, tracker, anchor string) summary {
 	return summarize(of)
 }
 
-// point is a step of a sweep: announces per second and latencies in µs.
-type point struct{ rate, p50, p99 float64 }
+// apart returns the CPU time of a tracker for a connection, with all that comes with it but announces, and for an announce,
+// with the offers and answers that come of it, in µs and round by round. It solves two equations for each round: the time
+// under short lives and that under long ones are each so many connections and so many announces. A round whose loads are too
+// much alike, as when one of them was not followed, is left out.
+func (all *results) apart(short, long, tracker string) (connection, announce []float64) {
+	for k := range all.runs {
+		for j := range all.runs {
+			a, b := &all.runs[k], &all.runs[j]
+			if a.Workload != short || b.Workload != long || a.Round != b.Round || a.Tracker != tracker || b.Tracker != tracker ||
+				a.saturated() || b.saturated() {
+				continue
+			}
+			if c, n, ok := solve(a.Result, b.Result); ok {
+				connection, announce = append(connection, c), append(announce, n)
+			}
+		}
+	}
+	return connection, announce
+}
 
-// curve returns the steps of a sweep that a tracker followed, by rate; the latencies are medians where one ran often.
-func (all *results) curve(tracker string) (points []point) {
+// solve is apart for one round.
+func solve(short, long *load.Result) (connection, announce float64, ok bool) {
+	c1, n1 := float64(short.During.Connected), float64(short.During.Announces)
+	c2, n2 := float64(long.During.Connected), float64(long.During.Announces)
+	det := c1*n2 - c2*n1
+	if det <= 0.2*c1*n2 {
+		return 0, 0, false
+	}
+	t1, t2 := short.Server.CPU*1e6, long.Server.CPU*1e6
+	return (t1*n2 - t2*n1) / det, (t2*c1 - t1*c2) / det, true
+}
+
+// point is a step of a sweep: announces per second, CPU time per cycle and latencies, in µs.
+type point struct{ rate, cycle, p50, p99 float64 }
+
+// curve returns the steps of a sweep that a tracker followed, by rate; the figures are medians where one ran often.
+func (all *results) curve(sweep, tracker string) (points []point) {
 	var rates []float64
 	for k := range all.runs {
 		r := &all.runs[k]
@@ -132,15 +168,16 @@ func (all *results) curve(tracker string) (points []point) {
 	}
 	slices.Sort(rates)
 	for _, rate := range rates {
-		var p50, p99 []float64
+		var cycle, p50, p99 []float64
 		for k := range all.runs {
 			r := &all.runs[k]
 			if r.Workload == sweep && r.Tracker == tracker && r.Rate == rate && !r.saturated() {
 				p50 = append(p50, r.Result.Latency.Reply.P50)
 				p99 = append(p99, r.Result.Latency.Reply.P99)
+				cycle = append(cycle, r.Result.Server.CPUPerCycle)
 			}
 		}
-		points = append(points, point{rate, summarize(p50).median, summarize(p99).median})
+		points = append(points, point{rate, summarize(cycle).median, summarize(p50).median, summarize(p99).median})
 	}
 	return points
 }

@@ -123,6 +123,26 @@ func workloadOf(name string) *workload {
 	return &workload{name: name, title: name}
 }
 
+// apartTable shows what a connection costs apart from its announces.
+func apartTable(all *results) string {
+	var rows [][]string
+	for _, w := range [][3]string{{"ws", shortWS, realWS}, {"wss", shortWSS, realWSS}} {
+		for _, t := range all.ran(w[1:2]) {
+			connection, announce := all.apart(w[1], w[2], t)
+			if len(connection) > 0 {
+				rows = append(rows, []string{w[0], titleOf(t), summarize(connection).String(), summarize(announce).String()})
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	return "**CPU time of the tracker per connection and per announce, in µs.** Clients that stay 10 s cost mostly their " +
+		"connections, and those of real mostly their announces. From both loads of a round follows what each costs alone: a " +
+		"connection from accept to close, with TLS and upgrade, and an announce with the offers and answers that come of it.\n\n" +
+		markdown([]string{"over", "tracker", "a connection", "an announce"}, rows) + "\n"
+}
+
 // foreignTable shows the runs of aquatic_ws_load_test.
 func foreignTable(all *results) string {
 	var rows [][]string

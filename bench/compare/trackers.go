@@ -64,6 +64,7 @@ const (
 	millrace        = "millrace"
 	millrace2       = "millrace-2"
 	millraceClassic = "millrace-classic"
+	millraceNoDelay = "millrace-nodelay"
 	millraceBase    = "millrace-base"
 	millraceBase2   = "millrace-base-2"
 	aquatic         = "aquatic"
@@ -79,6 +80,7 @@ func trackers(base string) []tracker {
 		{millrace, "millrace", true, true, 1, installMillrace, configureMillrace},
 		{millrace2, "millrace, 2 shards", true, true, 2, installMillrace, configureMillrace},
 		{millraceClassic, "millrace without ML-KEM", true, true, 1, installMillrace, configureClassic},
+		{millraceNoDelay, "millrace without a window", true, true, 1, installMillrace, configureNoDelay},
 		{floorServer, "floor", false, true, 1, installFloor, configureFloor},
 		{aquatic, "aquatic_ws 0.9.0", true, false, 1, installAquatic("0.9.0", true), configureAquatic},
 		{aquaticCurrent, "aquatic_ws, latest", true, false, 1, installAquaticLatest, configureAquatic},
@@ -97,8 +99,10 @@ func trackers(base string) []tracker {
 }
 
 // ours reports whether a tracker is a build of millrace.
-func (t *tracker) ours() bool {
-	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceBase, millraceBase2}, t.name)
+func (t *tracker) ours() bool { return isOurs(t.name) }
+
+func isOurs(name string) bool {
+	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceNoDelay, millraceBase, millraceBase2}, name)
 }
 
 // titleOf returns a tracker's name as tables show it.
@@ -117,6 +121,13 @@ func configureMillrace(p place) ([]string, map[string]string) { return millraceC
 // configureClassic leaves ML-KEM out of the key exchange of TLS. aquatic_ws cannot do that.
 func configureClassic(p place) ([]string, map[string]string) {
 	return millraceConfig(p, "tls_post_quantum = false\n")
+}
+
+// configureNoDelay answers every event at once, however much of its CPU a shard needs.
+func configureNoDelay(p place) ([]string, map[string]string) {
+	args, files := configureMillrace(p)
+	files[configFile] += "\n[io_uring]\nmax_batch_delay_us = 0\n"
+	return args, files
 }
 
 // millraceConfig is configureMillrace with more keys in the section [network].

@@ -31,11 +31,14 @@ var (
 	noNode    = []string{millrace, floorServer, aquatic, aquaticCurrent}
 	pair      = []string{millrace, aquatic}
 	handshake = []string{millrace, millraceClassic, aquatic}
+	realTLS   = []string{millrace, millraceClassic, aquatic, aquaticCurrent}
+	loaded    = []string{millrace, millraceNoDelay, floorServer, aquatic, aquaticCurrent, "bittorrent-tracker", "peertube"}
+	loadedTLS = []string{millrace, millraceNoDelay, aquatic, aquaticCurrent}
 	shardPair = []string{millrace, millrace2}
 )
 
 // sweepRates are announces per second. A sweep ends for a tracker with the first one that it cannot follow.
-var sweepRates = []float64{500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000}
+var sweepRates = []float64{50, 100, 250, 500, 1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000}
 
 // Names of the workloads. The report and the tests need them.
 const (
@@ -47,7 +50,9 @@ const (
 	idleWS, idleWSS           = "idle-ws", "idle-wss"
 	stormFull, stormResumed   = "storm-full", "storm-resumed"
 	stormPlain                = "storm-ws"
-	sweep, atSeventy          = "sweep", "at-70"
+	shortWS, shortWSS         = "short-ws", "short-wss"
+	sweep, sweepWSS           = "sweep", "sweep-wss"
+	atSeventy                 = "at-70"
 	scalingHeavy, scalingReal = "scaling-heavy", "scaling-real"
 	foreign                   = "foreign"
 )
@@ -65,8 +70,12 @@ var workloads = []workload{
 		about: "the same over TLS 1.3"},
 	{name: realWS, title: "real, ws", profile: "real", change: partOfReal, trackers: noNode, figure: "cycle",
 		about: "two fifths of a public tracker: 16,800 connections that stay for 350 s on average, 1.8 peers a swarm"},
-	{name: realWSS, title: "real, wss", profile: "real", change: partOfReal, tls: true, trackers: withTLS, figure: "cycle",
+	{name: realWSS, title: "real, wss", profile: "real", change: partOfReal, tls: true, trackers: realTLS, figure: "cycle",
 		about: "the same over TLS 1.3, handshakes of the newcomers included"},
+	{name: shortWS, title: "short lives, ws", profile: "real", change: shortLives(4000), trackers: noNode, figure: "connect",
+		about: "4,000 connections that stay for 10 s on average: 400 come and 400 go in every second"},
+	{name: shortWSS, title: "short lives, wss", profile: "real", change: shortLives(2000), tls: true, trackers: realTLS,
+		figure: "connect", about: "2,000 connections that stay for 10 s on average, over TLS 1.3"},
 	{name: hotWS, title: "hot, ws", profile: "hot", trackers: noNode, figure: "cycle",
 		about: "one swarm of 4,000 connections that announce every 5 seconds"},
 	{name: maxWS, title: "max, ws", profile: "max", trackers: noNode, figure: "responses",
@@ -85,8 +94,10 @@ var workloads = []workload{
 		trackers: handshake,
 		figure:   "connect",
 		about:    "the same with the session tickets of the connections before, where the tracker takes them"},
-	{name: sweep, title: "latency against load", profile: "heavy", change: thousand, trackers: pair, rates: sweepRates,
+	{name: sweep, title: "latency against load", profile: "heavy", change: thousand, trackers: loaded, rates: sweepRates,
 		about: "1,000 connections in 25 swarms, at more and more announces per second"},
+	{name: sweepWSS, title: "latency against load, wss", profile: "heavy", change: thousand, tls: true, trackers: loadedTLS,
+		rates: sweepRates, extra: true, about: "the same over TLS 1.3"},
 	{name: atSeventy, title: "latency at 70 % of aquatic_ws's limit", profile: "heavy", change: thousand, trackers: pair,
 		figure: "p99", byLimit: 0.7, about: "the same at 70 % of the highest rate that aquatic_ws could follow"},
 	{name: scalingHeavy, title: "heavy on two shards", profile: "heavy", change: aQuarter,
@@ -133,6 +144,15 @@ const (
 	longWarmup   = 3
 	longDuration = 10
 )
+
+// shortLives has clients that come and go so fast that a tracker's time goes into connections, where that of real goes into
+// announces. The swarms are as real's.
+func shortLives(connections int) func(*load.Config) {
+	return func(c *load.Config) {
+		c.Scale(float64(connections) / float64(c.Connections))
+		c.Life, c.Ramp = 10, 5
+	}
+}
 
 // partOfReal scales the profile of a public tracker to a limit of 20,000 open files. Its connections open faster than
 // those of the public tracker.

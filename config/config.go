@@ -159,7 +159,9 @@ func Default() *Config {
 		SwarmWorkers:  1,
 		LogLevel:      LogInfo,
 		Network:       defaultNetwork(),
-		Protocol:      Protocol{MaxScrapeTorrents: 255, MaxOffers: 10, PeerAnnounceInterval: 120},
+		Protocol: Protocol{
+			MaxScrapeTorrents: 255, MaxOffers: 10, PeerAnnounceInterval: 120, ShareSwarmsAcrossIPVersions: true,
+		},
 		Cleaning: Cleaning{
 			TorrentCleaningInterval:        30,
 			MaxPeerAge:                     180,

@@ -143,6 +143,7 @@ func TestAquatic(t *testing.T) {
 	c := mustLoad(t, data)
 	want := Default()
 	want.SocketWorkers, want.LogLevel = 1, LogWarn
+	want.Protocol.ShareSwarmsAcrossIPVersions = false
 	want.Network.WebsocketMaxMessageSize, want.Network.WebsocketMaxFrameSize = 65536, 16384
 	if got := string(c.AppendTOML(nil)); got != string(want.AppendTOML(nil)) {
 		t.Errorf("the file was read as\n%s", got)
@@ -155,6 +156,24 @@ func TestAquatic(t *testing.T) {
 	if c.IsSet("limits.max_peers") || c.IsSet("network") {
 		t.Error("IsSet is true for a key that the file does not have")
 	}
+}
+
+// TestShareSwarms proves that IPv4 and IPv6 clients are in one swarm, but not by a file of aquatic_ws, which is told by a key
+// that only such files have, and that the file's own word counts in any case.
+func TestShareSwarms(t *testing.T) {
+	f := func(text string, want bool) {
+		t.Helper()
+		if got := mustLoad(t, []byte(text)).Protocol.ShareSwarmsAcrossIPVersions; got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	const key = "protocol.share_swarms_across_ip_versions = "
+	f("", true)
+	f("socket_workers = 2", true)
+	f("swarm_workers = 1", false)
+	f(key+"false", false)
+	f(key+"true\nswarm_workers = 1", true)
+	f(key+"false\nswarm_workers = 1", false)
 }
 
 // TestFitDefaults proves that the defaults of missing keys follow the keys in the file, and that a key in the file

@@ -89,6 +89,9 @@ func (c *Config) fitDefaults(fields map[string]reflect.Value) {
 			fields[key].SetInt(int64(value))
 		}
 	}
+	if key := "protocol.share_swarms_across_ip_versions"; c.IsSet("swarm_workers") && !c.IsSet(key) {
+		fields[key].SetBool(false) // only files of aquatic_ws have the other key: they keep their swarms
+	}
 	fit("network.ping_interval", min(c.Network.PingInterval, max(1, c.Cleaning.MaxConnectionIdle/2)))
 	// A peer that announces once in each interval must not be quiet, or even gone, for a part of it.
 	fit("protocol.peer_announce_interval", min(c.Protocol.PeerAnnounceInterval, max(1, c.Cleaning.MaxPeerAge*2/3)))

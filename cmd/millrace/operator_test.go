@@ -94,7 +94,7 @@ func TestMetrics(t *testing.T) {
 	f(`millrace_responses_total\{type="offer_answer"`, 8)
 	f(`millrace_responses_total\{type="scrape"`, 8)
 	f(`millrace_responses_total\{type="error"`, 0)
-	f(`millrace_torrents\{ip_version="4"`, 1)
+	f(`millrace_torrents\{ip_version="shared"`, 1)
 	f(`millrace_peers\{`, 1)
 	f(`millrace_messages_rejected_total\{reason="not_JSON"`, 1)
 	f(`millrace_connections_accepted_total\{`, 17)

@@ -15,6 +15,7 @@ import (
 
 	"millrace/cmd/internal/cli"
 	"millrace/cmd/internal/logqueue"
+	"millrace/cmd/internal/notify"
 	"millrace/cmd/internal/server"
 	"millrace/config"
 	"millrace/ring/host"
@@ -95,6 +96,10 @@ func test(cfg *config.Config, name string, stdout, stderr io.Writer) int {
 func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherited int) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
+	manager, err := notify.Open()
+	if err != nil {
+		log.Warn(err.Error())
+	}
 	srv, err := server.Start(cfg, log, lines.Dropped)
 	if err != nil {
 		fmt.Fprintln(lines, "millrace:", err)
@@ -107,9 +112,24 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherite
 	if cfg.IsSet("swarm_workers") {
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}
-	var stopping time.Time // when the first signal came
+	manager.Tell(notify.Ready, status(srv))
+	var words <-chan time.Time
+	if every := manager.Every(); every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		words = ticker.C
+	}
+	var stopping time.Time       // when the first signal came
+	var reloaded <-chan struct{} // a reload that the manager has been told of
 	for {
 		select {
+		case <-words:
+			if srv.Turning() {
+				manager.Tell(notify.Alive, status(srv))
+			}
+		case <-reloaded:
+			reloaded = nil
+			manager.Tell(notify.Ready)
 		case <-srv.Done():
 			if err := srv.Err(); err != nil {
 				log.Error(err.Error())
@@ -120,7 +140,8 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherite
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGUSR1, sig == syscall.SIGHUP:
-				srv.Reload()
+				manager.Tell(notify.Reloading(host.Monotonic())...)
+				reloaded = srv.Reload()
 			case !stopping.IsZero() && time.Since(stopping) < sameSignal: // the same wish again
 			case !stopping.IsZero():
 				log.Warn("second signal: stopped without waiting for clients", "signal", sig.String())
@@ -129,10 +150,17 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherite
 				stopping = time.Now()
 				log.Info("shutting down: closing client connections", "signal", sig.String(),
 					"at_most_seconds", cfg.Network.ShutdownTimeout)
+				manager.Tell(notify.Stopping)
 				srv.Stop()
 			}
 		}
 	}
+}
+
+// status returns the line that a service manager shows.
+func status(srv *server.Server) string {
+	connections, peers := srv.Clients()
+	return notify.Status("%d connections, %d peers", connections, peers)
 }
 
 // sameSignal is the time in which several signals to stop count as one. coreutils' timeout and npm send two at once, and

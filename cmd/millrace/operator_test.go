@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -541,3 +542,42 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 var serial int // of the torrents of TestMemoryLimit
+
+// A service manager hears that the tracker is ready, that it is alive as often as it wishes, how many are connected, when it
+// reads its files again, and that it stops.
+func TestServiceManager(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	l.SetReadDeadline(time.Now().Add(patience))
+	// hear reads until a message has the word.
+	hear := func(word string) {
+		t.Helper()
+		b := make([]byte, 1000)
+		for {
+			n, err := l.Read(b)
+			if err != nil {
+				t.Fatalf("never heard %q: %v", word, err)
+			}
+			if slices.Contains(strings.Split(string(b[:n]), "\n"), word) {
+				return
+			}
+		}
+	}
+	tr := start(t, settings{env: []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=300000"}})
+	hear("READY=1")
+	hear("STATUS=0 connections, 0 peers")
+	p := tr.dial()
+	p.send(announce(id("hash"), id("peer"), 0, nil))
+	p.receive()
+	hear("STATUS=1 connections, 1 peers")
+	hear("WATCHDOG=1")
+	tr.signal(syscall.SIGHUP)
+	hear("RELOADING=1")
+	hear("READY=1")
+	tr.signal(syscall.SIGTERM)
+	hear("STOPPING=1")
+}

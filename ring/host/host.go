@@ -5,6 +5,7 @@ package host
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,4 +70,11 @@ func hasIPCLock() bool {
 		return false
 	}
 	return data[0].Effective&(1<<unix.CAP_IPC_LOCK) != 0
+}
+
+// Monotonic returns the time of CLOCK_MONOTONIC, by which other processes of this machine may set theirs.
+func Monotonic() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it never fails
+	return time.Duration(now.Nano())
 }

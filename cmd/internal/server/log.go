@@ -143,7 +143,7 @@ func (s *Server) watch() {
 		case <-s.over:
 			return
 		case <-s.reloads:
-			s.reloadAll()
+			s.reloadAsked()
 			continue
 		case <-ticker.C:
 		}

@@ -69,12 +69,26 @@ func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	}
 }
 
-// Reload makes the tracker read all files again, soon. Several requests before that count as one.
-func (s *Server) Reload() {
-	select {
-	case s.reloads <- struct{}{}:
-	default:
+// Reload makes the tracker read all files again, soon. Several requests before that count as one. The channel is closed when
+// that has been done; never, if the tracker ends before.
+func (s *Server) Reload() <-chan struct{} {
+	s.asked.Lock()
+	defer s.asked.Unlock()
+	if s.reloaded == nil {
+		s.reloaded = make(chan struct{})
+		s.reloads <- struct{}{} // there is room: the last token was taken before reloaded was
 	}
+	return s.reloaded
+}
+
+// reloadAsked does what Reload asks for. Later requests are new ones: the files may have changed since these were read.
+func (s *Server) reloadAsked() {
+	s.asked.Lock()
+	done := s.reloaded
+	s.reloaded = nil
+	s.asked.Unlock()
+	s.reloadAll()
+	close(done)
 }
 
 // reloadAll reads all files again.

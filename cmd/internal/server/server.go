@@ -50,6 +50,8 @@ type Server struct {
 	rule     *swarm.Access // the torrents that are served at the start; nil: all
 	files    []*watched    // the files that Reload reads again
 	reloads  chan struct{} // a token when Reload was called
+	asked    sync.Mutex    // guards reloaded
+	reloaded chan struct{} // closed when the reload that was asked for is done; nil: none was
 }
 
 // Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy. log must not
@@ -157,6 +159,16 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Err() error {
 	<-s.done
 	return s.err
+}
+
+// Clients returns how many connections and peers there were when the shards published last, a second ago as a rule.
+func (s *Server) Clients() (connections, peers int) {
+	for _, c := range s.controls {
+		p := c.Last()
+		connections += p.Shard.Open()
+		peers += p.Shard.Torrents.Swarm.Peers
+	}
+	return connections, peers
 }
 
 // Snapshot asks every shard for its figures of this moment and returns them.
@@ -319,10 +331,10 @@ func (s *Server) clock() time.Duration { return time.Since(s.start) }
 const staleBeat = 5 * time.Second
 
 // healthy reports whether every shard's loop turns and new clients are taken in. Any thread may ask.
-func (s *Server) healthy() bool {
-	if s.memory.level.Load() >= shard.PressureConns {
-		return false
-	}
+func (s *Server) healthy() bool { return s.memory.level.Load() < shard.PressureConns && s.Turning() }
+
+// Turning reports whether every shard's loop turns. Any thread may ask.
+func (s *Server) Turning() bool {
 	now := s.clock()
 	for _, c := range s.controls {
 		if now-c.Beat() > staleBeat {

@@ -46,9 +46,10 @@ func elsewhere(name string) func(*results) summary {
 // targets are the project's targets.
 var targets = []target{
 	{"CPU per signalling cycle, heavy ws : aquatic_ws", 0.25, false, "", compared(heavyWS, "cycle", reference)},
-	{"the same, light ws", 0.45, false, "", compared(lightWS, "cycle", reference)},
+	{"the same, light ws", 0.20, false, "", compared(lightWS, "cycle", reference)},
 	{"the same, light wss", 0.55, false, "", compared(lightWSS, "cycle", reference)},
-	{"the same, real wss", 0.35, false, "", compared(realWSS, "cycle", reference)},
+	{"the same, real ws", 0.12, false, "", compared(realWS, "cycle", reference)},
+	{"the same, real wss", 0.20, false, "", compared(realWSS, "cycle", reference)},
 	{"CPU per message, heavy ws : floor", 1.5, false, "", compared(heavyWS, "message", floorServer)},
 	{"memory above empty per connection, after heavy ws", 1536, false, "B", absolute(heavyWS, "memory")},
 	{"the same, after light wss", 4096, false, "B", absolute(lightWSS, "memory")},
@@ -64,6 +65,12 @@ var targets = []target{
 	{"p99 of announce to reply at 70 % of aquatic_ws's limit : aquatic_ws", 0.5, false, "",
 		compared(atSeventy, "p99", reference)},
 	{"longest pause of a loop, 1 M peers", 2, false, "ms", elsewhere("longest-pause-ms")},
+	{"median of announce to reply, a quarter of heavy ws", 250, false, "µs", absolute(quarterWS, "p50")},
+	{"the same, light ws", 250, false, "µs", absolute(lightWS, "p50")},
+	{"the same, light wss", 250, false, "µs", absolute(lightWSS, "p50")},
+	{"the same, hot ws", 250, false, "µs", absolute(hotWS, "p50")},
+	{"CPU per new connection, wss, full handshake : aquatic_ws", 1, false, "", compared(stormFull, "connect", reference)},
+	{"the same, resumed", 1, false, "", compared(stormResumed, "connect", reference)},
 	{"CPU per full TLS handshake : aquatic_ws", 1.2, false, "", func(all *results) summary {
 		return all.handshakeRatio(stormFull, millrace, reference)
 	}},

@@ -7,6 +7,7 @@ LINKFLAGS := -checklinkname=0
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SBOM := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.version=$(VERSION)'
 # The packages are tested one after the other: what a user may lock is counted over all of its processes.
@@ -15,7 +16,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare abuse report clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare abuse report release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,10 +79,13 @@ abuse: build ## attack the tracker beside honest clients, and say what those fel
 	$(BUILD) -o bin/millrace-abuse ./bench/abuse
 	bin/millrace-abuse $(ARGS)
 
+release: ## build the archives, SBOMs and checksums of a release into dist, for amd64 and arm64
+	LINKFLAGS='$(LINKFLAGS)' SBOM='$(SBOM)' config/deploy/release.sh
+
 RESULTS ?= $(lastword $(sort $(wildcard bench/results/*.jsonl)))
 report: ## make tables and plots of RESULTS (default: the latest comparison) for README.md and bench/results/README.md
 	$(BUILD) -o bin/millrace-compare ./bench/compare
 	bin/millrace-compare report $(RESULTS)
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

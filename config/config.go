@@ -46,6 +46,7 @@ type Network struct {
 	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
+	TLSTicketKeysPath       string         `toml:"tls_ticket_keys_path"`       // empty: keys end with the process
 	TLSPostQuantum          bool           `toml:"tls_post_quantum"`           // hybrid key exchange
 	WebsocketMaxMessageSize int            `toml:"websocket_max_message_size"` // bytes of a message, all its frames
 	WebsocketMaxFrameSize   int            `toml:"websocket_max_frame_size"`   // bytes of the payload of one frame

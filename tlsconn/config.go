@@ -6,6 +6,7 @@ package tlsconn
 import (
 	"crypto/rand"
 	"crypto/tls"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +64,7 @@ type Certificates struct {
 	exchange KeyExchange
 
 	mu      sync.Mutex
-	tickets []ticketKey // newest first, never empty
+	tickets []TicketKey // newest first, never empty
 }
 
 // current holds the values that a handshake uses from its beginning to its end.
@@ -73,15 +74,17 @@ type current struct {
 	generation uint32
 }
 
-type ticketKey struct {
-	key  [32]byte
-	made time.Time
+// TicketKey is a key that seals session tickets for a day and opens them for seven more. It opens the traffic of
+// TLS 1.2 sessions that were recorded with their tickets: it must stay as secret as the certificate's key.
+type TicketKey struct {
+	Key  [32]byte
+	Made time.Time
 }
 
 // NewCertificates returns Certificates that use l until the first Swap, always the key exchange x, and a new ticket key
 // that is made at the time now.
 func NewCertificates(l *Loaded, x KeyExchange, now time.Time) *Certificates {
-	k := &Certificates{exchange: x, tickets: []ticketKey{newTicketKey(now)}}
+	k := &Certificates{exchange: x, tickets: []TicketKey{newTicketKey(now)}}
 	k.use(l, 1)
 	return k
 }
@@ -103,17 +106,44 @@ func (k *Certificates) Current() (l *Loaded, generation uint32) {
 }
 
 // Rotate replaces a ticket key that has been in use for a day, and forgets a key when its last tickets are seven days
-// old. Call it now and then, every hour for example.
-func (k *Certificates) Rotate(now time.Time) {
+// old. It reports whether it was time. Call it now and then, every hour for example.
+func (k *Certificates) Rotate(now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now.Sub(k.tickets[0].made) < ticketKeyPeriod {
-		return
+	if now.Sub(k.tickets[0].Made) < ticketKeyPeriod {
+		return false
 	}
-	kept := []ticketKey{newTicketKey(now)}
-	for _, t := range k.tickets {
+	k.keepTickets(k.tickets, now)
+	return true
+}
+
+// TicketKeys returns the keys of session tickets, newest first.
+func (k *Certificates) TicketKeys() []TicketKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.tickets)
+}
+
+// UseTicketKeys takes keys of an earlier process over, so that its clients can resume here. Keys that are too old, or of a
+// time that is still to come, are left out. The newest goes on sealing until it has done so for a day.
+func (k *Certificates) UseTicketKeys(keys []TicketKey, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	keys = slices.DeleteFunc(slices.Clone(keys), func(t TicketKey) bool { return t.Made.After(now) })
+	slices.SortStableFunc(keys, func(a, b TicketKey) int { return b.Made.Compare(a.Made) })
+	k.keepTickets(keys, now)
+}
+
+// keepTickets puts those of keys in force that are not too old, and before them a new one where the newest has sealed for
+// long enough or there is none.
+func (k *Certificates) keepTickets(keys []TicketKey, now time.Time) {
+	var kept []TicketKey
+	if len(keys) == 0 || now.Sub(keys[0].Made) >= ticketKeyPeriod {
+		kept = append(kept, newTicketKey(now))
+	}
+	for _, t := range keys {
 		// A key seals for a period, so its last tickets are that much younger than the key.
-		if now.Sub(t.made) < ticketKeyPeriod+ticketKeyLife {
+		if now.Sub(t.Made) < ticketKeyPeriod+ticketKeyLife {
 			kept = append(kept, t)
 		}
 	}
@@ -131,13 +161,13 @@ func (k *Certificates) use(l *Loaded, generation uint32) {
 func (k *Certificates) setTicketKeys(config *tls.Config) {
 	keys := make([][32]byte, len(k.tickets))
 	for i := range keys {
-		keys[i] = k.tickets[i].key
+		keys[i] = k.tickets[i].Key
 	}
 	config.SetSessionTicketKeys(keys)
 }
 
-func newTicketKey(now time.Time) ticketKey {
-	t := ticketKey{made: now}
-	rand.Read(t.key[:]) // never fails (crypto/rand)
+func newTicketKey(now time.Time) TicketKey {
+	t := TicketKey{Made: now}
+	rand.Read(t.Key[:]) // never fails (crypto/rand)
 	return t
 }

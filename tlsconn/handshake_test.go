@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -374,4 +375,38 @@ func beforeFinished(t *testing.T, c *Conn, config *tls.Config, keys *keyLog) ([]
 		t.Fatalf("the client's Finished does not open: alert %d", bad)
 	}
 	return finished, out, suite
+}
+
+// TestUseTicketKeys proves which keys of an earlier process are taken over: those that may still open tickets and are not of a
+// time to come. The newest goes on sealing for the rest of its day.
+func TestUseTicketKeys(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	f := func(ages []time.Duration, want ...time.Duration) {
+		t.Helper()
+		k := testCerts(t, "ecdsa")
+		var keys []TicketKey
+		for i, age := range ages {
+			keys = append(keys, TicketKey{Key: [32]byte{byte(i + 1)}, Made: now.Add(-age)})
+		}
+		k.UseTicketKeys(keys, now)
+		var got []time.Duration
+		for _, key := range k.TicketKeys() {
+			age := now.Sub(key.Made)
+			got = append(got, age)
+			if i := slices.Index(ages, age); i >= 0 && key.Key != keys[i].Key {
+				t.Errorf("ages %v: the key of age %v is another one", ages, age)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("ages %v: %v are in use, want %v", ages, got, want)
+		}
+	}
+	f(nil, 0)
+	f([]time.Duration{time.Hour}, time.Hour)
+	f([]time.Duration{3 * day, time.Hour, 2 * day}, time.Hour, 2*day, 3*day)
+	f([]time.Duration{day}, 0, day)
+	f([]time.Duration{8*day - 1, 8 * day, 9 * day}, 0, 8*day-1)
+	f([]time.Duration{-time.Hour, time.Hour}, time.Hour)
+	f([]time.Duration{-time.Hour}, 0)
 }

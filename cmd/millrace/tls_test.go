@@ -186,6 +186,47 @@ func TestReloadCertificate(t *testing.T) {
 	}
 }
 
+// Clients resume their sessions with a tracker that was started again where it keeps the keys of its tickets in a file, and
+// not where it does not. A file that others may read keeps the tracker from starting.
+func TestTicketsAfterRestart(t *testing.T) {
+	p := newPKI(t, "ecdsa", 1, time.Now().Add(24*time.Hour))
+	f := func(keys string, want bool) {
+		t.Helper()
+		set := settings{network: p.settings() + "shutdown_timeout = 0\ntls_ticket_keys_path = '" + keys + "'"}
+		client := p.client(tls.VersionTLS13, tls.NewLRUClientSessionCache(64))
+		for restarted := range 2 {
+			tr := start(t, set)
+			tr.client = client
+			if restarted == 1 {
+				c, err := tls.Dial("tcp", tr.addr, client.Transport.(*http.Transport).TLSClientConfig)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := c.ConnectionState().DidResume; got != want {
+					t.Errorf("keys in %q: resumed %v, want %v", keys, got, want)
+				}
+				c.Close()
+			}
+			c := tr.dial()
+			c.send(announce(id("hash"), id("peer"), 0, nil))
+			c.receive() // and with it the session ticket
+			tr.signal(syscall.SIGTERM)
+			<-tr.exited
+			client.CloseIdleConnections()
+		}
+	}
+	keys := filepath.Join(t.TempDir(), "keys")
+	f("", false)
+	f(keys, true)
+	if err := os.Chmod(keys, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(&settings{}, "-c", (&settings{network: p.settings() + "tls_ticket_keys_path = '" + keys + "'"}).configFile(t))
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "its keys are no secret") {
+		t.Errorf("with keys that others may read: %v, %s", err, out)
+	}
+}
+
 // busy lets every peer announce without end, each in a torrent of its own, until the function that it returns is
 // called.
 func busy(t *testing.T, peers []*peer) (end func()) {

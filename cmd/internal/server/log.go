@@ -148,7 +148,7 @@ func (s *Server) watch() {
 		case <-ticker.C:
 		}
 		s.reloadChanged()
-		s.tls.rotate()
+		s.tls.rotate(s.log)
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now

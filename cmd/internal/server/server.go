@@ -79,6 +79,9 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	if err != nil {
 		return nil, err
 	}
+	if err := secure.saveTicketKeys(); err != nil {
+		return nil, err
+	}
 	memory, err := openPressure(set.memory, log)
 	if err != nil {
 		return nil, err

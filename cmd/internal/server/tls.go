@@ -31,6 +31,8 @@ const (
 // tlsServer holds the shared parts. A nil tlsServer is a tracker without TLS.
 type tlsServer struct {
 	certificates *tlsconn.Certificates
+	keysFile     string // keeps the keys of session tickets; empty: nothing does
+	unsaved      bool   // the file lacks the newest key
 }
 
 // openTLS reads the certificate; nil where TLS is off.
@@ -46,7 +48,26 @@ func openTLS(cfg *config.Config, log *slog.Logger) (*tlsServer, error) {
 	if !cfg.Network.TLSPostQuantum {
 		exchange = tlsconn.Classic
 	}
-	return &tlsServer{tlsconn.NewCertificates(loaded, exchange, time.Now())}, nil
+	t := &tlsServer{
+		certificates: tlsconn.NewCertificates(loaded, exchange, time.Now()),
+		keysFile:     cfg.Network.TLSTicketKeysPath,
+	}
+	if t.keysFile != "" {
+		keys, err := readTicketKeys(t.keysFile)
+		if err != nil {
+			return nil, err
+		}
+		t.certificates.UseTicketKeys(keys, time.Now())
+	}
+	return t, nil
+}
+
+// saveTicketKeys writes the file of ticket keys, if there is one.
+func (t *tlsServer) saveTicketKeys() error {
+	if t == nil || t.keysFile == "" {
+		return nil
+	}
+	return writeTicketKeys(t.keysFile, t.certificates.TicketKeys())
 }
 
 // loadCertificate reads certificate and key, and warns of defects for which clients will refuse them.
@@ -101,9 +122,18 @@ func (s *Server) watchCertificate(cfg *config.Config) {
 	s.addFiles("network.tls_certificate_path", load, cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
 }
 
-// rotate changes the key of session tickets when it is time.
-func (t *tlsServer) rotate() {
-	if t != nil {
-		t.certificates.Rotate(time.Now())
+// rotate changes the key of session tickets when it is time, and saves the new one. Where that fails, the log says so once a
+// day, and each later call tries again.
+func (t *tlsServer) rotate(log *slog.Logger) {
+	if t == nil {
+		return
+	}
+	fresh := t.certificates.Rotate(time.Now())
+	if !fresh && !t.unsaved {
+		return
+	}
+	err := t.saveTicketKeys()
+	if t.unsaved = err != nil; t.unsaved && fresh {
+		log.Error(err.Error())
 	}
 }

@@ -46,6 +46,15 @@ func Fit(p Plan, perRing uint64) (fitted Plan, shrunk bool, err error) {
 	return q, q.LockedBytes() != p.LockedBytes(), nil
 }
 
+// FitProcess is Fit for the rings of a process under the limit of locked memory, which counts all processes of a user
+// together. A quarter of it is left to others, such as a load tester beside a tracker, unless the least plan needs that too.
+func FitProcess(p Plan, limit uint64, rings int) (fitted Plan, shrunk bool, err error) {
+	if fitted, shrunk, err = Fit(p, limit/4*3/uint64(rings)); err != nil {
+		fitted, shrunk, err = Fit(p, limit/uint64(rings))
+	}
+	return fitted, shrunk, err
+}
+
 // shrinkable returns the bytes of each part that Fit may halve; 0 for one that is at its least.
 func (p Plan) shrinkable() (send, receive, queues uint64) {
 	if p.SendMemory/2 >= minSendMemory {

@@ -132,6 +132,33 @@ func TestChooseSizes(t *testing.T) {
 	f(func(o *Options) { o.ReceiveBuffers, o.ReceiveBufferSize = 32768, 1<<20 }, "per ring")
 }
 
+// TestFitProcess proves that a process leaves a quarter of the limit to others where the least plan does not need it.
+func TestFitProcess(t *testing.T) {
+	p, err := Choose(Features{}, testOptions(Want{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SendMemory = 8 << 20
+	least := uint64(1 << 40)
+	for n := uint64(1); n < p.LockedBytes(); n += 4096 {
+		if q, _, err := Fit(p, n); err == nil {
+			least = q.LockedBytes()
+			break
+		}
+	}
+	f := func(limit uint64, rings int, most uint64, ok bool) {
+		t.Helper()
+		q, _, err := FitProcess(p, limit, rings)
+		if (err == nil) != ok || ok && q.LockedBytes()*uint64(rings) > most {
+			t.Errorf("limit %d, %d rings: %d bytes each, want %d together, %v", limit, rings, q.LockedBytes(), most, err)
+		}
+	}
+	f(8<<20, 1, 6<<20, true)
+	f(8<<20, 2, 6<<20, true)
+	f(2*least, 2, 2*least, true)
+	f(2*least-2, 2, 0, false)
+}
+
 // TestFit proves that a plan shrinks just to its budget, keeps everything else, and that a budget below the least
 // gives a sentence with the figures and the remedy.
 func TestFit(t *testing.T) {

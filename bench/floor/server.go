@@ -100,7 +100,7 @@ func choose(o Options) (ring.Plan, error) {
 		return plan, err
 	}
 	if soft, unlimited := host.MemlockLimit(); !unlimited {
-		plan, _, err = ring.Fit(plan, soft)
+		plan, _, err = ring.FitProcess(plan, soft, 1)
 	}
 	return plan, err
 }

@@ -155,7 +155,7 @@ func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 		return plan, err
 	}
 	if soft, unlimited := host.MemlockLimit(); !unlimited {
-		plan, _, err = ring.Fit(plan, soft/uint64(workers))
+		plan, _, err = ring.FitProcess(plan, soft, workers)
 	}
 	return plan, err
 }

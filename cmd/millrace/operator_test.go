@@ -117,16 +117,18 @@ func TestMetrics(t *testing.T) {
 
 // The debug pages are served to the configured networks, profiles only if they are switched on.
 func TestDebugPages(t *testing.T) {
-	f := func(keys, path string, want int, text string) {
-		t.Helper()
+	page := func(t *testing.T, keys, path string, want int, text string) {
 		tr := start(t, settings{
 			other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'\n" + keys,
 		})
 		url := regexp.MustCompile(`msg="serving metrics" url=(\S+)/metrics`).FindStringSubmatch(tr.log.String())
-		if status, page := get(t, url[1]+path); status != want || !strings.Contains(page, text) {
-			t.Errorf("%s with %q: %d %.100s, want %d %s", path, keys, status, page, want, text)
+		if status, got := get(t, url[1]+path); status != want || !strings.Contains(got, text) {
+			t.Errorf("%s with %q: %d %.100s, want %d %s", path, keys, status, got, want, text)
 		}
 		relay(t, tr)
+	}
+	f := func(keys, path string, want int, text string) {
+		t.Run(keys+path, func(t *testing.T) { page(t, keys, path, want, text) })
 	}
 	f("", "/debug/trace?n=10", 200, "# now: ")
 	f("debug_from = []", "/debug/trace", 403, "metrics.debug_from")
@@ -215,8 +217,7 @@ func TestStartLog(t *testing.T) {
 // Peers are counted by client and by the first bytes of their ids where that is switched on, each by itself, over all
 // shards together; the counts follow peers that come and go.
 func TestPeerClients(t *testing.T) {
-	f := func(keys string, clients, prefixes bool) {
-		t.Helper()
+	count := func(t *testing.T, keys string, clients, prefixes bool) {
 		tr := start(t, settings{
 			top: "socket_workers = 2",
 			other: "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '127.0.0.1:0'\n" + keys +
@@ -249,6 +250,9 @@ func TestPeerClients(t *testing.T) {
 		p.send(announce(id("hash 0"), id("-WW0205-0"), 0, map[string]any{"event": "stopped"}))
 		counted("a client less", webTorrent, clients, 11)
 		counted("a prefix less", prefix, prefixes, 11)
+	}
+	f := func(keys string, clients, prefixes bool) {
+		t.Run(keys, func(t *testing.T) { count(t, keys, clients, prefixes) })
 	}
 	f("peer_clients = true\npeer_id_prefixes = true\n", true, true)
 	f("peer_clients = true\n", true, false)

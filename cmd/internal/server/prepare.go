@@ -98,7 +98,7 @@ func (s *setup) fitMemory(log *slog.Logger) error {
 		return nil
 	}
 	wanted := s.plan.LockedBytes() * uint64(s.shards)
-	fitted, shrunk, err := ring.Fit(s.plan, s.memlock/uint64(s.shards))
+	fitted, shrunk, err := ring.FitProcess(s.plan, s.memlock, s.shards)
 	if err != nil {
 		return err
 	}

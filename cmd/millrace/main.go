@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/cli"
+	"millrace/cmd/internal/convert"
 	"millrace/cmd/internal/logqueue"
 	"millrace/cmd/internal/notify"
 	"millrace/cmd/internal/server"
@@ -44,6 +45,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case cli.PrintConfig:
 		stdout.Write(config.DefaultTOML())
 		return cli.ExitOK
+	}
+	if cmd.Mode == cli.Convert {
+		return convertFile(cmd.ConfigFile, stdout, stderr)
 	}
 	cfg, err := load(cmd.ConfigFile)
 	if err != nil {
@@ -76,6 +80,22 @@ func load(file string) (*config.Config, error) {
 		return nil, fmt.Errorf("millrace: cannot read the configuration file: %w", err)
 	}
 	return config.Load(file, data)
+}
+
+// convertFile prints a configuration made from that of another tracker.
+func convertFile(name string, stdout, stderr io.Writer) int {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace: cannot read the file to convert:", err)
+		return cli.ExitError
+	}
+	made, err := convert.Read(name, text)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace: cannot convert:", err)
+		return cli.ExitError
+	}
+	stdout.Write(made.Append(nil, name))
+	return cli.ExitOK
 }
 
 // test says whether a tracker of the configuration could start here, and all reasons why not.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -258,6 +259,13 @@ func TestCannotStart(t *testing.T) {
 	}
 	defer busy.Close()
 	f(1, []string{busy.Addr().String(), "in use"}, settings{network: "address = '" + busy.Addr().String() + "'"})
+	theirs := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(theirs, []byte(`{"tracker":{"maxOffers":7}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f(0, []string{"a configuration of wt-tracker", "max_offers = 7"}, settings{}, "--convert", theirs)
+	f(1, []string{"cannot read the file to convert"}, settings{}, "--convert", theirs+".none")
+	f(1, []string{"cannot convert", "aquatic_ws"}, settings{}, "--convert", "/proc/version")
 	test := func(s settings) []string { return []string{"-t", "-c", s.configFile(t)} }
 	f(0, []string{"is good"}, settings{}, test(settings{})...)
 	f(0, []string{"is good", "listens there already"}, settings{},

@@ -23,6 +23,8 @@ millrace is a WebTorrent tracker. Without options it runs with its default confi
   -p, --print-config      print the default configuration, which explains every key, and exit
   -P                      print the configuration with the values of FILE, and exit
   -t, --test-config       check FILE on this machine as a start would, say all that is wrong, and exit with 0 or 1
+  --convert FILE          print a configuration made from that of another tracker (aquatic_ws, wt-tracker,
+                          wt-tracker-rust, or the command line of bittorrent-tracker), and exit
   -v, --version           print the version and exit
   -h, --help              print this help and exit
 `
@@ -32,6 +34,7 @@ type Mode uint8
 
 const (
 	Run         Mode = iota // run until stopped
+	Convert                 // print a configuration made from ConfigFile, which is another tracker's
 	Test                    // check that a tracker of ConfigFile, or of the defaults, could start
 	PrintConfig             // print the annotated default configuration
 	PrintParsed             // print the configuration of ConfigFile, or the defaults without one
@@ -46,7 +49,7 @@ type Command struct {
 }
 
 // Parse reads the arguments that follow the program's name. Of several modes, in any order, it takes the most harmless:
-// help before the version, the version before the prints, and these before the test. The error is one sentence that mentions
+// help before the version, the version before the prints, and these before the test and the conversion. The error is one sentence that mentions
 // -h.
 func Parse(args []string) (Command, error) {
 	var command Command
@@ -58,7 +61,11 @@ func Parse(args []string) (Command, error) {
 			command.Mode = max(command.Mode, mode)
 			continue
 		}
-		if flag != "-c" && flag != "--config-file" {
+		switch flag {
+		case "-c", "--config-file":
+		case "--convert":
+			command.Mode = max(command.Mode, Convert)
+		default:
 			return Command{}, unknown(flag, value, hasValue)
 		}
 		if !hasValue {
@@ -90,6 +97,9 @@ var modes = map[string]Mode{
 
 // split takes an argument with its value apart: --config-file=FILE and -cFILE.
 func split(arg string) (flag, value string, hasValue bool) {
+	if arg == "-convert" { // as other options of one dash it would be -c with a file
+		return "--convert", "", false
+	}
 	if strings.HasPrefix(arg, "--") {
 		return strings.Cut(arg, "=")
 	}

@@ -82,9 +82,10 @@ var ownImports = map[string][]string{
 		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
 	},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
-	"cmd/millrace":      {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
-	"cmd/millrace-load": {"wsproto", "ring", "bench", "cmd/internal/cli"},
-	"bench":             {"wsproto", "ring"},
+	"cmd/millrace":         {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
+	"cmd/internal/convert": {"config"},
+	"cmd/millrace-load":    {"wsproto", "ring", "bench", "cmd/internal/cli"},
+	"bench":                {"wsproto", "ring"},
 }
 
 func checkOwnImports(sources []*source) (problems []string) {

@@ -18,15 +18,17 @@ const addressTimeout = 20 * time.Second
 type asClient func(ip netip.Addr) http.Header
 
 // TestClientAddress shows that the address which a trusted proxy tells decides
-// the swarm, since IPv4 and IPv6 clients do not meet by default, and that
-// nobody else can choose it. The proxies have a proxy before them: the test,
+// the swarm, where IPv4 and IPv6 clients are kept apart, and that nobody else
+// can choose it. The proxies have a proxy before them: the test,
 // which is one of this machine too.
 func TestClientAddress(t *testing.T) {
 	f := func(name string, s setting, front proxy, as asClient, test func(*testing.T, string, asClient)) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) { test(t, front(t, startTracker(t, s)), as) })
 	}
-	trusting, proxied, others := trustProxies(twoShards), proxyProtocol(twoShards), twoShards
+	apart := twoShards
+	apart.tables = "[protocol]\nshare_swarms_across_ip_versions = false\n"
+	trusting, proxied, others := trustProxies(apart), proxyProtocol(apart), apart
 	others.network = "trusted_proxies = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n"
 
 	f("nginx, X-Forwarded-For", trusting, nginxHTTP("ws"), xForwardedFor, testApart)

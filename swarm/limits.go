@@ -60,6 +60,15 @@ func (o *Options) limit() {
 	}
 }
 
+// SetOptions puts other options in force, but keeps Seed and Count, which would change what the records mean. Nothing is
+// removed at once: peers and offers that are over a new limit, or too old by it, go as others of theirs do. A peer that has
+// become quiet stays so until it announces again.
+func (t *Table) SetOptions(o Options) {
+	o.limit()
+	o.Seed, o.Count = t.o.Seed, t.o.Count
+	t.o = o
+}
+
 // SetMaxPeers changes Options.MaxPeers. It lowers n to what a table can hold. Where there are more peers already they
 // stay, and new ones are refused until enough have left.
 func (t *Table) SetMaxPeers(n int) { t.o.MaxPeers = min(n, MaxPeersLimit) }

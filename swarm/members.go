@@ -126,8 +126,9 @@ func (t *Table) count(owner *conn, delta int) {
 
 // Gone removes all peers of a closed connection, as members and as successors, and returns how many there were. It does
 // not touch a connection of another generation in the same place. The work is bounded by
-// Options.MaxPeersPerConnection peers. Later calls free the memory of their pending offers.
-func (t *Table) Gone(a Addr) int { return t.GoneAtMost(a, t.o.MaxPeersPerConnection) }
+// MaxPeersPerConnectionLimit peers: Options.MaxPeersPerConnection may have been greater before. Later calls free the memory
+// of their pending offers.
+func (t *Table) Gone(a Addr) int { return t.GoneAtMost(a, MaxPeersPerConnectionLimit) }
 
 // GoneAtMost is Gone for at most so many peers. If it returns fewer, none is left.
 func (t *Table) GoneAtMost(a Addr, most int) int {

@@ -90,6 +90,14 @@ func NewEngine(o EngineOptions) *Engine {
 	return &Engine{opt: o, rekeyAfter: rekeyAfter}
 }
 
+// SetLimits changes Timeout and KeyUpdatesPerMinute, also for the connections that are there.
+func (e *Engine) SetLimits(timeout time.Duration, keyUpdatesPerMinute int) {
+	if timeout <= 0 || keyUpdatesPerMinute < 1 {
+		panic(fmt.Sprintf("BUG: bad limits: Timeout %v, KeyUpdatesPerMinute %d", timeout, keyUpdatesPerMinute))
+	}
+	e.opt.Timeout, e.opt.KeyUpdatesPerMinute = timeout, keyUpdatesPerMinute
+}
+
 // SetTime tells the engine the time, of any monotonic clock that is the same for all engines between which connections
 // move. Handshakes measure their time with it, so it is called before each turn of the loop.
 func (e *Engine) SetTime(now time.Duration) {

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,12 +46,18 @@ type Options struct {
 // more. An entry that is not in use any more gives way to another address. When all entries of a set are in use, further
 // addresses of the set share one: they have less together, and nobody has more.
 type Table struct {
-	opt  Options
+	rule atomic.Pointer[rules]
 	seed maphash.Seed
 	sets []set
 	mask uint64
 
 	stats counters
+}
+
+// rules are the limits in force and the addresses without limits.
+type rules struct {
+	limits Limits
+	exempt []netip.Prefix
 }
 
 // ways is the number of entries of a set, of which the last one is shared by addresses that find the others taken.
@@ -96,11 +103,17 @@ func New(o Options) *Table {
 	if n := bits.Len(uint(sets - 1)); sets != 1<<n {
 		sets = 1 << n
 	}
-	return &Table{opt: o, seed: maphash.MakeSeed(), sets: make([]set, sets), mask: uint64(sets - 1)}
+	t := &Table{seed: maphash.MakeSeed(), sets: make([]set, sets), mask: uint64(sets - 1)}
+	t.Change(o.Limits, o.Exempt)
+	return t
 }
 
-// Limits returns the limits of one address.
-func (t *Table) Limits() *Limits { return &t.opt.Limits }
+// Change puts other limits in force. An address that is over one keeps what it has and gets no more. A connection that was
+// let in without limits has none until it ends, and one that was let in with limits keeps counting. Any thread may call it.
+func (t *Table) Change(l Limits, exempt []netip.Prefix) { t.rule.Store(&rules{l, exempt}) }
+
+// Limits returns the limits of one address. They do not change: Change puts others in their place.
+func (t *Table) Limits() *Limits { return &t.rule.Load().limits }
 
 // at returns the entry with a number of a Ref, counted from 1.
 func (t *Table) at(n uint32) *entry { return &t.sets[(n-1)/ways][(n-1)%ways] }
@@ -132,7 +145,7 @@ func (t *Table) Enter(ip netip.Addr, now time.Duration) (Ref, Verdict) {
 
 // admit decides about a connection that has been counted for its entry.
 func (t *Table) admit(e *entry, factor int, now time.Duration) Verdict {
-	l := &t.opt.Limits
+	l := t.Limits()
 	switch {
 	case e.banned(now):
 		return Banned
@@ -155,7 +168,7 @@ func (t *Table) Leave(r Ref) {
 
 // exempt reports whether an address has no limits.
 func (t *Table) exempt(ip netip.Addr) bool {
-	for _, p := range t.opt.Exempt {
+	for _, p := range t.rule.Load().exempt {
 		if p.Contains(ip) {
 			return true
 		}

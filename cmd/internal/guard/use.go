@@ -12,7 +12,7 @@ func (t *Table) Handshake(r Ref, now time.Duration) bool {
 	if r.block == 0 {
 		return true
 	}
-	l := &t.opt.Limits
+	l := t.Limits()
 	if !t.one(r.block, 1, func(e *entry) *atomic.Int32 { return &e.shaking }, l.Handshakes) {
 		return t.refused(&t.stats.Handshakes)
 	}
@@ -61,7 +61,7 @@ func (t *Table) CountPeers(origin uint32, delta int) {
 
 // PeersFull reports whether the address of an origin has as many peers as it may.
 func (t *Table) PeersFull(origin uint32) bool {
-	limit := t.opt.Limits.Peers
+	limit := t.Limits().Peers
 	return origin != 0 && limit > 0 && int(t.at(origin).peers.Load()) >= limit
 }
 
@@ -72,7 +72,7 @@ func (t *Table) HalfBuilt(r Ref, delta, own int) bool {
 		return false
 	}
 	e := t.at(r.block)
-	return over(e, e.halfBuilt.Add(int32(delta)), own, t.opt.Limits.HalfBuilt)
+	return over(e, e.halfBuilt.Add(int32(delta)), own, t.Limits().HalfBuilt)
 }
 
 // Unsent counts bytes that wait to be sent.
@@ -84,7 +84,7 @@ func (t *Table) Unsent(r Ref, delta int) {
 
 // UnsentFull reports whether an address has more bytes that wait than it may.
 func (t *Table) UnsentFull(r Ref) bool {
-	limit := t.opt.Limits.Unsent
+	limit := t.Limits().Unsent
 	return r.block != 0 && limit > 0 && int(t.at(r.block).unsent.Load()) > limit
 }
 
@@ -94,7 +94,7 @@ func (t *Table) UnsentOver(r Ref, own int) bool {
 		return false
 	}
 	e := t.at(r.block)
-	return over(e, e.unsent.Load(), own, t.opt.Limits.Unsent)
+	return over(e, e.unsent.Load(), own, t.Limits().Unsent)
 }
 
 // over reports whether all bytes of an address are over the limit and one connection has more than its share of it. So
@@ -108,7 +108,7 @@ const offenceMemory = 60
 
 // Offence counts that an address has broken a limit. With Limits.Ban, too many of them within a minute ban it for a time.
 func (t *Table) Offence(r Ref, now time.Duration) {
-	l := &t.opt.Limits
+	l := t.Limits()
 	if r.block == 0 || l.Ban == 0 {
 		return
 	}

@@ -21,7 +21,8 @@ type Control struct {
 	bits  atomic.Uint32
 	rule  atomic.Pointer[swarm.Access]
 	cert  atomic.Uint32 // generation of the certificate in use
-	beat  atomic.Int64  // nanoseconds on the clock of the loops at which it published last
+	opt   atomic.Pointer[Options]
+	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
 
 	mu        sync.Mutex
 	published Published
@@ -62,6 +63,7 @@ const (
 	bitPublish
 	bitAccess
 	bitCertificate
+	bitChange
 	bitTrace
 )
 
@@ -88,6 +90,12 @@ func (c *Control) SetAccess(rule *swarm.Access) {
 func (c *Control) SetCertificate(generation uint32) {
 	c.cert.Store(generation)
 	c.request(bitCertificate)
+}
+
+// Change gives the shard other options, in its next turn (see Shard.Change).
+func (c *Control) Change(o Options) {
+	c.opt.Store(&o)
+	c.request(bitChange)
 }
 
 // Publish asks the loop to publish its counters and returns a channel that is closed when it has.

@@ -63,27 +63,36 @@ func (l *Limits) meter() meter.Options {
 const senderBurst = 2
 
 // Addresses returns a table that keeps the limits of addresses, for all shards together, of which entries addresses are
-// told apart at a time. It returns nil if the limits are not active.
+// told apart at a time.
 func (l *Limits) Addresses(entries int) *guard.Table {
+	limits, exempt := l.addresses()
+	return guard.New(guard.Options{Limits: limits, Exempt: exempt, Entries: entries})
+}
+
+// Change puts the limits in force in a table that Addresses has made.
+func (l *Limits) Change(t *guard.Table) { t.Change(l.addresses()) }
+
+// everybody are the addresses without limits where no limits are active.
+var everybody = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// addresses returns the limits of one address, and the addresses that have none.
+func (l *Limits) addresses() (limits guard.Limits, exempt []netip.Prefix) {
 	if !l.Active {
-		return nil
+		return guard.Limits{}, everybody
 	}
-	return guard.New(guard.Options{
-		Exempt: l.Exempt, Entries: entries,
-		Limits: guard.Limits{
-			Connections: l.ConnectionsPerAddress,
-			Arrivals:    guard.Rate{PerSecond: l.ConnectionsPerAddressRate, Burst: l.ConnectionsPerAddressBurst},
-			Handshakes:  l.TLSHandshakesPerAddress,
-			HandshakeRate: guard.Rate{
-				PerSecond: l.TLSHandshakesPerAddressRate, Burst: l.TLSHandshakesPerAddressBurst,
-			},
-			Peers:     l.PeersPerAddress,
-			HalfBuilt: l.AssemblyBytesPerAddress,
-			Unsent:    l.SendBytesPerAddress,
-			Offences:  maxOffences,
-			Ban:       time.Duration(l.BanMinutes) * time.Minute,
+	return guard.Limits{
+		Connections: l.ConnectionsPerAddress,
+		Arrivals:    guard.Rate{PerSecond: l.ConnectionsPerAddressRate, Burst: l.ConnectionsPerAddressBurst},
+		Handshakes:  l.TLSHandshakesPerAddress,
+		HandshakeRate: guard.Rate{
+			PerSecond: l.TLSHandshakesPerAddressRate, Burst: l.TLSHandshakesPerAddressBurst,
 		},
-	})
+		Peers:     l.PeersPerAddress,
+		HalfBuilt: l.AssemblyBytesPerAddress,
+		Unsent:    l.SendBytesPerAddress,
+		Offences:  maxOffences,
+		Ban:       time.Duration(l.BanMinutes) * time.Minute,
+	}, l.Exempt
 }
 
 // maxOffences is how many limits an address may break within a minute before it is banned, where bans are on.

@@ -64,6 +64,9 @@ func (l *loop) obey(bits uint32) {
 	if bits&bitStop != 0 {
 		l.shard.Stop()
 	}
+	if bits&bitChange != 0 {
+		l.shard.Change(*l.control.opt.Load())
+	}
 	if bits&bitAccess != 0 {
 		l.shard.SetAccess(l.control.rule.Load())
 	}

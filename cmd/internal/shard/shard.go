@@ -26,7 +26,6 @@ import (
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
-	"millrace/cmd/internal/shard/loans"
 	"millrace/cmd/internal/shard/meter"
 	"millrace/cmd/internal/shard/mover"
 	"millrace/cmd/internal/shard/outbox"
@@ -142,32 +141,19 @@ func Wire(n, size int) []Wiring {
 
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
-	if o.Addresses != nil {
-		o.Swarm.Count = o.Addresses.CountPeers
-	}
 	s := &Shard{opt: o}
 	s.secure = newSecure(s)
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
-	s.door = door.New(door.Options{
-		SourceSeed: o.SourceSeed, ShareFamilies: o.ShareFamilies,
-		TrustedProxies: o.TrustedProxies, ProxyProtocol: o.ProxyProtocol, HandshakeTimeout: o.HandshakeTimeout,
-		Addresses: o.Addresses,
-	}, s.table, &s.turn, s.secure.tlsEngine())
+	s.door = door.New(o.door(), s.table, &s.turn, s.secure.tlsEngine())
 	s.inbox = inbox.New(asmPool, &s.turn, o.Addresses)
-	s.outbox = outbox.New(outbox.Options{MaxPending: o.MaxPending, SendTimeout: o.SendTimeout, Addresses: o.Addresses},
-		sendPool, s.table, &s.turn, s.inbox)
+	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox)
 	s.meter = meter.New(o.Guard.meter(), s.table, &s.turn)
 	s.post = post.New(o.ID, w.Boxes, &s.turn)
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
 		mover.Parts{Table: s.table, Turn: &s.turn, Door: s.door, Inbox: s.inbox, Outbox: s.outbox, Post: s.post}, w.Lanes)
-	s.torrents = torrents.New(torrents.Options{
-		Swarm: o.Swarm, SweepPeriod: o.SweepPeriod, Census: o.Census, EndedPerStep: o.EndedPerStep,
-		Loans: loans.Options{
-			Shard: o.ID, Shards: o.Shards, OwnerSeed: o.OwnerSeed, Lend: o.FollowTorrents && o.Shards > 1,
-		},
-	}, &s.turn)
+	s.torrents = torrents.New(o.torrents(), &s.turn)
 	return s
 }
 

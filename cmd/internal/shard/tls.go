@@ -44,18 +44,15 @@ type secure struct {
 
 // newSecure returns the TLS of a shard, nil where it has none.
 func newSecure(s *Shard) *secure {
-	o, updates := s.opt.TLS, manyKeyUpdates
+	o := s.opt.TLS
 	if o == nil {
 		return nil
-	}
-	if s.opt.Guard.Active {
-		updates = s.opt.Guard.KeyUpdatesPerMinute
 	}
 	return &secure{
 		engine: tlsconn.NewEngine(tlsconn.EngineOptions{
 			Certificates: o.Certificates, MaxInFlight: o.MaxInFlight, MaxFresh: o.MaxFresh,
 			FirstFlight: seconds(o.FirstFlight), Timeout: seconds(s.opt.HandshakeTimeout),
-			MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded, KeyUpdatesPerMinute: updates,
+			MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded, KeyUpdatesPerMinute: s.opt.keyUpdates(),
 			Admit: s.handshakeBegins, Ended: s.handshakeEnded,
 		}),
 		clock:      o.Clock,

@@ -42,10 +42,12 @@ const (
 	OrderStop Order = iota
 	OrderAccess
 	OrderCertificate
+	OrderChange
 	orders
 )
 
-var orderNames = [orders]string{"stop", "serve by another access list", "use another certificate"}
+var orderNames = [orders]string{"stop", "serve by another access list", "use another certificate",
+	"take other options"}
 
 // Note adds an event of a connection of this shard, at index i, to the trace and returns it to be completed.
 func (t *Turn) Note(i uint32, c *Conn, e trace.Event) *trace.Record {

@@ -53,6 +53,13 @@ func New(o Options, table *conn.Table, turn *conn.Turn, engine *tlsconn.Engine) 
 	return d
 }
 
+// Change puts other settings in force, for the connections that come from now on: all but SourceSeed, ShareFamilies and
+// Addresses, by which those that are here are known.
+func (d *Door) Change(o Options) {
+	o.SourceSeed, o.ShareFamilies, o.Addresses = d.opt.SourceSeed, d.opt.ShareFamilies, d.opt.Addresses
+	d.opt = o
+}
+
 // Stats returns the counters.
 func (d *Door) Stats() Stats { return d.stats }
 

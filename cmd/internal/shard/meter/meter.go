@@ -47,12 +47,17 @@ type Stats struct {
 
 // New returns a meter.
 func New(o Options, table *conn.Table, turn *conn.Turn) *Meter {
-	return &Meter{
-		opt: o, table: table, turn: turn, share: o.TurnBytes,
-		messages: newAllowance(o.Messages), bytes: newAllowance(o.Bytes),
-		control: newAllowance(o.Control), offers: newAllowance(o.Offers), sent: newAllowance(o.Sent),
-		most: newAllowance(Rate{PerSecond: (o.Offers.PerSecond + 1) / 2, Burst: (o.Offers.Burst + 1) / 2}),
-	}
+	m := &Meter{table: table, turn: turn}
+	m.Change(o)
+	return m
+}
+
+// Change puts other limits in force. What a connection has used up of a burst takes as long to come back as it did before.
+func (m *Meter) Change(o Options) {
+	m.opt, m.share = o, o.TurnBytes
+	m.messages, m.bytes = newAllowance(o.Messages), newAllowance(o.Bytes)
+	m.control, m.offers, m.sent = newAllowance(o.Control), newAllowance(o.Offers), newAllowance(o.Sent)
+	m.most = newAllowance(Rate{PerSecond: (o.Offers.PerSecond + 1) / 2, Burst: (o.Offers.Burst + 1) / 2})
 }
 
 // Stats returns the counters.

@@ -114,6 +114,9 @@ func (m *Mover) Stats() Stats {
 	return st
 }
 
+// SetPatience changes Options.Patience.
+func (m *Mover) SetPatience(seconds uint32) { m.opt.Patience = seconds }
+
 // PublishLoad shows the other shards how many connections there are, and how many torrents and peers.
 func (m *Mover) PublishLoad(torrents, peers int) {
 	l := &m.lanes.loads[m.opt.Shard]

@@ -65,6 +65,12 @@ func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inb
 	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in}
 }
 
+// Change puts other limits in force: all but Addresses.
+func (o *Outbox) Change(limits Options) {
+	limits.Addresses = o.opt.Addresses
+	o.opt = limits
+}
+
 // Stats returns the counters.
 func (o *Outbox) Stats() Stats {
 	st := o.stats

@@ -116,6 +116,24 @@ func (t *Torrents) Housekeep() {
 	t.turn.More = t.turn.More || more || t.due > 0
 }
 
+// Change puts other settings in force: all but the seed and the count of the swarm table, and Loans.
+func (t *Torrents) Change(o Options) {
+	o.Loans = t.opt.Loans
+	if o.EndedPerStep == 0 {
+		o.EndedPerStep = maxEndedPerStep
+	}
+	if !o.Census || t.census == nil {
+		t.census = newCensusTaker(&o)
+	} else {
+		o.Swarm.Observe = t.census.observe
+	}
+	t.opt, t.ended.perStep = o, o.EndedPerStep
+	t.SetOptions(o.Swarm)
+	if t.frozen {
+		t.SetMaxPeers(t.Counts().Peers)
+	}
+}
+
 // Freeze keeps the number of peers from growing beyond that of now, or lets it grow up to the limit of the options again.
 func (t *Torrents) Freeze(on bool) {
 	if on == t.frozen {

@@ -17,10 +17,10 @@ import "net/netip"
 type Config struct {
 	// SocketWorkers is the number of shards. A shard is a thread with its own ring, connections and swarms. 0: one for
 	// each CPU that the process may use.
-	SocketWorkers int `toml:"socket_workers"`
+	SocketWorkers int `toml:"socket_workers" restart:"yes"`
 
 	// SwarmWorkers has no effect: each shard keeps its own swarms. Files of aquatic_ws have the key.
-	SwarmWorkers int `toml:"swarm_workers"`
+	SwarmWorkers int `toml:"swarm_workers" restart:"yes"`
 
 	// LogLevel is the least important kind of line that is logged.
 	LogLevel LogLevel `toml:"log_level"`
@@ -29,9 +29,9 @@ type Config struct {
 	Protocol   Protocol   `toml:"protocol"`
 	Cleaning   Cleaning   `toml:"cleaning"`
 	Limits     Limits     `toml:"limits"`
-	IOUring    IOUring    `toml:"io_uring"`
-	CPUPinning CPUPinning `toml:"cpu_pinning"`
-	Privileges Privileges `toml:"privileges"`
+	IOUring    IOUring    `toml:"io_uring" restart:"yes"`
+	CPUPinning CPUPinning `toml:"cpu_pinning" restart:"yes"`
+	Privileges Privileges `toml:"privileges" restart:"yes"`
 	AccessList AccessList `toml:"access_list"`
 	Metrics    Metrics    `toml:"metrics"`
 
@@ -40,10 +40,10 @@ type Config struct {
 
 // Network is the section [network]: the listening socket and the life of a connection.
 type Network struct {
-	Address                 netip.AddrPort `toml:"address"`                    // listening address; port 0: any free port
-	OnlyIPv6                bool           `toml:"only_ipv6"`                  // an IPv6 address takes no IPv4 clients
-	TCPBacklog              int            `toml:"tcp_backlog"`                // connections waiting to be accepted
-	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
+	Address                 netip.AddrPort `toml:"address" restart:"yes"`      // listening address; port 0: any free port
+	OnlyIPv6                bool           `toml:"only_ipv6" restart:"yes"`    // an IPv6 address takes no IPv4 clients
+	TCPBacklog              int            `toml:"tcp_backlog" restart:"yes"`  // connections waiting to be accepted
+	EnableTLS               bool           `toml:"enable_tls" restart:"yes"`   // wss instead of ws
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
 	TLSTicketKeysPath       string         `toml:"tls_ticket_keys_path"`       // empty: keys end with the process
@@ -57,15 +57,15 @@ type Network struct {
 
 	EnableHTTPHealthChecks bool `toml:"enable_http_health_checks"` // GET /health is answered
 
-	MaxConnections   int `toml:"max_connections"`   // divided among the shards; 0: the descriptor limit decides
-	HandshakeTimeout int `toml:"handshake_timeout"` // seconds from accept to the end of the upgrade request
-	PingInterval     int `toml:"ping_interval"`     // seconds of silence after which a client is pinged
-	SendTimeout      int `toml:"send_timeout"`      // seconds that a send or a message may take
-	CloseTimeout     int `toml:"close_timeout"`     // seconds to wait for the client's close frame
-	ShutdownTimeout  int `toml:"shutdown_timeout"`  // seconds that a stop waits for clients; 0: none
-	MaxRequestHead   int `toml:"max_request_head"`  // bytes of the upgrade request, request line included
+	MaxConnections   int `toml:"max_connections" restart:"yes"` // divided among the shards; 0: the descriptor limit decides
+	HandshakeTimeout int `toml:"handshake_timeout"`             // seconds from accept to the end of the upgrade request
+	PingInterval     int `toml:"ping_interval"`                 // seconds of silence after which a client is pinged
+	SendTimeout      int `toml:"send_timeout"`                  // seconds that a send or a message may take
+	CloseTimeout     int `toml:"close_timeout"`                 // seconds to wait for the client's close frame
+	ShutdownTimeout  int `toml:"shutdown_timeout"`              // seconds that a stop waits for clients; 0: none
+	MaxRequestHead   int `toml:"max_request_head"`              // bytes of the upgrade request, request line included
 
-	FollowTorrents bool `toml:"follow_torrents"` // a connection moves to its first torrent's shard, and later torrents come there
+	FollowTorrents bool `toml:"follow_torrents" restart:"yes"` // a connection moves to its first torrent's shard, and later torrents come there
 
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // these may tell the client's address
 	ProxyProtocol  bool           `toml:"proxy_protocol"`  // their connections begin with a PROXY header
@@ -82,7 +82,7 @@ type Protocol struct {
 	ReplyToAnswers       bool `toml:"reply_to_answers"`       // an answer gets an announce reply, as in aquatic_ws
 
 	// ShareSwarmsAcrossIPVersions puts the IPv4 and IPv6 peers of a torrent into one swarm instead of two.
-	ShareSwarmsAcrossIPVersions bool `toml:"share_swarms_across_ip_versions"`
+	ShareSwarmsAcrossIPVersions bool `toml:"share_swarms_across_ip_versions" restart:"yes"`
 }
 
 // Cleaning is the section [cleaning]: how long peers, offers and connections are kept, in seconds.

@@ -60,11 +60,11 @@ const (
 // Certificates is the certificate in use and the keys of session tickets. Both can be changed while handshakes run.
 // Tickets stay good across a change of certificate, and in every event loop. It is safe for concurrent use.
 type Certificates struct {
-	current  atomic.Pointer[current]
-	exchange KeyExchange
+	current atomic.Pointer[current]
 
-	mu      sync.Mutex
-	tickets []TicketKey // newest first, never empty
+	mu       sync.Mutex
+	exchange KeyExchange
+	tickets  []TicketKey // newest first, never empty
 }
 
 // current holds the values that a handshake uses from its beginning to its end.
@@ -81,19 +81,20 @@ type TicketKey struct {
 	Made time.Time
 }
 
-// NewCertificates returns Certificates that use l until the first Swap, always the key exchange x, and a new ticket key
-// that is made at the time now.
+// NewCertificates returns Certificates that use l and the key exchange x until the first Swap, and a new ticket key that is
+// made at the time now.
 func NewCertificates(l *Loaded, x KeyExchange, now time.Time) *Certificates {
 	k := &Certificates{exchange: x, tickets: []TicketKey{newTicketKey(now)}}
 	k.use(l, 1)
 	return k
 }
 
-// Swap makes l the certificate of all handshakes that begin from now on. It returns its generation, which counts from 1
-// and stands in the [Info] of connections.
-func (k *Certificates) Swap(l *Loaded) (generation uint32) {
+// Swap makes l the certificate, and x the key exchange, of all handshakes that begin from now on. It returns the generation
+// of l, which counts from 1 and stands in the [Info] of connections.
+func (k *Certificates) Swap(l *Loaded, x KeyExchange) (generation uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.exchange = x
 	generation = k.current.Load().generation + 1
 	k.use(l, generation)
 	return generation

@@ -207,7 +207,7 @@ func TestResumption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g := certs.Swap(renewed); g != 2 {
+		if g := certs.Swap(renewed, PostQuantum); g != 2 {
 			t.Errorf("generation %d", g)
 		}
 		if is, g := certs.Current(); is != renewed || g != 2 {
@@ -264,7 +264,7 @@ func TestKeyExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		certificates := NewCertificates(l, x, time.Now())
-		certificates.Swap(l) // which must not change it
+		certificates.Swap(l, PostQuantum) // which must not change it
 		loop := newLoop(t, certificates, echo)
 		config := clientConfig(tls.VersionTLS13)
 		config.CurvePreferences = offered

@@ -365,7 +365,7 @@ func TestManyClients(t *testing.T) {
 			for k := range 10 {
 				addr := shards[(i+k)%2].addr
 				if k == 5 {
-					certs.Swap(other)
+					certs.Swap(other, PostQuantum)
 				}
 				if k%3 == 0 {
 					raw, err := net.Dial("tcp", addr)

@@ -144,7 +144,7 @@ func TestLogIsReadLater(t *testing.T) {
 	tr, read, write := startWithLog(t, settings{})
 	fill(t, write)
 	tr.signal(syscall.SIGUSR1)
-	readLog(t, read, "nothing to reload")
+	readLog(t, read, "configuration read again")
 	tr.stop()
 	write.Close()
 	text, err := io.ReadAll(read)

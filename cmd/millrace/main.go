@@ -64,7 +64,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away does not take the tracker with it
 	lines := logqueue.New(stderr, logqueue.Size)
 	defer lines.Close(lastWords)
-	return serve(cfg, newLogger(cfg.LogLevel, lines), lines, inherited)
+	return serve(cfg, newProcess(cfg, cmd.ConfigFile, lines), lines, inherited)
 }
 
 // lastWords is how long the end of the tracker waits for the reader of the log.
@@ -100,7 +100,7 @@ func convertFile(name string, stdout, stderr io.Writer) int {
 
 // test says whether a tracker of the configuration could start here, and all reasons why not.
 func test(cfg *config.Config, name string, stdout, stderr io.Writer) int {
-	findings := server.Check(cfg, newLogger(config.LogWarn, stderr))
+	findings := server.Check(cfg, newLogger(slog.LevelWarn, stderr))
 	for _, err := range findings {
 		fmt.Fprintln(stderr, "millrace:", err)
 	}
@@ -113,14 +113,15 @@ func test(cfg *config.Config, name string, stdout, stderr io.Writer) int {
 
 // serve runs the tracker until a signal stops it. If it cannot start, the first line says why and how to fix it. inherited
 // is the number of descriptors that were closed at first.
-func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherited int) int {
+func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, inherited int) int {
+	log := process.Log
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
 	manager, err := notify.Open()
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	srv, err := server.Start(cfg, log, lines.Dropped)
+	srv, err := server.Start(cfg, process)
 	if err != nil {
 		fmt.Fprintln(lines, "millrace:", err)
 		return cli.ExitError
@@ -169,7 +170,7 @@ func serve(cfg *config.Config, log *slog.Logger, lines *logqueue.Queue, inherite
 			default:
 				stopping = time.Now()
 				log.Info("shutting down: closing client connections", "signal", sig.String(),
-					"at_most_seconds", cfg.Network.ShutdownTimeout)
+					"at_most_seconds", srv.Config().Network.ShutdownTimeout)
 				manager.Tell(notify.Stopping)
 				srv.Stop()
 			}
@@ -187,21 +188,39 @@ func status(srv *server.Server) string {
 // a terminal sends one to the whole group of processes that a script passes on.
 const sameSignal = time.Second
 
-// newLogger returns a logger of text lines. The level below debug is package server's, and slog has no name for it.
-func newLogger(level config.LogLevel, w io.Writer) *slog.Logger {
-	levels := map[config.LogLevel]slog.Level{
-		config.LogOff:   slog.LevelError + 100,
-		config.LogError: slog.LevelError,
-		config.LogWarn:  slog.LevelWarn,
-		config.LogInfo:  slog.LevelInfo,
-		config.LogDebug: slog.LevelDebug,
-		config.LogTrace: server.LevelTrace,
+// newProcess returns what the tracker uses of this process. file is the configuration's, if there is one.
+func newProcess(cfg *config.Config, file string, lines *logqueue.Queue) server.Process {
+	level := new(slog.LevelVar)
+	level.Set(levels[cfg.LogLevel])
+	p := server.Process{
+		Log:   newLogger(level, lines),
+		Level: func(l config.LogLevel) { level.Set(levels[l]) },
+		Lost:  lines.Dropped,
+
+		File:   file,
+		Reread: func() (*config.Config, error) { return load(file) },
 	}
+	return p
+}
+
+// levels are slog's names for the levels of the configuration. The level below debug is package server's, and slog has no
+// name for it.
+var levels = map[config.LogLevel]slog.Level{
+	config.LogOff:   slog.LevelError + 100,
+	config.LogError: slog.LevelError,
+	config.LogWarn:  slog.LevelWarn,
+	config.LogInfo:  slog.LevelInfo,
+	config.LogDebug: slog.LevelDebug,
+	config.LogTrace: server.LevelTrace,
+}
+
+// newLogger returns a logger of text lines.
+func newLogger(level slog.Leveler, w io.Writer) *slog.Logger {
 	nameTrace := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.LevelKey && a.Value.Any() == server.LevelTrace {
 			a.Value = slog.StringValue("TRACE")
 		}
 		return a
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: levels[level], ReplaceAttr: nameTrace}))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: nameTrace}))
 }

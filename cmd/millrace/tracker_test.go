@@ -79,6 +79,7 @@ var plans = map[string]string{
 type tracker struct {
 	t      *testing.T
 	cmd    *exec.Cmd
+	config string       // path of the configuration file
 	scheme string       // ws or wss
 	addr   string       // host:port
 	client *http.Client // for wss
@@ -148,7 +149,8 @@ func (s *settings) configFile(t *testing.T) string {
 // start starts a tracker and waits until it listens. It is stopped at the end of the test.
 func start(t *testing.T, s settings) *tracker {
 	t.Helper()
-	tr := &tracker{t: t, cmd: command(&s, "-c", s.configFile(t)), exited: make(chan struct{})}
+	file := s.configFile(t)
+	tr := &tracker{t: t, cmd: command(&s, "-c", file), config: file, exited: make(chan struct{})}
 	stderr, err := tr.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	stdlog "log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -27,10 +28,38 @@ const (
 	adminDebug = 2                // requests for debug pages at a time
 )
 
-// adminServer answers operators until it is closed.
+// adminServer answers operators until it is closed. A nil adminServer is none.
 type adminServer struct {
-	http *http.Server
-	addr net.Addr
+	http     *http.Server
+	listener net.Listener
+}
+
+// serve begins to answer.
+func (a *adminServer) serve(log *slog.Logger) {
+	if a == nil {
+		return
+	}
+	go func() {
+		err := a.http.Serve(&fewConns{Listener: a.listener, most: adminConns})
+		if !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the metrics listener has failed", "error", err)
+		}
+	}()
+}
+
+// logStart says where the pages are.
+func (a *adminServer) logStart(log *slog.Logger) {
+	if a != nil {
+		log.Info("serving metrics", "url", "http://"+a.listener.Addr().String()+"/metrics")
+	}
+}
+
+// close closes the listener and all connections.
+func (a *adminServer) close() {
+	if a != nil {
+		a.listener.Close()
+		a.http.Close()
+	}
 }
 
 // listenAdmin listens on the address of the metrics.
@@ -42,22 +71,20 @@ func listenAdmin(c *config.Metrics) (net.Listener, error) {
 	return l, nil
 }
 
-// serveAdmin listens on the address of the configuration.
-func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
+// openAdmin listens on the address of the configuration. Nobody is answered before serve.
+func (s *Server) openAdmin(c *config.Metrics) (*adminServer, error) {
 	l, err := listenAdmin(c)
 	if err != nil {
 		return nil, err
 	}
 	pages := &adminPages{
-		metrics: func(w http.ResponseWriter, r *http.Request) { s.scrape(w, r, c) },
-		trace:   tracePage{tracers(s.controls), s.start}.answer,
-		from:    c.DebugFrom,
-		slots:   make(chan struct{}, adminDebug),
+		config:   func() *config.Metrics { return &s.config.Load().Metrics },
+		metrics:  s.scrape,
+		trace:    tracePage{tracers(s.controls), s.start}.answer,
+		profiles: profiles(),
+		slots:    make(chan struct{}, adminDebug),
 	}
-	if c.Pprof {
-		pages.profiles = profiles()
-	}
-	a := &adminServer{addr: l.Addr(), http: &http.Server{
+	a := &adminServer{listener: l, http: &http.Server{
 		Handler:        workOn(pages),
 		ConnContext:    withConn,
 		ReadTimeout:    adminTimeout, // of a whole request
@@ -68,20 +95,16 @@ func (s *Server) serveAdmin(c *config.Metrics) (*adminServer, error) {
 	// At every scrape the metrics library complains through package log about files in /proc that the process cannot
 	// read after it has dropped its privileges. Nothing else uses that package.
 	stdlog.SetOutput(io.Discard)
-	go func() {
-		if err := a.http.Serve(&fewConns{Listener: l, most: adminConns}); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("the metrics listener has failed", "error", err)
-		}
-	}()
 	return a, nil
 }
 
 // adminPages finds the page for a path.
 type adminPages struct {
-	metrics, trace http.HandlerFunc
-	profiles       http.Handler   // nil: off
-	from           []netip.Prefix // addresses that may see the trace and the profiles
-	slots          chan struct{}  // a token for each request for them that is being answered
+	config   func() *config.Metrics // in force
+	metrics  func(http.ResponseWriter, *http.Request, *config.Metrics)
+	trace    http.HandlerFunc
+	profiles http.Handler
+	slots    chan struct{} // a token for each request for trace or profiles that is being answered
 }
 
 // ServeHTTP answers a request. Prometheus may be told any path: those that are none of the debug pages' are the
@@ -93,7 +116,7 @@ func (p *adminPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 	case !isTrace && !isProfile:
-		p.metrics(w, r)
+		p.metrics(w, r, p.config())
 	case !p.mayDebug(r.RemoteAddr):
 		http.Error(w, fmt.Sprintf("%s is served to the networks of metrics.debug_from only, and %s is in none of them",
 			r.URL.Path, r.RemoteAddr), http.StatusForbidden)
@@ -115,7 +138,7 @@ func (p *adminPages) debug(w http.ResponseWriter, r *http.Request, isTrace bool)
 	switch {
 	case isTrace:
 		p.trace(w, r)
-	case p.profiles == nil:
+	case !p.config().Pprof:
 		http.Error(w, "profiles are off: set metrics.pprof = true", http.StatusNotFound)
 	default:
 		p.profiles.ServeHTTP(w, r)
@@ -129,7 +152,7 @@ func (p *adminPages) mayDebug(remote string) bool {
 		return false
 	}
 	ip := client.Addr().Unmap().WithZone("")
-	for _, network := range p.from {
+	for _, network := range p.config().DebugFrom {
 		if network.Contains(ip) {
 			return true
 		}

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"millrace/config"
 )
 
 // This file proves which page answers which path, and who may see the debug pages.
@@ -16,10 +18,14 @@ func TestAdminPages(t *testing.T) {
 	page := func(name string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(name)) }
 	}
+	c := config.Metrics{
+		DebugFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fe80::/10")},
+	}
 	p := &adminPages{
-		metrics: page("metrics"), trace: page("trace"),
-		from:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("fe80::/10")},
-		slots: make(chan struct{}, 1),
+		config:  func() *config.Metrics { return &c },
+		metrics: func(w http.ResponseWriter, r *http.Request, _ *config.Metrics) { page("metrics")(w, r) },
+		trace:   page("trace"),
+		slots:   make(chan struct{}, 1),
 	}
 	f := func(from, method, path string, status int, want string) {
 		t.Helper()
@@ -48,7 +54,7 @@ func TestAdminPages(t *testing.T) {
 	f("", "GET", "/debug/trace", 403, "debug_from")
 	f(local, "GET", "/debug/pprof/", 404, "set metrics.pprof = true")
 	f(local, "GET", "/debug/pprof", 404, "set metrics.pprof = true")
-	p.profiles = page("profiles")
+	c.Pprof, p.profiles = true, page("profiles")
 	f(local, "GET", "/debug/pprof", 200, "profiles")
 	f(local, "GET", "/debug/pprof/heap", 200, "profiles")
 	f(remote, "GET", "/debug/pprof/heap", 403, "debug_from")
@@ -68,8 +74,8 @@ func TestFewDebugPages(t *testing.T) {
 		return w.Code
 	}
 	p := &adminPages{
-		metrics: func(http.ResponseWriter, *http.Request) {},
-		from:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		config:  func() *config.Metrics { return &config.Default().Metrics },
+		metrics: func(http.ResponseWriter, *http.Request, *config.Metrics) {},
 		slots:   make(chan struct{}, 2),
 	}
 	depth := 0

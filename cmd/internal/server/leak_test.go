@@ -35,7 +35,10 @@ func startTest(t *testing.T, change func(*config.Config)) *Server {
 	// back.
 	cfg.IOUring.Entries, cfg.IOUring.ReceiveBuffers, cfg.IOUring.SendMemory = 256, 64, 1<<20
 	change(cfg)
-	s, err := Start(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)), func() uint64 { return 0 })
+	s, err := Start(cfg, Process{
+		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Lost: func() uint64 { return 0 },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

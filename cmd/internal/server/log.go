@@ -73,9 +73,7 @@ func (s *Server) LogStart(version string) {
 	if set.memory > 0 {
 		s.log.Info("memory", "limit_bytes", set.memory)
 	}
-	if s.admin != nil {
-		s.log.Info("serving metrics", "url", "http://"+s.admin.addr.String()+"/metrics")
-	}
+	s.admin.logStart(s.log)
 	scheme := "ws://"
 	if s.tls != nil {
 		scheme = "wss://"

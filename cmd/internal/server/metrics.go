@@ -112,10 +112,10 @@ func (s *Server) processFigures(shards int) *processFigures {
 	return &processFigures{
 		Shards:          shards,
 		Locked:          int(s.setup.locked),
-		MemoryLimit:     int(s.memory.limit),
+		MemoryLimit:     int(s.memory.limit.Load()),
 		Resident:        int(s.memory.resident.Load()),
 		Pressure:        int(s.memory.level.Load()),
-		LogLinesDropped: s.lost(),
+		LogLinesDropped: s.process.Lost(),
 	}
 }
 

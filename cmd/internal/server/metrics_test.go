@@ -57,7 +57,7 @@ func TestMetricsText(t *testing.T) {
 	by.MessagesIn[wsproto.ActionAnnounce], by.MessagesIn[wsproto.ActionAnswer] = 10, 200
 	by.MessagesIn[wsproto.ActionScrape] = 3000
 	var b bytes.Buffer
-	(&Server{lost: func() uint64 { return 0 }, memory: &pressure{}}).writePage(&b, all, &config.Metrics{PeerClients: true, PeerIDPrefixes: true})
+	(&Server{process: Process{Lost: func() uint64 { return 0 }}, memory: &pressure{}}).writePage(&b, all, &config.Metrics{PeerClients: true, PeerIDPrefixes: true})
 	page, _, _ := strings.Cut(b.String(), "\ngo_")
 	lines := strings.Split(page, "\n")
 	for _, want := range []string{

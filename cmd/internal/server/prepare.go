@@ -27,6 +27,7 @@ type setup struct {
 	memlock       uint64    // soft limit in bytes
 	memlockFree   bool      // there is none
 	locked        uint64    // bytes that the rings have locked, once they are open
+	machine       uint64    // memory that the process may use, in bytes; 0: it is not known
 	memory        uint64    // limit of resident memory in bytes; 0: none is known
 }
 
@@ -53,7 +54,8 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	if s.shards == 0 {
 		s.shards = shardsFor(len(allowed), cpuQuota(os.DirFS("/")), log)
 	}
-	s.memory = memoryLimit(cfg.Limits.MemoryLimit, machineMemory(os.DirFS("/")))
+	s.machine = machineMemory(os.DirFS("/"))
+	s.memory = memoryLimit(cfg.Limits.MemoryLimit, s.machine)
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed)
 	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
 	options := ringOptions(cfg, s.connsPerShard)

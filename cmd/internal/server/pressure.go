@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,7 +30,7 @@ const (
 // pressure follows the resident memory of the process. A zero limit is none.
 type pressure struct {
 	level    atomic.Uint32 // a shard.Pressure
-	limit    uint64        // bytes
+	limit    atomic.Uint64 // bytes; setLimit changes it
 	log      *slog.Logger
 	resident atomic.Uint64 // bytes, at the last look
 	over     int           // looks in a row at which resident was over the limit
@@ -51,17 +52,23 @@ func memoryLimit(configured int, available uint64) uint64 {
 
 // openPressure prepares to follow the resident memory. It is called before the process drops its privileges.
 func openPressure(limit uint64, log *slog.Logger) (*pressure, error) {
-	p := &pressure{limit: limit, log: log, ownGo: os.Getenv("GOMEMLIMIT") == ""}
+	p := &pressure{log: log, ownGo: os.Getenv("GOMEMLIMIT") == ""}
+	p.limit.Store(limit)
 	p.samples[0].Name = "/memory/classes/total:bytes"
 	p.samples[1].Name = "/memory/classes/heap/released:bytes"
-	if limit == 0 {
-		return p, nil
-	}
 	var err error
-	if p.statm, err = os.Open("/proc/self/statm"); err != nil {
+	if p.statm, err = os.Open("/proc/self/statm"); err != nil && limit > 0 {
 		return nil, fmt.Errorf("cannot follow the memory of the process for limits.memory_limit: %w", err)
 	}
 	return p, nil
+}
+
+// checkLimit returns why a limit cannot be kept. The next look obeys one that is stored.
+func (p *pressure) checkLimit(bytes uint64) error {
+	if bytes > 0 && p.statm == nil {
+		return errors.New("cannot follow the memory of the process for limits.memory_limit: /proc/self/statm was not there at the start")
+	}
+	return nil
 }
 
 // close gives back what the limit has taken from the process.
@@ -77,11 +84,13 @@ func (p *pressure) close() {
 // look reads the resident memory and puts the level that follows in force, and returns the time until the next look.
 // Garbage goes before clients are refused.
 func (p *pressure) look() (next time.Duration) {
-	if p.limit == 0 {
+	limit := p.limit.Load()
+	if limit == 0 {
+		p.level.Store(shard.PressureNone)
 		return idlePeriod
 	}
 	resident, err := p.read()
-	if err == nil && resident > p.limit && p.level.Load() == shard.PressureNone {
+	if err == nil && resident > limit && p.level.Load() == shard.PressureNone {
 		debug.FreeOSMemory()
 		resident, err = p.read()
 	}
@@ -94,7 +103,7 @@ func (p *pressure) look() (next time.Duration) {
 		metrics.Read(p.samples[:])
 		p.limitRuntime(resident, p.samples[0].Value.Uint64()-p.samples[1].Value.Uint64())
 	}
-	if resident < p.limit/pressureFar {
+	if resident < limit/pressureFar {
 		return idlePeriod
 	}
 	return lookPeriod
@@ -126,16 +135,16 @@ func parseStatm(text []byte) (resident uint64, err error) {
 // would come and go.
 func (p *pressure) saw(resident uint64) {
 	p.resident.Store(resident)
-	was := p.level.Load()
+	was, limit := p.level.Load(), p.limit.Load()
 	level := was
 	switch {
-	case resident > p.limit:
+	case resident > limit:
 		p.over++
 		level = max(level, shard.PressurePeers)
-		if p.over >= pressureLooks || resident-p.limit > p.limit/10 {
+		if p.over >= pressureLooks || resident-limit > limit/10 {
 			level = shard.PressureConns
 		}
-	case resident > p.limit-p.limit/16:
+	case resident > limit-limit/16:
 		p.over = 0
 		level = min(level, shard.PressurePeers)
 	default:
@@ -150,7 +159,7 @@ func (p *pressure) saw(resident uint64) {
 		shard.PressurePeers: "the process has reached limits.memory_limit: it takes no more peers",
 		shard.PressureConns: "the process is over limits.memory_limit: it takes no more peers and no more connections",
 	}[level]
-	p.log.Log(context.Background(), slog.LevelWarn, text, "resident_bytes", resident, "limit_bytes", p.limit)
+	p.log.Log(context.Background(), slog.LevelWarn, text, "resident_bytes", resident, "limit_bytes", limit)
 }
 
 // limitRuntime tells the Go runtime how much memory it may map, so that it collects garbage before the limit is
@@ -158,9 +167,9 @@ func (p *pressure) saw(resident uint64) {
 // memory of the rings. So it may have as much as it has now, and the room that is left. There is always some room, as
 // otherwise it would do nothing but collect.
 func (p *pressure) limitRuntime(resident, mapped uint64) {
-	room := max(int64(p.limit)-int64(resident), int64(p.limit/32))
-	limit := int64(mapped) + room
-	if change := limit - p.runtime; change > -int64(p.limit/32) && change < int64(p.limit/32) {
+	most := int64(p.limit.Load())
+	limit := int64(mapped) + max(most-int64(resident), most/32)
+	if change := limit - p.runtime; change > -most/32 && change < most/32 {
 		return
 	}
 	p.runtime = limit

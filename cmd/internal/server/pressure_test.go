@@ -19,7 +19,8 @@ import (
 // TestPressure proves the level after each look at the resident memory, and that each change is logged once.
 func TestPressure(t *testing.T) {
 	var log bytes.Buffer
-	p := &pressure{limit: 1600, log: slog.New(slog.NewTextHandler(&log, nil))}
+	p := &pressure{log: slog.New(slog.NewTextHandler(&log, nil))}
+	p.limit.Store(1600)
 	f := func(resident uint64, times int, want shard.Pressure, says string) {
 		t.Helper()
 		log.Reset()
@@ -67,7 +68,8 @@ func TestMemoryLimit(t *testing.T) {
 // some room, that small changes are passed over, and that the end gives all of it back.
 func TestRuntimeLimit(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
-	p := &pressure{limit: 32 << 30}
+	p := &pressure{}
+	p.limit.Store(32 << 30)
 	f := func(resident, mapped uint64, want int64) {
 		t.Helper()
 		p.limitRuntime(resident<<30, mapped<<30)

@@ -13,8 +13,8 @@ import (
 	"millrace/swarm"
 )
 
-// This file owns the files that operators change while the tracker runs. It reads them again when it is told to, and by
-// itself when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in
+// This file owns the files that operators change while the tracker runs, but for the configuration itself (reconfigure.go).
+// It reads them again when it is told to, and by itself when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in
 // force, and the log says why.
 
 // watched is one or more files that are read again together.
@@ -69,7 +69,7 @@ func (s *Server) addFiles(key string, load func() error, paths ...string) {
 	}
 }
 
-// Reload makes the tracker read all files again, soon. Several requests before that count as one. The channel is closed when
+// Reload makes the tracker read its configuration and all files again, soon. Several requests before that count as one. The channel is closed when
 // that has been done; never, if the tracker ends before.
 func (s *Server) Reload() <-chan struct{} {
 	s.asked.Lock()
@@ -87,16 +87,13 @@ func (s *Server) reloadAsked() {
 	done := s.reloaded
 	s.reloaded = nil
 	s.asked.Unlock()
+	s.reconfigure()
 	s.reloadAll()
 	close(done)
 }
 
 // reloadAll reads all files again.
 func (s *Server) reloadAll() {
-	if len(s.files) == 0 {
-		s.log.Info("nothing to reload: neither an access list nor a certificate is in use")
-		return
-	}
 	for _, w := range s.files {
 		s.reload(w, w.look())
 	}
@@ -194,21 +191,34 @@ func readFile(path string, rest func()) ([]byte, error) {
 	}
 }
 
-// watchAccess adds the access list to the files that are read again. first is the rule in force.
-func (s *Server) watchAccess(c config.AccessList, first *swarm.Access) {
-	if first == nil {
-		return
+// watchFiles makes the list of the files that are read again. first is the rule of access in force, nil for none.
+func (s *Server) watchFiles(cfg *config.Config, first *swarm.Access) {
+	s.files = nil
+	if first != nil {
+		s.addFiles("access_list.path", func() error { return s.loadAccess(cfg.AccessList) }, cfg.AccessList.Path)
 	}
-	s.log.Info("access list", "mode", c.Mode.String(), "info_hashes", first.List.Len())
-	s.addFiles("access_list.path", func() error {
-		rule, err := readAccess(c, s.rest)
-		if err != nil {
-			return err
-		}
-		for _, control := range s.controls {
-			control.SetAccess(rule)
-		}
+	if s.tls != nil {
+		s.addFiles("network.tls_certificate_path", func() error { return s.swapCertificate(cfg) },
+			cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
+	}
+}
+
+// loadAccess reads the access list and puts it in force.
+func (s *Server) loadAccess(c config.AccessList) error {
+	rule, err := readAccess(c, s.rest)
+	if err != nil {
+		return err
+	}
+	for _, control := range s.controls {
+		control.SetAccess(rule)
+	}
+	s.logAccess(rule, c)
+	return nil
+}
+
+// logAccess says how many torrents are in the access list.
+func (s *Server) logAccess(rule *swarm.Access, c config.AccessList) {
+	if rule != nil {
 		s.log.Info("access list", "mode", c.Mode.String(), "info_hashes", rule.List.Len())
-		return nil
-	}, c.Path)
+	}
 }

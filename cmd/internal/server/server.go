@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/cmd/internal/guard"
@@ -22,19 +23,29 @@ import (
 	"millrace/wsproto"
 )
 
+// Process is the part of the process around a tracker that it uses. Its functions may be called from any thread.
+type Process struct {
+	Log    *slog.Logger                   // it must not block
+	Level  func(config.LogLevel)          // changes the least important level that Log logs; nil: it stays
+	Lost   func() uint64                  // how many lines of Log were dropped since the start
+	File   string                         // the configuration file; empty: there is none
+	Reread func() (*config.Config, error) // reads it again
+}
+
 // Server is a running tracker.
 type Server struct {
 	log       *slog.Logger
-	lost      func() uint64 // lines of log that were dropped
-	memory    *pressure     // the limit of memory
-	held      *heldHandler  // of log, until LogStart
-	user      privileges    // with which the loops run
+	process   Process
+	config    atomic.Pointer[config.Config] // in force; it never changes, another one takes its place
+	memory    *pressure                     // the limit of memory
+	held      *heldHandler                  // of log, until LogStart
+	user      privileges                    // with which the loops run
 	setup     setup
 	addr      netip.AddrPort
 	start     time.Time
 	controls  []*shard.Control
-	addresses *guard.Table     // nil: addresses have no limits
-	origins   *wsproto.Origins // nil: all
+	addresses *guard.Table
+	origins   *wsproto.Origins // the pages that may connect at the start; nil: all
 
 	loops    sync.WaitGroup // loops that still turn
 	threads  sync.WaitGroup // threads that still hold a ring
@@ -44,21 +55,20 @@ type Server struct {
 	err      error          // why, before done is closed; guarded by once
 	fail     sync.Once
 	procs    int           // GOMAXPROCS to restore
-	admin    *adminServer  // nil: not asked for
+	admin    *adminServer  // nil: not asked for; belongs to the goroutine of watch, as those below do
 	traces   *traceLog     // nil: events are not logged
 	tls      *tlsServer    // nil: ws only
-	rule     *swarm.Access // the torrents that are served at the start; nil: all
+	rule     *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
 	files    []*watched    // the files that Reload reads again
 	reloads  chan struct{} // a token when Reload was called
 	asked    sync.Mutex    // guards reloaded
 	reloaded chan struct{} // closed when the reload that was asked for is done; nil: none was
 }
 
-// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy. log must not
-// block; lost returns how many lines of it were dropped since the start, from any thread.
-func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, error) {
-	held := &heldHandler{Handler: log.Handler()}
-	log = slog.New(held) // an error that keeps the tracker from starting must be the first line
+// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
+func Start(cfg *config.Config, p Process) (*Server, error) {
+	held := &heldHandler{Handler: p.Log.Handler()}
+	log := slog.New(held) // an error that keeps the tracker from starting must be the first line
 	user, err := lookUpPrivileges(cfg.Privileges)
 	if err != nil {
 		return nil, err
@@ -93,7 +103,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 	}
 	s := &Server{
 		log:     log,
-		lost:    lost,
+		process: p,
 		held:    held,
 		setup:   set,
 		user:    user,
@@ -109,6 +119,7 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		origins: pages,
 		memory:  memory,
 	}
+	s.config.Store(cfg)
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
 	}
@@ -121,8 +132,9 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 		return nil, err
 	}
 	s.traces = startTraceLog(log, tracers(s.controls))
-	s.watchAccess(cfg.AccessList, rule)
-	s.watchCertificate(cfg)
+	s.logAccess(rule, cfg.AccessList)
+	s.watchFiles(cfg, rule)
+	s.checkFile()
 	s.watchers.Go(s.watch)
 	s.watchers.Go(s.watchMemory)
 	go s.join()
@@ -132,18 +144,23 @@ func Start(cfg *config.Config, log *slog.Logger, lost func() uint64) (*Server, e
 // startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.
 func (s *Server) startAll(cfg *config.Config, listeners []*host.Listener) (err error) {
 	if cfg.Metrics.RunPrometheusEndpoint {
-		if s.admin, err = s.serveAdmin(&cfg.Metrics); err != nil {
+		if s.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
 			return err
 		}
 	}
-	if err = s.startThreads(cfg, listeners); err != nil && s.admin != nil {
-		s.admin.http.Close()
+	if err = s.startThreads(cfg, listeners); err != nil {
+		s.admin.close()
+		return err
 	}
-	return err
+	s.admin.serve(s.log)
+	return nil
 }
 
 // Addr returns the address that the tracker listens on, with the port that was really taken.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// Config returns the configuration in force, which is not to be changed. Any thread may ask.
+func (s *Server) Config() *config.Config { return s.config.Load() }
 
 // Shards returns how many shards there are.
 func (s *Server) Shards() int { return s.setup.shards }
@@ -308,14 +325,7 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	o := shardOptions(t.cfg, t.id, s.setup.shards, s.setup.connsPerShard, t.key)
-	if t.cfg.Network.EnableHTTPHealthChecks {
-		o.Healthy = s.healthy
-	}
-	o.Addresses, o.Origins = s.addresses, s.origins
-	o.TLS = s.tls.shardOptions(t.cfg, s.setup.shards, s.clock)
-	o.Pressure = &s.memory.level
-	sh := shard.New(o, r.Pool(), asm, t.wiring)
+	sh := shard.New(s.shardOptions(t.cfg, t.id, t.key, s.origins), r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	t.serving.Done()
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
@@ -325,6 +335,18 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 		}
 	}
 	return sh
+}
+
+// shardOptions returns all options of a shard. key counts at its start only.
+func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *wsproto.Origins) shard.Options {
+	o := shardOptions(cfg, id, s.setup.shards, s.setup.connsPerShard, key)
+	if cfg.Network.EnableHTTPHealthChecks {
+		o.Healthy = s.healthy
+	}
+	o.Addresses, o.Origins = s.addresses, pages
+	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)
+	o.Pressure = &s.memory.level
+	return o
 }
 
 // clock is the monotonic clock of all loops.
@@ -353,12 +375,10 @@ func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
 // join waits for all threads, closes everything else and reports the end.
 func (s *Server) join() {
 	s.threads.Wait()
-	s.traces.close()
-	if s.admin != nil {
-		s.admin.http.Close()
-	}
 	close(s.over)
 	s.watchers.Wait()
+	s.traces.close()
+	s.admin.close()
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)
 }

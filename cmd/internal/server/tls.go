@@ -44,20 +44,9 @@ func openTLS(cfg *config.Config, log *slog.Logger) (*tlsServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	exchange := tlsconn.PostQuantum
-	if !cfg.Network.TLSPostQuantum {
-		exchange = tlsconn.Classic
-	}
-	t := &tlsServer{
-		certificates: tlsconn.NewCertificates(loaded, exchange, time.Now()),
-		keysFile:     cfg.Network.TLSTicketKeysPath,
-	}
-	if t.keysFile != "" {
-		keys, err := readTicketKeys(t.keysFile)
-		if err != nil {
-			return nil, err
-		}
-		t.certificates.UseTicketKeys(keys, time.Now())
+	t := &tlsServer{certificates: tlsconn.NewCertificates(loaded, keyExchange(cfg), time.Now())}
+	if err := t.useTicketKeys(cfg.Network.TLSTicketKeysPath); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -103,23 +92,39 @@ func (t *tlsServer) shardOptions(cfg *config.Config, shards int, clock func() ti
 	}
 }
 
-// watchCertificate adds certificate and key to the files that are read again. They are taken together or not at all.
-func (s *Server) watchCertificate(cfg *config.Config) {
-	if s.tls == nil {
-		return
+// swapCertificate reads certificate and key and puts them in force, together or not at all.
+func (s *Server) swapCertificate(cfg *config.Config) error {
+	loaded, err := loadCertificate(cfg, s.log)
+	if err != nil {
+		return err
 	}
-	load := func() error {
-		loaded, err := loadCertificate(cfg, s.log)
+	generation := s.tls.certificates.Swap(loaded, keyExchange(cfg))
+	for _, c := range s.controls {
+		c.SetCertificate(generation)
+	}
+	return nil
+}
+
+// keyExchange returns the way in which handshakes exchange keys.
+func keyExchange(cfg *config.Config) tlsconn.KeyExchange {
+	if cfg.Network.TLSPostQuantum {
+		return tlsconn.PostQuantum
+	}
+	return tlsconn.Classic
+}
+
+// useTicketKeys takes over the keys of session tickets that a file has, and has them kept there from now on. An empty path
+// is no file.
+func (t *tlsServer) useTicketKeys(path string) error {
+	if path != "" {
+		keys, err := readTicketKeys(path)
 		if err != nil {
 			return err
 		}
-		generation := s.tls.certificates.Swap(loaded)
-		for _, c := range s.controls {
-			c.SetCertificate(generation)
-		}
-		return nil
+		t.certificates.UseTicketKeys(keys, time.Now())
 	}
-	s.addFiles("network.tls_certificate_path", load, cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
+	t.keysFile = path
+	return nil
 }
 
 // rotate changes the key of session tickets when it is time, and saves the new one. Where that fails, the log says so once a

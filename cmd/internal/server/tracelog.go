@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/trace"
 )
 
@@ -37,6 +38,18 @@ func startTraceLog(log *slog.Logger, from []tracer) *traceLog {
 		log: log, from: from, added: make([]uint64, len(from)), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go t.run()
+	return t
+}
+
+// follow starts or ends the log of events as the logger's level says now, and returns what runs then.
+func (t *traceLog) follow(log *slog.Logger, controls []*shard.Control) *traceLog {
+	switch on := log.Enabled(context.Background(), LevelTrace); {
+	case on && t == nil:
+		return startTraceLog(log, tracers(controls))
+	case !on && t != nil:
+		t.close()
+		return nil
+	}
 	return t
 }
 

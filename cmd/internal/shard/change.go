@@ -42,18 +42,7 @@ func (s *Shard) Change(o Options) {
 	s.meter.Change(o.Guard.meter())
 	s.mover.SetPatience(o.CloseTimeout)
 	s.torrents.Change(o.torrents())
-	if s.secure != nil {
-		s.secure.grace = o.TLS.GracePeriod
-		s.secure.engine.SetLimits(seconds(o.HandshakeTimeout), o.keyUpdates())
-	}
-}
-
-// keyUpdates returns how many changes of keys a TLS connection may ask for in a minute.
-func (o *Options) keyUpdates() int {
-	if o.Guard.Active {
-		return o.Guard.KeyUpdatesPerMinute
-	}
-	return manyKeyUpdates
+	s.secure.change(&o)
 }
 
 func (o *Options) door() door.Options {

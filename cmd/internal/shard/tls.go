@@ -62,6 +62,22 @@ func newSecure(s *Shard) *secure {
 	}
 }
 
+// keyUpdates returns how many changes of keys a TLS connection may ask for in a minute.
+func (o *Options) keyUpdates() int {
+	if o.Guard.Active {
+		return o.Guard.KeyUpdatesPerMinute
+	}
+	return manyKeyUpdates
+}
+
+// change takes the settings that may change from the options.
+func (x *secure) change(o *Options) {
+	if x != nil {
+		x.grace = o.TLS.GracePeriod
+		x.engine.SetLimits(seconds(o.HandshakeTimeout), o.keyUpdates())
+	}
+}
+
 // tlsEngine returns the engine, nil without TLS.
 func (x *secure) tlsEngine() *tlsconn.Engine {
 	if x == nil {

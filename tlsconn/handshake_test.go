@@ -255,7 +255,7 @@ func TestKeyLog(t *testing.T) {
 }
 
 // The hybrid key exchange is used with a client that offers it, unless it is turned off, and an elliptic curve with the
-// others.
+// others. The setting counts from the swap on that brings it.
 func TestKeyExchange(t *testing.T) {
 	f := func(x KeyExchange, offered []tls.CurveID, want tls.CurveID) {
 		t.Helper()
@@ -263,8 +263,8 @@ func TestKeyExchange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		certificates := NewCertificates(l, x, time.Now())
-		certificates.Swap(l, PostQuantum) // which must not change it
+		certificates := NewCertificates(l, PostQuantum+Classic-x, time.Now())
+		certificates.Swap(l, x)
 		loop := newLoop(t, certificates, echo)
 		config := clientConfig(tls.VersionTLS13)
 		config.CurvePreferences = offered

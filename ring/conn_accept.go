@@ -4,17 +4,52 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/ring/host"
 )
 
-// This file owns the listening socket and the ACCEPT requests on it.
+// This file owns the listening sockets and the ACCEPT requests on them.
 
-// singleAccepts is the number of accepts in flight without multishot: a batching window would let in one client per
-// window otherwise.
+// MaxListeners bounds the listening sockets of a ring. Event.Listener numbers them from 0.
+const MaxListeners = 16
+
+// singleAccepts is the number of accepts in flight on each listener without multishot: a batching window would let in one
+// client per window otherwise.
 const singleAccepts = 16
 
+// listening is one listening socket.
+type listening struct {
+	fd     int32  // -1: none
+	flight uint32 // bit i: accept i is in flight
+	shared bool   // other rings or processes accept from the socket too
+	ending bool   // no more accepts; the descriptor is closed when the last one has come back
+}
+
+// Listen takes a listener over under the number n, which no other has, and begins to accept. It reports false, and has taken
+// nothing, where n is in use: a listener that was ended keeps its number until its last accept has come back.
+func (r *Ring) Listen(n int, l *host.Listener) bool {
+	if r.stopped || n >= MaxListeners || r.listeners[n].fd >= 0 {
+		return false
+	}
+	r.listen(n, int32(l.FD()), l.Shared())
+	l.Release()
+	return true
+}
+
+func (r *Ring) listen(n int, fd int32, shared bool) {
+	r.listeners[n] = listening{fd: fd, shared: shared}
+	r.armAccepts()
+}
+
+// Unlisten ends the listener with the number n. Connections that are accepted already stay.
+func (r *Ring) Unlisten(n int) { r.endListener(uint32(n)) }
+
+// Listens reports whether the number n is in use.
+func (r *Ring) Listens(n int) bool { return r.listeners[n].fd >= 0 }
+
 // admit takes an accepted descriptor into the connection table, or closes it.
-func (r *Ring) admit(events []Event, fd int32) []Event {
-	if r.stopped {
+func (r *Ring) admit(events []Event, listener uint32, fd int32) []Event {
+	if r.listeners[listener].ending {
 		r.k.CloseFD(fd)
 		return events
 	}
@@ -33,30 +68,33 @@ func (r *Ring) admit(events []Event, fd int32) []Event {
 	i, c := r.take(fd, endTake)
 	r.receive(i, c)
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-	return append(events, Event{Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer})
+	return append(events, Event{
+		Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer, Listener: uint8(listener),
+	})
 }
 
 func (r *Ring) onAccept(events []Event, c CQE) []Event {
-	n := uint32(c.UserData)
+	n, k := uint32(c.UserData)/singleAccepts, uint32(c.UserData)%singleAccepts
+	l := &r.listeners[n]
 	if c.Flags&cqeMore == 0 {
-		r.accepting &^= 1 << n
+		l.flight &^= 1 << k
 	}
 	pause := false
 	if c.Res >= 0 {
-		events = r.admit(events, c.Res)
-	} else if !r.stopped {
+		events = r.admit(events, n, c.Res)
+	} else if !l.ending {
 		errno := Errno(-c.Res)
 		if pause = acceptMustPause(errno); pause {
 			r.acceptErrno = errno
 		}
 	}
-	if r.stopped {
-		r.closeListener()
+	if l.ending {
+		r.closeListener(l)
 	} else if c.Flags&cqeMore == 0 && !pause {
-		if r.plan.Use[MultishotAccept] {
+		if r.acceptsMany(l) {
 			r.stats.Rearms++
 		}
-		r.armAccept(n)
+		r.armAccept(n, k)
 	}
 	return events
 }
@@ -72,48 +110,83 @@ func acceptMustPause(e Errno) bool {
 	return true
 }
 
+// armAccepts starts the accepts that are missing.
 func (r *Ring) armAccepts() {
-	if r.listener < 0 {
-		return
-	}
-	for n := range r.accepts {
-		if r.accepting&(1<<n) == 0 {
-			r.armAccept(n)
+	for n := range r.listeners {
+		l := &r.listeners[n]
+		for k := range r.accepts(l) {
+			if l.fd >= 0 && !l.ending && l.flight&(1<<k) == 0 {
+				r.armAccept(uint32(n), k)
+			}
 		}
 	}
 }
 
-func (r *Ring) armAccept(n uint32) {
-	r.accepting |= 1 << n
-	fillAccept(r.entry(userData(kindAccept, 0, n)), r.listener, r.plan.Use[MultishotAccept])
+// acceptData names accept k of listener n.
+func acceptData(n, k uint32) uint64 { return userData(kindAccept, 0, n*singleAccepts+k) }
+
+// armAccept starts an accept. On a shared socket it ends with its first client, and the next one stands behind those of the
+// other rings: the clients go round. One that stays would stand before all others and take every client.
+func (r *Ring) armAccept(n, k uint32) {
+	l := &r.listeners[n]
+	l.flight |= 1 << k
+	fillAccept(r.entry(acceptData(n, k)), l.fd, r.acceptsMany(l))
 }
 
-// stopAccept shuts the listening socket down, which refuses new clients at once and ends the accepts in flight. The
-// descriptor is closed when the last of them has come back.
+func (r *Ring) acceptsMany(l *listening) bool { return r.plan.Use[MultishotAccept] && !l.shared }
+
+// accepts returns how many accepts are in flight on a listener.
+func (r *Ring) accepts(l *listening) uint32 {
+	if r.acceptsMany(l) {
+		return 1
+	}
+	return singleAccepts
+}
+
+// stopAccept ends all listeners.
 func (r *Ring) stopAccept() {
-	if r.stopped {
+	r.stopped = true
+	for n := range r.listeners {
+		r.endListener(uint32(n))
+	}
+}
+
+// endListener ends a listener. Its own socket is shut down, which refuses new clients at once and ends the accepts in flight;
+// on a shared one they are cancelled, and its clients go to the others.
+func (r *Ring) endListener(n uint32) {
+	l := &r.listeners[n]
+	if l.fd < 0 || l.ending {
 		return
 	}
-	r.stopped = true
-	if r.listener >= 0 {
-		if errno := r.k.Shutdown(r.listener, unix.SHUT_RDWR); errno != 0 {
-			r.cancelAccepts()
-		}
-		r.closeListener()
+	l.ending = true
+	if l.shared || r.k.Shutdown(l.fd, unix.SHUT_RDWR) != 0 {
+		r.cancelAccepts(n)
 	}
+	r.closeListener(l)
 }
 
-func (r *Ring) cancelAccepts() {
-	for n := range r.accepts {
-		if r.accepting&(1<<n) != 0 {
-			r.cancel(userData(kindAccept, 0, n))
+func (r *Ring) cancelAccepts(n uint32) {
+	for k := range uint32(singleAccepts) {
+		if r.listeners[n].flight&(1<<k) != 0 {
+			r.cancel(acceptData(n, k))
 		}
 	}
 }
 
-func (r *Ring) closeListener() {
-	if r.accepting == 0 && r.listener >= 0 {
-		r.k.CloseFD(r.listener)
-		r.listener = -1
+// closeListener closes a listener that has ended, unless an accept is still in flight.
+func (r *Ring) closeListener(l *listening) {
+	if l.flight == 0 && l.fd >= 0 {
+		r.k.CloseFD(l.fd)
+		l.fd = -1
+	}
+}
+
+// closeListeners closes all listeners. No accept is in flight, or the ring is given up.
+func (r *Ring) closeListeners() {
+	for n := range r.listeners {
+		if l := &r.listeners[n]; l.fd >= 0 {
+			r.k.CloseFD(l.fd)
+			l.fd = -1
+		}
 	}
 }

@@ -24,7 +24,7 @@ func testConnect(t *testing.T, p Plan) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 	p.Outgoing = true
 	p.MaxConnections = 2
-	r, err := Open(p, nil)
+	r, err := Open(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 		defer full[0].Close()
 		p.Outgoing = true
 		p.MaxConnections = 8
-		r, err := Open(p, nil)
+		r, err := Open(p)
 		if err != nil {
 			t.Fatal(err)
 		}

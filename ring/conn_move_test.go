@@ -238,7 +238,7 @@ func TestMoveOnQuietRing(t *testing.T) {
 	eachPlan(t, func(t *testing.T, p Plan) {
 		runtime.LockOSThread()
 		p.Tick = time.Hour
-		r, err := Open(p, nil)
+		r, err := Open(p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -191,7 +191,9 @@ func (r *Ring) endAll() {
 
 // endCancelAll asks by name for every request that Close still waits for. Shutdown and reset have normally ended it.
 func (r *Ring) endCancelAll() {
-	r.cancelAccepts()
+	for n := range r.listeners {
+		r.cancelAccepts(uint32(n))
+	}
 	for i := range r.conns {
 		if c := &r.conns[i]; c.pending > 0 {
 			r.endCancel(uint32(i), c)

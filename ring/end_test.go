@@ -89,7 +89,7 @@ func TestEndWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listeners[0].Close()
-	o := testOptions(Want{RegisteredRing: Off}) // a thread may register 16 rings
+	o := testOptions(Want{})
 	o.Outgoing, o.MaxConnections = true, 1
 	p, err := Choose(Probe(), o)
 	if err != nil {
@@ -98,7 +98,7 @@ func TestEndWalk(t *testing.T) {
 	var walked [connStates][endEvents]bool
 	f := func(steps string) {
 		t.Helper()
-		r, err := Open(p, nil)
+		r, err := Open(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,13 +200,13 @@ func eventNamed(name string) endEvent {
 func TestEndMistakes(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	p, err := Choose(Probe(), testOptions(Want{RegisteredRing: Off}))
+	p, err := Choose(Probe(), testOptions(Want{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := func(what string, kinds ...OpKind) {
 		t.Helper()
-		r, err := Open(p, nil)
+		r, err := Open(p)
 		if err != nil {
 			t.Fatal(err)
 		}

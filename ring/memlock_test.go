@@ -40,11 +40,11 @@ func TestMemlockShared(t *testing.T) {
 	}
 	p.SendMemory = 1 << 20
 	limitLocked(t, p.LockedBytes()*3/2)
-	first, err := OpenWithin(p, nil)
+	first, err := OpenWithin(p)
 	if err != nil || first.Plan() != p {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	second, err := OpenWithin(p, nil)
+	second, err := OpenWithin(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestMemlockShared(t *testing.T) {
 	var more []*Ring
 	for err == nil && len(more) < 100 {
 		var r *Ring
-		if r, err = OpenWithin(second.Plan(), nil); err == nil {
+		if r, err = OpenWithin(second.Plan()); err == nil {
 			more = append(more, r)
 		}
 	}
@@ -89,7 +89,7 @@ func TestMemlockLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := openFiles(t)
-		_, err = Open(p, nil)
+		_, err = Open(p)
 		if err == nil || !strings.Contains(err.Error(), "memlock limit is 2097152 bytes") ||
 			!strings.Contains(err.Error(), "LimitMEMLOCK=infinity") || strings.Contains(err.Error(), "\n") {
 			t.Fatalf("error %v", err)
@@ -101,7 +101,7 @@ func TestMemlockLimit(t *testing.T) {
 		if err != nil || !shrunk {
 			t.Fatal(shrunk, err)
 		}
-		r, err := Open(small, nil)
+		r, err := Open(small)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,8 +78,9 @@ type Op struct {
 type EventKind uint8
 
 const (
-	// EventAccept reports a new connection: Slot is its name, Peer its remote address (an IPv4-mapped address is given
-	// as IPv4). The ring has begun to receive on it.
+	// EventAccept reports a new connection: Slot is its name, Listener the number of the listening socket, Peer its remote
+	// address (an IPv4-mapped address is given as IPv4; on a unix socket there is none, and it is the zero AddrPort). The
+	// ring has begun to receive on it.
 	EventAccept EventKind = iota + 1
 
 	// EventRecv reports bytes received, in order. Data is never empty. It may be read and changed in place until the
@@ -134,4 +135,6 @@ type Event struct {
 	FD    int32  // EventPaused
 	Errno Errno
 	Kind  EventKind
+
+	Listener uint8 // EventAccept
 }

@@ -37,10 +37,8 @@ type Ring struct {
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
 
-	listener      int32 // -1 when not listening
-	accepts       uint32
-	stopped       bool   // accepting has been stopped
-	accepting     uint32 // bit i: accept i is in flight
+	listeners     [MaxListeners]listening
+	stopped       bool // accepting has been stopped
 	refused       uint32
 	acceptErrno   Errno
 	woken         bool
@@ -52,51 +50,50 @@ type Ring struct {
 	stats         Stats
 }
 
-// Open makes a ring of the plan, takes the listener over (nil: the ring accepts nothing) and begins to accept. It must
-// be called on the locked thread that will use the ring. If it fails, the listener stays the caller's.
-func Open(p Plan, l *host.Listener) (*Ring, error) { return open(p, l, lockTries) }
+// Open makes a ring of the plan, takes the listeners over (at most [MaxListeners], numbered from 0; none: the ring accepts
+// nothing) and begins to accept. It must be called on the locked thread that will use the ring. If it fails, the listeners
+// stay the caller's.
+func Open(p Plan, ls ...*host.Listener) (*Ring, error) { return open(p, ls, lockTries) }
 
 // OpenWithin is Open for a process whose user has other processes with locked memory, such as a second tracker: the limit
 // counts them together, and the kernel does not tell how much is left. Where the plan finds no room, a smaller one is tried
 // as by [Fit], down to the least. [Ring.Plan] returns the one that was opened.
-func OpenWithin(p Plan, l *host.Listener) (*Ring, error) {
-	r, err := Open(p, l)
+func OpenWithin(p Plan, ls ...*host.Listener) (*Ring, error) {
+	r, err := Open(p, ls...)
 	for noRoom(err) {
 		smaller, _, fitErr := Fit(p, p.LockedBytes()/2)
 		if fitErr != nil {
 			return nil, err
 		}
 		p = smaller
-		r, err = open(p, l, smallerTries)
+		r, err = open(p, ls, smallerTries)
 	}
 	return r, err
 }
 
-func open(p Plan, l *host.Listener, tries int) (*Ring, error) {
-	fd := int32(-1)
-	if l != nil {
-		fd = int32(l.FD())
-	}
+func open(p Plan, ls []*host.Listener, tries int) (*Ring, error) {
 	k := newSysKernel()
 	k.tries = tries
-	r, err := OpenOn(k, p, fd)
+	r, err := OpenOn(k, p)
 	if err != nil {
 		return nil, err
 	}
-	if l != nil {
-		l.Release()
+	for n, l := range ls {
+		if !r.Listen(n, l) {
+			panic("BUG: a ring has more than MaxListeners listeners")
+		}
 	}
 	r.alwaysGiveUpP = environmentPreemptionOff()
 	return r, nil
 }
 
-// OpenOn makes a ring on a given kernel. It is Open for ringtest. The listener's descriptor may be -1.
-func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
+// OpenOn makes a ring on a given kernel, which listens on these descriptors. It is Open for ringtest.
+func OpenOn(k Kernel, p Plan, listeners ...int32) (*Ring, error) {
 	mem, err := k.Setup(p)
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, listener: listener, parkHead: noSlot, parkTail: noSlot}
+	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, parkHead: noSlot, parkTail: noSlot}
 	r.waker = &Waker{k: k}
 	r.pool = pool.New(mem.Arena[r.lay.Send : r.lay.Send+p.SendMemory])
 	r.lent = make([]uint16, p.ReceiveBuffers)
@@ -107,14 +104,15 @@ func OpenOn(k Kernel, p Plan, listener int32) (*Ring, error) {
 		r.ring = newBufRing(mem.Arena[r.lay.BufferRing:][:p.ReceiveBuffers*bufRingEntry])
 	}
 	r.initConns(p.MaxConnections)
-	r.accepts = singleAccepts
-	if p.Use[MultishotAccept] {
-		r.accepts = 1
-	}
 	r.giveBack()
 	r.armTick()
 	r.armWakeRead()
-	r.armAccepts()
+	for n := range r.listeners {
+		r.listeners[n].fd = -1
+	}
+	for n, fd := range listeners {
+		r.listen(n, fd, false)
+	}
 	return r, nil
 }
 
@@ -245,10 +243,7 @@ func (r *Ring) Close() error {
 	for tries := 0; r.broken == nil && r.inflight > 0 && tries < closeTicks; tries++ {
 		events, _ = r.Wait(events[:0], Window{Min: 1})
 	}
-	if r.listener >= 0 {
-		r.k.CloseFD(r.listener)
-		r.listener = -1
-	}
+	r.closeListeners()
 	if r.broken == nil && r.inflight > 0 {
 		r.broken = fmt.Errorf("cannot close a ring: %d requests did not come back", r.inflight)
 	}

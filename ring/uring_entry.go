@@ -10,7 +10,7 @@ import (
 // The kinds of requests, in the top byte of user_data. Requests on a connection carry its generation in the next 24
 // bits and its index in the low 32; the others carry a number of their own in the low bits.
 const (
-	kindAccept  = iota + 1 // low bits: number of the accept
+	kindAccept  = iota + 1 // low bits: number of listener and accept
 	kindReceive            // connection
 	kindPoll               // connection
 	kindSend               // connection

@@ -195,6 +195,15 @@ func (k *sysKernel) registerRing() error {
 	return nil
 }
 
+// unregisterRing frees the thread's place for the descriptor, of which it has 16; it would also keep the ring from going.
+func (k *sysKernel) unregisterRing() {
+	if k.enterFlags&uintptr(giouring.EnterRegisteredRing) != 0 {
+		update := giouring.RsrcUpdate{Offset: uint32(k.enterFD)}
+		k.register(giouring.UnregisterRingFDs, unsafe.Pointer(&update), 1) // it fails on another thread only
+		k.enterFlags = 0
+	}
+}
+
 // Enter implements Kernel. It always asks for completions, which flushes those that overflowed and runs the deferred
 // work of DEFER_TASKRUN.
 func (k *sysKernel) Enter(submit, wait uint32, h Hold) (submitted uint32, e Errno) {
@@ -261,6 +270,9 @@ func (k *sysKernel) PeerName(fd int32) (netip.AddrPort, Errno) {
 	if a, ok := sockaddr.Get(name); ok {
 		return a, 0
 	}
+	if name.Addr.Family == unix.AF_UNIX { // the far end has no name
+		return netip.AddrPort{}, 0
+	}
 	return netip.AddrPort{}, Errno(unix.EAFNOSUPPORT)
 }
 
@@ -271,10 +283,14 @@ func (k *sysKernel) Shutdown(fd int32, how int) Errno {
 }
 
 // Reset implements Kernel. Connecting a TCP socket to AF_UNSPEC disconnects it: the peer gets a reset, calls
-// that wait on the socket end with ECONNRESET, and later ones fail (tcp_disconnect).
+// that wait on the socket end with ECONNRESET, and later ones fail (tcp_disconnect). Unix sockets know no such thing: they are
+// shut down in both directions.
 func (k *sysKernel) Reset(fd int32) Errno {
 	k.args.name.Addr.Family = unix.AF_UNSPEC
 	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&k.args.name)), 16)
+	if errno == unix.EINVAL {
+		return k.Shutdown(fd, unix.SHUT_RDWR)
+	}
 	return Errno(errno)
 }
 
@@ -303,6 +319,7 @@ func (k *sysKernel) Teardown() error {
 		}
 	}
 	note(k.idle.close())
+	k.unregisterRing()
 	for _, fd := range []*int{&k.fd, &k.wakeFD} {
 		if *fd >= 0 {
 			note(unix.Close(*fd))

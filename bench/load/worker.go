@@ -188,7 +188,7 @@ func (w *worker) run() (err error) {
 			return err
 		}
 	}
-	if w.ring, err = ring.OpenWithin(w.plan, nil); err != nil {
+	if w.ring, err = ring.OpenWithin(w.plan); err != nil {
 		return fmt.Errorf("worker %d: %w", w.number, err)
 	}
 	w.pool = w.ring.Pool()

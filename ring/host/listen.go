@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"time"
 
 	"millrace/ring/internal/sockaddr"
@@ -15,17 +17,21 @@ import (
 
 // ListenOptions say where to listen.
 type ListenOptions struct {
-	Address  string // "0.0.0.0:3000", "[::]:3000"; port 0 takes a free one
-	OnlyIPv6 bool   // an IPv6 address takes no IPv4 clients
-	Backlog  int    // connections waiting to be accepted; default 1024, capped by net.core.somaxconn
-	Sockets  int    // how many sockets share the address, one per ring; default 1
+	Address  string      // "0.0.0.0:3000", "[::]:3000", port 0 takes a free one; "unix:/run/millrace.sock"
+	OnlyIPv6 bool        // an IPv6 address takes no IPv4 clients
+	Mode     os.FileMode // permissions of a unix socket; default 0660
+	Backlog  int         // connections waiting to be accepted; default 1024, capped by net.core.somaxconn
+	Sockets  int         // how many sockets share the address, one per ring; default 1
 }
 
-// Listener is one of several listening sockets that share an address by SO_REUSEPORT: the kernel spreads the clients
-// over them. It is a blocking socket. A ring takes its descriptor over when it is opened.
+// Listener is a listening socket that is one ring's. Several share a TCP address by SO_REUSEPORT, and the kernel spreads the
+// clients over them; those of a unix socket, or of one that was passed to the process, are descriptors of the same socket.
+// It is a blocking socket. A ring takes its descriptor over.
 type Listener struct {
-	addr netip.AddrPort
-	fd   int // -1 once closed or taken over
+	addr   netip.AddrPort // zero: a unix socket
+	path   string         // of a unix socket
+	fd     int            // -1 once closed or taken over
+	shared bool
 }
 
 const (
@@ -34,15 +40,21 @@ const (
 	portPause      = 50 * time.Millisecond
 )
 
-// Listen opens o.Sockets listening TCP sockets on one address. Connections accepted from them have TCP_NODELAY. A port
+// Listen opens o.Sockets listening sockets on one address. TCP connections accepted from them have TCP_NODELAY. A port
 // that another program listens on is an error, although SO_REUSEPORT would share it with another process of the same
 // user; it is retried for about a second, because the ring of a process that has just ended can hold its port for a
 // moment.
 func Listen(o ListenOptions) ([]*Listener, error) {
+	if o.Backlog <= 0 {
+		o.Backlog = defaultBacklog
+	}
+	if path, ok := strings.CutPrefix(o.Address, unixPrefix); ok {
+		return listenUnix(path, o)
+	}
 	addr, err := netip.ParseAddrPort(o.Address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %q: it is not an IP address with a port, "+
-			"such as 0.0.0.0:3000 or [::]:3000", o.Address)
+		return nil, fmt.Errorf("cannot listen on %q: it is not an IP address with a port, such as 0.0.0.0:3000 or [::]:3000, "+
+			"nor the path of a unix socket, such as unix:/run/millrace/http.sock", o.Address)
 	}
 	if o.OnlyIPv6 && !addr.Addr().Is6() {
 		return nil, fmt.Errorf("cannot listen on %s for IPv6 only: it is an IPv4 address", addr)
@@ -96,17 +108,13 @@ func listenAll(addr netip.AddrPort, o ListenOptions) (listeners []*Listener, err
 			listeners = nil
 		}
 	}()
-	backlog := o.Backlog
-	if backlog <= 0 {
-		backlog = defaultBacklog
-	}
 	for range max(o.Sockets, 1) {
 		fd, err := bound(addr, o.OnlyIPv6, true)
 		if err != nil {
 			return listeners, err
 		}
 		listeners = append(listeners, &Listener{addr: addr, fd: fd})
-		if err := unix.Listen(fd, backlog); err != nil {
+		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return listeners, err
 		}
 	}
@@ -170,8 +178,19 @@ func localAddr(fd int, addr netip.AddrPort) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr.Addr(), port), nil
 }
 
-// Addr returns the address with the port that was really taken.
+// Addr returns the address with the port that was really taken; zero for a unix socket.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
+
+// String returns the address, or the path of a unix socket after "unix:".
+func (l *Listener) String() string {
+	if l.path != "" {
+		return unixPrefix + l.path
+	}
+	return l.addr.String()
+}
+
+// Shared reports whether other descriptors are of the same socket, so that shutting it down would end those too.
+func (l *Listener) Shared() bool { return l.shared }
 
 // FD returns the descriptor, -1 once it is closed or taken over.
 func (l *Listener) FD() int { return l.fd }

@@ -35,15 +35,18 @@ type Config struct {
 	AccessList AccessList `toml:"access_list"`
 	Metrics    Metrics    `toml:"metrics"`
 
+	// Listen has the listening sockets beside that of [network], at most [MaxListen].
+	Listen []Listen `toml:"listen"`
+
 	set map[string]bool // the keys that the file names, as "section.key"
 }
 
-// Network is the section [network]: the listening socket and the life of a connection.
+// Network is the section [network]: the first listening socket and the life of a connection.
 type Network struct {
-	Address                 netip.AddrPort `toml:"address" restart:"yes"`      // listening address; port 0: any free port
-	OnlyIPv6                bool           `toml:"only_ipv6" restart:"yes"`    // an IPv6 address takes no IPv4 clients
+	Address                 netip.AddrPort `toml:"address"`                    // listening address; port 0: any free port
+	OnlyIPv6                bool           `toml:"only_ipv6"`                  // an IPv6 address takes no IPv4 clients
 	TCPBacklog              int            `toml:"tcp_backlog" restart:"yes"`  // connections waiting to be accepted
-	EnableTLS               bool           `toml:"enable_tls" restart:"yes"`   // wss instead of ws
+	EnableTLS               bool           `toml:"enable_tls"`                 // wss instead of ws
 	TLSCertificatePath      string         `toml:"tls_certificate_path"`       // PEM chain
 	TLSPrivateKeyPath       string         `toml:"tls_private_key_path"`       // PEM key
 	TLSTicketKeysPath       string         `toml:"tls_ticket_keys_path"`       // empty: keys end with the process

@@ -149,8 +149,16 @@ func (l *loader) header(node *unstable.Node) {
 		l.skip = true
 		return
 	}
+	if name == listenSection {
+		l.listen(node.Kind, offset)
+		return
+	}
 	if !slices.Contains(l.sections(), name) {
-		l.report(offset, "unknown section [%s]%s", short(name), didYouMean(name, l.sections(), "[%s]"))
+		advice := didYouMean(name, l.sections(), "[%s]")
+		if nearestName(name, []string{listenSection}) != "" {
+			advice = ": did you mean [[" + listenSection + "]]?"
+		}
+		l.report(offset, "unknown section [%s]%s", short(name), advice)
 		l.skip = true
 		return
 	}
@@ -163,6 +171,29 @@ func (l *loader) header(node *unstable.Node) {
 		return
 	}
 	l.tables[name] = place{offset: offset}
+}
+
+// listen takes the header of a section [[listen]].
+func (l *loader) listen(kind unstable.Kind, offset int) {
+	n := len(l.config.Listen)
+	switch {
+	case kind != unstable.ArrayTable:
+		l.report(offset, "there may be several sections [[%s]]: write it with double brackets", listenSection)
+	case n == MaxListen:
+		l.report(offset, "there are more than %d sections [[%s]]", MaxListen, listenSection)
+	default:
+		if l.config.Listen == nil {
+			l.config.Listen = make([]Listen, 0, MaxListen) // the fields of its elements must not move
+		}
+		l.config.Listen = append(l.config.Listen, Listen{UnixMode: defaultUnixMode})
+		for key, field := range listenKeys(&l.config.Listen[n]) {
+			l.fields[listenName(n, key)] = field
+		}
+		l.section = listenName(n, "")
+		l.tables[l.section] = place{offset: offset}
+		return
+	}
+	l.skip = true
 }
 
 // keyValue takes a key and its value. The value may be an inline table that holds the keys of a section.
@@ -180,6 +211,9 @@ func (l *loader) keyValue(prefix string, node *unstable.Node) {
 		for it := value.Children(); it.Next() && !l.full(); {
 			l.keyValue(name+".", it.Node())
 		}
+		return
+	case name == listenSection:
+		l.report(keyOffset, "%s is a section and not a key: write [[%s]] and its keys below", name, name)
 		return
 	case !known:
 		l.report(keyOffset, "unknown key %q%s", short(name), didYouMean(name, l.names(), "%q"))
@@ -244,6 +278,11 @@ func (l *loader) blame(f finding) {
 	}
 	i := slices.IndexFunc(f.keys, l.config.IsSet)
 	if i < 0 {
+		section := f.keys[0][:strings.LastIndexByte(f.keys[0], '.')+1]
+		if at, ok := l.tables[section]; ok && strings.HasPrefix(section, listenSection) { // it lacks its address
+			l.report(at.offset, "%s", f.sentence)
+			return
+		}
 		panic("BUG: the defaults are wrong: " + f.sentence)
 	}
 	at := l.keys[f.keys[i]]

@@ -19,7 +19,7 @@ func (l *loader) names() []string {
 func (l *loader) sections() []string {
 	var sections []string
 	for name := range l.fields {
-		if section, _, ok := strings.Cut(name, "."); ok {
+		if section, _, ok := strings.Cut(name, "."); ok && !strings.HasPrefix(section, listenSection+"[") {
 			sections = append(sections, section)
 		}
 	}

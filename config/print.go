@@ -48,7 +48,7 @@ func (c *Config) AppendTOML(dst []byte) []byte {
 			dst = append(dst, line...)
 		}
 	}
-	return dst
+	return c.AppendListen(dst)
 }
 
 // appendValue appends the value of a key as TOML.
@@ -103,7 +103,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// fields returns the field of each key, by names such as "network.address". Setting a field changes c.
+// fields returns the field of each key, by names such as "network.address", but for those of [[listen]]. Setting a field
+// changes c.
 func (c *Config) fields() map[string]reflect.Value {
 	fields := make(map[string]reflect.Value)
 	top := reflect.ValueOf(c).Elem()
@@ -111,7 +112,7 @@ func (c *Config) fields() map[string]reflect.Value {
 		name := top.Type().Field(i).Tag.Get("toml")
 		section := top.Field(i)
 		switch {
-		case name == "": // not a key
+		case name == "" || name == listenSection: // not a key
 		case !isSection(section.Type()):
 			fields[name] = section
 		default:

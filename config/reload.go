@@ -28,6 +28,9 @@ func (c *Config) Next(next *Config) (merged *Config, changed, kept []string, err
 			changed = append(changed, name)
 		}
 	}
+	if !slices.Equal(c.Listen, next.Listen) {
+		changed = append(changed, listenSection)
+	}
 	slices.Sort(changed)
 	slices.Sort(kept)
 	if len(kept) == 0 {
@@ -47,7 +50,7 @@ func fixedKeys() map[string]bool {
 	for i := range top.NumField() {
 		section := top.Field(i)
 		name := section.Tag.Get("toml")
-		if name == "" {
+		if name == "" || name == listenSection {
 			continue
 		}
 		if !isSection(section.Type) {

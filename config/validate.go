@@ -125,7 +125,7 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 
 // checkTogether returns the contradictions between keys.
 func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
-	found := slices.Concat(c.checkNetwork(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
+	found := slices.Concat(c.checkNetwork(), c.checkListen(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
 	atLeast := func(key string, least int, why string, from ...string) {
 		if value := int(fields[key].Int()); value < least {
 			found = append(found, finding{append([]string{key}, from...),
@@ -162,9 +162,8 @@ func (c *Config) checkNetwork() (found []finding) {
 			fmt.Sprintf("network.only_ipv6 is true, but network.address is the IPv4 address %s", address)})
 	}
 	needsPath := func(key, path string) {
-		if n.EnableTLS && path == "" {
-			found = append(found, finding{[]string{"network.enable_tls", key},
-				fmt.Sprintf("network.enable_tls is true, but needs %s, which is empty", key)})
+		if wants := c.firstTLS(); wants != "" && path == "" {
+			found = append(found, finding{[]string{wants, key}, fmt.Sprintf("%s is true, but needs %s, which is empty", wants, key)})
 		}
 	}
 	if m := &c.Metrics; m.RunPrometheusEndpoint && sameEndpoint(n.Address, m.PrometheusEndpointAddress) {

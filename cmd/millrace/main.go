@@ -121,7 +121,11 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	srv, err := server.Start(cfg, process)
+	process.Passed, err = host.PassedSockets()
+	var srv *server.Server
+	if err == nil {
+		srv, err = server.Start(cfg, process)
+	}
 	if err != nil {
 		fmt.Fprintln(lines, "millrace:", err)
 		return cli.ExitError

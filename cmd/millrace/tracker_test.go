@@ -163,7 +163,10 @@ func start(t *testing.T, s settings) *tracker {
 		lines := bufio.NewScanner(io.TeeReader(stderr, &tr.log))
 		for lines.Scan() {
 			if m := listeningLine.FindStringSubmatch(lines.Text()); m != nil {
-				listening <- m[1:]
+				select {
+				case listening <- m[1:]:
+				default: // a further address
+				}
 			}
 		}
 		tr.cmd.Wait()

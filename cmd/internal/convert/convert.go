@@ -36,6 +36,7 @@ func Read(name string, text []byte) (Result, error) {
 type draft struct {
 	sections []string
 	keys     map[string][]string // by section
+	listens  []string            // the keys of each section [[listen]]
 	notes    []string
 }
 
@@ -56,6 +57,16 @@ func (d *draft) set(section, key, value string) {
 	d.keys[section] = append(d.keys[section], key+" = "+value)
 }
 
+// get returns the value of a key as TOML; empty where it is not set.
+func (d *draft) get(section, key string) string {
+	for _, line := range d.keys[section] {
+		if value, ok := strings.CutPrefix(line, key+" = "); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 func (d *draft) note(format string, args ...any) {
 	d.notes = append(d.notes, fmt.Sprintf(format, args...))
 }
@@ -70,6 +81,9 @@ func (d *draft) text() []byte {
 		if section != "" {
 			b.WriteString("[" + section + "]\n" + strings.Join(d.keys[section], "\n") + "\n")
 		}
+	}
+	for _, keys := range d.listens {
+		b.WriteString("[[listen]]\n" + keys)
 	}
 	return b.Bytes()
 }
@@ -88,6 +102,9 @@ func (d *draft) finish(from, name string) (Result, error) {
 func appendSet(dst []byte, cfg *config.Config, without []string) []byte {
 	section, shown := "", ""
 	for line := range bytes.Lines(cfg.AppendTOML(nil)) {
+		if bytes.HasPrefix(line, []byte("[[")) {
+			break // the sections [[listen]], which are the last
+		}
 		if line[0] == '[' {
 			section = string(line[1:bytes.IndexByte(line, ']')])
 			continue
@@ -105,7 +122,7 @@ func appendSet(dst []byte, cfg *config.Config, without []string) []byte {
 		}
 		dst = append(dst, line...)
 	}
-	return dst
+	return cfg.AppendListen(dst)
 }
 
 // fromAquatic reads a file of aquatic_ws, whose keys have the same names here.

@@ -38,15 +38,16 @@ func TestRead(t *testing.T) {
 	f(`{}`, "wt-tracker", "[network]\naddress = \"0.0.0.0:8000\"")
 	f(`{"servers":[{"server":{"port":8443,"host":"localhost","key_file_name":"k","cert_file_name":"c","passphrase":"1",
 		"ssl_ciphers":"x"},"websockets":{"path":"/a","maxPayloadLength":65536,"idleTimeout":240,"compression":1,
-		"maxConnections":500}},{"server":{"port":1}}],"tracker":{"maxOffers":20,"announceInterval":100,"offerSelection":"window"},
+		"maxConnections":500}},{"server":{"port":1,"host":"127.0.0.1","key_file_name":"l","cert_file_name":"d"}},
+		{"server":{"port":2},"websockets":{"path":"/"}}],"tracker":{"maxOffers":20,"announceInterval":100,"offerSelection":"window"},
 		"websocketsAccess":{"allowOrigins":["https://a.example"],"denyOrigins":["https://b.example"],"denyEmptyOrigin":true},
 		"workers":2,"reusePort":true}`, "wt-tracker", `socket_workers = 2
 
 [network]
 address = "127.0.0.1:8443"
 enable_tls = true
-tls_certificate_path = "c"
-tls_private_key_path = "k"
+tls_certificate_path = "d"
+tls_private_key_path = "l"
 websocket_max_message_size = 65536
 websocket_max_frame_size = 65536
 max_connections = 500
@@ -58,8 +59,23 @@ max_offers = 20
 peer_announce_interval = 100
 
 [cleaning]
-max_connection_idle = 240`,
-		"passphrase", "servers.server.ssl_ciphers", "path is /a", "compression", "2 servers", "tracker.offerSelection", "denyOrigins",
+max_connection_idle = 240
+
+[[listen]]
+address = "127.0.0.1:1"
+only_ipv6 = false
+tls = true
+proxy_protocol = false
+unix_mode = 0o660
+
+[[listen]]
+address = "0.0.0.0:2"
+only_ipv6 = false
+tls = false
+proxy_protocol = false
+unix_mode = 0o660`,
+		"passphrase", "servers.server.ssl_ciphers", "path is /a", "compression", "several certificates",
+		"servers[2].websockets is left out", "tracker.offerSelection", "denyOrigins",
 		"reusePort has no counterpart")
 	f(`{"servers":[{"server":{"host":"tracker.example"},"websockets":{"idleTimeout":0,"path":"/*"}}],"tracker":{"maxOffers":1.5}}`,
 		"wt-tracker", "[network]\naddress = \"0.0.0.0:8000\"", `"tracker.example" is a name`, "idleTimeout is 0", "1.5, which is not a whole")

@@ -47,13 +47,13 @@ func fromJSON(name string, text []byte) (Result, error) {
 		d.set("network", "address", quoted(net.JoinHostPort(wtHost, strconv.Itoa(wtPort))))
 	}
 	for k := range servers {
-		if k > 0 {
-			d.note("There are %d servers, and one listener here: the first was taken. Run another millrace for %v:%v, or a proxy.",
-				len(servers), orDefault(servers[k].Server["host"], wtHost), orDefault(servers[k].Server["port"], wtPort))
-			continue
+		first := k == 0
+		d.server(servers[k].Server, first)
+		if first {
+			d.websockets(servers[k].Websockets)
+		} else if len(servers[k].Websockets) > 0 {
+			d.note("servers[%d].websockets is left out: the settings of the first server count for all here.", k)
 		}
-		d.server(servers[k].Server)
-		d.websockets(servers[k].Websockets)
 	}
 	d.tracker(file.Tracker)
 	if a := &file.Access; len(a.AllowOrigins) > 0 {
@@ -72,8 +72,8 @@ func fromJSON(name string, text []byte) (Result, error) {
 	return d.finish("wt-tracker", name)
 }
 
-// server reads servers.server.
-func (d *draft) server(s map[string]any) {
+// server reads servers.server, of the first server or of another one, which becomes a section [[listen]].
+func (d *draft) server(s map[string]any, first bool) {
 	host, _ := take(s, "host")
 	port, _ := take(s, "port")
 	text := fmt.Sprint(orDefault(host, wtHost))
@@ -86,13 +86,22 @@ func (d *draft) server(s map[string]any) {
 	} else {
 		text = ip.String()
 	}
-	d.set("network", "address", quoted(net.JoinHostPort(text, fmt.Sprint(orDefault(port, wtPort)))))
+	address := quoted(net.JoinHostPort(text, fmt.Sprint(orDefault(port, wtPort))))
 	cert, hasCert := take(s, "cert_file_name")
 	key, hasKey := take(s, "key_file_name")
-	if hasCert && hasKey {
-		d.set("network", "enable_tls", "true")
-		d.set("network", "tls_certificate_path", quoted(fmt.Sprint(cert)))
+	secure := hasCert && hasKey
+	if secure {
+		path := quoted(fmt.Sprint(cert))
+		if before := d.get("network", "tls_certificate_path"); before != "" && before != path {
+			d.note("There are several certificates, and one for all listeners here: the last was taken. It must have all host names.")
+		}
+		d.set("network", "tls_certificate_path", path)
 		d.set("network", "tls_private_key_path", quoted(fmt.Sprint(key)))
+	}
+	if !first {
+		d.listens = append(d.listens, fmt.Sprintf("address = %s\ntls = %v\n", address, secure))
+	} else if d.set("network", "address", address); secure {
+		d.set("network", "enable_tls", "true")
 	}
 	if _, ok := take(s, "passphrase"); ok {
 		d.note("The private key has a passphrase, which cannot be given here: write a key without one (openssl pkey).")

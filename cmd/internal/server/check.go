@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"millrace/config"
-	"millrace/ring/host"
 )
 
 // This file owns the test of a configuration on this machine, beside a tracker that may be running.
@@ -47,12 +46,14 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 
 // listenOnce listens on the addresses of the configuration and stops at once. It returns an error for each that failed.
 func listenOnce(cfg *config.Config) (errs []error) {
-	listeners, err := host.Listen(listenOptions(cfg, 1))
-	if err != nil {
-		errs = append(errs, err)
-	}
-	for _, l := range listeners {
-		l.Close()
+	for _, l := range cfg.Listeners() {
+		opened, err := openListening(l, cfg.Network.TCPBacklog, 1, nil)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		opened.fresh[0].Close()
+		opened.remove()
 	}
 	if !cfg.Metrics.RunPrometheusEndpoint {
 		return errs

@@ -74,11 +74,11 @@ func (s *Server) LogStart(version string) {
 		s.log.Info("memory", "limit_bytes", set.memory)
 	}
 	s.admin.logStart(s.log)
-	scheme := "ws://"
-	if s.tls != nil {
-		scheme = "wss://"
+	for _, l := range s.listening {
+		if l != nil {
+			s.log.Info("listening", "url", l.url())
+		}
 	}
-	s.log.Info("listening", "url", scheme+s.addr.String())
 }
 
 // logFeatures logs which kernel features are used.

@@ -10,7 +10,6 @@ import (
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
-	"millrace/ring/host"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -101,7 +100,6 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		FollowTorrents: c.Network.FollowTorrents,
 
 		TrustedProxies: c.Network.TrustedProxies,
-		ProxyProtocol:  c.Network.ProxyProtocol,
 
 		HandshakeTimeout: uint32(c.Network.HandshakeTimeout),
 		PingInterval:     uint32(c.Network.PingInterval),
@@ -114,16 +112,6 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		SweepPeriod: seconds(c.Cleaning.TorrentCleaningInterval),
 
 		Census: c.Metrics.RunPrometheusEndpoint && (c.Metrics.PeerClients || c.Metrics.PeerIDPrefixes),
-	}
-}
-
-// listenOptions returns the address for so many sockets.
-func listenOptions(c *config.Config, sockets int) host.ListenOptions {
-	return host.ListenOptions{
-		Address:  c.Network.Address.String(),
-		OnlyIPv6: c.Network.OnlyIPv6,
-		Backlog:  c.Network.TCPBacklog,
-		Sockets:  sockets,
 	}
 }
 

@@ -32,8 +32,8 @@ type setup struct {
 }
 
 // descriptorsKept is the number of file descriptors that are not left to connections: standard streams, the runtime's
-// poller, files, the connections of operators, and for each shard its ring, its eventfd and its listener.
-func descriptorsKept(shards int) int { return 32 + adminConns + 4*shards }
+// poller, files, the connections of operators, and for each shard its ring, its eventfd, one to spare and its listeners.
+func descriptorsKept(shards, listeners int) int { return 32 + adminConns + (3+listeners)*shards }
 
 // prepare finds the limits of this machine and decides how the tracker will run on it.
 func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
@@ -57,7 +57,7 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	s.machine = machineMemory(os.DirFS("/"))
 	s.memory = memoryLimit(cfg.Limits.MemoryLimit, s.machine)
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed)
-	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, host.RaiseFileLimit(), log)
+	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, len(cfg.Listeners()), host.RaiseFileLimit(), log)
 	options := ringOptions(cfg, s.connsPerShard)
 	if s.plan, err = ring.Choose(features, options); err != nil {
 		return s, err
@@ -145,8 +145,8 @@ const fewConnections = 1000
 
 // connections returns how many connections a shard may hold. The kernel spreads clients evenly over the shards'
 // listeners, so each gets an equal part of the total.
-func connections(wanted, shards int, fileLimit uint64, log *slog.Logger) int {
-	possible := int(min(fileLimit, maxConnections)) - descriptorsKept(shards)
+func connections(wanted, shards, listeners int, fileLimit uint64, log *slog.Logger) int {
+	possible := int(min(fileLimit, maxConnections)) - descriptorsKept(shards, listeners)
 	possible = max(possible, shards)
 	total := wanted
 	if total == 0 {

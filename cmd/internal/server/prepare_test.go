@@ -69,7 +69,7 @@ func TestConnections(t *testing.T) {
 	f := func(wanted, shards int, limit uint64, want int, warns bool) {
 		t.Helper()
 		var log bytes.Buffer
-		got := connections(wanted, shards, limit, slog.New(slog.NewTextHandler(&log, nil)))
+		got := connections(wanted, shards, 1, limit, slog.New(slog.NewTextHandler(&log, nil)))
 		if got != want || (log.Len() > 0) != warns {
 			t.Errorf("%d wanted, %d shards, limit %d: %d, want %d; logged %q", wanted, shards, limit, got, want, log.String())
 		}
@@ -78,8 +78,8 @@ func TestConnections(t *testing.T) {
 	f(1000, 2, 20_000, 500, false)
 	f(1001, 2, 20_000, 501, false)
 	f(50_000, 2, 20_000, 9964, true)
-	f(0, 1, 1<<30, maxConnections-descriptorsKept(1), false)
+	f(0, 1, 1<<30, maxConnections-descriptorsKept(1, 1), false)
 	f(0, 4, 10, 1, true)
-	f(0, 1, 1024, 1024-descriptorsKept(1), true)
+	f(0, 1, 1024, 1024-descriptorsKept(1, 1), true)
 	f(10, 1, 1024, 10, false)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type staged struct {
 	rule   *swarm.Access // the torrents to serve, if newRule; nil: all
 	admin  *adminServer  // the listener for metrics, if newAdmin; nil: none
 
+	listening         listenTable
 	newRule, newAdmin bool
 }
 
@@ -88,7 +90,7 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 			return g, err
 		}
 	}
-	if s.tls != nil && has("network.tls_certificate_path", "network.tls_private_key_path") {
+	if s.tls != nil && cfg.NeedsTLS() && has("network.tls_certificate_path", "network.tls_private_key_path") {
 		if _, err = loadCertificate(cfg, s.log); err != nil {
 			return g, err
 		}
@@ -102,10 +104,18 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 	if err = s.memory.checkLimit(g.memory); err != nil {
 		return g, err
 	}
+	if s.tls == nil && cfg.NeedsTLS() {
+		return g, errors.New("cannot begin to speak TLS: the tracker was started without; restart it")
+	}
+	if g.listening, err = s.listening.next(cfg, s.setup.shards, s.process.Passed); err != nil {
+		return g, err
+	}
 	on := cfg.Metrics.RunPrometheusEndpoint
 	g.newAdmin = has("metrics.run_prometheus_endpoint") || on && has("metrics.prometheus_endpoint_address")
 	if g.newAdmin && on {
-		g.admin, err = s.openAdmin(&cfg.Metrics)
+		if g.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
+			g.listening.closeFresh()
+		}
 	}
 	return g, err
 }
@@ -122,7 +132,7 @@ func (s *Server) take(g staged) {
 	limits := guardLimits(&cfg.Limits)
 	limits.Change(s.addresses)
 	for id, c := range s.controls {
-		c.Change(s.shardOptions(cfg, id, secrets{}, g.pages))
+		c.Change(s.shardOptions(cfg, id, secrets{}, g.pages, &g.listening))
 		if g.newRule {
 			c.SetAccess(g.rule)
 		}
@@ -140,4 +150,5 @@ func (s *Server) take(g staged) {
 		s.rule = g.rule
 	}
 	s.watchFiles(cfg, s.rule)
+	s.listen(&g.listening)
 }

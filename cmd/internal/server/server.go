@@ -30,6 +30,7 @@ type Process struct {
 	Lost   func() uint64                  // how many lines of Log were dropped since the start
 	File   string                         // the configuration file; empty: there is none
 	Reread func() (*config.Config, error) // reads it again
+	Passed *host.Passed                   // listening sockets that the service manager has passed; nil: none
 }
 
 // Server is a running tracker.
@@ -41,28 +42,29 @@ type Server struct {
 	held      *heldHandler                  // of log, until LogStart
 	user      privileges                    // with which the loops run
 	setup     setup
-	addr      netip.AddrPort
+	addr      netip.AddrPort // of the first listening socket, at the start
 	start     time.Time
 	controls  []*shard.Control
 	addresses *guard.Table
 	origins   *wsproto.Origins // the pages that may connect at the start; nil: all
 
-	loops    sync.WaitGroup // loops that still turn
-	threads  sync.WaitGroup // threads that still hold a ring
-	over     chan struct{}  // closed when no thread holds a ring: ends the watchers
-	watchers sync.WaitGroup // goroutines that look after the process from time to time
-	done     chan struct{}  // closed when all is over
-	err      error          // why, before done is closed; guarded by once
-	fail     sync.Once
-	procs    int           // GOMAXPROCS to restore
-	admin    *adminServer  // nil: not asked for; belongs to the goroutine of watch, as those below do
-	traces   *traceLog     // nil: events are not logged
-	tls      *tlsServer    // nil: ws only
-	rule     *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
-	files    []*watched    // the files that Reload reads again
-	reloads  chan struct{} // a token when Reload was called
-	asked    sync.Mutex    // guards reloaded
-	reloaded chan struct{} // closed when the reload that was asked for is done; nil: none was
+	loops     sync.WaitGroup // loops that still turn
+	threads   sync.WaitGroup // threads that still hold a ring
+	over      chan struct{}  // closed when no thread holds a ring: ends the watchers
+	watchers  sync.WaitGroup // goroutines that look after the process from time to time
+	done      chan struct{}  // closed when all is over
+	err       error          // why, before done is closed; guarded by once
+	fail      sync.Once
+	procs     int           // GOMAXPROCS to restore
+	listening listenTable   // belongs to the goroutine of watch, as those below do
+	admin     *adminServer  // nil: not asked for
+	traces    *traceLog     // nil: events are not logged
+	tls       *tlsServer    // nil: ws only
+	rule      *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
+	files     []*watched    // the files that Reload reads again
+	reloads   chan struct{} // a token when Reload was called
+	asked     sync.Mutex    // guards reloaded
+	reloaded  chan struct{} // closed when the reload that was asked for is done; nil: none was
 }
 
 // Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
@@ -96,7 +98,8 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners, err := host.Listen(listenOptions(cfg, set.shards))
+	var none listenTable
+	listening, err := none.next(cfg, set.shards, p.Passed)
 	if err != nil {
 		memory.close()
 		return nil, err
@@ -107,7 +110,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 		held:    held,
 		setup:   set,
 		user:    user,
-		addr:    listeners[0].Addr(),
+		addr:    listening[0].addr,
 		start:   time.Now(),
 		over:    make(chan struct{}),
 		done:    make(chan struct{}),
@@ -118,19 +121,20 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 		tls:     secure,
 		origins: pages,
 		memory:  memory,
+
+		listening: listening,
 	}
 	s.config.Store(cfg)
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
 	}
-	if err := s.startAll(cfg, listeners); err != nil {
-		for _, l := range listeners {
-			l.Close()
-		}
+	if err := s.startAll(cfg); err != nil {
+		s.listening.closeFresh()
 		memory.close()
 		runtime.GOMAXPROCS(s.procs)
 		return nil, err
 	}
+	s.listening.taken()
 	s.traces = startTraceLog(log, tracers(s.controls))
 	s.logAccess(rule, cfg.AccessList)
 	s.watchFiles(cfg, rule)
@@ -142,13 +146,13 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 }
 
 // startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.
-func (s *Server) startAll(cfg *config.Config, listeners []*host.Listener) (err error) {
+func (s *Server) startAll(cfg *config.Config) (err error) {
 	if cfg.Metrics.RunPrometheusEndpoint {
 		if s.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
 			return err
 		}
 	}
-	if err = s.startThreads(cfg, listeners); err != nil {
+	if err = s.startThreads(cfg); err != nil {
 		s.admin.close()
 		return err
 	}
@@ -207,16 +211,16 @@ func (s *Server) Snapshot(ctx context.Context) ([]shard.Published, error) {
 
 // thread is one shard's way from nothing to its loop.
 type thread struct {
-	server   *Server
-	id       int
-	cfg      *config.Config
-	listener *host.Listener
-	wiring   shard.Wiring
-	key      secrets
-	control  *shard.Control
-	opened   chan<- openResult
-	proceed  <-chan []*ring.Ring // all rings, or closed: give up
-	serving  *sync.WaitGroup     // threads whose shard is not complete yet
+	server    *Server
+	id        int
+	cfg       *config.Config
+	listeners []*host.Listener
+	wiring    shard.Wiring
+	key       secrets
+	control   *shard.Control
+	opened    chan<- openResult
+	proceed   <-chan []*ring.Ring // all rings, or closed: give up
+	serving   *sync.WaitGroup     // threads whose shard is not complete yet
 }
 
 // openResult is a thread's ring, or why it has none.
@@ -230,7 +234,7 @@ type openResult struct {
 const maxAddresses = 1 << 18
 
 // startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
-func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) error {
+func (s *Server) startThreads(cfg *config.Config) error {
 	n := s.setup.shards
 	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
 	opened := make(chan openResult, n)
@@ -243,7 +247,7 @@ func (s *Server) startThreads(cfg *config.Config, listeners []*host.Listener) er
 		s.loops.Add(1)
 		s.threads.Add(1)
 		serving.Add(1)
-		t := &thread{s, id, cfg, listeners[id], wirings[id], key, c, opened, proceed, &serving}
+		t := &thread{s, id, cfg, s.listening.ofShard(id), wirings[id], key, c, opened, proceed, &serving}
 		go t.run()
 	}
 	rings := make([]*ring.Ring, n)
@@ -313,7 +317,7 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
 	}
-	r, err := ring.OpenWithin(set.plan, t.listener)
+	r, err := ring.OpenWithin(set.plan, t.listeners...)
 	if err != nil {
 		asm.Unmap()
 		return nil, nil, err
@@ -325,7 +329,7 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	sh := shard.New(s.shardOptions(t.cfg, t.id, t.key, s.origins), r.Pool(), asm, t.wiring)
+	sh := shard.New(s.shardOptions(t.cfg, t.id, t.key, s.origins, &s.listening), r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	t.serving.Done()
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
@@ -338,12 +342,12 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 }
 
 // shardOptions returns all options of a shard. key counts at its start only.
-func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *wsproto.Origins) shard.Options {
+func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *wsproto.Origins, l *listenTable) shard.Options {
 	o := shardOptions(cfg, id, s.setup.shards, s.setup.connsPerShard, key)
 	if cfg.Network.EnableHTTPHealthChecks {
 		o.Healthy = s.healthy
 	}
-	o.Addresses, o.Origins = s.addresses, pages
+	o.Addresses, o.Origins, o.Listeners = s.addresses, pages, l.door()
 	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)
 	o.Pressure = &s.memory.level
 	return o
@@ -379,6 +383,11 @@ func (s *Server) join() {
 	s.watchers.Wait()
 	s.traces.close()
 	s.admin.close()
+	for _, l := range s.listening {
+		if l != nil {
+			l.remove()
+		}
+	}
 	runtime.GOMAXPROCS(s.procs)
 	close(s.done)
 }

@@ -37,7 +37,7 @@ type tlsServer struct {
 
 // openTLS reads the certificate; nil where TLS is off.
 func openTLS(cfg *config.Config, log *slog.Logger) (*tlsServer, error) {
-	if !cfg.Network.EnableTLS {
+	if !cfg.NeedsTLS() {
 		return nil, nil
 	}
 	loaded, err := loadCertificate(cfg, log)

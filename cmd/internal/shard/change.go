@@ -10,6 +10,12 @@ import (
 
 // This file owns the settings of a shard's parts, and their change while it runs.
 
+// Listeners are the settings of all listening sockets, by the numbers that the ring gives them.
+type Listeners = door.Listeners
+
+// Listener says how clients come through one of them.
+type Listener = door.Listener
+
 // keep takes from the options in force those that stay as they are until the process ends: tables have been made by them,
 // connections and torrents are known by them, or all shards must agree on them.
 func (o *Options) keep(now *Options) {
@@ -48,7 +54,7 @@ func (s *Shard) Change(o Options) {
 func (o *Options) door() door.Options {
 	return door.Options{
 		SourceSeed: o.SourceSeed, ShareFamilies: o.ShareFamilies,
-		TrustedProxies: o.TrustedProxies, ProxyProtocol: o.ProxyProtocol, HandshakeTimeout: o.HandshakeTimeout,
+		TrustedProxies: o.TrustedProxies, Listeners: o.Listeners, HandshakeTimeout: o.HandshakeTimeout,
 		Addresses: o.Addresses,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"millrace/cmd/internal/shard/torrents"
 	"millrace/cmd/internal/trace"
 	"millrace/ring"
+	"millrace/ring/host"
 	"millrace/swarm"
 )
 
@@ -28,6 +29,7 @@ type Control struct {
 	published Published
 	asked     chan struct{} // closed and replaced at each publication
 	traces    []traceRequest
+	listens   []ListenOrder
 	lastTrace trace.Copy // once the loop has ended
 }
 
@@ -64,6 +66,7 @@ const (
 	bitAccess
 	bitCertificate
 	bitChange
+	bitListen
 	bitTrace
 )
 
@@ -96,6 +99,42 @@ func (c *Control) SetCertificate(generation uint32) {
 func (c *Control) Change(o Options) {
 	c.opt.Store(&o)
 	c.request(bitChange)
+}
+
+// ListenOrder changes a listening socket of a shard's ring.
+type ListenOrder struct {
+	Number   int
+	Listener *host.Listener // which the shard takes over; nil: the socket with the number ends
+}
+
+// Listen gives the shard orders, which it carries out one after the other.
+func (c *Control) Listen(orders []ListenOrder) {
+	c.mu.Lock()
+	c.listens = append(c.listens, orders...)
+	if c.published.Ended {
+		c.dropListensLocked()
+	}
+	c.mu.Unlock()
+	c.request(bitListen)
+}
+
+// takeListens returns the orders since the last call.
+func (c *Control) takeListens() []ListenOrder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	orders := c.listens
+	c.listens = nil
+	return orders
+}
+
+// dropListensLocked closes the sockets that no ring will take.
+func (c *Control) dropListensLocked() {
+	for _, o := range c.listens {
+		if o.Listener != nil {
+			o.Listener.Close()
+		}
+	}
+	c.listens = nil
 }
 
 // Publish asks the loop to publish its counters and returns a channel that is closed when it has.
@@ -153,6 +192,7 @@ func (c *Control) end(s *Shard, p Published) {
 	defer c.mu.Unlock()
 	c.answerTracesLocked(s)
 	c.lastTrace = s.Trace(nil)
+	c.dropListensLocked()
 	c.publishLocked(p)
 }
 

@@ -105,7 +105,7 @@ func TestLimitsBehindProxy(t *testing.T) {
 	f("X-Forwarded-For", func(*Options) {}, func(k int) string {
 		return testHead[:len(testHead)-2] + fmt.Sprintf("X-Forwarded-For: 192.0.2.%d\r\n\r\n", k)
 	})
-	f("PROXY", func(o *Options) { o.ProxyProtocol = true }, func(k int) string {
+	f("PROXY", func(o *Options) { o.Listeners[0].ProxyProtocol = true }, func(k int) string {
 		return fmt.Sprintf("PROXY TCP4 192.0.2.%d 198.51.100.1 1000 80\r\n", k) + testHead
 	})
 }

@@ -55,7 +55,7 @@ func TestForwardedAddress(t *testing.T) {
 func TestProxyProtocol(t *testing.T) {
 	proxied := func(o *Options) {
 		trustLoopback(o)
-		o.ProxyProtocol = true
+		o.Listeners[0].ProxyProtocol = true
 	}
 	stream := "PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n" + testHead
 	for cut := range len(stream) {

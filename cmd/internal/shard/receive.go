@@ -27,7 +27,7 @@ func (s *Shard) received(i uint32, c *conn.Conn, data []byte) {
 			return
 		}
 	}
-	if s.table.HasTLS() {
+	if c.Flags.Has(conn.Encrypted) {
 		s.receivedTLS(i, c, data)
 		return
 	}

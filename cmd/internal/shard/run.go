@@ -23,6 +23,7 @@ type loop struct {
 	nextPub time.Duration
 	events  []ring.Event
 	ops     []ring.Op
+	listens []ListenOrder // to be carried out, in this order
 }
 
 // Run drives a shard on its ring until a stop is complete or an abort is asked for. The caller has locked its goroutine
@@ -36,6 +37,7 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 	l := &loop{ring: r, shard: s, control: c, pace: ring.Pacer{Window: maxDelay, Demand: demand.Read}}
 	c.Attach(r.Waker())
 	defer func() {
+		c.Listen(l.listens) // the end closes them
 		s.Close()
 		c.end(s, l.figures(clock(), true))
 	}()
@@ -76,6 +78,24 @@ func (l *loop) obey(bits uint32) {
 	if bits&bitTrace != 0 {
 		l.control.answerTraces(l.shard)
 	}
+	if bits&bitListen != 0 {
+		l.listens = append(l.listens, l.control.takeListens()...)
+	}
+	l.listen()
+}
+
+// listen carries out orders as far as it can: a socket that has ended keeps its number until its last accept has come back,
+// and the next one waits for it.
+func (l *loop) listen() {
+	for len(l.listens) > 0 {
+		if o := l.listens[0]; o.Listener == nil {
+			l.ring.Unlisten(o.Number)
+		} else if !l.ring.Listen(o.Number, o.Listener) {
+			return
+		}
+		l.listens = l.listens[1:]
+	}
+	l.listens = nil
 }
 
 // turn runs one Step and hands its ops to the ring.

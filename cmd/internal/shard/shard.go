@@ -72,7 +72,7 @@ type Options struct {
 	FollowTorrents bool // a connection goes to the shard of the torrent that it announces first, and others may come there
 
 	TrustedProxies []netip.Prefix // their words about the client's address are believed
-	ProxyProtocol  bool           // and their connections begin with a PROXY header
+	Listeners      Listeners
 
 	TLS *TLSOptions // nil: none
 
@@ -227,7 +227,7 @@ func (s *Shard) adopted(i uint32, e *ring.Event) {
 	case c == nil:
 	case s.door.Closed():
 		s.stopConn(i, c)
-	case s.table.HasTLS() && s.table.TLS(i).Err() != nil:
+	case c.Flags.Has(conn.Encrypted) && s.table.TLS(i).Err() != nil:
 		s.endTLS(i, c, s.table.TLS(i).Err())
 	case !whole:
 		s.endNoMemory(i, c)

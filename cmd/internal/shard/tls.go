@@ -224,7 +224,6 @@ func (s *Shard) halfOpen(i uint32, c *conn.Conn) bool {
 
 // outdated reports whether a connection has been on a replaced certificate for longer than it may.
 func (s *Shard) outdated(i uint32) bool {
-	x := s.secure
-	return x != nil && x.replaced != 0 && s.turn.Now-x.replaced > x.grace &&
-		s.table.TLS(i).Info().Generation != x.generation
+	x, t := s.secure, s.table.TLS(i)
+	return t != nil && x.replaced != 0 && s.turn.Now-x.replaced > x.grace && t.Info().Generation != x.generation
 }

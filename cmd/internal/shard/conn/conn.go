@@ -78,7 +78,7 @@ type Conn struct {
 }
 
 // Flags are a connection's yes-or-no facts.
-type Flags uint16
+type Flags uint32
 
 // The flags, each with the part that sets and clears it.
 const (
@@ -93,10 +93,13 @@ const (
 	Doubted                       // shard: the time to answer that is over, but for a second
 	HungUp                        // shard: the client's side has ended
 	Established                   // shard: its TLS handshake is complete
+	Encrypted                     // door: it speaks TLS
 	Proxied                       // door: the header of the PROXY protocol is still to come
 	Settled                       // mover: it is on the shard on which it stays, or about to go there
 	Paused                        // mover: it is moving, and the ring receives nothing more
 	Moved                         // mover: it has come from another shard, and may go on once more
+	Spoken                        // door: the header of the PROXY protocol tells its client, and fields of the request do not
+	Vouched                       // door: it came through a unix socket, whose clients are trusted proxies
 )
 
 // Pauses are the flags each of which keeps the ring from receiving.

@@ -282,7 +282,7 @@ func TestTLS(t *testing.T) {
 	plain := NewTable(0, 2, false)
 	plain.Enter(slot, Accepted, nil)
 	plain.CloseTLS(1)
-	if plain.HasTLS() || plain.TLS(1) != nil || plain.TLSPending(1) || !plain.CanSpeak(1) {
+	if plain.TLS(1) != nil || plain.TLSPending(1) || !plain.CanSpeak(1) {
 		t.Error("a connection without TLS has some")
 	}
 	engine := tlstest.New(t)

@@ -172,9 +172,6 @@ func (t *Table) TLS(i uint32) *tlsconn.Conn {
 	return t.tls[i]
 }
 
-// HasTLS reports whether the shard speaks TLS.
-func (t *Table) HasTLS() bool { return t.tls != nil }
-
 // Secure reports whether the bytes of the connection at index i are encrypted: not without TLS, and not after
 // [Table.CloseTLS].
 func (t *Table) Secure(i uint32) bool { return t.TLS(i) != nil }

@@ -21,10 +21,23 @@ type Options struct {
 	SourceSeed       maphash.Seed   // fingerprints of client addresses: the same for all shards
 	ShareFamilies    bool           // IPv4 and IPv6 peers in one swarm
 	TrustedProxies   []netip.Prefix // their words about the client's address are believed
-	ProxyProtocol    bool           // and their connections begin with a PROXY header
+	Listeners        Listeners      // by the numbers that the ring gives them
 	HandshakeTimeout uint32         // from accept to a whole upgrade request
 	Addresses        *guard.Table   // nil: addresses have no limits
 }
+
+// Listeners are the settings of all listening sockets.
+type Listeners [ring.MaxListeners]Listener
+
+// Listener says how clients come through one listening socket.
+type Listener struct {
+	Plain         bool // without TLS, although the shard speaks it
+	ProxyProtocol bool // connections from trusted proxies begin with a PROXY header
+	Local         bool // a unix socket: all that connect are trusted proxies
+}
+
+// localhost is the address of a client that came through a unix socket, until a proxy has told of another one.
+var localhost = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
 // Door lets connections into the table of a shard and out of it. It belongs to the loop's thread.
 type Door struct {
@@ -71,18 +84,25 @@ func (d *Door) Closed() bool { return d.closed }
 
 // Accept lets in a connection that the ring has accepted. Unless the verdict is guard.Admitted the caller has to end it.
 func (d *Door) Accept(e *ring.Event) (*conn.Conn, guard.Verdict) {
+	l, peer := d.opt.Listeners[e.Listener], e.Peer
 	var t *tlsconn.Conn
-	if d.engine != nil {
+	var flags conn.Flags
+	if d.engine != nil && !l.Plain {
 		t = d.engine.Start(Handle(e.Slot))
+		flags = conn.Encrypted
+	}
+	if l.Local {
+		peer = localhost
+		flags |= conn.Vouched
 	}
 	c := d.table.Enter(e.Slot, conn.Accepted, t)
-	c.LastSeen, c.Deadline = d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout
-	d.identify(c, e.Peer)
+	c.LastSeen, c.Deadline, c.Flags = d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout, flags
+	d.identify(c, peer)
 	d.stats.Accepted++
 	note := d.turn.Note(e.Slot.Index, c, trace.Accepted)
-	if d.trusted(e.Peer.Addr()) { // a proxy does not count itself, its clients do when they are known
-		if d.opt.ProxyProtocol {
-			c.Flags |= conn.Proxied
+	if d.isProxy(c) { // a proxy does not count itself, its clients do when they are known
+		if l.ProxyProtocol {
+			c.Flags |= conn.Proxied | conn.Spoken
 		}
 		return c, guard.Admitted
 	}
@@ -209,6 +229,11 @@ func (d *Door) family(ip netip.Addr) uint8 {
 	return 6
 }
 
+// isProxy reports whether a connection is that of a proxy that is believed, which has not told of a client yet.
+func (d *Door) isProxy(c *conn.Conn) bool {
+	return c.Flags.Has(conn.Vouched) || d.trusted(c.Client().Addr())
+}
+
 // trusted reports whether an address is that of a proxy that is believed.
 func (d *Door) trusted(ip netip.Addr) bool {
 	for k := range d.opt.TrustedProxies {
@@ -251,7 +276,7 @@ func (d *Door) introduce(i uint32, c *conn.Conn, client netip.AddrPort) guard.Ve
 // ForwardedFor takes the client's address from the header fields of a trusted proxy's request. Unless the verdict is
 // guard.Admitted the caller has to end the connection.
 func (d *Door) ForwardedFor(i uint32, c *conn.Conn, req *wsproto.Request) (v guard.Verdict) {
-	if d.opt.ProxyProtocol || !d.trusted(c.Client().Addr()) {
+	if c.Flags.Has(conn.Spoken) || !d.isProxy(c) {
 		return v
 	}
 	if ip, ok := req.ForwardedClient(d.isTrusted); ok {

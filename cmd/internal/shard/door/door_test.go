@@ -51,7 +51,7 @@ func (r *rig) accept(client string) *conn.Conn {
 	return c
 }
 
-func proxyProtocol(o *Options) { o.ProxyProtocol = true }
+func proxyProtocol(o *Options) { o.Listeners[0].ProxyProtocol = true }
 func shareFamilies(o *Options) { o.ShareFamilies = true }
 
 // TestAccept proves that a connection that enters has its client's address in one form, the family of its swarms, the
@@ -284,4 +284,46 @@ func TestRefused(t *testing.T) {
 	if c := r.accept("192.0.2.7:1"); open || !r.Closed() || c.State() != conn.Handshake {
 		t.Errorf("closed before %v, after %v, a connection is %s", open, r.Closed(), c.State())
 	}
+}
+
+// TestListenerKinds proves that a socket may be plain although the shard speaks TLS, that the clients of a unix socket are
+// proxies whose words are believed, in fields or in a header, and that a connection keeps the ways of its socket when those of
+// the number change.
+func TestListenerKinds(t *testing.T) {
+	var turn conn.Turn
+	turn.Begin(41*time.Second, nil)
+	o := Options{SourceSeed: seed, Listeners: Listeners{1: {Plain: true}, 2: {Plain: true, Local: true},
+		3: {Local: true, ProxyProtocol: true}}}
+	table := conn.NewTable(0, 8, true)
+	d := New(o, table, &turn, tlstest.New(t).Engine)
+	const outside = "192.0.2.9:1"
+	f := func(n uint8, peer, header string, secure bool, client string) {
+		t.Helper()
+		e := &ring.Event{Slot: ring.Slot{Index: uint32(n), Gen: 1}, Listener: n}
+		if peer != "" {
+			e.Peer = netip.MustParseAddrPort(peer)
+		}
+		d.Change(o)
+		c, verdict := d.Accept(e)
+		d.Change(Options{HandshakeTimeout: 1})
+		if verdict != guard.Admitted || table.Secure(uint32(n)) != secure || c.Flags.Has(conn.Encrypted) != secure {
+			t.Errorf("listener %d: %v, flags %b", n, verdict, c.Flags)
+		}
+		if c.Flags.Has(conn.Proxied) != (header != "") {
+			t.Errorf("listener %d: flags %b", n, c.Flags)
+		}
+		if header != "" {
+			if _, _, err := d.ProxyHeader(uint32(n), c, []byte(header)); err != nil {
+				t.Error(err)
+			}
+		}
+		d.ForwardedFor(uint32(n), c, request(t, "X-Forwarded-For: 198.51.100.1\r\n"))
+		if got := c.Client().String(); got != client {
+			t.Errorf("listener %d: the client is %s, want %s", n, got, client)
+		}
+	}
+	f(0, outside, "", true, outside)
+	f(1, outside, "", false, outside)
+	f(2, "", "", false, "198.51.100.1:0")
+	f(3, "", line("192.0.2.7"), true, "192.0.2.7:4711")
 }

@@ -257,20 +257,24 @@ func (m *Mover) Stay(i uint32, c *conn.Conn) bool {
 	return true
 }
 
+// carried are the flags that a connection keeps when it goes to another shard. A record has 16 bits for them.
+const carried = conn.Established | conn.Encrypted | conn.Notified | conn.Moved
+
 // sendAway mails a connection to the shard it goes to. It reports false, and has done nothing, where there is no room.
 func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 	k := int(c.Target)
-	if m.Table.HasTLS() && m.lanes.goOut[k].full() {
+	encrypted := c.Flags.Has(conn.Encrypted)
+	if encrypted && m.lanes.goOut[k].full() {
 		return false
 	}
 	sent := m.Post.Move(k, &post.Move{
-		Flags: uint16(c.Flags & (conn.Established | conn.Notified | conn.Moved)), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
+		Flags: uint16(c.Flags & carried), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
 		Unread: m.Inbox.Bytes(c),
 	})
 	if !sent {
 		return false
 	}
-	if m.Table.HasTLS() {
+	if encrypted {
 		t := m.Table.TakeTLS(i)
 		t.Detach()
 		m.lanes.goOut[k].put(t)
@@ -303,7 +307,7 @@ func (m *Mover) Arrive(k int, rec *post.Move) {
 		client: netip.AddrPortFrom(netip.AddrFrom16(rec.Addr), rec.Port),
 		unread: m.Inbox.Pack(rec.Unread),
 	}
-	if m.Table.HasTLS() {
+	if a.flags.Has(conn.Encrypted) {
 		a.tls = m.lanes.comeIn[k].take()
 	}
 	tag := uint32(len(m.arrivals))

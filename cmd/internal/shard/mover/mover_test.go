@@ -84,7 +84,7 @@ func (s *side) enter(i uint32, unread int, x *tlsconn.Conn) *conn.Conn {
 	slot := ring.Slot{Index: i, Gen: s.Table.At(i).Gen() + 1}
 	c := s.Door.Adopt(slot, x, 0, client, guard.Ref{})
 	if x != nil {
-		c.Flags |= conn.Established
+		c.Flags |= conn.Established | conn.Encrypted
 	}
 	if !s.Inbox.Keep(c, bytes.Repeat([]byte{byte(i)}, unread), 0) {
 		s.t.Fatal("no memory")
@@ -482,7 +482,7 @@ func TestArrivals(t *testing.T) {
 		for _, k := range []int{2, 0, 3} {
 			c, whole := there.adopt(ops[k], uint32(10+k), 0)
 			if !whole || !bytes.Equal(there.Inbox.Bytes(c), bytes.Repeat([]byte{byte(k)}, 100+k)) ||
-				there.Table.TLS(uint32(10+k)) != tls[k] || c.Flags != conn.Moved|conn.Established {
+				there.Table.TLS(uint32(10+k)) != tls[k] || c.Flags != conn.Moved|conn.Established|conn.Encrypted {
 				t.Errorf("connection %d arrives as %+v", k, *c)
 			}
 			there.Inbox.Free(c)

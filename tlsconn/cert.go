@@ -1,6 +1,6 @@
 package tlsconn
 
-// This file owns the reading of certificates and private keys from files, and the checks that they can be served.
+// This file owns the certificates that are served: their reading from files, and the checks that they can be served.
 
 import (
 	"bytes"
@@ -14,14 +14,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Loaded is a certificate chain with its private key. Both were read from files and belong together. It never changes.
+// Loaded is certificate chains with their private keys, each pair of which belongs together. It never changes.
 type Loaded struct {
-	certFile string
-	cert     tls.Certificate
+	certs []tls.Certificate
+	where string // end of the words "the certificate …"
 }
 
 // maxPEM bounds the size of a file, in bytes. No chain or key comes near it, and a wrong path may name anything.
@@ -42,27 +43,52 @@ func Load(certFile, keyFile string) (*Loaded, error) {
 	if err := checkMatch(chain, key, certFile, keyFile); err != nil {
 		return nil, err
 	}
-	l := &Loaded{certFile: certFile, cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	cert := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
 	for _, c := range chain {
-		l.cert.Certificate = append(l.cert.Certificate, c.Raw)
+		cert.Certificate = append(cert.Certificate, c.Raw)
 	}
-	return l, nil
+	return &Loaded{[]tls.Certificate{cert}, "in " + certFile}, nil
 }
 
-// NotAfter returns the time after which clients refuse the certificate.
-func (l *Loaded) NotAfter() time.Time { return l.cert.Leaf.NotAfter }
+// Made returns certificates that another package has made, each with its Leaf. A handshake takes the first one that has the
+// server name, or the first of all. Without any, handshakes end with the alert unrecognized_name.
+func Made(certs []tls.Certificate) *Loaded {
+	return &Loaded{slices.Clone(certs), "from the ACME server"}
+}
+
+// NotAfter returns the time after which clients refuse a certificate, the first of them; zero where there is none.
+func (l *Loaded) NotAfter() (first time.Time) {
+	for i := range l.certs {
+		if end := l.certs[i].Leaf.NotAfter; i == 0 || end.Before(first) {
+			first = end
+		}
+	}
+	return first
+}
+
+// Same reports whether both have the same certificates. What is stapled to them may differ.
+func (l *Loaded) Same(m *Loaded) bool {
+	return slices.EqualFunc(l.certs, m.certs, func(a, b tls.Certificate) bool { return a.Leaf.Equal(b.Leaf) })
+}
 
 // expirySoon is the time before its end in which a certificate gets a warning. ACME clients renew 30 days before the
 // end, so a certificate that comes this near was not renewed or not reloaded.
 const expirySoon = 14 * 24 * time.Hour
 
-// Warnings returns the faults that the certificate has at the time now, as sentences: expired, not yet valid, soon to
-// expire, of a kind that browsers refuse. It is served nevertheless.
+// Warnings returns the faults that the certificates have at the time now, as sentences: expired, not yet valid, soon to
+// expire, of a kind that browsers refuse. They are served nevertheless.
 func (l *Loaded) Warnings(now time.Time) (all []string) {
-	warn := func(format string, args ...any) {
-		all = append(all, fmt.Sprintf("the certificate in %s ", l.certFile)+fmt.Sprintf(format, args...))
+	for i := range l.certs {
+		all = append(all, warnings(&l.certs[i], l.where, now)...)
 	}
-	leaf := l.cert.Leaf
+	return all
+}
+
+func warnings(cert *tls.Certificate, where string, now time.Time) (all []string) {
+	warn := func(format string, args ...any) {
+		all = append(all, fmt.Sprintf("the certificate %s ", where)+fmt.Sprintf(format, args...))
+	}
+	leaf := cert.Leaf
 	switch day := time.RFC3339; {
 	case now.Before(leaf.NotBefore):
 		warn("is not valid before %s: clients will refuse it until then", leaf.NotBefore.UTC().Format(day))
@@ -71,7 +97,7 @@ func (l *Loaded) Warnings(now time.Time) (all []string) {
 	case now.Add(expirySoon).After(leaf.NotAfter):
 		warn("expires at %s: renew it", leaf.NotAfter.UTC().Format(day))
 	}
-	if _, ok := l.cert.PrivateKey.(ed25519.PrivateKey); ok {
+	if _, ok := cert.PrivateKey.(ed25519.PrivateKey); ok {
 		warn("has an Ed25519 key: browsers refuse such certificates, use ECDSA P-256")
 	}
 	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {

@@ -44,8 +44,8 @@ func TestLoad(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			if len(l.cert.Certificate) != 2 || !bytes.Equal(l.cert.Certificate[1], second) {
-				t.Errorf("%s: a chain of %d certificates", name, len(l.cert.Certificate))
+			if len(l.certs[0].Certificate) != 2 || !bytes.Equal(l.certs[0].Certificate[1], second) {
+				t.Errorf("%s: a chain of %d certificates", name, len(l.certs[0].Certificate))
 			}
 		}
 	}

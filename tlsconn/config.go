@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// NewConfig returns the configuration of handshakes with a certificate.
+// NewConfig returns the configuration of handshakes with these certificates.
 //
 //   - TLS 1.2 and 1.3. In 1.2 only suites with forward secrecy and an AEAD, which all browsers have had since 2016.
 //     crypto/tls orders them: it knows whether the processors of both sides have AES instructions.
@@ -23,7 +23,7 @@ import (
 //   - No client certificates.
 func NewConfig(l *Loaded, x KeyExchange) *tls.Config {
 	c := &tls.Config{
-		Certificates: []tls.Certificate{l.cert},
+		Certificates: l.certs,
 		NextProtos:   []string{"http/1.1"},
 		MinVersion:   tls.VersionTLS12,
 		MaxVersion:   tls.VersionTLS13,
@@ -60,7 +60,8 @@ const (
 // Certificates is the certificate in use and the keys of session tickets. Both can be changed while handshakes run.
 // Tickets stay good across a change of certificate, and in every event loop. It is safe for concurrent use.
 type Certificates struct {
-	current atomic.Pointer[current]
+	current   atomic.Pointer[current]
+	challenge func(serverName string) *tls.Certificate // nil: none
 
 	mu       sync.Mutex
 	exchange KeyExchange
@@ -99,6 +100,18 @@ func (k *Certificates) Swap(l *Loaded, x KeyExchange) (generation uint32) {
 	k.use(l, generation)
 	return generation
 }
+
+// Staple replaces the certificates by the same ones with fresh OCSP responses. Connections stay on the generation that they
+// are on.
+func (k *Certificates) Staple(l *Loaded) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use(l, k.current.Load().generation)
+}
+
+// Answer has f asked for the certificate that proves to an ACME server that a name is served here (RFC 8737); nil is none. f
+// is called by event loops, at each handshake of such a server, and must not block. Answer is called before any handshake.
+func (k *Certificates) Answer(f func(serverName string) *tls.Certificate) { k.challenge = f }
 
 // Current returns the certificate in use and its generation.
 func (k *Certificates) Current() (l *Loaded, generation uint32) {

@@ -119,8 +119,31 @@ func (e *Engine) current() *current {
 		}
 		return s, nil
 	}
+	if challenge := e.opt.Certificates.challenge; challenge != nil {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return answer(c, hello, challenge), nil }
+	}
 	e.origin, e.own = now, &current{now.loaded, c, now.generation}
 	return e.own
+}
+
+// acmeProtocol is the protocol in ALPN of an ACME server that validates a name.
+const acmeProtocol = "acme-tls/1"
+
+// answer returns the configuration for an ACME server; nil for other clients, and where it has asked for nothing.
+//
+// RFC 8737 §3: «The ACME server MUST provide an ALPN extension with the single protocol name "acme-tls/1" and an SNI extension
+// containing only the domain name being validated».
+func answer(c *tls.Config, hello *tls.ClientHelloInfo, challenge func(string) *tls.Certificate) *tls.Config {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeProtocol {
+		return nil
+	}
+	cert := challenge(hello.ServerName)
+	if cert == nil {
+		return nil
+	}
+	c = c.Clone()
+	c.Certificates, c.NextProtos, c.GetConfigForClient = []tls.Certificate{*cert}, hello.SupportedProtos, nil
+	return c
 }
 
 // keyLogs takes the lines of all handshakes of an engine. The one that computes has written the line.

@@ -16,7 +16,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e kernels idle compare abuse report release clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme kernels idle compare abuse report release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ simulate: ## simulate whole shards under faults, with new random seeds, for MINU
 e2e: build ## move real files between real clients (installs npm packages, Chromium, nginx and HAProxy where they are missing)
 	bench/e2e/run.sh
 	$(TEST) -tags interop ./tlsconn
+
+acme: build ## show how the tracker gets a certificate, from an ACME server for tests
+	bench/e2e/acme.sh
 
 kernels: build ## run the tracker on the kernels of older Debian releases, in qemu
 	bench/kernels/run.sh

@@ -26,6 +26,7 @@ type Config struct {
 	LogLevel LogLevel `toml:"log_level"`
 
 	Network    Network    `toml:"network"`
+	TLS        TLS        `toml:"tls"`
 	Protocol   Protocol   `toml:"protocol"`
 	Cleaning   Cleaning   `toml:"cleaning"`
 	Limits     Limits     `toml:"limits"`
@@ -76,6 +77,20 @@ type Network struct {
 	Origins           []string `toml:"origins"`             // values of the field Origin that are let in; empty: any
 	DenyMissingOrigin bool     `toml:"deny_missing_origin"` // a request without the field is refused
 }
+
+// TLS is the section [tls]: the certificates that the tracker gets by itself. The other keys of TLS are in [network], where
+// aquatic_ws has them.
+type TLS struct {
+	ACMEDomains   Domains `toml:"acme_domains"`   // a certificate for each; empty: the tracker gets none
+	ACMEEmail     string  `toml:"acme_email"`     // of the account
+	ACMEDirectory string  `toml:"acme_directory"` // the ACME server; empty: Let's Encrypt
+	ACMEStorage   string  `toml:"acme_storage"`   // folder for account, certificates and keys
+	ACMECAPath    string  `toml:"acme_ca_path"`   // PEM file: authorities of the ACME server itself; empty: the system's
+	ACMEHTTPPort  int     `toml:"acme_http_port"` // a listener without TLS on it answers http-01
+}
+
+// Domains is a list of host names in lower case.
+type Domains []string
 
 // Protocol is the section [protocol]: the replies to clients, and how much of a request is used.
 type Protocol struct {
@@ -163,6 +178,7 @@ func Default() *Config {
 		SwarmWorkers:  1,
 		LogLevel:      LogInfo,
 		Network:       defaultNetwork(),
+		TLS:           TLS{ACMEStorage: "/var/lib/millrace", ACMEHTTPPort: 80},
 		Protocol: Protocol{
 			MaxScrapeTorrents: 255, MaxOffers: 10, PeerAnnounceInterval: 120, ShareSwarmsAcrossIPVersions: true,
 		},

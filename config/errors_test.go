@@ -151,7 +151,7 @@ func TestWrongValues(t *testing.T) {
 	f("network.only_ipv6 = true\nnetwork.address = '[::ffff:10.0.0.1]:1'",
 		"1:21: network.only_ipv6 is true, but network.address is the IPv4 address 10.0.0.1")
 	f("network.enable_tls = true\nnetwork.tls_private_key_path = 'k'",
-		"1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty")
+		"1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty, or tls.acme_domains")
 	f("network.tls_certificate_path = 'c'\nnetwork.enable_tls = true",
 		"2:22: network.enable_tls is true, but needs network.tls_private_key_path, which is empty")
 	for need, needed := range map[string]string{
@@ -176,10 +176,41 @@ func TestTLSPaths(t *testing.T) {
 	f("network.tls_private_key_path = 'k'\nnetwork.enable_tls = false", "")
 	f("network = { enable_tls = true, tls_certificate_path = 'c', tls_private_key_path = 'k' }", "")
 	f("network.enable_tls = true",
-		"f:1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty\n"+
+		"f:1:22: network.enable_tls is true, but needs network.tls_certificate_path, which is empty, or tls.acme_domains\n"+
 			"f:1:22: network.enable_tls is true, but needs network.tls_private_key_path, which is empty")
 	f("[network]\nenable_tls = true\ntls_certificate_path = 1\ntls_private_key_path = 'k'",
 		"f:3:24: network.tls_certificate_path must be text in quotes, not 1")
+}
+
+// TestACME proves that each mistake in [tls] is reported, and that certificates come from files or from a server.
+func TestACME(t *testing.T) {
+	f := func(file, want string) {
+		t.Helper()
+		if _, err := Load("f", []byte(file)); err != nil && err.Error() != want || (err == nil) != (want == "") {
+			t.Errorf("in the file\n%s\ngot\n%v\nwant\n%s", file, err, want)
+		}
+	}
+	const on = "network.enable_tls = true\n[tls]\nacme_domains = ['A.example']\n"
+	f(on, "")
+	f(on+"acme_email = ''\nacme_directory = 'https://127.0.0.1:14000/dir'", "")
+	f("tls.acme_domains = ['a.example']", "f:1:20: tls.acme_domains has names, but no listener speaks TLS: set network.enable_tls = true")
+	f("tls.acme_domains = ['a.example']\ntls.acme_http_port = 0\n[[listen]]\naddress = '[::]:443'\ntls = true",
+		"f:2:22: tls.acme_http_port is 0, but must be from 1 to 65535")
+	f("network.tls_private_key_path = 'k'\n"+on, "f:4:16: tls.acme_domains has the tracker get its certificates, but "+
+		"network.tls_private_key_path names one: leave one of them out")
+	f(on+"acme_email = 'admin'", `f:4:14: tls.acme_email must be an address such as "admin@example.org", but is "admin"`)
+	f(on+"acme_directory = 'http://a/dir'",
+		`f:4:18: tls.acme_directory must be the https:// address of an ACME directory, but is "http://a/dir"`)
+	f(on+"acme_storage = 'certs'", `f:4:16: tls.acme_storage must be the whole path of a folder, but is "certs"`)
+	const want = `f:1:20: tls.acme_domains must be a list of host names, such as ["tracker.example.org"], `
+	f("tls.acme_domains = 'a.example'", want+`not "a.example"`)
+	f("tls.acme_domains = ['192.0.2.1']", want+`but "192.0.2.1" is not one`)
+	f("tls.acme_domains = ['-a.example']", want+`but "-a.example" is not one`)
+	f("tls.acme_domains = ['a.example:443']", want+`but "a.example:443" is not one`)
+	f("tls.acme_domains = [1]", want+"but 1 is not one")
+	f("tls.acme_domains = ['a.example', 'A.example']", `f:1:20: tls.acme_domains has "A.example" twice`)
+	f("tls.acme_domains = ['*.a.example']", `f:1:20: tls.acme_domains must not have "*.a.example": certificates for wildcards `+
+		`need records in the DNS; get it with another ACME client, and name its files in [network]`)
 }
 
 // TestLimitsPerShard proves that a limit for all shards together is accepted up to the capacity of the shards in the

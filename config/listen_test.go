@@ -71,7 +71,7 @@ func TestListenMistakes(t *testing.T) {
 	f("metrics.run_prometheus_endpoint = true\n[[listen]]\naddress = '127.0.0.1:9000'", "3:11: listen[0].address is "+
 		"127.0.0.1:9000, but metrics.prometheus_endpoint_address is 0.0.0.0:9000: give one of them another port")
 	f(tcp+"tls = true\n[network]\ntls_private_key_path = 'k'",
-		"3:7: listen[0].tls is true, but needs network.tls_certificate_path, which is empty")
+		"3:7: listen[0].tls is true, but needs network.tls_certificate_path, which is empty, or tls.acme_domains")
 	f(strings.Repeat("[[listen]]\naddress = '127.0.0.1:0'\n", 16), "31:3: there are more than 15 sections [[listen]]")
 }
 

@@ -76,6 +76,9 @@ func other(key string, field reflect.Value) string {
 		"network.address":                     `"[::1]:0"`,
 		"metrics.prometheus_endpoint_address": `"127.0.0.1:9100"`,
 		"log_level":                           `"trace"`,
+		"tls.acme_email":                      `"admin@a.example"`,
+		"tls.acme_directory":                  `"https://127.0.0.1:14000/dir"`,
+		"tls.acme_storage":                    `"/else"`,
 	}
 	if value, ok := special[key]; ok {
 		return value
@@ -89,6 +92,8 @@ func other(key string, field reflect.Value) string {
 		return `"require"`
 	case AccessListMode:
 		return `"deny"`
+	case Domains:
+		return `["a.example", "localhost"]`
 	case []netip.Prefix:
 		return `["10.0.0.0/8", "::1/128"]`
 	}
@@ -110,6 +115,7 @@ func TestEveryKey(t *testing.T) {
 	together := map[string]string{ // other keys that such a value needs
 		"network.only_ipv6":         "network.address = '[::]:3000'",
 		"network.enable_tls":        "network.tls_certificate_path = 'c'\nnetwork.tls_private_key_path = 'k'",
+		"tls.acme_domains":          "network.enable_tls = true",
 		"limits.max_peers":          "socket_workers = 256",
 		"limits.max_pending_offers": "socket_workers = 256",
 		"io_uring.send_memory":      "io_uring.receive_buffers = 16\nio_uring.receive_buffer_size = 1024",

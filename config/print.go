@@ -64,6 +64,8 @@ func appendValue(dst []byte, field reflect.Value) []byte {
 		return appendString(dst, v.String())
 	case []netip.Prefix:
 		return appendList(dst, v, netip.Prefix.String)
+	case Domains:
+		return appendList(dst, v, func(text string) string { return text })
 	case []string:
 		return appendList(dst, v, func(text string) string { return text })
 	case fmt.Stringer: // the enumerations

@@ -3,8 +3,10 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // This file owns the rules for values: the range of each number, the defaults that follow other keys, and the
@@ -54,6 +56,7 @@ var ranges = append([]rangeOf{
 	{key: "network.close_timeout", min: 1, max: 3600},
 	{key: "network.shutdown_timeout", min: 0, max: 3600},
 	{key: "network.max_request_head", min: 512, max: 1 << 20},
+	{key: "tls.acme_http_port", min: 1, max: 65535},
 	{key: "protocol.max_scrape_torrents", min: 0, max: maxScrapeTorrents},
 	{key: "protocol.max_offers", min: 0, max: 1 << 10},
 	{key: "protocol.peer_announce_interval", min: 1, max: maxInterval},
@@ -125,7 +128,7 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 
 // checkTogether returns the contradictions between keys.
 func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
-	found := slices.Concat(c.checkNetwork(), c.checkListen(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
+	found := slices.Concat(c.checkNetwork(), c.checkACME(), c.checkListen(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
 	atLeast := func(key string, least int, why string, from ...string) {
 		if value := int(fields[key].Int()); value < least {
 			found = append(found, finding{append([]string{key}, from...),
@@ -161,9 +164,14 @@ func (c *Config) checkNetwork() (found []finding) {
 		found = append(found, finding{[]string{"network.only_ipv6", "network.address"},
 			fmt.Sprintf("network.only_ipv6 is true, but network.address is the IPv4 address %s", address)})
 	}
-	needsPath := func(key, path string) {
-		if wants := c.firstTLS(); wants != "" && path == "" {
-			found = append(found, finding{[]string{wants, key}, fmt.Sprintf("%s is true, but needs %s, which is empty", wants, key)})
+	needsPath := func(key, path, or string) {
+		wants := c.firstTLS()
+		switch acme := len(c.TLS.ACMEDomains) > 0; {
+		case acme && path != "":
+			found = append(found, finding{[]string{"tls.acme_domains", key},
+				fmt.Sprintf("tls.acme_domains has the tracker get its certificates, but %s names one: leave one of them out", key)})
+		case !acme && wants != "" && path == "":
+			found = append(found, finding{[]string{wants, key}, fmt.Sprintf("%s is true, but needs %s, which is empty%s", wants, key, or)})
 		}
 	}
 	if m := &c.Metrics; m.RunPrometheusEndpoint && sameEndpoint(n.Address, m.PrometheusEndpointAddress) {
@@ -171,8 +179,32 @@ func (c *Config) checkNetwork() (found []finding) {
 			fmt.Sprintf("metrics.prometheus_endpoint_address is %s, but clients come to that port of the address (network.address "+
 				"is %s): give it another port", m.PrometheusEndpointAddress, n.Address)})
 	}
-	needsPath("network.tls_certificate_path", n.TLSCertificatePath)
-	needsPath("network.tls_private_key_path", n.TLSPrivateKeyPath)
+	needsPath("network.tls_certificate_path", n.TLSCertificatePath, ", or tls.acme_domains")
+	needsPath("network.tls_private_key_path", n.TLSPrivateKeyPath, "")
+	return found
+}
+
+// checkACME returns the mistakes in the section [tls].
+func (c *Config) checkACME() (found []finding) {
+	t := &c.TLS
+	if len(t.ACMEDomains) == 0 {
+		return nil
+	}
+	blame := func(key, format string, args ...any) {
+		found = append(found, finding{[]string{key, "tls.acme_domains"}, key + " " + fmt.Sprintf(format, args...)})
+	}
+	if !c.NeedsTLS() {
+		blame("tls.acme_domains", "has names, but no listener speaks TLS: set network.enable_tls = true")
+	}
+	if t.ACMEEmail != "" && (strings.Count(t.ACMEEmail, "@") != 1 || strings.ContainsAny(t.ACMEEmail, " <>")) {
+		blame("tls.acme_email", "must be an address such as \"admin@example.org\", but is %q", short(t.ACMEEmail))
+	}
+	if u, err := url.Parse(t.ACMEDirectory); t.ACMEDirectory != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		blame("tls.acme_directory", "must be the https:// address of an ACME directory, but is %q", short(t.ACMEDirectory))
+	}
+	if !strings.HasPrefix(t.ACMEStorage, "/") {
+		blame("tls.acme_storage", "must be the whole path of a folder, but is %q", short(t.ACMEStorage))
+	}
 	return found
 }
 

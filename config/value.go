@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,6 +38,8 @@ func setValue(field reflect.Value, value *unstable.Node) (problem string) {
 		return setPrefixes(p, value)
 	case *[]string:
 		return setOrigins(p, value)
+	case *Domains:
+		return setDomains(p, value)
 	case *Tri:
 		return setWord(p, triWords, value)
 	case *LogLevel:
@@ -102,6 +105,36 @@ func setPrefixes(p *[]netip.Prefix, value *unstable.Node) (problem string) {
 	*p = list
 	return ""
 }
+
+// setDomains sets p to a list of host names.
+func setDomains(p *Domains, value *unstable.Node) (problem string) {
+	const want = `must be a list of host names, such as ["tracker.example.org"], `
+	if value.Kind != unstable.Array {
+		return want + "not " + describe(value)
+	}
+	var list Domains
+	for it := value.Children(); it.Next(); {
+		item := it.Node()
+		name := strings.ToLower(string(item.Data))
+		switch {
+		case item.Kind == unstable.Comment:
+			continue
+		case item.Kind == unstable.String && strings.HasPrefix(name, "*."):
+			return "must not have " + describe(item) + ": certificates for wildcards need records in the DNS; get it with another " +
+				"ACME client, and name its files in [network]"
+		case item.Kind != unstable.String || !hostName.MatchString(name) || len(name) > 253:
+			return want + "but " + describe(item) + " is not one"
+		case slices.Contains(list, name):
+			return "has " + describe(item) + " twice"
+		}
+		list = append(list, name)
+	}
+	*p = list
+	return ""
+}
+
+// hostName matches names as certificates have them: labels of letters, digits and hyphens, the last of which is no number.
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // setOrigins sets p to a list of origins, as browsers send them in the field Origin: in lower case and without the port
 // that their scheme has by default.

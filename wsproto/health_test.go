@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -32,17 +33,18 @@ func TestIsHealthCheck(t *testing.T) {
 }
 
 // net/http reads the response as a whole, with the body for GET and without for HEAD.
-func TestAppendHealthOK(t *testing.T) {
-	for method, want := range map[string]string{"GET": "ok\n", "HEAD": ""} {
-		b := AppendHealthOK(nil, method == "HEAD")
+func TestAppendText(t *testing.T) {
+	text := "ok\n" + strings.Repeat("x", MaxText-3)
+	for method, want := range map[string]string{"GET": text, "HEAD": ""} {
+		b := AppendText(nil, method == "HEAD", text)
 		in := bufio.NewReader(bytes.NewReader(b))
 		res, err := http.ReadResponse(in, &http.Request{Method: method})
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil || string(body) != want || res.StatusCode != 200 || !res.Close || res.ContentLength != 3 ||
-			in.Buffered() != 0 || len(b) > HealthSize {
+		if err != nil || string(body) != want || res.StatusCode != 200 || !res.Close || res.ContentLength != MaxText ||
+			in.Buffered() != 0 || len(b) > TextSize(text) {
 			t.Errorf("%s: %v %q %v, %d bytes left", method, res, body, err, in.Buffered())
 		}
 	}

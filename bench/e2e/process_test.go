@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +30,15 @@ type server struct {
 // stopped at the end of the test, and then atEnd is called.
 func startServer(t *testing.T, atEnd func(*os.ProcessState), program string, args ...string) *server {
 	t.Helper()
+	return startLoggedServer(t, io.Discard, atEnd, program, args...)
+}
+
+// startLoggedServer also copies the output to log.
+func startLoggedServer(t *testing.T, log io.Writer, atEnd func(*os.ProcessState), program string, args ...string) *server {
+	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	out := io.MultiWriter(t.Output(), log)
+	cmd.Stdout, cmd.Stderr = out, out
 	// A test that runs into the time limit of "go test" cleans nothing up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	s := &server{name: filepath.Base(program), cmd: cmd, exited: make(chan struct{})}

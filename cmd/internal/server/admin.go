@@ -57,8 +57,8 @@ func (a *adminServer) logStart(log *slog.Logger) {
 // close closes the listener and all connections.
 func (a *adminServer) close() {
 	if a != nil {
+		a.http.Close() // the first, so that the end of the listener is no failure
 		a.listener.Close()
-		a.http.Close()
 	}
 }
 

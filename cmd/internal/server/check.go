@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"syscall"
 
+	"millrace/cmd/internal/acme"
 	"millrace/config"
 )
 
@@ -19,7 +20,7 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 			findings = append(findings, err)
 		}
 	}
-	_, err := lookUpPrivileges(cfg.Privileges)
+	user, err := lookUpPrivileges(cfg.Privileges)
 	add(err)
 	set, err := prepare(cfg, log)
 	add(err)
@@ -27,8 +28,11 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 	add(err)
 	_, err = origins(&cfg.Network)
 	add(err)
-	_, err = openTLS(cfg, log)
+	secure, err := openTLS(cfg, user, log)
 	add(err)
+	if secure != nil && len(cfg.TLS.ACMEDomains) > 0 && !user.active { // else the folder is another user's
+		add(acme.CheckStorage(cfg.TLS.ACMEStorage))
+	}
 	memory, err := openPressure(set.memory, log)
 	add(err)
 	if memory != nil {

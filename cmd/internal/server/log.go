@@ -143,6 +143,9 @@ func (s *Server) watch() {
 		case <-s.reloads:
 			s.reloadAsked()
 			continue
+		case <-s.tls.renewals():
+			s.takeCertificates()
+			continue
 		case <-ticker.C:
 		}
 		s.reloadChanged()

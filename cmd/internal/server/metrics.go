@@ -63,9 +63,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 		writeSeries(b, addressSeries, []*guard.Stats{&figures}, []string{""})
 	}
 	if s.tls != nil {
-		loaded, generation := s.tls.certificates.Current()
-		figures := &tlsFigures{int(loaded.NotAfter().Unix()), int(generation)}
-		writeSeries(b, tlsSeries, []*tlsFigures{figures}, []string{""})
+		writeSeries(b, tlsSeries, []*tlsFigures{s.tls.figures()}, []string{""})
 	}
 	metrics.WritePrometheus(b, true)
 }
@@ -121,8 +119,39 @@ func (s *Server) processFigures(shards int) *processFigures {
 
 // tlsFigures are those of the process where TLS is on.
 type tlsFigures struct {
-	Expiry     int `metric:"tls_certificate_expiry_timestamp_seconds" help:"When the certificate in use ends, in Unix time."`
+	Expiry     int `metric:"tls_certificate_expiry_timestamp_seconds" help:"When the certificate in use ends, in Unix time; with several, the first of them; 0 if there is none."`
 	Generation int `metric:"tls_certificate_generation" help:"Which certificate is in use: 1 is that of the start, each that replaces it is one more."`
+
+	Domains  int    `metric:"acme_domains" help:"Names for which the tracker gets certificates by itself (tls.acme_domains)."`
+	Missing  int    `metric:"acme_domains_without_certificate" help:"Such names that have no certificate, or one that has expired."`
+	Failing  int    `metric:"acme_domains_failing" help:"Such names for which the last attempt to get a certificate has failed."`
+	Obtained uint64 `metric:"acme_certificates_obtained_total" help:"Certificates that were obtained since the start."`
+	Failures uint64 `metric:"acme_failures_total" help:"Attempts to get a certificate that have failed."`
+}
+
+// figures returns the figures of this moment.
+func (t *tlsServer) figures() *tlsFigures {
+	loaded, generation := t.certificates.Current()
+	f := &tlsFigures{Generation: int(generation)}
+	if end := loaded.NotAfter(); !end.IsZero() {
+		f.Expiry = int(end.Unix())
+	}
+	m := t.acme.Load()
+	if m == nil {
+		return f
+	}
+	for _, st := range m.Statuses() {
+		f.Domains++
+		f.Obtained += st.Obtained
+		f.Failures += st.Failures
+		if st.NotAfter.Before(time.Now()) {
+			f.Missing++
+		}
+		if st.Err != "" {
+			f.Failing++
+		}
+	}
+	return f
 }
 
 // The lists of the series, in the order of the page.

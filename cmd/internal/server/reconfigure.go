@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"millrace/cmd/internal/acme"
 	"millrace/config"
 	"millrace/swarm"
 	"millrace/wsproto"
@@ -22,6 +23,8 @@ type staged struct {
 	admin  *adminServer  // the listener for metrics, if newAdmin; nil: none
 
 	listening         listenTable
+	acme              *acme.Manager // gets certificates; nil: none
+	ports             acme.Ports
 	newRule, newAdmin bool
 }
 
@@ -90,7 +93,8 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 			return g, err
 		}
 	}
-	if s.tls != nil && cfg.NeedsTLS() && has("network.tls_certificate_path", "network.tls_private_key_path") {
+	if files := cfg.NeedsTLS() && len(cfg.TLS.ACMEDomains) == 0; s.tls != nil && files &&
+		has("network.tls_certificate_path", "network.tls_private_key_path", "tls.acme_domains") {
 		if _, err = loadCertificate(cfg, s.log); err != nil {
 			return g, err
 		}
@@ -109,6 +113,13 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 	}
 	if g.listening, err = s.listening.next(cfg, s.setup.shards, s.process.Passed); err != nil {
 		return g, err
+	}
+	if s.tls != nil {
+		g.ports = acmePorts(&g.listening, cfg.TLS.ACMEHTTPPort)
+		if g.acme, err = s.stageACME(cfg, g.ports); err != nil {
+			g.listening.closeFresh()
+			return g, err
+		}
 	}
 	on := cfg.Metrics.RunPrometheusEndpoint
 	g.newAdmin = has("metrics.run_prometheus_endpoint") || on && has("metrics.prometheus_endpoint_address")
@@ -151,4 +162,7 @@ func (s *Server) take(g staged) {
 	}
 	s.watchFiles(cfg, s.rule)
 	s.listen(&g.listening)
+	if s.tls != nil {
+		s.takeACME(g.acme, g.ports)
+	}
 }

@@ -87,6 +87,9 @@ func (s *Server) reloadAsked() {
 	done := s.reloaded
 	s.reloaded = nil
 	s.asked.Unlock()
+	if s.tls != nil {
+		s.tls.acme.Load().Retry()
+	}
 	s.reconfigure()
 	s.reloadAll()
 	close(done)
@@ -197,7 +200,7 @@ func (s *Server) watchFiles(cfg *config.Config, first *swarm.Access) {
 	if first != nil {
 		s.addFiles("access_list.path", func() error { return s.loadAccess(cfg.AccessList) }, cfg.AccessList.Path)
 	}
-	if s.tls != nil {
+	if s.tls != nil && cfg.NeedsTLS() && len(cfg.TLS.ACMEDomains) == 0 {
 		s.addFiles("network.tls_certificate_path", func() error { return s.swapCertificate(cfg) },
 			cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
 	}

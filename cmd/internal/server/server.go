@@ -87,7 +87,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := openTLS(cfg, log)
+	secure, err := openTLS(cfg, user, log)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +267,12 @@ func (s *Server) startThreads(cfg *config.Config) error {
 	s.noteLocked(rings)
 	// The rings and the memory that they have locked belong to root. Nothing has been submitted to them yet: a request
 	// carries the rights of the moment at which it was made.
-	if err := s.user.drop(); err != nil {
+	err := s.user.drop()
+	if err == nil && s.tls != nil {
+		s.tls.ports = acmePorts(&s.listening, cfg.TLS.ACMEHTTPPort)
+		err = s.tls.openACME(s.tls.ports, keyExchange(cfg))
+	}
+	if err != nil {
 		close(proceed)
 		s.threads.Wait()
 		return err
@@ -345,7 +350,10 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *wsproto.Origins, l *listenTable) shard.Options {
 	o := shardOptions(cfg, id, s.setup.shards, s.setup.connsPerShard, key)
 	if cfg.Network.EnableHTTPHealthChecks {
-		o.Healthy = s.healthy
+		o.Health = s.health
+	}
+	if s.tls != nil {
+		o.Token = s.tls.token
 	}
 	o.Addresses, o.Origins, o.Listeners = s.addresses, pages, l.door()
 	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)
@@ -355,23 +363,6 @@ func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *ws
 
 // clock is the monotonic clock of all loops.
 func (s *Server) clock() time.Duration { return time.Since(s.start) }
-
-// staleBeat is how long a loop may be silent before health checks fail: several times its publishing period.
-const staleBeat = 5 * time.Second
-
-// healthy reports whether every shard's loop turns and new clients are taken in. Any thread may ask.
-func (s *Server) healthy() bool { return s.memory.level.Load() < shard.PressureConns && s.Turning() }
-
-// Turning reports whether every shard's loop turns. Any thread may ask.
-func (s *Server) Turning() bool {
-	now := s.clock()
-	for _, c := range s.controls {
-		if now-c.Beat() > staleBeat {
-			return false
-		}
-	}
-	return true
-}
 
 // failed keeps the first reason for which the tracker ended.
 func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
@@ -383,6 +374,9 @@ func (s *Server) join() {
 	s.watchers.Wait()
 	s.traces.close()
 	s.admin.close()
+	if s.tls != nil {
+		s.tls.acme.Load().Close()
+	}
 	for _, l := range s.listening {
 		if l != nil {
 			l.remove()

@@ -3,8 +3,10 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/acme"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/tlsconn"
@@ -31,20 +33,33 @@ const (
 // tlsServer holds the shared parts. A nil tlsServer is a tracker without TLS.
 type tlsServer struct {
 	certificates *tlsconn.Certificates
-	keysFile     string // keeps the keys of session tickets; empty: nothing does
-	unsaved      bool   // the file lacks the newest key
+	acme         atomic.Pointer[acme.Manager] // gets the certificates; nil: they come from files
+	ports        acme.Ports                   // of its listeners
+	keysFile     string                       // keeps the keys of session tickets; empty: nothing does
+	unsaved      bool                         // the file lacks the newest key
 }
 
-// openTLS reads the certificate; nil where TLS is off.
-func openTLS(cfg *config.Config, log *slog.Logger) (*tlsServer, error) {
+// openTLS reads the certificate, or makes ready to get one; nil where TLS is off.
+func openTLS(cfg *config.Config, user privileges, log *slog.Logger) (*tlsServer, error) {
 	if !cfg.NeedsTLS() {
 		return nil, nil
 	}
-	loaded, err := loadCertificate(cfg, log)
-	if err != nil {
-		return nil, err
+	t := &tlsServer{}
+	loaded := tlsconn.Made(nil)
+	if o := acmeOptions(cfg, user, log); len(o.Domains) > 0 {
+		m, err := acme.New(o)
+		if err != nil {
+			return nil, err
+		}
+		t.acme.Store(m)
+	} else {
+		var err error
+		if loaded, err = loadCertificate(cfg, log); err != nil {
+			return nil, err
+		}
 	}
-	t := &tlsServer{certificates: tlsconn.NewCertificates(loaded, keyExchange(cfg), time.Now())}
+	t.certificates = tlsconn.NewCertificates(loaded, keyExchange(cfg), time.Now())
+	t.certificates.Answer(t.proof)
 	if err := t.useTicketKeys(cfg.Network.TLSTicketKeysPath); err != nil {
 		return nil, err
 	}
@@ -98,11 +113,16 @@ func (s *Server) swapCertificate(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	s.useCertificates(loaded, cfg)
+	return nil
+}
+
+// useCertificates puts certificates in force.
+func (s *Server) useCertificates(loaded *tlsconn.Loaded, cfg *config.Config) {
 	generation := s.tls.certificates.Swap(loaded, keyExchange(cfg))
 	for _, c := range s.controls {
 		c.SetCertificate(generation)
 	}
-	return nil
 }
 
 // keyExchange returns the way in which handshakes exchange keys.

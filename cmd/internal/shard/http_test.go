@@ -24,7 +24,7 @@ func sends(w *world, pieces ...string) *client {
 // A health check is answered at both spellings of its path. To HEAD it is answered as to GET, without the body.
 func TestHealthCheck(t *testing.T) {
 	healthy := true
-	w := newWorld(t, 1, func(o *Options) { o.Healthy = func() bool { return healthy } })
+	w := newWorld(t, 1, func(o *Options) { o.Health = func() (string, bool) { return "ok\n", healthy } })
 	f := func(status, path string) {
 		t.Helper()
 		const end = " HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -43,6 +43,26 @@ func TestHealthCheck(t *testing.T) {
 	f("503", "/health")
 }
 
+// TestToken proves that an ACME server gets the text at its path, and others what they get at any path.
+func TestToken(t *testing.T) {
+	w := newWorld(t, 1, func(o *Options) {
+		o.Token = func(path []byte) (string, bool) {
+			return "token.thumb", string(path) == "/.well-known/acme-challenge/token"
+		}
+	})
+	f := func(request, status, body string) {
+		t.Helper()
+		got := string(sends(w, request+" HTTP/1.1\r\nHost: x\r\n\r\n").inbox)
+		if !strings.HasPrefix(got, "HTTP/1.1 "+status+" ") || !strings.HasSuffix(got, "\r\n\r\n"+body) {
+			t.Errorf("%s gets %q", request, got)
+		}
+	}
+	f("GET /.well-known/acme-challenge/token", "200", "token.thumb")
+	f("HEAD /.well-known/acme-challenge/token", "200", "")
+	f("GET /.well-known/acme-challenge/other", "426", "This is a WebTorrent tracker. Connect to it with a WebSocket client.\n")
+	f("GET /health", "426", "This is a WebTorrent tracker. Connect to it with a WebSocket client.\n")
+}
+
 // A WebSocket of a page that is not on the list is refused with 403, which has a counter of its own. A health check
 // needs no origin.
 func TestOrigins(t *testing.T) {
@@ -51,7 +71,7 @@ func TestOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	origins.DenyMissing = true
-	w := newWorld(t, 1, func(o *Options) { o.Origins, o.Healthy = origins, func() bool { return true } })
+	w := newWorld(t, 1, func(o *Options) { o.Origins, o.Health = origins, func() (string, bool) { return "ok\n", true } })
 	f := func(status, request string) {
 		t.Helper()
 		if got := string(sends(w, request).inbox); !strings.HasPrefix(got, "HTTP/1.1 "+status+" ") {

@@ -115,10 +115,8 @@ func (s *Shard) readKept(i uint32, c *conn.Conn) {
 func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	req, n, status := wsproto.ParseUpgrade(buf, seen, s.opt.MaxHead)
 	switch {
-	case status != 0 && s.opt.Healthy != nil && req.IsHealthCheck():
-		s.answerHealth(i, c, req.Head)
 	case status != 0:
-		s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
+		s.answerRequest(i, c, &req, status)
 	case n == 0:
 		s.keep(i, c, buf, 0)
 	default:
@@ -135,16 +133,31 @@ func (s *Shard) readHead(i uint32, c *conn.Conn, buf []byte, seen int) {
 	}
 }
 
-// answerHealth answers a health check, with head as the answer to HEAD.
-func (s *Shard) answerHealth(i uint32, c *conn.Conn, head bool) {
-	if !s.opt.Healthy() || s.door.Closed() {
-		s.endRequest(i, c, conn.ReasonHealthCheck, 503, head)
+// answerRequest answers a request that is no upgrade, and for which status is the refusal.
+func (s *Shard) answerRequest(i uint32, c *conn.Conn, req *wsproto.Request, status int) {
+	if s.opt.Token != nil {
+		if text, ok := s.opt.Token(req.Path); ok {
+			s.answerText(i, c, conn.ReasonACME, req.Head, text)
+			return
+		}
+	}
+	if s.opt.Health == nil || !req.IsHealthCheck() {
+		s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
 		return
 	}
-	if dst := s.outbox.Room(i, c, wsproto.HealthSize, outbox.HTTP); dst != nil {
-		s.outbox.Commit(wsproto.AppendHealthOK(dst, head))
+	if text, ok := s.opt.Health(); ok && !s.door.Closed() {
+		s.answerText(i, c, conn.ReasonHealthCheck, req.Head, text)
+		return
 	}
-	s.end(i, c, conn.ReasonHealthCheck)
+	s.endRequest(i, c, conn.ReasonHealthCheck, 503, req.Head)
+}
+
+// answerText answers with a text, or without it if head is true, and ends the connection.
+func (s *Shard) answerText(i uint32, c *conn.Conn, why conn.Reason, head bool, text string) {
+	if dst := s.outbox.Room(i, c, wsproto.TextSize(text), outbox.HTTP); dst != nil {
+		s.outbox.Commit(wsproto.AppendText(dst, head, text))
+	}
+	s.end(i, c, why)
 }
 
 // upgrade makes the connection a WebSocket.

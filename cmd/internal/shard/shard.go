@@ -76,7 +76,10 @@ type Options struct {
 
 	TLS *TLSOptions // nil: none
 
-	Healthy func() bool // answers health checks on the listener, quickly and from any thread; nil: there are none
+	// These answer requests on the listeners that are no upgrades, quickly and from any thread, with at most wsproto.MaxText
+	// bytes; nil: there are no such answers.
+	Health func() (text string, ok bool)            // a health check; it fails without ok
+	Token  func(path []byte) (text string, ok bool) // an ACME server's; without ok there is nothing at the path
 
 	ScanPeriod   time.Duration // one pass over all connections, looking for deadlines
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones

@@ -76,7 +76,7 @@ var ownImports = map[string][]string{
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
-		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard",
+		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme",
 	}, leaves...),
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
@@ -134,6 +134,7 @@ var homes = []struct {
 	{module + "ring/ringtest", []string{"ring/ringtest", "cmd/internal/simulation"}, true},
 	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
+	{"github.com/caddyserver/certmagic", []string{"cmd/internal/acme"}, false},
 	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},
 }
 

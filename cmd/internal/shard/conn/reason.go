@@ -29,6 +29,7 @@ const (
 	ReasonTLSFlood                // changed its TLS keys too often
 	ReasonPressure                // the process has too little memory for new connections
 	ReasonOrigin                  // a page of a website that may not connect
+	ReasonACME                    // an ACME server was answered
 	Reasons                       // how many there are
 )
 
@@ -36,7 +37,7 @@ var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
 	"health_check", "tls_error", "certificate", "address_limit", "control_flood", "tls_flood", "memory_limit",
-	"origin",
+	"origin", "acme",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

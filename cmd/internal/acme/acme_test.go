@@ -1,0 +1,123 @@
+package acme
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+)
+
+// This file tests what needs no ACME server. The end-to-end tests have one.
+
+// manager returns one that is open, of a storage that cannot get certificates: nobody listens at the server's address.
+func manager(t *testing.T, storage string, log *bytes.Buffer) *Manager {
+	t.Helper()
+	m, err := New(Options{
+		Domains: []string{"a.example", "b.example"}, Directory: "https://127.0.0.1:1/dir", Storage: storage,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Open(Ports{TLS: 443}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// TestWithoutServer proves that a manager whose server does not answer has no certificates, knows why, answers no questions that
+// nobody asked, and ends at once.
+func TestWithoutServer(t *testing.T) {
+	var log bytes.Buffer
+	m := manager(t, filepath.Join(t.TempDir(), "new", "folder"), &log)
+	if got := m.Certificates(); len(got) != 0 {
+		t.Errorf("%d certificates", len(got))
+	}
+	_ = m.event(context.Background(), "cert_failed", map[string]any{"identifier": "b.example", "error": errors.New("no")})
+	_ = m.event(context.Background(), "cert_failed", map[string]any{"identifier": "a.example", "error": context.Canceled})
+	all := m.Statuses()
+	if len(all) != 2 || all[0].Failures != 0 || all[1].Failures != 1 || all[1].Err != "no" || !all[1].NotAfter.IsZero() {
+		t.Errorf("%+v", all)
+	}
+	if !strings.Contains(log.String(), `msg="cannot get a certificate; it will be tried again" domain=b.example error=no`) {
+		t.Errorf("logged %s", log.String())
+	}
+	if m.Proof("a.example") != nil {
+		t.Error("a proof that nobody asked for")
+	}
+	for _, path := range []string{"", "/", TokenPath, TokenPath + "x"} {
+		if text, ok := m.Token(path); ok {
+			t.Errorf("%s has the text %q", path, text)
+		}
+	}
+	m.Close()
+	m.background(func() { t.Error("work after the end") })
+}
+
+// TestErrors proves that a folder that cannot be written to and a file without authorities are refused with a remedy.
+func TestErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(err error, want string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	f(CheckStorage(filepath.Join(file, "below")), "cannot use the folder tls.acme_storage: it must be writable for the tracker's user")
+	_, err := New(Options{CAPath: file})
+	f(err, "there is no certificate in "+file)
+	_, err = New(Options{CAPath: file + "x"})
+	f(err, "cannot read the authorities by which to check the ACME server")
+}
+
+// TestFirstNameserver proves that the first name server of a file is found, IPv6 too.
+func TestFirstNameserver(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "resolv.conf")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := firstNameserver(path); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	f("# x\nsearch example\nnameserver 192.0.2.1\nnameserver 192.0.2.2\n", "192.0.2.1:53")
+	f("nameserver 2001:db8::1", "[2001:db8::1]:53")
+	f("nameserver\n", "")
+	if firstNameserver("/nonexistent") != "" {
+		t.Error("a file that is not there names a server")
+	}
+}
+
+// TestLog proves that lines of certmagic come with their fields, its errors as warnings, and those that have a line of their own
+// for debugging.
+func TestLog(t *testing.T) {
+	var out bytes.Buffer
+	log := zap.New(&logCore{log: slog.New(slog.NewTextHandler(&out, nil))}).With(zap.String("a", "1"))
+	f := func(want string) {
+		t.Helper()
+		if got := out.String(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("logged %q, want %q", got, want)
+		}
+		out.Reset()
+	}
+	log.Error("stored nothing", zap.Int("b", 2))
+	f(`level=WARN msg="acme: stored nothing"`)
+	log.Error("stored nothing", zap.Int("b", 2))
+	f("a=1")
+	log.Info("obtained")
+	f("")
+	log.Error("will retry")
+	f("")
+}

@@ -8,6 +8,7 @@ LINKFLAGS := -checklinkname=0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SBOM := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LINKFLAGS) -s -w -X main.version=$(VERSION)'
 # The packages are tested one after the other: what a user may lock is counted over all of its processes.
@@ -16,7 +17,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme kernels idle compare abuse report release clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme kernels idle compare abuse report release package unit trypackage clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,6 +85,15 @@ abuse: build ## attack the tracker beside honest clients, and say what those fel
 
 release: ## build the archives, SBOMs and checksums of a release into dist, for amd64 and arm64
 	LINKFLAGS='$(LINKFLAGS)' SBOM='$(SBOM)' config/deploy/release.sh
+
+package: ## build .deb and .rpm packages into dist, for amd64 and arm64
+	LINKFLAGS='$(LINKFLAGS)' NFPM='$(NFPM)' config/deploy/package.sh
+
+unit: build ## run the tracker under the restrictions of its systemd unit, as root, without systemd
+	config/deploy/try-unit.sh
+
+trypackage: package ## install the package on a fresh Debian in a folder, as root, run it there, and remove it
+	config/deploy/package/try.sh
 
 RESULTS ?= $(lastword $(sort $(wildcard bench/results/*.jsonl)))
 report: ## make tables and plots of RESULTS (default: the latest comparison) for README.md and bench/results/README.md

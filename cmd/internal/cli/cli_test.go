@@ -2,6 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,4 +102,53 @@ func TestUsage(t *testing.T) {
 	if !strings.Contains(Usage, "-c, --config-file FILE") || !strings.HasSuffix(Usage, "\n") {
 		t.Error("the usage text does not explain -c, or has no end")
 	}
+}
+
+// TestManualPage proves that the manual page and the completions of all shells have each option of the usage, and no other.
+func TestManualPage(t *testing.T) {
+	option := regexp.MustCompile(`(?m)(?:^|[ (,{'])(--?[a-zA-Z][a-z-]*)`)
+	usage := options(option, Usage)
+	f := func(file string, text func(string) string) {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join("../../../config/deploy", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := options(option, text(string(b))); !slices.Equal(got, usage) {
+			t.Errorf("%s has the options\n%q, the usage\n%q", file, got, usage)
+		}
+	}
+	f("millrace.1", func(s string) string {
+		_, s, _ = strings.Cut(s, ".Bl -tag -width Ds\n.It Fl c")
+		s, _, _ = strings.Cut("\n.It Fl c"+s, "\n.El")
+		return regexp.MustCompile(`Fl (Fl )?`).ReplaceAllStringFunc(s, func(m string) string {
+			return strings.Repeat("-", strings.Count(m, "Fl"))
+		})
+	})
+	f("completion/millrace.bash", func(s string) string {
+		_, s, _ = strings.Cut(s, "compgen -W")
+		s, _, _ = strings.Cut(s, "-- ")
+		return s
+	})
+	f("completion/_millrace", func(s string) string {
+		_, s, _ = strings.Cut(s, "_arguments")
+		return regexp.MustCompile(`\[[^]]*\].*`).ReplaceAllString(s, "")
+	})
+	f("completion/millrace.fish", func(s string) string {
+		s = regexp.MustCompile(` -d .*`).ReplaceAllString(s, "")
+		s = regexp.MustCompile(` -[rF]\b`).ReplaceAllString(s, "")
+		s = regexp.MustCompile(`-c millrace( -f\n)?`).ReplaceAllString(s, "")
+		return regexp.MustCompile(`-([sl]) `).ReplaceAllStringFunc(s, func(m string) string {
+			return map[string]string{"-s ": "-", "-l ": "--"}[m]
+		})
+	})
+}
+
+// options returns the options in a text, sorted.
+func options(option *regexp.Regexp, text string) (all []string) {
+	for _, m := range option.FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

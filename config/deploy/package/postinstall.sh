@@ -1,0 +1,15 @@
+#!/bin/sh
+# After the files are there: the user of the unit. The tracker is not started, since its configuration comes first; one that
+# runs goes on until it is restarted, since that closes all its connections.
+set -e
+if ! getent passwd millrace >/dev/null; then
+	if command -v systemd-sysusers >/dev/null; then
+		systemd-sysusers millrace.conf
+	else
+		useradd --system --user-group --no-create-home --home-dir /var/lib/millrace --shell /usr/sbin/nologin millrace
+	fi
+fi
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+fi
+exit 0

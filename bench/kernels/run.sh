@@ -16,6 +16,10 @@
 # .cache, which may be removed at any time. The processor is emulated in
 # software: that works in any container and takes some minutes.
 #
+# run.sh arm64 runs the same on a 64-bit ARM processor with the kernel of
+# bookworm, and there also the tests that take the tracker as its operators do
+# (cmd/millrace), but for those that need a shell.
+#
 # Arguments are the suites to test, e.g. run.sh bullseye; without any, both.
 # TIMEOUT is the longest run of one machine in seconds. ACCEL=kvm is faster
 # where it works; the presence of /dev/kvm does not prove that it does.
@@ -40,6 +44,15 @@ memory=1024
 parameters=()
 suites=("$@")
 ((${#suites[@]})) || suites=(bullseye bookworm)
+arch=amd64
+if [[ ${suites[*]} == arm64 ]]; then
+	suites=(bookworm)
+	arch=arm64
+	memory=3072
+	timeout=${TIMEOUT:-3600}
+	parameters=("blackbox=1")
+	cache=$cache/arm64
+fi
 if [[ ${suites[*]} == idle ]]; then
 	suites=(bookworm)
 	memory=${MEMORY:-9216}
@@ -57,7 +70,11 @@ have() { command -v "$1" >/dev/null; }
 # install_programs installs missing programs.
 install_programs() {
 	local packages=()
-	have qemu-system-x86_64 || packages+=(qemu-system-x86)
+	if [[ $arch == arm64 ]]; then
+		have qemu-system-aarch64 || packages+=(qemu-system-arm)
+	else
+		have qemu-system-x86_64 || packages+=(qemu-system-x86)
+	fi
 	have cpio || packages+=(cpio)
 	[[ -e $keyring ]] || packages+=(debian-archive-keyring)
 	((${#packages[@]})) || return 0
@@ -85,16 +102,16 @@ fetch_kernel() {
 	[[ $main ]] || die "The kernel tests get Debian's kernels by apt, which has no Debian mirror configured."
 	echo "Fetching the kernel of $suite"
 	mkdir -p "$dir/lists/partial"
-	echo "deb [arch=amd64 signed-by=$keyring] $main $suite main" >"$dir/sources.list"
+	echo "deb [arch=$arch signed-by=$keyring] $main $suite main" >"$dir/sources.list"
 	[[ -z $security ]] ||
-		echo "deb [arch=amd64 signed-by=$keyring] $security $suite-security main" >>"$dir/sources.list"
-	local apt=(-q -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$dir/lists"
+		echo "deb [arch=$arch signed-by=$keyring] $security $suite-security main" >>"$dir/sources.list"
+	local apt=(-q -o "APT::Architecture=$arch" -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$dir/lists"
 		-o "Dir::Cache=$dir" -o APT::Sandbox::User=root -o Acquire::Languages=none)
 	apt-get "${apt[@]}" update
-	package=$(apt-cache "${apt[@]}" depends --important linux-image-amd64:amd64 |
+	package=$(apt-cache "${apt[@]}" depends --important "linux-image-$arch:$arch" |
 		sed -n 's/.*Depends: *\(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
-	[[ $package ]] || die "The suite $suite has no package linux-image-amd64."
-	(cd "$dir" && apt-get "${apt[@]}" download "$package:amd64")
+	[[ $package ]] || die "The suite $suite has no package linux-image-$arch."
+	(cd "$dir" && apt-get "${apt[@]}" download "$package:$arch")
 	dpkg-deb --fsys-tarfile "$dir"/linux-image-*.deb | tar -xO --wildcards './boot/vmlinuz-*' >"$dir/vmlinuz.part"
 	mv "$dir/vmlinuz.part" "$dir/vmlinuz"
 	rm -rf "$dir"/lists "$dir"/*.deb "$dir"/*.bin
@@ -105,11 +122,16 @@ build_initrd() {
 	local root=$cache/root
 	rm -rf "$root"
 	mkdir -p "$root"
-	export CGO_ENABLED=0 GOARCH=amd64
+	export CGO_ENABLED=0 GOARCH=$arch
 	go build -trimpath -o "$root/init" ./guest
 	go test -c -trimpath -ldflags=-checklinkname=0 -o "$root/ring.test" ../../ring
-	install -m 755 "$tracker" "$root/millrace"
-	install -m 755 "$load" "$root/millrace-load"
+	if [[ $arch == amd64 ]]; then
+		install -m 755 "$tracker" "$root/millrace"
+		install -m 755 "$load" "$root/millrace-load"
+	else
+		go build -trimpath -ldflags=-checklinkname=0 -o "$root/" ../../cmd/millrace ../../cmd/millrace-load
+		go test -c -trimpath -ldflags=-checklinkname=0 -o "$root/millrace.test" ../../cmd/millrace
+	fi
 	(cd "$root" && find . | cpio --quiet -o -H newc) >"$cache/initrd"
 }
 
@@ -119,15 +141,17 @@ boot() {
 	local begin=$SECONDS
 	echo "== $1"
 	# -no-reboot: a panic ends the machine, since panic=-1 asks for a restart.
-	timeout --kill-after=10 "$timeout" qemu-system-x86_64 -accel "$accel" -cpu max -smp 2 -m "$memory" \
+	local machine=(qemu-system-x86_64 -cpu max) serial=ttyS0
+	[[ $arch == amd64 ]] || machine=(qemu-system-aarch64 -M virt -cpu cortex-a72) serial=ttyAMA0
+	timeout --kill-after=10 "$timeout" "${machine[@]}" -accel "$accel" -smp 2 -m "$memory" \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel "$cache/$1/vmlinuz" \
-		-initrd "$cache/initrd" -append "console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on ${parameters[*]}" \
+		-initrd "$cache/initrd" -append "console=$serial quiet loglevel=4 panic=-1 random.trust_cpu=on ${parameters[*]}" \
 		</dev/null 2>&1 | sed -u 's,\r,,g' | tee "$console" || true
 	echo "== $1 took $((SECONDS - begin)) s"
 	grep -q '^millrace-kernel-test: PASS ' "$console"
 }
 
-[[ -x $tracker && -x $load ]] || die "There is no $tracker or no $load: build them with make build."
+[[ $arch == arm64 || -x $tracker && -x $load ]] || die "There is no $tracker or no $load: build them with make build."
 install_programs
 mkdir -p "$cache"
 build_initrd

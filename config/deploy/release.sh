@@ -23,7 +23,9 @@ build() {
 		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false \
 			-ldflags="$LINKFLAGS -s -w -buildid= -X main.version=$version" -o "$into/$program" "./cmd/$program"
 	done
-	cp LICENSE README.md config/OPERATING.md config/METRICS.md config/default.toml config/deploy/millrace.service config/deploy/90-millrace.conf "$into"
+	cp LICENSE README.md config/OPERATING.md config/METRICS.md config/default.toml config/deploy/millrace.{service,socket,1} \
+		config/deploy/90-millrace.conf "$into"
+	cp -r config/deploy/completion "$into"
 	tar --create --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$when" -C dist "$name" |
 		gzip --no-name --best >"dist/$name.tar.gz"
 	CGO_ENABLED=0 go run -trimpath "$SBOM" bin -json -noserial -version "$version" "$into/millrace" 2>/dev/null |

@@ -67,6 +67,12 @@ func check() error {
 		return err
 	}
 	fmt.Printf("%6.1fs  tests of package ring pass\n", time.Since(begin).Seconds())
+	if blackBoxAsked() {
+		if err := blackBoxTests(); err != nil {
+			return err
+		}
+		fmt.Printf("%6.1fs  tests of command millrace pass\n", time.Since(begin).Seconds())
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ fi
 have nginx || packages+=(nginx)
 [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || packages+=(libnginx-mod-stream)
 have haproxy || packages+=(haproxy)
+have promtool || packages+=(prometheus)
 if ((${#packages[@]} > 0)); then
 	if ! have apt-get || [[ $(id -u) != 0 ]]; then
 		echo "The end-to-end tests need these programs: ${packages[*]}. Install them, or run this as root on Debian." >&2

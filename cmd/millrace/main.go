@@ -201,6 +201,8 @@ func newProcess(cfg *config.Config, file string, lines *logqueue.Queue) server.P
 		Level: func(l config.LogLevel) { level.Set(levels[l]) },
 		Lost:  lines.Dropped,
 
+		Version: cli.Build(version),
+
 		File:   file,
 		Reread: func() (*config.Config, error) { return load(file) },
 	}

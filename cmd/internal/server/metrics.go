@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime"
 	"strconv"
 	"time"
-
-	"github.com/VictoriaMetrics/metrics"
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
@@ -57,6 +57,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 			func(p torrents.Prefix) string { return fmt.Sprintf("%x", p) })
 	}
 	process := s.processFigures(len(all))
+	s.writeBuild(b)
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
 	if s.addresses != nil {
 		figures := s.addresses.Stats(s.clock())
@@ -65,7 +66,7 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	if s.tls != nil {
 		writeSeries(b, tlsSeries, []*tlsFigures{s.tls.figures()}, []string{""})
 	}
-	metrics.WritePrometheus(b, true)
+	appendRuntime(b)
 }
 
 // metricPrefix begins the names of all our series.
@@ -98,29 +99,74 @@ type loopFigures struct {
 // processFigures are those of the whole process.
 type processFigures struct {
 	Shards          int    `metric:"shards" help:"Shards, each with a thread, a ring and an event loop of its own."`
+	MostConnections int    `metric:"connections_limit" help:"Most connections at a time, all shards together."`
+	MostPeers       int    `metric:"peers_limit" help:"Most peers at a time, all shards together (limits.max_peers)."`
+	Descriptors     int    `metric:"open_descriptors" help:"Open file descriptors; 0 before Linux 6.2, which is the first to count them at once."`
+	MostDescriptors int    `metric:"descriptors_limit" help:"Most open file descriptors."`
 	Locked          int    `metric:"locked_bytes" help:"Memory that counts against RLIMIT_MEMLOCK."`
 	MemoryLimit     int    `metric:"memory_limit_bytes" help:"Limit of the resident memory (limits.memory_limit); 0 if there is none."`
 	Resident        int    `metric:"memory_resident_bytes" help:"Resident memory of the process, as it was compared with the limit last."`
 	Pressure        int    `metric:"memory_pressure" help:"0: there is enough memory. 1: no more peers are taken in than there are. 2: no more connections either."`
 	LogLinesDropped uint64 `metric:"log_lines_dropped_total" help:"Lines of the log that were dropped because its reader stood still or was gone."`
+
+	ReloadsOK     [reloadKinds]uint64 `metric:"reloads_total" label:"result=ok" by:"file=reload" help:"Times that a file was read again while the tracker ran."`
+	ReloadsFailed [reloadKinds]uint64 `metric:"reloads_total" label:"result=failed" by:"file=reload"`
+	ReloadedAt    int                 `metric:"configuration_timestamp_seconds" help:"When the configuration in force was read, in Unix time."`
 }
 
 // processFigures returns the figures of this moment.
 func (s *Server) processFigures(shards int) *processFigures {
 	return &processFigures{
 		Shards:          shards,
+		MostConnections: s.setup.connsPerShard * s.setup.shards,
+		MostPeers:       s.config.Load().Limits.MaxPeers,
+		Descriptors:     openDescriptors(),
+		MostDescriptors: int(s.setup.files),
 		Locked:          int(s.setup.locked),
 		MemoryLimit:     int(s.memory.limit.Load()),
 		Resident:        int(s.memory.resident.Load()),
 		Pressure:        int(s.memory.level.Load()),
 		LogLinesDropped: s.process.Lost(),
+		ReloadsOK:       s.reloadCounts.read(0),
+		ReloadsFailed:   s.reloadCounts.read(1),
+		ReloadedAt:      int(s.reloadCounts.at.Load()),
 	}
+}
+
+// openDescriptors returns how many descriptors are open.
+//
+// Linux 6.2, proc(5): «the size of the directory is the number of entries in it».
+func openDescriptors() int {
+	info, err := os.Stat("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return int(info.Size())
+}
+
+// buildFamily names the version.
+var buildFamily = &stats.Family{
+	Name: "build_info", Type: stats.Gauge,
+	Help:   "Always 1: the labels name the version of the tracker and of Go, and the kernel.",
+	Series: []stats.Series{{Labels: []stats.Label{{Name: "version"}, {Name: "goversion"}, {Name: "kernel"}}}},
+}
+
+// writeBuild writes the family buildFamily.
+func (s *Server) writeBuild(b *bytes.Buffer) {
+	writeHead(b, buildFamily)
+	fmt.Fprintf(b, "%s%s{version=%q,goversion=%q,kernel=%q} 1\n", metricPrefix, buildFamily.Name, s.process.Version,
+		runtime.Version(), s.setup.kernel)
+}
+
+func processTables() stats.Tables {
+	return stats.Tables{"reload": reloadNames[:]}
 }
 
 // tlsFigures are those of the process where TLS is on.
 type tlsFigures struct {
 	Expiry     int `metric:"tls_certificate_expiry_timestamp_seconds" help:"When the certificate in use ends, in Unix time; with several, the first of them; 0 if there is none."`
 	Generation int `metric:"tls_certificate_generation" help:"Which certificate is in use: 1 is that of the start, each that replaces it is one more."`
+	TicketKey  int `metric:"tls_ticket_key_timestamp_seconds" help:"When the key was made that seals session tickets, in Unix time. It is replaced every day."`
 
 	Domains  int    `metric:"acme_domains" help:"Names for which the tracker gets certificates by itself (tls.acme_domains)."`
 	Missing  int    `metric:"acme_domains_without_certificate" help:"Such names that have no certificate, or one that has expired."`
@@ -132,7 +178,7 @@ type tlsFigures struct {
 // figures returns the figures of this moment.
 func (t *tlsServer) figures() *tlsFigures {
 	loaded, generation := t.certificates.Current()
-	f := &tlsFigures{Generation: int(generation)}
+	f := &tlsFigures{Generation: int(generation), TicketKey: int(t.certificates.TicketKeys()[0].Made.Unix())}
 	if end := loaded.NotAfter(); !end.IsZero() {
 		f.Expiry = int(end.Unix())
 	}
@@ -157,7 +203,7 @@ func (t *tlsServer) figures() *tlsFigures {
 // The lists of the series, in the order of the page.
 var (
 	shardSeries   = mustList[shardFigures](labelTables())
-	processSeries = mustList[processFigures](nil)
+	processSeries = mustList[processFigures](processTables())
 	tlsSeries     = mustList[tlsFigures](nil)
 	addressSeries = mustList[guard.Stats](guardTables())
 

@@ -37,6 +37,7 @@ func TestMetricsPage(t *testing.T) {
 	table("Peers are counted by client only where the configuration says so.", clientFamily, prefixFamily)
 	table("These are always there.", processSeries.Families...)
 	table("These are there while `limits.active` is true.", addressSeries.Families...)
+	table("The version.", buildFamily)
 	table("These are there with `network.enable_tls`.", tlsSeries.Families...)
 	compareFile(t, "../../../config/METRICS.md", b.String())
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -57,9 +58,11 @@ func TestMetricsText(t *testing.T) {
 	by.MessagesIn[wsproto.ActionAnnounce], by.MessagesIn[wsproto.ActionAnswer] = 10, 200
 	by.MessagesIn[wsproto.ActionScrape] = 3000
 	var b bytes.Buffer
-	(&Server{process: Process{Lost: func() uint64 { return 0 }}, memory: &pressure{}}).writePage(&b, all, &config.Metrics{PeerClients: true, PeerIDPrefixes: true})
-	page, _, _ := strings.Cut(b.String(), "\ngo_")
-	lines := strings.Split(page, "\n")
+	s := &Server{process: Process{Version: "v1", Lost: func() uint64 { return 0 }}, memory: &pressure{}}
+	s.setup.kernel = "6.1"
+	s.config.Store(config.Default())
+	s.writePage(&b, all, &config.Metrics{PeerClients: true, PeerIDPrefixes: true})
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	for _, want := range []string{
 		`millrace_connections_accepted_total{worker_index="0"} 1125899906842625`,
 		`millrace_loop_busy_seconds_total{worker_index="0"} 1.5`,
@@ -68,6 +71,8 @@ func TestMetricsText(t *testing.T) {
 		`millrace_responses_total{type="announce",ip_version="6",worker_index="1"} 20`,
 		`millrace_responses_total{type="offer_answer",ip_version="6",worker_index="1"} 40`,
 		`millrace_responses_total{type="error",ip_version="6",worker_index="1"} 60`,
+		`millrace_build_info{version="v1",goversion="` + runtime.Version() + `",kernel="6.1"} 1`,
+		`# TYPE go_goroutines gauge`,
 		"# HELP millrace_peer_clients Peers by client and version, with metrics.peer_clients.",
 		"# TYPE millrace_peer_id_prefixes gauge",
 	} {
@@ -85,7 +90,7 @@ func TestMetricsText(t *testing.T) {
 			seen[family] = true
 			continue
 		}
-		if name := line[:strings.IndexAny(line+" ", "{ ")]; name != family && !strings.HasPrefix(line, "# TYPE "+family+" ") {
+		if name := line[:strings.IndexAny(line+" ", "{ ")]; name != family && runtimeFamily(name) != family && !strings.HasPrefix(line, "# TYPE "+family+" ") {
 			t.Errorf("%q is among the series of %s", line, family)
 		}
 	}
@@ -102,10 +107,10 @@ func scrapeTest(t *testing.T, s *Server) string {
 	return w.Body.String()
 }
 
-// seriesOf returns the names and labels of the page's own series, sorted, without those of the Go runtime.
+// seriesOf returns the names and labels of the page's own series, sorted, without those of the Go runtime and of versions.
 func seriesOf(page string) (all []string) {
 	for line := range strings.Lines(page) {
-		if strings.HasPrefix(line, "millrace_") {
+		if strings.HasPrefix(line, "millrace_") && !strings.HasPrefix(line, "millrace_build_info{") {
 			all = append(all, line[:strings.LastIndexByte(line, ' ')])
 		}
 	}

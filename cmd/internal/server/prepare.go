@@ -27,6 +27,7 @@ type setup struct {
 	memlock       uint64    // soft limit in bytes
 	memlockFree   bool      // there is none
 	locked        uint64    // bytes that the rings have locked, once they are open
+	files         uint64    // limit of file descriptors
 	machine       uint64    // memory that the process may use, in bytes; 0: it is not known
 	memory        uint64    // limit of resident memory in bytes; 0: none is known
 }
@@ -57,7 +58,8 @@ func prepare(cfg *config.Config, log *slog.Logger) (setup, error) {
 	s.machine = machineMemory(os.DirFS("/"))
 	s.memory = memoryLimit(cfg.Limits.MemoryLimit, s.machine)
 	s.cpus = assignCPUs(cfg.CPUPinning, s.shards, allowed)
-	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, len(cfg.Listeners()), host.RaiseFileLimit(), log)
+	s.files = host.RaiseFileLimit()
+	s.connsPerShard = connections(cfg.Network.MaxConnections, s.shards, len(cfg.Listeners()), s.files, log)
 	options := ringOptions(cfg, s.connsPerShard)
 	if s.plan, err = ring.Choose(features, options); err != nil {
 		return s, err

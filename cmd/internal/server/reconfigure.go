@@ -41,7 +41,7 @@ func (s *Server) reconfigure() {
 	if err == nil {
 		err = s.changeTo(next)
 	}
-	if err != nil {
+	if s.reloadCounts.done(reloadConfiguration, err); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.log.Error("the new configuration is not good, keeping the one in force", "error", strings.TrimSuffix(line, "\n"))
 		}

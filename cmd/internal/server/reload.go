@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"millrace/config"
@@ -17,8 +18,45 @@ import (
 // It reads them again when it is told to, and by itself when one has changed. A file is taken as a whole or not at all: after a bad one the previous version stays in
 // force, and the log says why.
 
+// The kinds of files that are read again, as the metrics name them.
+const (
+	reloadConfiguration = iota
+	reloadAccessList
+	reloadCertificate
+	reloadKinds
+)
+
+var reloadNames = [reloadKinds]string{"configuration", "access_list", "certificate"}
+
+// reloadCounts counts how often files were read again. Any thread may read them.
+type reloadCounts struct {
+	at    atomic.Int64                  // when the configuration in force was read, in Unix time
+	count [reloadKinds][2]atomic.Uint64 // that have succeeded, and failed
+}
+
+// done counts a reading.
+func (c *reloadCounts) done(kind int, err error) {
+	result := 0
+	if err != nil {
+		result = 1
+	}
+	c.count[kind][result].Add(1)
+	if kind == reloadConfiguration && err == nil {
+		c.at.Store(time.Now().Unix())
+	}
+}
+
+// read returns how many have succeeded (0) or failed (1).
+func (c *reloadCounts) read(result int) (all [reloadKinds]uint64) {
+	for kind := range all {
+		all[kind] = c.count[kind][result].Load()
+	}
+	return all
+}
+
 // watched is one or more files that are read again together.
 type watched struct {
+	kind  int    // for the metrics
 	key   string // of the configuration, for the log
 	paths []string
 	load  func() error // reads the files and puts them in force
@@ -57,8 +95,8 @@ func (l look) same(o look) bool {
 }
 
 // addFiles adds files that load has read once and will read again.
-func (s *Server) addFiles(key string, load func() error, paths ...string) {
-	w := &watched{key: key, paths: paths, load: load}
+func (s *Server) addFiles(kind int, key string, load func() error, paths ...string) {
+	w := &watched{kind: kind, key: key, paths: paths, load: load}
 	w.taken = w.look()
 	w.seen = w.taken
 	s.files = append(s.files, w)
@@ -117,7 +155,8 @@ func (s *Server) reloadChanged() {
 // reload reads files and logs the result.
 func (s *Server) reload(w *watched, now look) {
 	w.taken = now
-	if err := w.load(); err != nil {
+	err := w.load()
+	if s.reloadCounts.done(w.kind, err); err != nil {
 		s.log.Error("reload failed, keeping the previous version", "key", w.key, "error", err)
 		return
 	}
@@ -198,10 +237,10 @@ func readFile(path string, rest func()) ([]byte, error) {
 func (s *Server) watchFiles(cfg *config.Config, first *swarm.Access) {
 	s.files = nil
 	if first != nil {
-		s.addFiles("access_list.path", func() error { return s.loadAccess(cfg.AccessList) }, cfg.AccessList.Path)
+		s.addFiles(reloadAccessList, "access_list.path", func() error { return s.loadAccess(cfg.AccessList) }, cfg.AccessList.Path)
 	}
 	if s.tls != nil && cfg.NeedsTLS() && len(cfg.TLS.ACMEDomains) == 0 {
-		s.addFiles("network.tls_certificate_path", func() error { return s.swapCertificate(cfg) },
+		s.addFiles(reloadCertificate, "network.tls_certificate_path", func() error { return s.swapCertificate(cfg) },
 			cfg.Network.TLSCertificatePath, cfg.Network.TLSPrivateKeyPath)
 	}
 }

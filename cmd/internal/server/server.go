@@ -25,12 +25,13 @@ import (
 
 // Process is the part of the process around a tracker that it uses. Its functions may be called from any thread.
 type Process struct {
-	Log    *slog.Logger                   // it must not block
-	Level  func(config.LogLevel)          // changes the least important level that Log logs; nil: it stays
-	Lost   func() uint64                  // how many lines of Log were dropped since the start
-	File   string                         // the configuration file; empty: there is none
-	Reread func() (*config.Config, error) // reads it again
-	Passed *host.Passed                   // listening sockets that the service manager has passed; nil: none
+	Log     *slog.Logger                   // it must not block
+	Level   func(config.LogLevel)          // changes the least important level that Log logs; nil: it stays
+	Version string                         // of the tracker, for the metrics
+	Lost    func() uint64                  // how many lines of Log were dropped since the start
+	File    string                         // the configuration file; empty: there is none
+	Reread  func() (*config.Config, error) // reads it again
+	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
 }
 
 // Server is a running tracker.
@@ -48,23 +49,24 @@ type Server struct {
 	addresses *guard.Table
 	origins   *wsproto.Origins // the pages that may connect at the start; nil: all
 
-	loops     sync.WaitGroup // loops that still turn
-	threads   sync.WaitGroup // threads that still hold a ring
-	over      chan struct{}  // closed when no thread holds a ring: ends the watchers
-	watchers  sync.WaitGroup // goroutines that look after the process from time to time
-	done      chan struct{}  // closed when all is over
-	err       error          // why, before done is closed; guarded by once
-	fail      sync.Once
-	procs     int           // GOMAXPROCS to restore
-	listening listenTable   // belongs to the goroutine of watch, as those below do
-	admin     *adminServer  // nil: not asked for
-	traces    *traceLog     // nil: events are not logged
-	tls       *tlsServer    // nil: ws only
-	rule      *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
-	files     []*watched    // the files that Reload reads again
-	reloads   chan struct{} // a token when Reload was called
-	asked     sync.Mutex    // guards reloaded
-	reloaded  chan struct{} // closed when the reload that was asked for is done; nil: none was
+	loops        sync.WaitGroup // loops that still turn
+	threads      sync.WaitGroup // threads that still hold a ring
+	over         chan struct{}  // closed when no thread holds a ring: ends the watchers
+	watchers     sync.WaitGroup // goroutines that look after the process from time to time
+	done         chan struct{}  // closed when all is over
+	err          error          // why, before done is closed; guarded by once
+	fail         sync.Once
+	procs        int           // GOMAXPROCS to restore
+	listening    listenTable   // belongs to the goroutine of watch, as those below do
+	admin        *adminServer  // nil: not asked for
+	traces       *traceLog     // nil: events are not logged
+	tls          *tlsServer    // nil: ws only
+	rule         *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
+	files        []*watched    // the files that Reload reads again
+	reloadCounts reloadCounts
+	reloads      chan struct{} // a token when Reload was called
+	asked        sync.Mutex    // guards reloaded
+	reloaded     chan struct{} // closed when the reload that was asked for is done; nil: none was
 }
 
 // Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
@@ -125,6 +127,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 		listening: listening,
 	}
 	s.config.Store(cfg)
+	s.reloadCounts.at.Store(time.Now().Unix())
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
 	}

@@ -39,6 +39,25 @@ func TestTextsNameWhatExists(t *testing.T) {
 	}
 }
 
+// TestRulesNameWhatExists proves that the alerts and the dashboard ask for series that the tracker has: a wrong name there is
+// an alert that never fires. The list of all series is a test's own.
+func TestRulesNameWhatExists(t *testing.T) {
+	known := readFile(t, "config/METRICS.md")
+	series := regexp.MustCompile(`\bmillrace_[a-z0-9_]+`)
+	for _, name := range []string{"config/deploy/prometheus/millrace.rules.yml", "config/deploy/grafana/millrace.json"} {
+		text := readFile(t, name)
+		all := series.FindAllString(text, -1)
+		if len(all) < 20 {
+			t.Errorf("%s names %d series", name, len(all))
+		}
+		for _, s := range all {
+			if !strings.Contains(known, "`"+s+"`") {
+				t.Errorf("%s names %s, which is no series", name, s)
+			}
+		}
+	}
+}
+
 var (
 	inBackticks = regexp.MustCompile("`[^`\n]+`")              // what Markdown shows as code
 	snakeCase   = regexp.MustCompile(`[a-z0-9]+(_[a-z0-9]+)+`) // a name of the configuration or of a series

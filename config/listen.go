@@ -100,7 +100,7 @@ func (c *Config) checkListen() (found []finding) {
 		case l.OnlyIPv6 && !address.Addr().Is6():
 			blame("only_ipv6", "is true, but the address is %s", l.Address)
 		case l.UnixMode < 0 || l.UnixMode > 0o777:
-			blame("unix_mode", "is %#o, but must be from 0o000 to 0o777", l.UnixMode)
+			blame("unix_mode", "is %d, but must be from 0o000 to 0o777: write permissions with 0o before them, such as 0o660", l.UnixMode)
 		}
 		if m := &c.Metrics; m.RunPrometheusEndpoint && sameEndpoint(address, m.PrometheusEndpointAddress) {
 			blame("address", "is %s, but metrics.prometheus_endpoint_address is %s: give one of them another port",

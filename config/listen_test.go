@@ -62,7 +62,8 @@ func TestListenMistakes(t *testing.T) {
 	f("[[listen]]\naddress = 'unix:s'", `2:11: listen[0].address is "unix:s", but the path of a unix socket must begin with / `+
 		`and have 107 bytes at most`)
 	f(tcp+"only_ipv6 = true", "3:13: listen[0].only_ipv6 is true, but the address is 127.0.0.1:80")
-	f(tcp+"unix_mode = 0o1000", "3:13: listen[0].unix_mode is 01000, but must be from 0o000 to 0o777")
+	f(tcp+"unix_mode = 0o1000", "3:13: listen[0].unix_mode is 512, but must be from 0o000 to 0o777: write permissions with 0o "+
+		"before them, such as 0o660")
 	f(tcp+tcp, "4:11: listen[1].address is 127.0.0.1:80, but the tracker listens on 127.0.0.1:80 already")
 	f("[[listen]]\naddress = '127.0.0.1:3000'", "2:11: listen[0].address is 127.0.0.1:3000, but the tracker listens on "+
 		"0.0.0.0:3000 already")

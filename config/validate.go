@@ -171,7 +171,7 @@ func (c *Config) checkNetwork() (found []finding) {
 			found = append(found, finding{[]string{"tls.acme_domains", key},
 				fmt.Sprintf("tls.acme_domains has the tracker get its certificates, but %s names one: leave one of them out", key)})
 		case !acme && wants != "" && path == "":
-			found = append(found, finding{[]string{wants, key}, fmt.Sprintf("%s is true, but needs %s, which is empty%s", wants, key, or)})
+			found = append(found, finding{[]string{wants, key, "tls.acme_domains"}, fmt.Sprintf("%s is true, but needs %s, which is empty%s", wants, key, or)})
 		}
 	}
 	if m := &c.Metrics; m.RunPrometheusEndpoint && sameEndpoint(n.Address, m.PrometheusEndpointAddress) {

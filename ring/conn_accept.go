@@ -2,6 +2,7 @@ package ring
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -46,6 +47,11 @@ func (r *Ring) Unlisten(n int) { r.endListener(uint32(n)) }
 
 // Listens reports whether the number n is in use.
 func (r *Ring) Listens(n int) bool { return r.listeners[n].fd >= 0 }
+
+// Accepting reports whether a listening socket is open. It can be so for a moment after OpStopAccept.
+func (r *Ring) Accepting() bool {
+	return slices.ContainsFunc(r.listeners[:], func(l listening) bool { return l.fd >= 0 })
+}
 
 // admit takes an accepted descriptor into the connection table, or closes it.
 func (r *Ring) admit(events []Event, listener uint32, fd int32) []Event {

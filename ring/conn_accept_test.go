@@ -16,7 +16,7 @@ import (
 // mustListen returns listeners of an address.
 func mustListen(t *testing.T, address string, sockets int) []*host.Listener {
 	t.Helper()
-	ls, err := host.Listen(host.ListenOptions{Address: address, Sockets: sockets})
+	ls, err := host.Listen(host.ListenOptions{Address: address, Sockets: sockets, Mode: 0o600})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,9 @@ func TestListeners(t *testing.T) {
 		if r.named(stays) == nil {
 			t.Error("a connection has ended with its listener")
 		}
-		host.RemoveSocket(unixSocket)
+		if err := second.Remove(); err != nil {
+			t.Error(err)
+		}
 		if !r.Listen(1, mustListen(t, unixSocket, 1)[0]) {
 			t.Error("the number of a listener that was ended is not free")
 		}

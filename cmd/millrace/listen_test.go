@@ -104,9 +104,36 @@ func TestListeners(t *testing.T) {
 	tr.rewrite(s)
 	tr.logged("configuration read again", 2)
 	join(byTLS.dial())
+	s.other = strings.Replace(s.other, "0o600", "0o640", 1)
+	tr.rewrite(s)
+	tr.logged("configuration read again", 3)
+	eventually(t, "the socket has other permissions", func() bool {
+		info, err := os.Stat(socket)
+		return err == nil && info.Mode().Perm() == 0o640
+	})
 	tr.stop()
 	if _, err := os.Lstat(socket); err == nil {
 		t.Error("the unix socket is there after the stop")
+	}
+}
+
+// TestStopRefuses proves that nobody waits for a tracker that stops: all its sockets refuse clients while those that are there
+// still have time to leave.
+func TestStopRefuses(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	tr := start(t, settings{top: "socket_workers = 2", network: "shutdown_timeout = 30",
+		other: "[[listen]]\naddress = 'unix:" + socket + "'\n"})
+	tr.dial() // and it does not read, so it does not leave
+	tr.signal(syscall.SIGTERM)
+	tr.logged("shutting down", 1)
+	for network, addr := range map[string]string{"tcp": tr.addr, "unix": socket} {
+		eventually(t, addr+" refuses clients", func() bool {
+			c, err := net.Dial(network, addr)
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		})
 	}
 }
 
@@ -218,8 +245,8 @@ func TestSocketActivation(t *testing.T) {
 	s.other = ""
 	cmd := command(&s, "-c", s.configFile(t))
 	out, err := cmd.CombinedOutput()
-	want := fmt.Sprintf("cannot use the socket that was passed for unix:%s: no address of the configuration is the same; add "+
-		"[[listen]] with address = \"unix:%s\", or take it out of the socket unit", path, path)
+	want := fmt.Sprintf("cannot use the socket that was passed for unix:%s: no address of the configuration is the same; change "+
+		"network.address, add [[listen]] with address = \"unix:%s\", or take it out of the socket unit", path, path)
 	if err == nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %s, want %q", err, out, want)
 	}

@@ -19,9 +19,10 @@ import (
 type ListenOptions struct {
 	Address  string      // "0.0.0.0:3000", "[::]:3000", port 0 takes a free one; "unix:/run/millrace.sock"
 	OnlyIPv6 bool        // an IPv6 address takes no IPv4 clients
-	Mode     os.FileMode // permissions of a unix socket; default 0660
+	Mode     os.FileMode // permissions of a unix socket
 	Backlog  int         // connections waiting to be accepted; default 1024, capped by net.core.somaxconn
 	Sockets  int         // how many sockets share the address, one per ring; default 1
+	Once     bool        // an address that is in use is not tried again
 }
 
 // Listener is a listening socket that is one ring's. Several share a TCP address by SO_REUSEPORT, and the kernel spreads the
@@ -30,6 +31,7 @@ type ListenOptions struct {
 type Listener struct {
 	addr   netip.AddrPort // zero: a unix socket
 	path   string         // of a unix socket
+	made   os.FileInfo    // of the path, where Listen has made it
 	fd     int            // -1 once closed or taken over
 	shared bool
 }
@@ -64,7 +66,7 @@ func Listen(o ListenOptions) ([]*Listener, error) {
 		if err == nil {
 			return listeners, nil
 		}
-		if !errors.Is(err, unix.EADDRINUSE) || attempt == portAttempts {
+		if !errors.Is(err, unix.EADDRINUSE) || attempt == portAttempts || o.Once {
 			return nil, listenError(addr, err)
 		}
 		time.Sleep(portPause)

@@ -12,7 +12,6 @@ import (
 
 const (
 	unixPrefix      = "unix:"
-	defaultUnixMode = 0o660
 	longestUnixPath = 107 // unix(7): sun_path has 108 bytes, the last of them NUL
 )
 
@@ -38,15 +37,16 @@ func listenUnix(path string, o ListenOptions) (listeners []*Listener, err error)
 		unix.Close(fd)
 		return nil, err
 	}
-	if o.Mode == 0 {
-		o.Mode = defaultUnixMode
-	}
 	// The mode is set before the socket listens: until then nobody gets in, whatever the umask has left.
 	if err = os.Chmod(path, o.Mode); err == nil {
 		err = unix.Listen(fd, o.Backlog)
 	}
+	var made os.FileInfo
 	if err == nil {
-		listeners, err = spread(&Listener{path: path, fd: fd, shared: true}, o.Sockets)
+		made, err = os.Lstat(path)
+	}
+	if err == nil {
+		listeners, err = spread(&Listener{path: path, made: made, fd: fd, shared: true}, o.Sockets)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -98,10 +98,16 @@ func spread(l *Listener, n int) ([]*Listener, error) {
 	return listeners, nil
 }
 
-// RemoveSocket removes the path of a unix socket, once no ring listens on it. It does nothing for other listeners, and for a
-// socket that was passed to the process.
-func RemoveSocket(address string) {
-	if len(address) > len(unixPrefix) && address[:len(unixPrefix)] == unixPrefix {
-		_ = os.Remove(address[len(unixPrefix):])
+// Remove removes the path of a unix socket, unless something else has taken it meanwhile. It does nothing for other listeners,
+// and for a socket that was passed to the process.
+func (l *Listener) Remove() error {
+	if l.made == nil {
+		return nil
 	}
+	now, err := os.Lstat(l.path)
+	// A file system may give the number of a file that has gone to the next one.
+	if err != nil || !os.SameFile(now, l.made) || now.Mode().Type() != os.ModeSocket || !now.ModTime().Equal(l.made.ModTime()) {
+		return nil
+	}
+	return os.Remove(l.path)
 }

@@ -75,7 +75,9 @@ func adopt(fd int) (*Listener, error) {
 	case *unix.SockaddrInet6:
 		l.addr = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	case *unix.SockaddrUnix:
-		l.path = a.Name
+		if l.path = a.Name; !strings.HasPrefix(a.Name, "/") {
+			return nil, fmt.Errorf("its address is %q: a unix socket must have a path", a.Name)
+		}
 		return l, unix.SetNonblock(fd, false)
 	default:
 		return nil, fmt.Errorf("its address family is none of IPv4, IPv6 and unix")

@@ -36,7 +36,7 @@ func TestListenUnix(t *testing.T) {
 		}
 		return ls
 	}
-	for _, l := range f(ListenOptions{Sockets: 3}, 0o660) {
+	for _, l := range f(ListenOptions{Sockets: 3, Mode: 0o660}, 0o660) {
 		l.Close() // and the path stays, as it does when a process is killed
 	}
 	ls := f(ListenOptions{Sockets: 2, Mode: 0o600}, 0o600)
@@ -54,9 +54,17 @@ func TestListenUnix(t *testing.T) {
 	}
 	refused(address, "another program listens there already")
 	ls[1].Close()
-	RemoveSocket(address)
+	if err := ls[0].Remove(); err != nil {
+		t.Error(err)
+	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if ls[0].Remove(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("Remove has removed what is not its own: %v", err)
 	}
 	refused(address, "it is no socket")
 	refused("unix:relative", "must begin with /")

@@ -4,6 +4,7 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,6 +47,7 @@ type Ports struct {
 // Manager keeps the certificates. Its methods may be called from any thread.
 type Manager struct {
 	opt      Options
+	server   string // Options.Directory, or that of Let's Encrypt
 	roots    *x509.CertPool
 	resolver string
 
@@ -66,10 +68,7 @@ type Manager struct {
 
 // New reads the parts of the system that are out of reach after a change of the root directory. Open follows.
 func New(o Options) (*Manager, error) {
-	m := &Manager{opt: o, changed: make(chan struct{}, 1)}
-	if o.Directory == "" {
-		m.opt.Directory = certmagic.LetsEncryptProductionCA
-	}
+	m := newManager(o)
 	var err error
 	if o.CAPath != "" {
 		m.roots, err = readRoots(o.CAPath)
@@ -82,17 +81,19 @@ func New(o Options) (*Manager, error) {
 	if o.NewRoot {
 		m.resolver = firstNameserver("/etc/resolv.conf")
 	}
-	m.statuses.init(o.Domains)
 	return m, nil
+}
+
+func newManager(o Options) *Manager {
+	m := &Manager{opt: o, server: cmp.Or(o.Directory, certmagic.LetsEncryptProductionCA), changed: make(chan struct{}, 1)}
+	m.statuses.init(o.Domains)
+	return m
 }
 
 // Next returns a manager for other options that has read the same authorities and name server. Close m before it is opened.
 func (m *Manager) Next(o Options) *Manager {
-	next := &Manager{opt: o, changed: make(chan struct{}, 1), roots: m.roots, resolver: m.resolver}
-	if o.Directory == "" {
-		next.opt.Directory = certmagic.LetsEncryptProductionCA
-	}
-	next.statuses.init(o.Domains)
+	next := newManager(o)
+	next.roots, next.resolver = m.roots, m.resolver
 	return next
 }
 
@@ -132,17 +133,20 @@ func joinPort(host, port string) string {
 // checkTime bounds the reading of stored certificates at the start, which may ask an OCSP responder.
 const checkTime = 5 * time.Second
 
+// checkBytes is what an account and a certificate with its key and chain need, by far.
+const checkBytes = 32 << 10
+
 // CheckStorage reports an error where the folder cannot be made or written to.
 func CheckStorage(folder string) error {
 	err := os.MkdirAll(folder, 0o700)
 	if err == nil {
 		name := filepath.Join(folder, ".millrace")
-		if err = os.WriteFile(name, nil, 0o600); err == nil {
+		if err = os.WriteFile(name, make([]byte, checkBytes), 0o600); err == nil {
 			err = os.Remove(name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot use the folder tls.acme_storage: it must be writable for the tracker's user: %w", err)
+		return fmt.Errorf("cannot use the folder tls.acme_storage: it must be writable for the tracker's user, and have room: %w", err)
 	}
 	return nil
 }
@@ -153,7 +157,7 @@ func (m *Manager) Open(p Ports) error {
 		return err
 	}
 	certmagic.UserAgent = "millrace"
-	log := zap.New(&logCore{log: m.opt.Log})
+	log := zap.New(&logCore{log: m.opt.Log, failed: m.renewalFailed})
 	storage := &certmagic.FileStorage{Path: m.opt.Storage}
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.config, nil },
@@ -162,7 +166,7 @@ func (m *Manager) Open(p Ports) error {
 	})
 	m.config = certmagic.New(m.cache, certmagic.Config{Storage: storage, Logger: log, OnEvent: m.event})
 	m.config.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(m.config, certmagic.ACMEIssuer{
-		CA: m.opt.Directory, Email: m.opt.Email, Agreed: true, Logger: log,
+		CA: m.server, Email: m.opt.Email, Agreed: true, Logger: log,
 		TrustedRoots: m.roots, Resolver: m.resolver,
 		DisableTLSALPNChallenge: p.TLS == 0, AltTLSALPNPort: p.TLS,
 		DisableHTTPChallenge: p.HTTP == 0, AltHTTPPort: p.HTTP,
@@ -206,7 +210,13 @@ func (m *Manager) renew() {
 // load takes the certificate of a domain from the storage, if it is there.
 func (m *Manager) load(ctx context.Context, domain string) {
 	_, err := m.config.CacheManagedCertificate(ctx, domain)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err == nil && m.certificate(domain) == nil {
+		err = errors.New("it is for another name")
+	}
+	switch {
+	case err == nil:
+		m.statuses.change(domain, func(st *Status) { st.Err = "" })
+	case !errors.Is(err, fs.ErrNotExist):
 		m.statuses.failed(domain, err)
 		m.opt.Log.Error("cannot read a stored certificate: move its folder away to get a new one",
 			"domain", domain, "storage", m.opt.Storage, "error", err)
@@ -221,12 +231,37 @@ func (m *Manager) obtainMissing() {
 		if m.certificate(domain) != nil {
 			continue
 		}
-		m.background(func() {
-			if err := m.config.ObtainCertAsync(ctx, domain); err == nil {
-				m.load(ctx, domain)
+		m.background(func() { m.obtainOne(ctx, domain) })
+	}
+}
+
+// Times between attempts that certmagic does not repeat by itself, as where the storage is full: each is twice the one before.
+const (
+	firstPause = time.Minute
+	mostPause  = time.Hour
+)
+
+// obtainOne asks for a certificate until it is there.
+func (m *Manager) obtainOne(ctx context.Context, domain string) {
+	for pause := firstPause; ; pause = min(2*pause, mostPause) {
+		err := m.config.ObtainCertAsync(ctx, domain)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			m.failed(domain, err)
+		default:
+			m.load(ctx, domain)
+			if m.certificate(domain) != nil {
 				m.notify()
+				return
 			}
-		})
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

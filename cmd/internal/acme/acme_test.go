@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,7 +20,7 @@ import (
 // This file tests what needs no ACME server. The end-to-end tests have one.
 
 // manager returns one that is open, of a storage that cannot get certificates: nobody listens at the server's address.
-func manager(t *testing.T, storage string, log *bytes.Buffer) *Manager {
+func manager(t *testing.T, storage string, log io.Writer) *Manager {
 	t.Helper()
 	m, err := New(Options{
 		Domains: []string{"a.example", "b.example"}, Directory: "https://127.0.0.1:1/dir", Storage: storage,
@@ -59,6 +63,54 @@ func TestWithoutServer(t *testing.T) {
 	}
 	m.Close()
 	m.background(func() { t.Error("work after the end") })
+}
+
+// TestStorageGone proves that an attempt that fails before it has asked the server, as on a full disk, is told like the others, and
+// is made again.
+func TestStorageGone(t *testing.T) {
+	var log lockedBuffer
+	storage := filepath.Join(t.TempDir(), "s")
+	m := manager(t, storage, &log)
+	if err := os.RemoveAll(storage); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/nonexistent/folder", storage); err != nil { // so that nothing can be written
+		t.Fatal(err)
+	}
+	m.Begin()
+	for _, domain := range m.opt.Domains {
+		for !strings.Contains(log.String(), `msg="cannot get a certificate; it will be tried again" domain=`+domain) {
+			runtime.Gosched()
+		}
+	}
+	first := m.Statuses()[1].Err
+	m.renewalFailed("[b.example] Renew: no room")
+	if got := m.Statuses()[1].Err; got != first {
+		t.Errorf("the same failure was told twice: %q", got)
+	}
+	m.statuses.change("b.example", func(st *Status) { st.FailedAt = time.Time{} })
+	m.renewalFailed("[b.example] Renew: " + strings.Repeat("x", 1<<20))
+	if got := m.Statuses()[1]; !strings.HasPrefix(got.Err, "[b.example] Renew: xxx") || len(got.Err) > 600 {
+		t.Errorf("the reason has %d bytes", len(got.Err))
+	}
+}
+
+// lockedBuffer is a buffer for several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // TestErrors proves that a folder that cannot be written to and a file without authorities are refused with a remedy.

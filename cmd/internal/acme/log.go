@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -15,8 +16,13 @@ import (
 // logCore passes on what is logged to it.
 type logCore struct {
 	log    *slog.Logger
+	failed func(text string) // a renewal has failed; nil: nobody wants to know
 	fields []zapcore.Field
 }
+
+// renewalFailed is the message of certmagic about the end of a renewal, for which there is no event where it failed before it
+// asked the server. The error begins with the names of the certificate in brackets.
+const renewalFailed = "job failed"
 
 func levelOf(l zapcore.Level) slog.Level {
 	if l >= zapcore.ErrorLevel {
@@ -32,7 +38,7 @@ func (c *logCore) Enabled(l zapcore.Level) bool {
 
 // With implements zapcore.Core.
 func (c *logCore) With(fields []zapcore.Field) zapcore.Core {
-	return &logCore{c.log, append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &logCore{c.log, c.failed, append(c.fields[:len(c.fields):len(c.fields)], fields...)}
 }
 
 // Check implements zapcore.Core.
@@ -44,7 +50,7 @@ func (c *logCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore
 }
 
 // noise has messages of failures that the events tell as well.
-var noise = []string{"could not get certificate from issuer", "will retry", "job failed", "validating authorization",
+var noise = []string{"could not get certificate from issuer", "will retry", renewalFailed, "validating authorization",
 	"challenge failed"}
 
 // Write implements zapcore.Core.
@@ -63,8 +69,14 @@ func (c *logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	attrs := make([]slog.Attr, 0, len(m.Fields))
 	for k, v := range m.Fields {
 		attrs = append(attrs, slog.Any(k, v))
-		if text, ok := v.(string); ok && strings.Contains(text, context.Canceled.Error()) {
+		text, ok := v.(string)
+		if ok && strings.Contains(text, context.Canceled.Error()) {
 			level = slog.LevelDebug // the tracker ends, or tries anew
+		} else if k == "error" && e.Message == renewalFailed && c.failed != nil {
+			c.failed(text)
+		}
+		if ok && len(text) > mostText {
+			attrs[len(attrs)-1] = slog.String(k, cut(errors.New(text)))
 		}
 	}
 	c.log.LogAttrs(context.Background(), level, "acme: "+e.Message, attrs...)

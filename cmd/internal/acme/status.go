@@ -3,6 +3,7 @@ package acme
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
@@ -43,7 +44,26 @@ func (s *statuses) change(domain string, f func(*Status)) {
 }
 
 func (s *statuses) failed(domain string, err error) {
-	s.change(domain, func(st *Status) { st.Failures, st.Err, st.FailedAt = st.Failures+1, err.Error(), time.Now() })
+	s.change(domain, func(st *Status) { st.Failures, st.Err, st.FailedAt = st.Failures+1, cut(err), time.Now() })
+}
+
+// mostText bounds the words of an error, in bytes: a server may answer with a whole page.
+const mostText = 500
+
+// cut returns the words of an error, or the beginning of many.
+func cut(err error) string {
+	text := strings.ToValidUTF8(err.Error(), "?")
+	if len(text) > mostText {
+		return text[:mostText] + "…"
+	}
+	return text
+}
+
+// failed notes an attempt that has failed and says so in the log.
+func (m *Manager) failed(domain string, err error) {
+	m.statuses.failed(domain, err)
+	m.opt.Log.Error("cannot get a certificate; it will be tried again", "domain", domain, "error", cut(err),
+		"present_one_until", m.until(domain))
 }
 
 // Statuses returns the state of all domains, in their order. The caller owns them.
@@ -59,12 +79,24 @@ func (m *Manager) Statuses() []Status {
 	return all
 }
 
+// sameFailure is the time in which an event and a line of the log are about the same failure.
+const sameFailure = 5 * time.Second
+
+// renewalFailed notes the failure of a renewal of which there was no event.
+func (m *Manager) renewalFailed(text string) {
+	for _, st := range m.Statuses() {
+		if strings.HasPrefix(text, "["+st.Domain+"]") && time.Since(st.FailedAt) > sameFailure {
+			m.failed(st.Domain, errors.New(text))
+		}
+	}
+}
+
 // event follows the work of certmagic. It may be called from any goroutine and must not wait.
 func (m *Manager) event(_ context.Context, event string, data map[string]any) error {
 	domain, _ := data["identifier"].(string)
 	switch event {
 	case "cert_obtaining":
-		m.opt.Log.Info("asking for a certificate", "domain", domain, "server", m.opt.Directory)
+		m.opt.Log.Info("asking for a certificate", "domain", domain, "server", m.server)
 	case "cert_obtained":
 		m.statuses.change(domain, func(st *Status) { st.Obtained, st.Err = st.Obtained+1, "" })
 		m.background(func() { m.settle(domain) })
@@ -73,9 +105,7 @@ func (m *Manager) event(_ context.Context, event string, data map[string]any) er
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
-		m.statuses.failed(domain, err)
-		m.opt.Log.Error("cannot get a certificate; it will be tried again", "domain", domain, "error", err,
-			"present_one_until", m.until(domain))
+		m.failed(domain, err)
 	case "cached_managed_cert":
 		m.notify()
 	case "cert_ocsp_revoked":

@@ -93,7 +93,7 @@ func (d *draft) finish(from, name string) (Result, error) {
 	cfg, err := config.Load(name, d.text())
 	if err != nil {
 		return Result{}, fmt.Errorf("the settings of %s make a configuration with mistakes; correct them in the file and "+
-			"try again:\n%w", from, err)
+			"try again:\n%w\nThe lines are those of the configuration that was made:\n%s", from, err, d.text())
 	}
 	return Result{From: from, TOML: appendSet(nil, cfg, nil), Notes: d.notes}, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"syscall"
 
@@ -48,16 +49,26 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 	return findings
 }
 
-// listenOnce listens on the addresses of the configuration and stops at once. It returns an error for each that failed.
+// listenOnce listens on the addresses of the configuration and stops at once. It returns an error for each that failed, alone
+// or beside the others.
 func listenOnce(cfg *config.Config) (errs []error) {
+	alone := make(map[string]bool)
 	for _, l := range cfg.Listeners() {
-		opened, err := openListening(l, cfg.Network.TCPBacklog, 1, nil)
+		opened, err := openListening(l, cfg.Network.TCPBacklog, 1, nil, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		opened.fresh[0].Close()
-		opened.remove()
+		alone[l.Address] = true
+		opened.close()
+	}
+	for _, l := range cfg.Listeners() {
+		opened, err := openListening(l, cfg.Network.TCPBacklog, 1, nil, true)
+		if err == nil {
+			defer opened.close()
+		} else if alone[l.Address] {
+			errs = append(errs, fmt.Errorf("cannot listen on %s: another address of the configuration overlaps it", l.Address))
+		}
 	}
 	if !cfg.Metrics.RunPrometheusEndpoint {
 		return errs

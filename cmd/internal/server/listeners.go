@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"os"
 
 	"millrace/cmd/internal/shard"
 	"millrace/config"
@@ -15,9 +16,9 @@ import (
 // listening is one address that the tracker listens on, with a socket for each shard.
 type listening struct {
 	config.Listen
-	addr   netip.AddrPort   // with the port that was really taken; zero for a unix socket
-	passed bool             // by the service manager, which keeps it
-	fresh  []*host.Listener // by shard, until the rings take them over
+	addr  netip.AddrPort   // with the port that was really taken; zero for a unix socket
+	first *host.Listener   // of the sockets
+	fresh []*host.Listener // by shard, until the rings take them over
 }
 
 // listenTable has the addresses by the numbers that the rings know them by.
@@ -31,9 +32,10 @@ func (t *listenTable) next(cfg *config.Config, shards int, passed *host.Passed) 
 			next.closeFresh()
 		}
 	}()
-	var addresses []string
+	if err := checkPassed(cfg, passed); err != nil {
+		return next, err
+	}
 	for _, l := range cfg.Listeners() {
-		addresses = append(addresses, l.Address)
 		if n := t.find(l, &next); n >= 0 {
 			kept := *t[n]
 			kept.Listen = l
@@ -42,17 +44,28 @@ func (t *listenTable) next(cfg *config.Config, shards int, passed *host.Passed) 
 		}
 		n := t.free(&next)
 		if n < 0 {
-			return next, fmt.Errorf("cannot listen on %s: at most %d addresses can end and begin at once", l.Address, len(next))
+			return next, fmt.Errorf("cannot listen on %s: there may be %d addresses, and one that goes keeps its place until the "+
+				"reload is done: take the old ones out, reload, and add the new ones then", l.Address, len(next))
 		}
-		if next[n], err = openListening(l, cfg.Network.TCPBacklog, shards, passed); err != nil {
+		if next[n], err = openListening(l, cfg.Network.TCPBacklog, shards, passed, false); err != nil {
 			return next, err
 		}
 	}
-	if l := passed.Missing(addresses); l != nil {
-		return next, fmt.Errorf("cannot use the socket that was passed for %s: no address of the configuration is the same; add "+
-			"[[listen]] with address = %q, or take it out of the socket unit", l, l)
-	}
 	return next, nil
+}
+
+// checkPassed reports a socket that the service manager has passed and the configuration does not ask for. That of an address in
+// another form is among them, which could not be listened on beside it.
+func checkPassed(cfg *config.Config, passed *host.Passed) error {
+	var addresses []string
+	for _, l := range cfg.Listeners() {
+		addresses = append(addresses, l.Address)
+	}
+	if l := passed.Missing(addresses); l != nil {
+		return fmt.Errorf("cannot use the socket that was passed for %s: no address of the configuration is the same; "+
+			"change network.address, add [[listen]] with address = %q, or take it out of the socket unit", l, l)
+	}
+	return nil
 }
 
 // find returns the number of a socket that has its like in l and is not in next yet; -1: there is none.
@@ -75,21 +88,21 @@ func (t *listenTable) free(next *listenTable) int {
 	return -1
 }
 
-func openListening(l config.Listen, backlog, shards int, passed *host.Passed) (*listening, error) {
+// openListening opens the sockets of an address. If once is true, it does not wait for one that is in use.
+func openListening(l config.Listen, backlog, shards int, passed *host.Passed, once bool) (*listening, error) {
 	fresh, err := passed.Listen(l.Address, shards)
 	if err != nil {
 		return nil, err
 	}
-	given := fresh != nil
-	if !given {
+	if fresh == nil {
 		fresh, err = host.Listen(host.ListenOptions{
-			Address: l.Address, OnlyIPv6: l.OnlyIPv6, Mode: l.Mode(), Backlog: backlog, Sockets: shards,
+			Address: l.Address, OnlyIPv6: l.OnlyIPv6, Mode: l.Mode(), Backlog: backlog, Sockets: shards, Once: once,
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return &listening{Listen: l, addr: fresh[0].Addr(), passed: given, fresh: fresh}, nil
+	return &listening{Listen: l, addr: fresh[0].Addr(), first: fresh[0], fresh: fresh}, nil
 }
 
 // closeFresh closes the sockets that no ring has taken over.
@@ -98,11 +111,16 @@ func (t *listenTable) closeFresh() {
 		if l == nil || l.fresh == nil {
 			continue
 		}
-		for _, socket := range l.fresh {
-			socket.Close()
-		}
-		l.remove()
+		l.close()
 	}
+}
+
+// close closes sockets that no ring has taken over.
+func (l *listening) close() {
+	for _, socket := range l.fresh {
+		socket.Close()
+	}
+	_ = l.first.Remove() // it is where it was made a moment ago
 }
 
 // ofShard returns the sockets of one shard by their numbers. A table that has just been opened has no gaps.
@@ -161,11 +179,11 @@ func (l *listening) url() string {
 	return scheme + "://" + l.addr.String()
 }
 
-// remove removes the path of a unix socket, unless it is the service manager's. After a change of the root directory or of
-// the user it may stay, and the next start replaces it.
-func (l *listening) remove() {
-	if !l.passed {
-		host.RemoveSocket(l.Address)
+// remove removes the path of a unix socket that has ended. After a change of the root directory or of the user it may not be
+// allowed to; the next start replaces it.
+func (s *Server) remove(l *listening) {
+	if err := l.first.Remove(); err != nil {
+		s.log.Warn("cannot remove a unix socket that has ended; the next start replaces it", "path", l.Unix(), "error", err)
 	}
 }
 
@@ -175,9 +193,15 @@ func (s *Server) listen(next *listenTable) {
 		c.Listen(s.listening.orders(next, id))
 	}
 	for n, l := range s.listening {
-		if l != nil && next[n] == nil {
-			l.remove()
+		switch {
+		case l == nil:
+		case next[n] == nil:
 			s.log.Info("listening no more", "url", l.url())
+			s.remove(l)
+		case l.UnixMode != next[n].UnixMode && l.Unix() != "":
+			if err := os.Chmod(l.Unix(), next[n].Mode()); err != nil {
+				s.log.Warn("cannot change the permissions of a unix socket", "error", err)
+			}
 		}
 	}
 	for n, l := range next {

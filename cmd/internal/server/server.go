@@ -366,25 +366,3 @@ func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *ws
 
 // clock is the monotonic clock of all loops.
 func (s *Server) clock() time.Duration { return time.Since(s.start) }
-
-// failed keeps the first reason for which the tracker ended.
-func (s *Server) failed(err error) { s.fail.Do(func() { s.err = err }) }
-
-// join waits for all threads, closes everything else and reports the end.
-func (s *Server) join() {
-	s.threads.Wait()
-	close(s.over)
-	s.watchers.Wait()
-	s.traces.close()
-	s.admin.close()
-	if s.tls != nil {
-		s.tls.acme.Load().Close()
-	}
-	for _, l := range s.listening {
-		if l != nil {
-			l.remove()
-		}
-	}
-	runtime.GOMAXPROCS(s.procs)
-	close(s.done)
-}

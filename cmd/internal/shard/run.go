@@ -52,7 +52,8 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		if bits&bitPublish != 0 || now >= l.nextPub {
 			c.publish(l.figures(now, false))
 		}
-		if s.Stopped() {
+		// Other rings may need long for their last clients. New ones of a shared socket would wait for this ring meanwhile.
+		if s.Stopped() && !r.Accepting() {
 			return nil
 		}
 		if err := l.wait(clock); err != nil {

@@ -27,6 +27,7 @@ type Config struct {
 
 	Network    Network    `toml:"network"`
 	TLS        TLS        `toml:"tls"`
+	HTTP       HTTP       `toml:"http"`
 	Protocol   Protocol   `toml:"protocol"`
 	Cleaning   Cleaning   `toml:"cleaning"`
 	Limits     Limits     `toml:"limits"`
@@ -87,6 +88,13 @@ type TLS struct {
 	ACMEStorage   string  `toml:"acme_storage"`   // folder for account, certificates and keys
 	ACMECAPath    string  `toml:"acme_ca_path"`   // PEM file: authorities of the ACME server itself; empty: the system's
 	ACMEHTTPPort  int     `toml:"acme_http_port"` // a listener without TLS on it answers http-01
+}
+
+// HTTP is the section [http]: the answers to people and programs that are no clients, on the tracker's own listeners.
+type HTTP struct {
+	Page     bool   `toml:"page"`      // GET / is answered with a page
+	Stats    bool   `toml:"stats"`     // GET /stats and /stats.json are answered
+	PagePath string `toml:"page_path"` // a file instead of the page; empty: the tracker's own
 }
 
 // Domains is a list of host names in lower case.
@@ -178,6 +186,7 @@ func Default() *Config {
 		SwarmWorkers:  1,
 		LogLevel:      LogInfo,
 		Network:       defaultNetwork(),
+		HTTP:          HTTP{Page: true, Stats: true},
 		TLS:           TLS{ACMEStorage: "/var/lib/millrace", ACMEHTTPPort: 80},
 		Protocol: Protocol{
 			MaxScrapeTorrents: 255, MaxOffers: 10, PeerAnnounceInterval: 120, ShareSwarmsAcrossIPVersions: true,

@@ -21,7 +21,19 @@ type Request struct {
 	// it is longer than 64 bytes.
 	Protocol []byte
 
-	fields []byte // the field lines, and the empty line after them: for ForwardedClient
+	fields []byte // the field lines, and the empty line after them: for ForwardedClient and Field
+}
+
+// Field returns the value of the first field of that name, in whichever case; nil where there is none. The name is in lower case.
+func (r *Request) Field(name string) []byte {
+	for rest := r.fields; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		if key, value, ok := parseField(line); ok && len(key) == len(name) && bytes.EqualFold(key, []byte(name)) {
+			return value
+		}
+	}
+	return nil
 }
 
 const (

@@ -183,7 +183,7 @@ func TestRefusedRequests(t *testing.T) {
 	}
 	f("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400")
 	f("hello\r\n\r\n", "400")
-	f("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "426")
+	f("GET /x HTTP/1.1\r\nHost: x\r\n\r\n", "426")
 	f(strings.Replace(head("GET / HTTP/1.1", "\r\n"), "Version: 13", "Version: 8", 1), "426")
 	f(strings.Replace(head("GET / HTTP/1.1", "\r\n"), "dGhl", "dGh", 1), "400")
 	f(head("POST / HTTP/1.1", "\r\n"), "405")

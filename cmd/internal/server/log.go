@@ -143,6 +143,9 @@ func (s *Server) watch() {
 		case <-s.reloads:
 			s.reloadAsked()
 			continue
+		case <-s.pages.asked:
+			s.remakePages()
+			continue
 		case <-s.tls.renewals():
 			s.takeCertificates()
 			continue
@@ -153,6 +156,7 @@ func (s *Server) watch() {
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now
+		s.pages.hour.Add(sampleOf(&now))
 	}
 }
 

@@ -121,6 +121,12 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 			return g, err
 		}
 	}
+	if cfg.HTTP.PagePath != "" {
+		if _, err = readPage(cfg.HTTP.PagePath); err != nil {
+			g.listening.closeFresh()
+			return g, err
+		}
+	}
 	on := cfg.Metrics.RunPrometheusEndpoint
 	g.newAdmin = has("metrics.run_prometheus_endpoint") || on && has("metrics.prometheus_endpoint_address")
 	if g.newAdmin && on {
@@ -162,6 +168,7 @@ func (s *Server) take(g staged) {
 	}
 	s.watchFiles(cfg, s.rule)
 	s.listen(&g.listening)
+	s.remakePages()
 	if s.tls != nil {
 		s.takeACME(g.acme, g.ports)
 	}

@@ -59,6 +59,7 @@ type Server struct {
 	procs        int           // GOMAXPROCS to restore
 	listening    listenTable   // belongs to the goroutine of watch, as those below do
 	admin        *adminServer  // nil: not asked for
+	pages        pages         // made by the goroutine of watch, read by all
 	traces       *traceLog     // nil: events are not logged
 	tls          *tlsServer    // nil: ws only
 	rule         *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
@@ -128,6 +129,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	}
 	s.config.Store(cfg)
 	s.reloadCounts.at.Store(time.Now().Unix())
+	s.pages.asked = make(chan struct{}, 1)
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
 	}
@@ -142,6 +144,9 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	s.logAccess(rule, cfg.AccessList)
 	s.watchFiles(cfg, rule)
 	s.checkFile()
+	if err := s.makePages(); err != nil {
+		log.Warn(err.Error())
+	}
 	s.watchers.Go(s.watch)
 	s.watchers.Go(s.watchMemory)
 	go s.join()
@@ -357,6 +362,9 @@ func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *ws
 	}
 	if s.tls != nil {
 		o.Token = s.tls.token
+	}
+	if cfg.HTTP.Page || cfg.HTTP.Stats {
+		o.Page = s.pages.answer
 	}
 	o.Addresses, o.Origins, o.Listeners = s.addresses, pages, l.door()
 	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)

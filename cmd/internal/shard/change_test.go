@@ -17,7 +17,7 @@ import (
 func TestChange(t *testing.T) {
 	stays := []string{
 		"ID", "Shards", "MaxConnections", "OwnerSeed", "SourceSeed", "Swarm.Seed", "Swarm.Count", "Swarm.Observe",
-		"Addresses", "Pressure", "ShareFamilies", "FollowTorrents", "EndedPerStep", "TLS", "Health", "Token", "Origins",
+		"Addresses", "Pressure", "ShareFamilies", "FollowTorrents", "EndedPerStep", "TLS", "Health", "Token", "Page", "Origins",
 		"TrustedProxies", "Guard.Exempt", // pointers, functions and lists, which this test does not make up
 	}
 	s := newWorld(t, 1, nil).shards[0]

@@ -140,3 +140,34 @@ func TestRefusedHead(t *testing.T) {
 		return c
 	})
 }
+
+// TestPage proves that a plain request gets the page of its path, HEAD without its body, that the client's copy is passed on, and
+// that a request for a WebSocket that cannot be met is refused as ever.
+func TestPage(t *testing.T) {
+	const page = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage"
+	w := newWorld(t, 1, func(o *Options) {
+		o.Page = func(path, known []byte) ([]byte, int) {
+			switch {
+			case string(path) != "/":
+				return nil, 0
+			case string(known) == `"same"`:
+				return []byte("HTTP/1.1 304 Not Modified\r\n\r\n"), 29
+			}
+			return []byte(page), len(page) - 4
+		}
+	})
+	f := func(request, want string) {
+		t.Helper()
+		if got := string(sends(w, request+"\r\n\r\n").inbox); !strings.HasPrefix(got, want) || want == page && got != page {
+			t.Errorf("%q gets %q", request, got)
+		}
+	}
+	f("GET / HTTP/1.1\r\nHost: x", page)
+	f("GET /?a HTTP/1.0", page)
+	f("HEAD / HTTP/1.1\r\nHost: x", strings.TrimSuffix(page, "page"))
+	f("GET / HTTP/1.1\r\nHost: x\r\nIF-none-match: \"same\"", "HTTP/1.1 304 ")
+	f("GET /x HTTP/1.1\r\nHost: x", "HTTP/1.1 426 ")
+	f("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "HTTP/1.1 426 ")
+	f("POST / HTTP/1.1\r\nHost: x", "HTTP/1.1 405 ")
+}

@@ -142,7 +142,9 @@ func (s *Shard) answerRequest(i uint32, c *conn.Conn, req *wsproto.Request, stat
 		}
 	}
 	if s.opt.Health == nil || !req.IsHealthCheck() {
-		s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
+		if s.opt.Page == nil || !s.answerPage(i, c, req) {
+			s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
+		}
 		return
 	}
 	if text, ok := s.opt.Health(); ok && !s.door.Closed() {
@@ -150,6 +152,26 @@ func (s *Shard) answerRequest(i uint32, c *conn.Conn, req *wsproto.Request, stat
 		return
 	}
 	s.endRequest(i, c, conn.ReasonHealthCheck, 503, req.Head)
+}
+
+// answerPage answers a request for a page. It reports false, and has done nothing, where there is none, or where the client asks
+// for a WebSocket, though in a wrong way.
+func (s *Shard) answerPage(i uint32, c *conn.Conn, req *wsproto.Request) bool {
+	if req.Field("upgrade") != nil {
+		return false
+	}
+	response, head := s.opt.Page(req.Path, req.Field("if-none-match"))
+	if response == nil {
+		return false
+	}
+	if req.Head {
+		response = response[:head]
+	}
+	if dst := s.outbox.Room(i, c, len(response), outbox.HTTP); dst != nil {
+		s.outbox.Commit(append(dst, response...))
+	}
+	s.end(i, c, conn.ReasonPage)
+	return true
 }
 
 // answerText answers with a text, or without it if head is true, and ends the connection.

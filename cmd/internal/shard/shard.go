@@ -81,6 +81,10 @@ type Options struct {
 	Health func() (text string, ok bool)            // a health check; it fails without ok
 	Token  func(path []byte) (text string, ok bool) // an ACME server's; without ok there is nothing at the path
 
+	// Page returns the whole response to a GET of a path, of which the first head bytes answer HEAD; nil: there is no page.
+	// known is what the client's copy is called (If-None-Match).
+	Page func(path, known []byte) (response []byte, head int)
+
 	ScanPeriod   time.Duration // one pass over all connections, looking for deadlines
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
 	EndedPerStep int           // peers that one Step removes, old ones and of ended connections; 0: the product's bound

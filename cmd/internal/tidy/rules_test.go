@@ -76,7 +76,7 @@ var ownImports = map[string][]string{
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
-		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme",
+		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme", "cmd/internal/page",
 	}, leaves...),
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",

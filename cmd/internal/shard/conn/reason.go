@@ -30,6 +30,7 @@ const (
 	ReasonPressure                // the process has too little memory for new connections
 	ReasonOrigin                  // a page of a website that may not connect
 	ReasonACME                    // an ACME server was answered
+	ReasonPage                    // a page was sent
 	Reasons                       // how many there are
 )
 
@@ -37,7 +38,7 @@ var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
 	"health_check", "tls_error", "certificate", "address_limit", "control_flood", "tls_flood", "memory_limit",
-	"origin", "acme",
+	"origin", "acme", "page",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

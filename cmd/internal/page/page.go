@@ -1,0 +1,221 @@
+// Package page writes the page for people and the statistics for programs: plain data in, bytes out. The page is one file
+// without anything from elsewhere. It shows figures and plots without scripts; one fills in the address.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Figures are those of one moment. Rates are per second.
+type Figures struct {
+	Clients, ClientsIPv4, ClientsIPv6 int
+	Peers, Seeders, Torrents          int
+	Uptime                            time.Duration
+	Memory                            uint64 // resident bytes
+	Listeners                         []Listener
+	Peer                              map[string]map[string]uint64 // peers by client and version; nil: they are not counted
+
+	Announces, Offers, Answers, Received, Sent uint64 // since the start
+}
+
+// Listener is an address that clients come to.
+type Listener struct{ Address string }
+
+// Sample is what a plot needs of a moment.
+type Sample struct {
+	Clients, Peers, Torrents             int
+	Announces, Offers, Answers, SentByte uint64 // since the start
+}
+
+// Hour keeps the samples of the last hour.
+type Hour struct {
+	samples []Sample // the oldest is at next once the ring is full
+	next    int
+}
+
+// SamplePeriod is the time between two samples. An hour has so many of them.
+const (
+	SamplePeriod = 5 * time.Second
+	hourSamples  = int(time.Hour / SamplePeriod)
+)
+
+// Add adds the sample of this moment.
+func (h *Hour) Add(s Sample) {
+	if len(h.samples) < hourSamples {
+		h.samples = append(h.samples, s)
+		return
+	}
+	h.samples[h.next] = s
+	h.next = (h.next + 1) % hourSamples
+}
+
+// at returns sample i, of which 0 is the oldest.
+func (h *Hour) at(i int) *Sample { return &h.samples[(h.next+i)%len(h.samples)] }
+
+//go:embed page.html
+var source string
+
+var pageTemplate = template.Must(template.New("page").Parse(source))
+
+// Policy is the Content-Security-Policy of the page: its own style and script, by their hashes, and nothing else.
+var Policy = "default-src 'none'; style-src '" + hashOf("style") + "'; script-src '" + hashOf("script") +
+	"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// hashOf returns the hash of the page's only element of that name.
+func hashOf(element string) string {
+	_, text, _ := strings.Cut(source, "<"+element+">")
+	text, _, _ = strings.Cut(text, "</"+element+">")
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// figure is one figure of the page, with the plot of the last hour; without Points there is none.
+type figure struct {
+	Name, Value, Unit string
+	Points            string // of a line, in a plot of width × height
+	High              string // its greatest value
+}
+
+// The size of a plot, in units of its own.
+const (
+	width  = 240
+	height = 60
+	points = 60
+)
+
+// AppendHTML appends the page.
+func AppendHTML(dst []byte, f *Figures, h *Hour) []byte {
+	var b bytes.Buffer
+	gauge := func(get func(*Sample) int) func(int) float64 {
+		return func(i int) float64 { return float64(get(h.at(i))) }
+	}
+	rate := func(get func(*Sample) uint64) func(int) float64 {
+		return func(i int) float64 {
+			if i == 0 {
+				i = 1
+			}
+			return float64(get(h.at(i))-get(h.at(i-1))) / SamplePeriod.Seconds()
+		}
+	}
+	figures := []figure{
+		h.figure("Clients", "", gauge(func(s *Sample) int { return s.Clients }), float64(f.Clients)),
+		h.figure("Peers", "", gauge(func(s *Sample) int { return s.Peers }), float64(f.Peers)),
+		h.figure("Torrents", "", gauge(func(s *Sample) int { return s.Torrents }), float64(f.Torrents)),
+		h.figure("Announces", "per second", rate(func(s *Sample) uint64 { return s.Announces }), now),
+		h.figure("Offers", "per second", rate(func(s *Sample) uint64 { return s.Offers }), now),
+		h.figure("Sent to clients", "bytes per second", rate(func(s *Sample) uint64 { return s.SentByte }), now),
+	}
+	err := pageTemplate.Execute(&b, map[string]any{
+		"Figures": figures, "Seeders": short(float64(f.Seeders)), "Answers": short(float64(f.Answers)),
+		"IPv4": short(float64(f.ClientsIPv4)), "IPv6": short(float64(f.ClientsIPv6)), "Uptime": span(f.Uptime),
+		"Width": width, "Height": height,
+	})
+	if err != nil {
+		panic("BUG: the page cannot be written: " + err.Error())
+	}
+	return append(dst, b.Bytes()...)
+}
+
+// now stands for the newest point of a plot.
+const now = -1
+
+// figure returns a figure and its plot. value is the figure, or now.
+func (h *Hour) figure(name, unit string, at func(i int) float64, value float64) figure {
+	n := len(h.samples)
+	if n < 2 {
+		return figure{Name: name, Unit: unit, Value: short(max(value, 0))}
+	}
+	line := make([]float64, min(points, n))
+	for k := range line { // each point is the mean of its part
+		from, to := k*n/len(line), (k+1)*n/len(line)
+		for i := from; i < to; i++ {
+			line[k] += at(i) / float64(to-from)
+		}
+	}
+	if value == now {
+		value = at(n - 1)
+	}
+	most := value
+	for _, v := range line {
+		most = max(most, v)
+	}
+	high := max(most, 1) // a plot of nothing has a line at its foot
+	var b strings.Builder
+	for k, v := range line {
+		x := float64(k) / float64(max(len(line)-1, 1)) * width
+		fmt.Fprintf(&b, "%.0f,%.1f ", x, height-v/high*height)
+	}
+	return figure{Name: name, Unit: unit, Value: short(value), Points: strings.TrimSuffix(b.String(), " "), High: short(most)}
+}
+
+// short returns a number for people: three digits and a unit of thousands.
+func short(v float64) string {
+	for _, unit := range []string{"", "k", "M", "G", "T"} {
+		if v < 999.5 || unit == "T" {
+			if v < 9.95 && v != float64(int(v)) {
+				return strconv.FormatFloat(v, 'f', 1, 64) + unit
+			}
+			return strconv.FormatFloat(v, 'f', 0, 64) + unit
+		}
+		v /= 1000
+	}
+	return ""
+}
+
+// span returns a time for people.
+func span(d time.Duration) string {
+	switch days := int(d.Hours() / 24); {
+	case days > 1:
+		return fmt.Sprintf("%d days", days)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.0f hours", d.Hours())
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.0f minutes", d.Minutes())
+	}
+	return "a minute"
+}
+
+// AppendJSON appends the statistics with the fields of both bittorrent-tracker and wt-tracker, and a few of ours. It has no info
+// hashes.
+func AppendJSON(dst []byte, f *Figures) []byte {
+	type server struct {
+		Server string `json:"server"`
+		Count  int    `json:"webSocketsCount"`
+	}
+	servers := []server{}
+	for i, l := range f.Listeners {
+		s := server{Server: l.Address}
+		if i == 0 {
+			s.Count = f.Clients // of all listeners together
+		}
+		servers = append(servers, s)
+	}
+	clients := f.Peer
+	if clients == nil {
+		clients = map[string]map[string]uint64{}
+	}
+	b, err := json.Marshal(map[string]any{
+		// bittorrent-tracker
+		"torrents": f.Torrents, "activeTorrents": f.Torrents, "peersAll": f.Peers, "peersSeederOnly": f.Seeders,
+		"peersLeecherOnly": f.Peers - f.Seeders, "peersSeederAndLeecher": 0, "peersIPv4": f.ClientsIPv4, "peersIPv6": f.ClientsIPv6,
+		"clients": clients,
+		// wt-tracker
+		"torrentsCount": f.Torrents, "peersCount": f.Peers, "servers": servers, "memory": map[string]any{"rss": f.Memory},
+		// millrace
+		"clientsCount": f.Clients, "uptimeSeconds": int(f.Uptime.Seconds()), "announcesTotal": f.Announces, "offersTotal": f.Offers,
+		"answersTotal": f.Answers, "receivedBytesTotal": f.Received, "sentBytesTotal": f.Sent,
+	})
+	if err != nil {
+		panic("BUG: the statistics cannot be written: " + err.Error())
+	}
+	return append(append(dst, b...), '\n')
+}

@@ -1,0 +1,93 @@
+package page
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// This file tests the page and the statistics.
+
+// TestHTML proves that the page has the figures, the plots of the hour as means, and the style and script that its policy
+// allows; and that without samples it has no plot.
+func TestHTML(t *testing.T) {
+	var h Hour
+	f := &Figures{Clients: 1234, Peers: 5, Seeders: 2, Torrents: 3, ClientsIPv4: 1000, ClientsIPv6: 234, Answers: 20, Uptime: 50 * time.Hour}
+	if page := string(AppendHTML(nil, f, &h)); strings.Contains(page, "<svg") || !strings.Contains(page, "<dd>1.2k <small>") {
+		t.Errorf("without samples:\n%s", page)
+	}
+	for i := range 3 * hourSamples {
+		h.Add(Sample{Clients: i, Announces: uint64(10 * i)})
+	}
+	page := string(AppendHTML(nil, f, &h))
+	// 720 samples, of which the newest are 1440 to 2159; the last point is the mean of the last twelve.
+	for _, want := range []string{
+		"<dt>Clients</dt><dd>1.2k <small> (in this hour at most 2.2k)</small>", `"0,19.7 `, `240,0.0"`,
+		"<dt>Announces</dt><dd>2 <small>per second (in this hour at most 2)</small>", "2 of the peers have the whole torrent",
+		"1k clients came over IPv4, 234 over IPv6", "20 offers were\nanswered since the tracker was started 2 days ago",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	for _, element := range []string{"style", "script"} {
+		_, text, _ := strings.Cut(page, "<"+element+">")
+		text, _, _ = strings.Cut(text, "</"+element+">")
+		_, original, _ := strings.Cut(source, "<"+element+">")
+		original, _, _ = strings.Cut(original, "</"+element+">")
+		if text != original || len(text) < 50 {
+			t.Errorf("the %s of the page is not that of its policy", element)
+		}
+	}
+	if len(page) > 16<<10 {
+		t.Errorf("the page has %d bytes", len(page))
+	}
+}
+
+// TestJSON proves that the statistics have the fields of both other trackers.
+func TestJSON(t *testing.T) {
+	f := &Figures{Clients: 7, Peers: 5, Seeders: 2, Torrents: 3, ClientsIPv4: 6, ClientsIPv6: 1, Memory: 99,
+		Listeners: []Listener{{"0.0.0.0:80"}, {"[::]:443"}}, Peer: map[string]map[string]uint64{"WebTorrent": {"2.1": 4}}}
+	var got struct {
+		Torrents, ActiveTorrents, PeersAll, PeersSeederOnly, PeersLeecherOnly, PeersIPv4, PeersIPv6 int
+		Clients                                                                                     map[string]map[string]int
+		TorrentsCount, PeersCount                                                                   int
+		Servers                                                                                     []struct {
+			Server          string
+			WebSocketsCount int
+		}
+		Memory struct{ RSS int }
+	}
+	if err := json.Unmarshal(AppendJSON(nil, f), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Torrents != 3 || got.ActiveTorrents != 3 || got.PeersAll != 5 || got.PeersSeederOnly != 2 || got.PeersLeecherOnly != 3 ||
+		got.PeersIPv4 != 6 || got.PeersIPv6 != 1 || got.Clients["WebTorrent"]["2.1"] != 4 {
+		t.Errorf("as bittorrent-tracker: %+v", got)
+	}
+	if got.TorrentsCount != 3 || got.PeersCount != 5 || len(got.Servers) != 2 || got.Servers[0].WebSocketsCount != 7 ||
+		got.Servers[1].Server != "[::]:443" || got.Memory.RSS != 99 {
+		t.Errorf("as wt-tracker: %+v", got)
+	}
+}
+
+// TestShort proves how numbers are written for people.
+func TestShort(t *testing.T) {
+	f := func(v float64, want string) {
+		t.Helper()
+		if got := short(v); got != want {
+			t.Errorf("%v is %q, want %q", v, got, want)
+		}
+	}
+	f(0, "0")
+	f(0.04, "0.0")
+	f(1.5, "1.5")
+	f(7, "7")
+	f(99.6, "100")
+	f(999.4, "999")
+	f(999.6, "1.0k")
+	f(12345, "12k")
+	f(5.3e6, "5.3M")
+	f(1e15, "1000T")
+}

@@ -1,5 +1,6 @@
 // Package page writes the page for people and the statistics for programs: plain data in, bytes out. The page is one file
-// without anything from elsewhere. It shows figures and plots without scripts; one fills in the address.
+// without anything from elsewhere. It shows figures and plots without scripts; one fills in the
+// address and keeps the figures fresh.
 package page
 
 import (
@@ -66,9 +67,10 @@ var source string
 
 var pageTemplate = template.Must(template.New("page").Parse(source))
 
-// Policy is the Content-Security-Policy of the page: its own style and script, by their hashes, and nothing else.
+// Policy is the Content-Security-Policy of the page: its own style and script, by their hashes, and requests to
+// the tracker.
 var Policy = "default-src 'none'; style-src '" + hashOf("style") + "'; script-src '" + hashOf("script") +
-	"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // hashOf returns the hash of the page's only element of that name.
 func hashOf(element string) string {

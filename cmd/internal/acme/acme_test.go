@@ -39,7 +39,7 @@ func manager(t *testing.T, storage string, log io.Writer) *Manager {
 // TestWithoutServer proves that a manager whose server does not answer has no certificates, knows why, answers no questions that
 // nobody asked, and ends at once.
 func TestWithoutServer(t *testing.T) {
-	var log bytes.Buffer
+	var log lockedBuffer
 	m := manager(t, filepath.Join(t.TempDir(), "new", "folder"), &log)
 	if got := m.Certificates(); len(got) != 0 {
 		t.Errorf("%d certificates", len(got))

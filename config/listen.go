@@ -56,7 +56,7 @@ func (c *Config) firstTLS() string {
 }
 
 // Unix returns the path of a unix socket; empty for an IP address.
-func (l *Listen) Unix() string {
+func (l Listen) Unix() string {
 	path, ok := strings.CutPrefix(l.Address, unixPrefix)
 	if !ok {
 		return ""
@@ -65,7 +65,7 @@ func (l *Listen) Unix() string {
 }
 
 // Mode returns the permissions of a unix socket.
-func (l *Listen) Mode() os.FileMode { return os.FileMode(l.UnixMode) }
+func (l Listen) Mode() os.FileMode { return os.FileMode(l.UnixMode) }
 
 // SameSocket reports whether both are of the same socket, also where something else is spoken on it.
 func (l Listen) SameSocket(m Listen) bool {

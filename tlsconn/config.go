@@ -101,11 +101,12 @@ func (k *Certificates) Swap(l *Loaded, x KeyExchange) (generation uint32) {
 	return generation
 }
 
-// Staple replaces the certificates by the same ones with fresh OCSP responses. Connections stay on the generation that they
-// are on.
-func (k *Certificates) Staple(l *Loaded) {
+// Refresh is Swap without another generation: for the same certificates with fresh OCSP responses, or with another key
+// exchange, and before the first handshake.
+func (k *Certificates) Refresh(l *Loaded, x KeyExchange) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.exchange = x
 	k.use(l, k.current.Load().generation)
 }
 

@@ -84,7 +84,7 @@ func TestChallenge(t *testing.T) {
 	f("a.example", "http/1.1", usual.Certificate[0])
 	f("b.example", "acme-tls/1", nil)
 	_, before := certificates.Current()
-	certificates.Staple(Made([]tls.Certificate{usual}))
+	certificates.Refresh(Made([]tls.Certificate{usual}), PostQuantum)
 	if _, after := certificates.Current(); after != before {
 		t.Errorf("a fresh staple changes the generation from %d to %d", before, after)
 	}

@@ -242,12 +242,13 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// TestACMEInJail shows that the tracker gets a certificate after it has changed
-// its root directory and its user, from where it sees neither the authorities
-// nor the configuration of the system. Only root can do that.
-func TestACMEInJail(t *testing.T) {
+// makeJail makes a folder to be a root directory, with one for certificates in
+// it that belongs to an ordinary user. Only root can change to it: for others it
+// returns none.
+func makeJail(t *testing.T) string {
+	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can change the root directory")
+		return ""
 	}
 	jail, err := os.MkdirTemp("", "millrace-jail")
 	if err != nil {
@@ -263,7 +264,15 @@ func TestACMEInJail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := startACMETracker(t, acmeSetting{jail: jail})
+	return jail
+}
+
+// TestACMEInJail shows that the tracker gets a certificate, and another one,
+// after it has changed its root directory and its user, from where it sees
+// neither the authorities nor the configuration of the system. Run by an
+// ordinary user, the tracker stays where it is.
+func TestACMEInJail(t *testing.T) {
+	a := startACMETracker(t, acmeSetting{jail: makeJail(t)})
 	a.eventually("a certificate", func() bool { return a.served() != nil })
 	a.joins("jailed")
 	first := a.served()
@@ -322,6 +331,32 @@ func TestACMEWrongName(t *testing.T) {
 	a.again()
 	a.eventually("a certificate", func() bool { return a.served() != nil })
 	a.says("certificate of localhost: good until", "millrace_acme_domains 1")
+}
+
+// TestACMEKeyExchange shows that a reload changes how keys are exchanged, and
+// leaves the certificate as it is.
+func TestACMEKeyExchange(t *testing.T) {
+	a := startACMETracker(t, acmeSetting{})
+	a.eventually("a certificate", func() bool { return a.served() != nil })
+	first := a.served()
+	text, err := os.ReadFile(a.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.write(strings.Replace(string(text), "enable_tls = true", "enable_tls = true\ntls_post_quantum = false", 1))
+	a.again()
+	a.eventually("another key exchange", func() bool {
+		c, err := tls.Dial("tcp", a.secure, a.client())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.ConnectionState().CurveID == tls.X25519
+	})
+	if !a.served().Equal(first) {
+		t.Error("the certificate has changed")
+	}
+	a.says("certificate of localhost", "millrace_tls_certificate_generation 2") // none at first, then this one
 }
 
 // TestACMERenewal shows that a certificate is replaced in time, and at once

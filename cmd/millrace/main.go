@@ -130,7 +130,7 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 		fmt.Fprintln(lines, "millrace:", err)
 		return cli.ExitError
 	}
-	srv.LogStart(cli.Build(version))
+	srv.LogStart()
 	if inherited > 0 {
 		log.Info("closed descriptors that the parent process had left open", "count", inherited)
 	}

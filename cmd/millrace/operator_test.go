@@ -543,15 +543,22 @@ func TestMemoryLimit(t *testing.T) {
 
 var serial int // of the torrents of TestMemoryLimit
 
-// A service manager hears that the tracker is ready, that it is alive as often as it wishes, how many are connected, when it
-// reads its files again, and that it stops.
-func TestServiceManager(t *testing.T) {
+// manager returns the socket on which a service manager hears, and its path.
+func manager(t *testing.T) (*net.UnixConn, string) {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
+	return l, name
+}
+
+// A service manager hears that the tracker is ready, that it is alive as often as it wishes, how many are connected, when it
+// reads its files again, and that it stops.
+func TestServiceManager(t *testing.T) {
+	l, name := manager(t)
 	l.SetReadDeadline(time.Now().Add(patience))
 	// hear reads until a message has the word.
 	hear := func(word string) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,12 +38,7 @@ func loopThread(t *testing.T, tr *tracker) int {
 // TestWatchdog proves that the watchdog is fed while all loops turn, no more while one of two stands still, and again when it
 // goes on. A debugger that holds its thread stops the loop.
 func TestWatchdog(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, name := manager(t)
 	tr := start(t, settings{top: "socket_workers = 2", network: "enable_http_health_checks = true\nshutdown_timeout = 1",
 		env: []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=300000"}})
 	// fed reads what has come and reports whether the watchdog was fed.

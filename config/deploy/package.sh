@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${LINKFLAGS:?} ${NFPM:?}" # of the Makefile
+. config/deploy/static.sh
 
 described=$(git describe --tags --always --dirty)
 when=$(git log -1 --format=%ct)
@@ -22,10 +23,7 @@ GOBIN=$work go install "$NFPM"
 for ARCH in amd64 arm64; do
 	BIN=$work/$ARCH
 	mkdir "$BIN"
-	for program in millrace millrace-load; do
-		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH go build -trimpath -buildvcs=false \
-			-ldflags="$LINKFLAGS -s -w -buildid= -X main.version=$described" -o "$BIN/$program" "./cmd/$program"
-	done
+	build_static "$ARCH" "$BIN" "$described"
 	gzip --no-name --best <config/deploy/millrace.1 >"$BIN/millrace.1.gz"
 	for name in VERSION MTIME ARCH BIN; do # nfpm itself replaces variables in some places only
 		echo "s|\${$name}|${!name}|g"

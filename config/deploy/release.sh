@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${LINKFLAGS:?} ${SBOM:?}" # of the Makefile
+. config/deploy/static.sh
 
 version=$(git describe --tags --always --dirty)
 case $version in
@@ -19,10 +20,7 @@ build() {
 	local arch=$1 name=millrace-$version-linux-$1
 	local into=dist/$name
 	mkdir "$into"
-	for program in millrace millrace-load; do
-		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false \
-			-ldflags="$LINKFLAGS -s -w -buildid= -X main.version=$version" -o "$into/$program" "./cmd/$program"
-	done
+	build_static "$arch" "$into" "$version"
 	cp LICENSE README.md config/OPERATING.md config/METRICS.md config/default.toml config/deploy/millrace.{service,socket,1} \
 		config/deploy/90-millrace.conf "$into"
 	cp -r config/deploy/completion "$into"

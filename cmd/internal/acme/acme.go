@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,8 +33,7 @@ type Options struct {
 	Storage   string   // folder for the account, certificates and keys
 	CAPath    string   // PEM file with the authorities that the ACME server's own certificate is checked by; empty: the system's
 
-	NewRoot bool          // the root directory changes between New and Open: what lies outside is read by New
-	Check   time.Duration // how often renewal is looked at; 0: certmagic's ten minutes
+	NewRoot bool // the root directory changes between New and Open: what lies outside is read by New
 	Log     *slog.Logger
 }
 
@@ -117,17 +117,10 @@ func firstNameserver(path string) string {
 	text, _ := os.ReadFile(path) // without it, the standard library asks the server on this machine
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {
-			return joinPort(f[1], "53")
+			return net.JoinHostPort(f[1], "53")
 		}
 	}
 	return ""
-}
-
-func joinPort(host, port string) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return host + ":" + port
 }
 
 // checkTime bounds the reading of stored certificates at the start, which may ask an OCSP responder.
@@ -160,9 +153,8 @@ func (m *Manager) Open(p Ports) error {
 	log := zap.New(&logCore{log: m.opt.Log, failed: m.renewalFailed})
 	storage := &certmagic.FileStorage{Path: m.opt.Storage}
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
-		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.config, nil },
-		RenewCheckInterval: m.opt.Check,
-		Logger:             log,
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return m.config, nil },
+		Logger:           log,
 	})
 	m.config = certmagic.New(m.cache, certmagic.Config{Storage: storage, Logger: log, OnEvent: m.event})
 	m.config.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(m.config, certmagic.ACMEIssuer{

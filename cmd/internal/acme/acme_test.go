@@ -65,8 +65,7 @@ func TestWithoutServer(t *testing.T) {
 	m.background(func() { t.Error("work after the end") })
 }
 
-// TestStorageGone proves that an attempt that fails before it has asked the server, as on a full disk, is told like the others, and
-// is made again.
+// TestStorageGone proves that an attempt that fails before it has asked the server, as on a full disk, is told like the others.
 func TestStorageGone(t *testing.T) {
 	var log lockedBuffer
 	storage := filepath.Join(t.TempDir(), "s")

@@ -21,15 +21,12 @@ type Figures struct {
 	Clients, ClientsIPv4, ClientsIPv6 int
 	Peers, Seeders, Torrents          int
 	Uptime                            time.Duration
-	Memory                            uint64 // resident bytes
-	Listeners                         []Listener
+	Memory                            uint64                       // resident bytes
+	Listeners                         []string                     // addresses that clients come to
 	Peer                              map[string]map[string]uint64 // peers by client and version; nil: they are not counted
 
 	Announces, Offers, Answers, Received, Sent uint64 // since the start
 }
-
-// Listener is an address that clients come to.
-type Listener struct{ Address string }
 
 // Sample is what a plot needs of a moment.
 type Sample struct {
@@ -195,7 +192,7 @@ func AppendJSON(dst []byte, f *Figures) []byte {
 	}
 	servers := []server{}
 	for i, l := range f.Listeners {
-		s := server{Server: l.Address}
+		s := server{Server: l}
 		if i == 0 {
 			s.Count = f.Clients // of all listeners together
 		}

@@ -48,7 +48,7 @@ func TestHTML(t *testing.T) {
 // TestJSON proves that the statistics have the fields of both other trackers.
 func TestJSON(t *testing.T) {
 	f := &Figures{Clients: 7, Peers: 5, Seeders: 2, Torrents: 3, ClientsIPv4: 6, ClientsIPv6: 1, Memory: 99,
-		Listeners: []Listener{{"0.0.0.0:80"}, {"[::]:443"}}, Peer: map[string]map[string]uint64{"WebTorrent": {"2.1": 4}}}
+		Listeners: []string{"0.0.0.0:80", "[::]:443"}, Peer: map[string]map[string]uint64{"WebTorrent": {"2.1": 4}}}
 	var got struct {
 		Torrents, ActiveTorrents, PeersAll, PeersSeederOnly, PeersLeecherOnly, PeersIPv4, PeersIPv6 int
 		Clients                                                                                     map[string]map[string]int

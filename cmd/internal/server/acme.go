@@ -47,7 +47,7 @@ func (t *tlsServer) openACME(p acme.Ports, x tlsconn.KeyExchange) error {
 	if err := m.Open(p); err != nil {
 		return err
 	}
-	t.certificates.Swap(tlsconn.Made(m.Certificates()), x)
+	t.certificates.Refresh(tlsconn.Made(m.Certificates()), x)
 	m.Begin()
 	return nil
 }
@@ -80,7 +80,7 @@ func (t *tlsServer) renewals() <-chan struct{} {
 func (s *Server) takeCertificates() {
 	loaded := tlsconn.Made(s.tls.acme.Load().Certificates())
 	if now, _ := s.tls.certificates.Current(); now.Same(loaded) {
-		s.tls.certificates.Staple(loaded)
+		s.tls.certificates.Refresh(loaded, keyExchange(s.Config()))
 		return
 	}
 	s.useCertificates(loaded, s.Config())
@@ -112,6 +112,9 @@ func (s *Server) takeACME(next *acme.Manager, ports acme.Ports) {
 	t := s.tls
 	before := t.acme.Load()
 	if next == before {
+		if next != nil {
+			s.takeCertificates() // the key exchange may be another one
+		}
 		return
 	}
 	before.Close()

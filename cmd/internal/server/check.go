@@ -29,10 +29,8 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 	add(err)
 	_, err = origins(&cfg.Network)
 	add(err)
-	if cfg.HTTP.PagePath != "" {
-		_, err = readPage(cfg.HTTP.PagePath)
-		add(err)
-	}
+	_, err = readPage(cfg.HTTP.PagePath)
+	add(err)
 	secure, err := openTLS(cfg, user, log)
 	add(err)
 	if secure != nil && len(cfg.TLS.ACMEDomains) > 0 && !user.active { // else the folder is another user's

@@ -56,10 +56,10 @@ func (h *heldHandler) release() {
 
 // LogStart logs the version, the choices that were made for this machine, and last the address. Why a kernel feature is
 // used or not is for debugging, unless the kernel lacks one that would be used.
-func (s *Server) LogStart(version string) {
+func (s *Server) LogStart() {
 	set := &s.setup
 	s.held.release()
-	s.log.Info("millrace", "version", version, "go", runtime.Version(), "kernel", set.kernel)
+	s.log.Info("millrace", "version", s.process.Version, "go", runtime.Version(), "kernel", set.kernel)
 	if s.user.active {
 		s.log.Info("privileges dropped", "uid", s.user.uid, "gid", s.user.gid, "root", s.user.root)
 	}
@@ -144,7 +144,7 @@ func (s *Server) watch() {
 			s.reloadAsked()
 			continue
 		case <-s.pages.asked:
-			s.remakePages()
+			s.makePages()
 			continue
 		case <-s.tls.renewals():
 			s.takeCertificates()

@@ -24,6 +24,7 @@ type pages struct {
 	madeAt  atomic.Int64 // Unix nanoseconds
 	asked   chan struct{}
 	hour    page.Hour
+	own     []byte // the operator's file; nil: the tracker's page
 }
 
 // response is a whole response.
@@ -59,32 +60,21 @@ func (p *pages) answer(path, known []byte) (full []byte, head int) {
 	return r.full, r.head
 }
 
-// remakePages makes the pages anew, or says in the log why not.
-func (s *Server) remakePages() {
-	if err := s.makePages(); err != nil {
-		s.log.Warn(err.Error())
-	}
-}
-
-// makePages makes the pages that the configuration asks for. With an error, those that do not need the file are there.
-func (s *Server) makePages() (err error) {
+// makePages makes the pages that the configuration asks for.
+func (s *Server) makePages() {
 	c := &s.config.Load().HTTP
 	all := make(map[string]*response)
 	f := s.figures()
-	html := func() []byte { return page.AppendHTML(nil, f, &s.pages.hour) }
-	if c.Page {
-		body, policy := []byte(nil), page.Policy
-		if c.PagePath != "" {
-			body, err = readPage(c.PagePath)
-			policy = ownPolicy
-		}
-		if body == nil {
-			body, policy = html(), page.Policy
-		}
-		all["/"] = newResponse("text/html; charset=utf-8", policy, "", body)
+	const html = "text/html; charset=utf-8"
+	figures := newResponse(html, page.Policy, "", page.AppendHTML(nil, f, &s.pages.hour))
+	switch {
+	case c.Page && s.pages.own != nil:
+		all["/"] = newResponse(html, ownPolicy, "", s.pages.own)
+	case c.Page:
+		all["/"] = figures
 	}
 	if c.Stats {
-		all["/stats"] = newResponse("text/html; charset=utf-8", page.Policy, "", html())
+		all["/stats"] = figures
 		// The figures are public, and pages of others may show them.
 		all["/stats.json"] = newResponse("application/json", "default-src 'none'", "Access-Control-Allow-Origin: *\r\n",
 			page.AppendJSON(nil, f))
@@ -95,7 +85,6 @@ func (s *Server) makePages() (err error) {
 	}
 	s.pages.current.Store(&all)
 	s.pages.madeAt.Store(time.Now().UnixNano())
-	return err
 }
 
 // ownPolicy is the Content-Security-Policy of an operator's own file: all that it needs is in it.
@@ -118,7 +107,11 @@ func newResponse(kind, policy, fields string, body []byte) *response {
 // mostPage bounds the file of an operator's own page, in bytes.
 const mostPage = 64 << 10
 
+// readPage reads the operator's own page; nil where there is none.
 func readPage(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read http.page_path: %w", err)
@@ -164,7 +157,7 @@ func (s *Server) figures() *page.Figures {
 	}
 	for _, l := range s.config.Load().Listeners() {
 		if l.Unix() == "" {
-			f.Listeners = append(f.Listeners, page.Listener{Address: l.Address})
+			f.Listeners = append(f.Listeners, l.Address)
 		}
 	}
 	f.Peer = s.peersByClient()

@@ -21,11 +21,16 @@ func TestPages(t *testing.T) {
 	}
 	s := &Server{memory: &pressure{}}
 	s.pages.asked = make(chan struct{}, 1)
-	make := func(h config.HTTP) error {
+	use := func(h config.HTTP) {
+		t.Helper()
 		c := config.Default()
 		c.HTTP = h
 		s.config.Store(c)
-		return s.makePages()
+		var err error
+		if s.pages.own, err = readPage(h.PagePath); err != nil {
+			t.Fatal(err)
+		}
+		s.makePages()
 	}
 	f := func(path, want string) {
 		t.Helper()
@@ -47,9 +52,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	f("/", "")
-	if err := make(config.HTTP{Page: true, Stats: true}); err != nil {
-		t.Fatal(err)
-	}
+	use(config.HTTP{Page: true, Stats: true})
 	f("/", "<h1>WebTorrent tracker</h1>")
 	f("/stats", "<h1>WebTorrent tracker</h1>")
 	f("/stats.json", `"peersCount":0`)
@@ -63,24 +66,19 @@ func TestPages(t *testing.T) {
 	if len(s.pages.asked) != 1 {
 		t.Error("pages that are old are not made anew")
 	}
-	if err := make(config.HTTP{Page: true, PagePath: own}); err != nil {
-		t.Fatal(err)
-	}
+	use(config.HTTP{Page: true, PagePath: own})
 	f("/", "<p>mine")
 	f("/stats", "")
-	if err := make(config.HTTP{Page: true, PagePath: own + "x"}); err == nil {
+	if _, err := readPage(own + "x"); err == nil {
 		t.Error("a file that is not there is no error")
 	}
-	f("/", "<h1>WebTorrent tracker</h1>")
 	if err := os.Truncate(own, mostPage+1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readPage(own); err == nil || !strings.Contains(err.Error(), "more than 65536 bytes") {
 		t.Error(err)
 	}
-	if err := make(config.HTTP{}); err != nil {
-		t.Fatal(err)
-	}
+	use(config.HTTP{})
 	f("/", "")
 	f("/robots.txt", "")
 }

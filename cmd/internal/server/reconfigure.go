@@ -25,6 +25,7 @@ type staged struct {
 	listening         listenTable
 	acme              *acme.Manager // gets certificates; nil: none
 	ports             acme.Ports
+	ownPage           []byte // the operator's own; nil: the tracker's
 	newRule, newAdmin bool
 }
 
@@ -111,28 +112,27 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 	if s.tls == nil && cfg.NeedsTLS() {
 		return g, errors.New("cannot begin to speak TLS: the tracker was started without; restart it")
 	}
+	if g.ownPage, err = readPage(cfg.HTTP.PagePath); err != nil {
+		return g, err
+	}
 	if g.listening, err = s.listening.next(cfg, s.setup.shards, s.process.Passed); err != nil {
 		return g, err
 	}
+	defer func() {
+		if err != nil {
+			g.listening.closeFresh()
+		}
+	}()
 	if s.tls != nil {
 		g.ports = acmePorts(&g.listening, cfg.TLS.ACMEHTTPPort)
 		if g.acme, err = s.stageACME(cfg, g.ports); err != nil {
-			g.listening.closeFresh()
-			return g, err
-		}
-	}
-	if cfg.HTTP.PagePath != "" {
-		if _, err = readPage(cfg.HTTP.PagePath); err != nil {
-			g.listening.closeFresh()
 			return g, err
 		}
 	}
 	on := cfg.Metrics.RunPrometheusEndpoint
 	g.newAdmin = has("metrics.run_prometheus_endpoint") || on && has("metrics.prometheus_endpoint_address")
 	if g.newAdmin && on {
-		if g.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
-			g.listening.closeFresh()
-		}
+		g.admin, err = s.openAdmin(&cfg.Metrics)
 	}
 	return g, err
 }
@@ -168,7 +168,8 @@ func (s *Server) take(g staged) {
 	}
 	s.watchFiles(cfg, s.rule)
 	s.listen(&g.listening)
-	s.remakePages()
+	s.pages.own = g.ownPage
+	s.makePages()
 	if s.tls != nil {
 		s.takeACME(g.acme, g.ports)
 	}

@@ -77,16 +77,13 @@ func runtimeHelp(family string) string {
 }
 
 var runtimeTexts = map[string]string{
-	"go_gc_duration_seconds":            "Pauses of the garbage collector.",
-	"go_goroutines":                     "Goroutines.",
-	"go_gomaxprocs":                     "Threads that may run Go code at a time.",
-	"go_memlimit_bytes":                 "Memory that the garbage collector tries to keep to.",
-	"go_info":                           "Version of Go.",
-	"go_info_ext":                       "Compiler and platform of the program.",
-	"process_cpu_seconds_total":         "CPU time of the process.",
-	"process_resident_memory_bytes":     "Resident memory.",
-	"process_resident_memory_max_bytes": "Most resident memory so far.",
-	"process_start_time_seconds":        "When the process was started, in Unix time.",
-	"process_open_fds":                  "Open file descriptors.",
-	"process_max_fds":                   "Most open file descriptors.",
+	"go_gc_duration_seconds":        "Pauses of the garbage collector.",
+	"go_goroutines":                 "Goroutines.",
+	"go_gomaxprocs":                 "Threads that may run Go code at a time.",
+	"go_memlimit_bytes":             "Memory that the garbage collector tries to keep to.",
+	"go_info":                       "Version of Go.",
+	"go_info_ext":                   "Compiler and platform of the program.",
+	"process_cpu_seconds_total":     "CPU time of the process.",
+	"process_resident_memory_bytes": "Resident memory.",
+	"process_start_time_seconds":    "When the process was started, in Unix time.",
 }

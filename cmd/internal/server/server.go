@@ -90,6 +90,10 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	ownPage, err := readPage(cfg.HTTP.PagePath)
+	if err != nil {
+		return nil, err
+	}
 	secure, err := openTLS(cfg, user, log)
 	if err != nil {
 		return nil, err
@@ -129,7 +133,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	}
 	s.config.Store(cfg)
 	s.reloadCounts.at.Store(time.Now().Unix())
-	s.pages.asked = make(chan struct{}, 1)
+	s.pages.asked, s.pages.own = make(chan struct{}, 1), ownPage
 	for range set.shards {
 		s.controls = append(s.controls, shard.NewControl())
 	}
@@ -144,9 +148,12 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	s.logAccess(rule, cfg.AccessList)
 	s.watchFiles(cfg, rule)
 	s.checkFile()
-	if err := s.makePages(); err != nil {
-		log.Warn(err.Error())
+	if cfg.HTTP.PagePath != "" {
+		if err := s.user.checkReadable("http.page_path", cfg.HTTP.PagePath); err != nil {
+			log.Warn(err.Error())
+		}
 	}
+	s.makePages()
 	s.watchers.Go(s.watch)
 	s.watchers.Go(s.watchMemory)
 	go s.join()

@@ -141,17 +141,22 @@ func (s *Shard) answerRequest(i uint32, c *conn.Conn, req *wsproto.Request, stat
 			return
 		}
 	}
-	if s.opt.Health == nil || !req.IsHealthCheck() {
-		if s.opt.Page == nil || !s.answerPage(i, c, req) {
-			s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
-		}
-		return
+	switch {
+	case s.opt.Health != nil && req.IsHealthCheck():
+		s.answerHealth(i, c, req.Head)
+	case s.opt.Page != nil && s.answerPage(i, c, req):
+	default:
+		s.endRequest(i, c, conn.ReasonBadRequest, status, req.Head)
 	}
+}
+
+// answerHealth answers a health check, with head as the answer to HEAD.
+func (s *Shard) answerHealth(i uint32, c *conn.Conn, head bool) {
 	if text, ok := s.opt.Health(); ok && !s.door.Closed() {
-		s.answerText(i, c, conn.ReasonHealthCheck, req.Head, text)
+		s.answerText(i, c, conn.ReasonHealthCheck, head, text)
 		return
 	}
-	s.endRequest(i, c, conn.ReasonHealthCheck, 503, req.Head)
+	s.endRequest(i, c, conn.ReasonHealthCheck, 503, head)
 }
 
 // answerPage answers a request for a page. It reports false, and has done nothing, where there is none, or where the client asks

@@ -257,8 +257,10 @@ func (m *Mover) Stay(i uint32, c *conn.Conn) bool {
 	return true
 }
 
-// carried are the flags that a connection keeps when it goes to another shard. A record has 16 bits for them.
+// carried are the flags that a connection keeps when it goes to another shard.
 const carried = conn.Established | conn.Encrypted | conn.Notified | conn.Moved
+
+const _ = uint16(carried) // a record has 16 bits for them
 
 // sendAway mails a connection to the shard it goes to. It reports false, and has done nothing, where there is no room.
 func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {

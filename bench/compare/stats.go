@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"millrace/bench/plot"
 )
 
 // summary is a figure over the rounds of a comparison.
@@ -54,7 +56,7 @@ func short(v float64) string {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return "–"
 	case size >= 999.5:
-		return grouped(int64(math.Round(v)))
+		return plot.Grouped(v)
 	case size >= 99.95 || size == 0:
 		return fmt.Sprintf("%.0f", v)
 	case size >= 9.995:
@@ -63,17 +65,6 @@ func short(v float64) string {
 		return fmt.Sprintf("%.2f", v)
 	}
 	return fmt.Sprintf("%.3g", v)
-}
-
-// grouped formats an integer with a comma after each three digits.
-func grouped(n int64) string {
-	if n < 0 {
-		return "-" + grouped(-n)
-	}
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
 }
 
 // The latest rounds agree if there are steady of them, and if their ratios spread by no more than agreement.

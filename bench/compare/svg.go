@@ -7,43 +7,44 @@ package main
 import (
 	"fmt"
 	"html"
-	"math"
 	"slices"
-	"strings"
-)
 
-// plot is the paper. Coordinates are in pixels from the upper left corner.
-type plot struct {
-	width, height int
-	body          strings.Builder
-}
+	"millrace/bench/plot"
+)
 
 // colours of series, in their order.
 var colours = []string{"#0b6fb8", "#c2410c", "#5b6470", "#15803d", "#7c3aed", "#b91c7c", "#8a6d00", "#0f766e"}
 
 func colour(k int) string { return colours[max(k, 0)%len(colours)] }
 
-// String returns the file.
-func (p *plot) String(title, description string) string {
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
+// Attributes of what charts have in common.
+const (
+	titleStyle = `font-size="16" font-weight="600"`
+	gridStyle  = `stroke="#e3e6ea" stroke-width="1.0"`
+	tickStyle  = `font-size="11" fill="#57606a"`
+	valueStyle = `font-size="11"`
+)
+
+// stroke returns the attributes of a line.
+func stroke(colour string, width float64) string {
+	return fmt.Sprintf(`stroke="%s" stroke-width="%.1f"`, colour, width)
+}
+
+// fill returns the attribute of an area.
+func fill(colour string) string { return `fill="` + colour + `"` }
+
+// sheet is the paper of a file.
+type sheet struct{ plot.Paper }
+
+func newSheet(width, height int) *sheet { return &sheet{plot.Paper{Width: width, Height: height}} }
+
+// file returns the file.
+func (p *sheet) file(title, description string) string {
+	dst := fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
 		`font-family="system-ui, sans-serif" font-size="13" fill="#1f2328">`+"\n<title>%s</title>\n<desc>%s</desc>\n"+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n%s</svg>\n", p.width, p.height, p.width, p.height,
-		html.EscapeString(title), html.EscapeString(description), p.body.String())
-}
-
-// text writes a text at a point: anchor is start, middle or end; more are further attributes.
-func (p *plot) text(x, y float64, anchor, text, more string) {
-	fmt.Fprintf(&p.body, `<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, more,
-		html.EscapeString(text))
-}
-
-func (p *plot) line(x1, y1, x2, y2 float64, stroke string, width float64) {
-	fmt.Fprintf(&p.body, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-width="%.1f"/>`+"\n",
-		x1, y1, x2, y2, stroke, width)
-}
-
-func (p *plot) rect(x, y, width, height float64, fill string) {
-	fmt.Fprintf(&p.body, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", x, y, width, height, fill)
+		`<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n", p.Width, p.Height, p.Width, p.Height,
+		html.EscapeString(title), html.EscapeString(description))
+	return string(append(p.AppendBody(dst), "</svg>\n"...))
 }
 
 // legend has the name and colour of each series of a chart.
@@ -53,71 +54,17 @@ type legend []struct {
 }
 
 // legend writes the names of series, each with its colour, from a point on. It breaks lines where needed.
-func (p *plot) legend(x, y float64, names legend) {
+func (p *sheet) legend(x, y float64, names legend) {
 	at := x
 	for _, s := range names {
 		width := 26 + 7.2*float64(len([]rune(s.name)))
-		if at+width > float64(p.width) && at > x {
+		if at+width > float64(p.Width) && at > x {
 			at, y = x, y+18
 		}
-		p.rect(at, y-9, 12, 12, colour(s.colour))
-		p.text(at+17, y+2, "start", s.name, "")
+		p.Rect(at, y-9, 12, 12, fill(colour(s.colour)))
+		p.Text(at+17, y+2, "start", s.name, "")
 		at += width
 	}
-}
-
-// scale maps values to pixels.
-type scale struct {
-	low, high float64 // values
-	from, to  float64 // pixels
-	log       bool
-}
-
-func (s scale) at(v float64) float64 {
-	low, high := s.low, s.high
-	if s.log {
-		v, low, high = math.Log(math.Max(v, low)), math.Log(low), math.Log(high)
-	}
-	return s.from + (v-low)/(high-low)*(s.to-s.from)
-}
-
-// tick formats a round value on an axis.
-func tick(v float64) string {
-	if v >= 1000 {
-		return short(v)
-	}
-	return fmt.Sprintf("%.4g", v)
-}
-
-// ticks returns round values within the scale.
-func (s scale) ticks() (of []float64) {
-	if s.log {
-		for decade := math.Pow(10, math.Floor(math.Log10(s.low))); decade <= s.high; decade *= 10 {
-			for _, step := range []float64{1, 2, 5} {
-				if v := decade * step; v >= s.low*0.999 && v <= s.high*1.001 {
-					of = append(of, v)
-				}
-			}
-		}
-		return of
-	}
-	step := math.Pow(10, math.Floor(math.Log10((s.high-s.low)/4)))
-	for _, more := range []float64{5, 2} {
-		if (s.high-s.low)/(step*more) >= 4 {
-			step *= more
-			break
-		}
-	}
-	for v := math.Ceil(s.low/step) * step; v <= s.high*1.0001; v += step {
-		of = append(of, v)
-	}
-	return of
-}
-
-// cover returns a logarithmic scale over positive values, with room at both ends.
-func cover(values []float64, from, to float64) scale {
-	low, high := slices.Min(values), slices.Max(values)
-	return scale{low / 1.3, high * 1.5, from, to, true}
 }
 
 // row is a group of values in a chart: one for each series; n is 0 where there is none.
@@ -134,8 +81,8 @@ func dots(title, description string, names legend, rows []row) string {
 	for _, r := range rows {
 		height += line*float64(drawable(r)) + gap
 	}
-	p := &plot{width: 860, height: int(height) + 30}
-	p.text(16, 26, "start", title, ` font-size="16" font-weight="600"`)
+	p := newSheet(860, int(height)+30)
+	p.Text(16, 26, "start", title, titleStyle)
 	p.legend(16, 52, names)
 	var all []float64
 	for _, r := range rows {
@@ -146,29 +93,28 @@ func dots(title, description string, names legend, rows []row) string {
 		}
 	}
 	if len(all) == 0 {
-		return p.String(title, description)
+		return p.file(title, description)
 	}
-	x := cover(all, left, float64(p.width)-70)
-	for _, v := range x.ticks() {
-		p.line(x.at(v), 84, x.at(v), height, "#e3e6ea", 1)
-		p.text(x.at(v), height+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
+	x := plot.Cover(all, left, float64(p.Width)-70)
+	for _, v := range x.Ticks() {
+		p.Line(x.At(v), 84, x.At(v), height, gridStyle)
+		p.Text(x.At(v), height+18, "middle", plot.Tick(v), tickStyle)
 	}
 	y := 96.0
 	for _, r := range rows {
-		p.text(left-12, y+line*float64(drawable(r)-1)/2+4, "end", r.name, "")
+		p.Text(left-12, y+line*float64(drawable(r)-1)/2+4, "end", r.name, "")
 		for k, s := range r.values {
 			if s.n == 0 || s.min <= 0 {
 				continue
 			}
-			p.line(x.at(s.min), y, x.at(s.max), y, colour(names[k].colour), 3)
-			fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="5.5" fill="%s"/>`+"\n", x.at(s.median), y,
-				colour(names[k].colour))
-			p.text(x.at(s.max)+9, y+4, "start", short(s.median), ` font-size="11"`)
+			p.Line(x.At(s.min), y, x.At(s.max), y, stroke(colour(names[k].colour), 3))
+			p.Circle(x.At(s.median), y, 5.5, fill(colour(names[k].colour)))
+			p.Text(x.At(s.max)+9, y+4, "start", short(s.median), valueStyle)
 			y += line
 		}
 		y += gap
 	}
-	return p.String(title, description)
+	return p.file(title, description)
 }
 
 // drawable counts the values of a row that can be drawn.
@@ -192,90 +138,83 @@ func bars(title, description string, names legend, rows []row) string {
 			most = max(most, s.max)
 		}
 	}
-	p := &plot{width: 860, height: int(height) + 30}
-	p.text(16, 26, "start", title, ` font-size="16" font-weight="600"`)
+	p := newSheet(860, int(height)+30)
+	p.Text(16, 26, "start", title, titleStyle)
 	p.legend(16, 52, names)
 	if most == 0 {
-		return p.String(title, description)
+		return p.file(title, description)
 	}
-	x := scale{0, most * 1.05, left, float64(p.width) - 70, false}
-	for _, v := range x.ticks() {
-		p.line(x.at(v), 84, x.at(v), height, "#e3e6ea", 1)
-		p.text(x.at(v), height+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
+	x := plot.Scale{High: most * 1.05, From: left, To: float64(p.Width) - 70}
+	for _, v := range x.Ticks() {
+		p.Line(x.At(v), 84, x.At(v), height, gridStyle)
+		p.Text(x.At(v), height+18, "middle", plot.Tick(v), tickStyle)
 	}
 	y := 90.0
 	for _, r := range rows {
-		p.text(left-12, y+line*float64(drawable(r))/2+2, "end", r.name, "")
+		p.Text(left-12, y+line*float64(drawable(r))/2+2, "end", r.name, "")
 		for k, s := range r.values {
 			if s.n == 0 || s.min <= 0 {
 				continue
 			}
-			p.rect(left, y, x.at(s.median)-left, line-6, colour(names[k].colour))
-			p.line(x.at(s.min), y+line/2-3, x.at(s.max), y+line/2-3, "#1f2328", 1.5)
-			p.text(x.at(s.max)+8, y+line/2+1, "start", short(s.median), ` font-size="11"`)
+			p.Rect(left, y, x.At(s.median)-left, line-6, fill(colour(names[k].colour)))
+			p.Line(x.At(s.min), y+line/2-3, x.At(s.max), y+line/2-3, stroke("#1f2328", 1.5))
+			p.Text(x.At(s.max)+8, y+line/2+1, "start", short(s.median), valueStyle)
 			y += line
 		}
 		y += gap
 	}
-	return p.String(title, description)
+	return p.file(title, description)
 }
 
 // series is a line of a chart.
 type series struct {
 	name   string
 	xs, ys []float64
-	dashed bool
 	colour int
 }
 
 // lines draws curves with a logarithmic y axis.
 func lines(title, description, xTitle, yTitle string, curves []series) string {
 	const left, top, bottom = 80, 84, 400
-	p := &plot{width: 860, height: bottom + 56}
-	p.text(16, 26, "start", title, ` font-size="16" font-weight="600"`)
+	p := newSheet(860, bottom+56)
+	p.Text(16, 26, "start", title, titleStyle)
 	var xs, ys []float64
 	for _, c := range curves {
 		xs, ys = append(xs, c.xs...), append(ys, c.ys...)
 	}
 	if len(xs) == 0 {
-		return p.String(title, description)
+		return p.file(title, description)
 	}
-	x := scale{0, slices.Max(xs) * 1.05, left, float64(p.width) - 110, false}
-	y := cover(ys, bottom, top)
-	for _, v := range x.ticks() {
-		p.line(x.at(v), top, x.at(v), bottom, "#e3e6ea", 1)
-		p.text(x.at(v), bottom+18, "middle", tick(v), ` font-size="11" fill="#57606a"`)
+	x := plot.Scale{High: slices.Max(xs) * 1.05, From: left, To: float64(p.Width) - 110}
+	y := plot.Cover(ys, bottom, top)
+	for _, v := range x.Ticks() {
+		p.Line(x.At(v), top, x.At(v), bottom, gridStyle)
+		p.Text(x.At(v), bottom+18, "middle", plot.Tick(v), tickStyle)
 	}
-	for _, v := range y.ticks() {
-		p.line(left, y.at(v), x.to, y.at(v), "#e3e6ea", 1)
-		p.text(left-8, y.at(v)+4, "end", tick(v), ` font-size="11" fill="#57606a"`)
+	for _, v := range y.Ticks() {
+		p.Line(left, y.At(v), x.To, y.At(v), gridStyle)
+		p.Text(left-8, y.At(v)+4, "end", plot.Tick(v), tickStyle)
 	}
-	p.text((left+x.to)/2, bottom+42, "middle", xTitle, "")
-	p.text(16, top-22, "start", yTitle, ` fill="#57606a"`)
+	p.Text((left+x.To)/2, bottom+42, "middle", xTitle, "")
+	p.Text(16, top-22, "start", yTitle, fill("#57606a"))
 	for _, c := range curves {
 		p.curve(&c, x, y)
 	}
-	return p.String(title, description)
+	return p.file(title, description)
 }
 
 // curve draws one line, its points, and its name at the end.
-func (p *plot) curve(c *series, x, y scale) {
-	dash := ""
-	if c.dashed {
-		dash = ` stroke-dasharray="6 4"`
-	}
-	var points []string
+func (p *sheet) curve(c *series, x, y plot.Scale) {
+	points := make([]plot.Point, len(c.xs))
 	for k := range c.xs {
-		points = append(points, fmt.Sprintf("%.1f,%.1f", x.at(c.xs[k]), y.at(c.ys[k])))
+		points[k] = plot.Point{X: x.At(c.xs[k]), Y: y.At(c.ys[k])}
 	}
-	fmt.Fprintf(&p.body, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2.5"%s/>`+"\n",
-		strings.Join(points, " "), colour(c.colour), dash)
-	for k := range c.xs {
-		fmt.Fprintf(&p.body, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`+"\n", x.at(c.xs[k]), y.at(c.ys[k]),
-			colour(c.colour))
+	p.Polyline(points, `fill="none" `+stroke(colour(c.colour), 2.5))
+	for _, at := range points {
+		p.Circle(at.X, at.Y, 3.5, fill(colour(c.colour)))
 	}
-	if last := len(c.xs) - 1; last >= 0 {
-		p.text(x.at(c.xs[last])+9, y.at(c.ys[last])+4, "start", c.name,
-			fmt.Sprintf(` font-size="12" fill="%s"`, colour(c.colour)))
+	if len(points) > 0 {
+		last := points[len(points)-1]
+		p.Text(last.X+9, last.Y+4, "start", c.name, `font-size="12" `+fill(colour(c.colour)))
 	}
 }

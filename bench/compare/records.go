@@ -76,7 +76,8 @@ type figureInfo struct {
 	How   string
 }
 
-// From longHistogram bytes on, an encoded histogram is left out of a record. Its percentiles stay.
+// From longHistogram bytes on, an encoded histogram is left out of a record. Its percentiles stay. Time series and the
+// points of distributions are left out too: the figures of hundreds of runs stay in the project.
 const longHistogram = 4096
 
 // appendRecord writes one record as a line.
@@ -84,10 +85,11 @@ func appendRecord(w io.Writer, r record) error {
 	if r.Run != nil && r.Run.Result != nil {
 		short := *r.Run.Result
 		for _, d := range []*load.Distribution{&short.Latency.Reply, &short.Latency.Answer, &short.Latency.Handshake} {
-			if len(d.Encoded) > longHistogram {
+			if d.Points = nil; len(d.Encoded) > longHistogram {
 				d.Encoded = ""
 			}
 		}
+		short.Series = nil
 		copied := *r.Run
 		copied.Result = &short
 		r.Run = &copied

@@ -10,11 +10,12 @@ import (
 	"millrace/bench/load"
 )
 
-// TestRecords proves that written records are read again, and that only a long histogram is left out, in the record
-// alone.
+// TestRecords proves that written records are read again, and that only a long histogram, the points of plots and the
+// time series are left out, in the record alone.
 func TestRecords(t *testing.T) {
 	result := &load.Result{Problems: []string{"a sentence"}}
 	result.Latency.Reply.Encoded, result.Latency.Answer.Encoded = "short", strings.Repeat("A", longHistogram+1)
+	result.Latency.Reply.Points, result.Series = []load.Point{{Share: 1, Latency: 2}}, []load.Interval{{Length: 1}}
 	records := []record{
 		{Kind: "environment", Environment: &environment{Commit: "0123", Sysctls: map[string]string{"a.b": "1"}}},
 		{Kind: "missing", Missing: &missing{"peertube", "npm is not installed"}},
@@ -31,8 +32,11 @@ func TestRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Latency.Answer.Encoded == "" {
-		t.Error("the result itself has lost its histogram")
+	if result.Latency.Answer.Encoded == "" || len(result.Series) != 1 || len(result.Latency.Reply.Points) != 1 {
+		t.Errorf("the result itself has lost something: %+v", result)
+	}
+	if r := got[2].Run.Result; len(r.Series) > 0 || len(r.Latency.Reply.Points) > 0 {
+		t.Errorf("on record are %v and %v", r.Series, r.Latency.Reply.Points)
 	}
 	if d := got[2].Run.Result.Latency; d.Answer.Encoded != "" || d.Reply.Encoded != "short" {
 		t.Errorf("the histograms on record are %q and %q", d.Answer.Encoded, d.Reply.Encoded)

@@ -59,6 +59,22 @@ func (r *recorder) distribution() Distribution {
 		P99:     float64(q[2]),
 		P999:    float64(q[3]),
 		Max:     float64(h.Max()),
+		Points:  points(h),
 		Encoded: string(encoded),
 	}
+}
+
+// pointsPerHalving is how many points a distribution has between a share and the middle of the way to all. So the long
+// tail, which few latencies make, has as many of them as the middle.
+const pointsPerHalving = 10
+
+// points returns the distribution for a plot: about pointsPerHalving for each doubling of the number of latencies.
+func points(h *hdrhistogram.Histogram) (all []Point) {
+	for _, b := range h.CumulativeDistributionWithTicks(pointsPerHalving) {
+		p := Point{float64(b.Count) / float64(h.TotalCount()), float64(b.ValueAt)}
+		if n := len(all); n == 0 || all[n-1].Share < p.Share {
+			all = append(all, p)
+		}
+	}
+	return all
 }

@@ -4,6 +4,7 @@ package load
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // TestRecorder proves that the figures of merged recorders are those of all values, to 0.1 %, that a value out of range
-// counts at the nearest end of it, and that the encoded histogram holds the same.
+// counts at the nearest end of it, and that the points and the encoded histogram hold the same.
 func TestRecorder(t *testing.T) {
 	a, b := newRecorder(), newRecorder()
 	for us := 1; us <= 100_000; us++ {
@@ -41,13 +42,23 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("the encoded histogram: %v", err)
 	}
 
+	if n := len(d.Points); n < 50 || n > 200 || d.Points[n-1] != (Point{1, d.Max}) {
+		t.Errorf("%d points, the last of which is %v", n, d.Points[max(n-1, 0)])
+	}
+	for k, p := range d.Points {
+		f("the latency at a share", p.Latency, p.Share*100_000)
+		if k > 0 && p.Share <= d.Points[k-1].Share {
+			t.Errorf("point %d is not beyond the one before: %v", k, d.Points[:k+1])
+		}
+	}
+
 	ends := newRecorder()
 	ends.record(-time.Second)
 	ends.record(time.Hour)
 	d = ends.distribution()
 	f("the shortest", d.P50, 1)
 	f("the longest", d.Max, 60e6)
-	if d := newRecorder().distribution(); d != (Distribution{}) {
+	if d := newRecorder().distribution(); !reflect.DeepEqual(d, Distribution{}) {
 		t.Errorf("nothing was recorded: %+v", d)
 	}
 }

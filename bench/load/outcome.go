@@ -48,7 +48,8 @@ func threadRan() time.Duration {
 
 // result gathers everything. The workers have ended.
 func (r *run) result(ctx context.Context) Result {
-	out := Result{Config: *r.config, Started: r.started, Measured: (r.measured[1] - r.measured[0]).Seconds()}
+	out := Result{Config: *r.config, Started: r.started, Begun: r.measured[0].Seconds(),
+		Measured: (r.measured[1] - r.measured[0]).Seconds(), Series: r.series(r.ended)}
 	replies, cycles, opens := newRecorder(), newRecorder(), newRecorder()
 	kinds := make(map[string]uint64)
 	var lost losses

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"millrace/bench/progress"
 )
 
 // Phase is a part of a run.
@@ -33,9 +35,22 @@ func (p Phase) String() string {
 type Progress struct {
 	Phase   Phase
 	Elapsed time.Duration // since the start of the run
-	Left    time.Duration // of the phase, as planned
+	Left    time.Duration // of the run, as planned; of the drain at most
 	Open    int           // connections that are open now
 	Counts  Counts        // since the start of the run
+}
+
+// left returns the time that the run has left, as planned, in a phase that ends by then. The ramp waits for connections
+// that are slow to open, and the drain is mostly short: neither is counted before.
+func (c *Config) left(p Phase, now, end time.Duration) time.Duration {
+	left := max(end-now, 0)
+	if p == PhaseRamp {
+		left = max(seconds(c.Ramp)-now, 0) + seconds(c.Warmup)
+	}
+	if p < PhaseMeasure {
+		left += seconds(c.Duration)
+	}
+	return left
 }
 
 // Messages returns the WebSocket messages of both directions.
@@ -60,8 +75,8 @@ func (p *Progress) Line(before *Progress) string {
 		return count(float64(now-then) / seconds)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-9s up to %4.0f s left  %s open  %s messages/s  %s cycles/s", p.Phase, max(p.Left, 0).Seconds(),
-		count(float64(p.Open)), rate(p.Counts.Messages(), before.Counts.Messages()),
+	fmt.Fprintf(&b, "%-9s %s, about %s left  %s open  %s messages/s  %s cycles/s", p.Phase, progress.Span(p.Elapsed),
+		progress.Span(p.Left), count(float64(p.Open)), rate(p.Counts.Messages(), before.Counts.Messages()),
 		rate(p.Counts.AnswersReceived, before.Counts.AnswersReceived))
 	for _, trouble := range []struct {
 		n    uint64

@@ -215,7 +215,9 @@ func (w *worker) onReply(i uint32, m *message) {
 	r.expected = uint8(max(min(w.books.offers, m.complete+m.incomplete-1), 0))
 	w.counts.Replies++
 	w.counts.OffersExpected += uint64(r.expected)
-	if due := time.Duration(r.due.Load()); w.measured(due) {
+	due := time.Duration(r.due.Load())
+	w.series.due(due).replies.record(w.now - due)
+	if w.measured(due) {
 		w.replies.record(w.now - due)
 	}
 	w.resolved(i)
@@ -317,7 +319,9 @@ func (w *worker) onAnswer(i uint32, m *message) {
 	if x.record == nil {
 		return
 	}
-	if due := time.Duration(x.record.due.Load()); w.measured(due) {
+	due := time.Duration(x.record.due.Load())
+	w.series.due(due).cycles.record(w.now - due)
+	if w.measured(due) {
 		w.cycles.record(w.now - due)
 	}
 }

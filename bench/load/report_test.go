@@ -38,7 +38,8 @@ func fullResult(t *testing.T) Result {
 			{"failure: tracker is overloaded, try again later, which is a text as long as a tracker likes it", 10},
 		},
 		Latency: Latencies{
-			Reply:     Distribution{Count: 119_990, Mean: 420, P50: 390, P90: 812, P99: 1743, P999: 12_503, Max: 60_000_000},
+			Reply: Distribution{Count: 119_990, Mean: 420, P50: 390, P90: 812, P99: 1743, P999: 12_503, Max: 60_000_000,
+				Points: []Point{{0.5, 390}, {1, 60_000_000}}},
 			Answer:    Distribution{Count: 1_199_700, Mean: 900, P50: 850, P90: 1712, P99: 3043, P999: 22_503, Max: 48_031},
 			Handshake: Distribution{Count: 4000, Mean: 1000, P50: 900, P90: 1900, P99: 3000, P999: 4000, Max: 5000},
 		},
@@ -52,6 +53,8 @@ func fullResult(t *testing.T) Result {
 			"4 relayed descriptions were altered on their way."},
 		Remarks: []string{"The load tester was the bottleneck: thread 0 was busy for 95 % of the time, so rates and latencies " +
 			"are its own and not the tracker's."},
+		Series: []Interval{{From: 1, Length: 0.5, Announces: 2, Replies: 3, Offers: 4, Answers: 5, Connected: 6, Errors: 7, Open: 8,
+			Reply: Quantiles{9, 10, 11, 12, 13}, ServerCPU: 0.25, ServerRSS: 14, ClientCPU: 0.125}},
 	}
 }
 
@@ -105,6 +108,7 @@ func TestResultJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Config.CPUs, got.Config.Storms = want.Config.CPUs, want.Config.Storms
+	got.Latency.Answer.Points, got.Latency.Handshake.Points = nil, nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("written as JSON and read again:\n%+v\nwant\n%+v", got, want)
 	}
@@ -128,11 +132,30 @@ func TestProgressLine(t *testing.T) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
-	f(Progress{}, Progress{}, "ramp      up to    0 s left  0 open  0 messages/s  0 cycles/s")
+	f(Progress{}, Progress{}, "ramp      0 s, about 0 s left  0 open  0 messages/s  0 cycles/s")
 	f(Progress{Phase: PhaseMeasure, Elapsed: 12 * time.Second, Left: 18 * time.Second, Open: 4000,
 		Counts: Counts{Announces: 5000, AnswersReceived: 30_050}}, before,
-		"measuring up to   18 s left  4,000 open  17,000 messages/s  15,000 cycles/s")
+		"measuring 12 s, about 18 s left  4,000 open  17,000 messages/s  15,000 cycles/s")
 	f(Progress{Phase: PhaseDrain, Elapsed: 12 * time.Second, Left: -time.Second,
 		Counts: Counts{Announces: 1000, AnswersReceived: 50, Altered: 1, Own: 1, ConnectFailed: 3}}, before,
-		"draining  up to    0 s left  0 open  1 messages/s  0 cycles/s  2 wrong  3 not connected")
+		"draining  12 s, about 0 s left  0 open  1 messages/s  0 cycles/s  2 wrong  3 not connected")
+}
+
+// TestProgressLeft proves that the time left is that of all phases to come, and that connections which are slow to open
+// and the drain do not count before their time.
+func TestProgressLeft(t *testing.T) {
+	c := Config{Ramp: 5, Warmup: 10, Duration: 30, Drain: 20}
+	f := func(p Phase, now, end, want time.Duration) {
+		t.Helper()
+		if got := c.left(p, now*time.Second, end*time.Second); got != want*time.Second {
+			t.Errorf("%v at %d s until %d s: %v left, want %d s", p, now, end, got, want)
+		}
+	}
+	f(PhaseRamp, 0, 25, 45)
+	f(PhaseRamp, 2, 25, 43)
+	f(PhaseRamp, 9, 25, 40)
+	f(PhaseWarmup, 11, 20, 39)
+	f(PhaseMeasure, 40, 50, 10)
+	f(PhaseDrain, 55, 70, 15)
+	f(PhaseDrain, 71, 70, 0)
 }

@@ -12,6 +12,7 @@ import (
 type Result struct {
 	Config   Config        `json:"config"`
 	Started  time.Time     `json:"started"`
+	Begun    float64       `json:"measured_from_seconds"` // since the start of the run
 	Measured float64       `json:"measured_seconds"`
 	Counts   Counts        `json:"counts"`          // of the whole run, ramp to drain: these must add up
 	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
@@ -21,6 +22,7 @@ type Result struct {
 	Server   ServerFigures `json:"server"`
 	Problems []string      `json:"problems"` // sentences: each of them fails the run
 	Remarks  []string      `json:"remarks"`  // sentences for the reader of the figures: the client was the bottleneck, …
+	Series   []Interval    `json:"series"`   // the whole run, ramp to drain, second by second: at most maxIntervals
 }
 
 // maxErrorKinds bounds Result.Errors; kinds beyond it are counted together as "other".
@@ -94,7 +96,42 @@ type Distribution struct {
 	P99     float64 `json:"p99"`
 	P999    float64 `json:"p99_9"`
 	Max     float64 `json:"max"`
+	Points  []Point `json:"points"`        // the whole distribution for a plot, from the shortest latency to the longest
 	Encoded string  `json:"hdr_histogram"` // the whole histogram, HdrHistogram's V2 compressed format in base64
+}
+
+// Point is a point of a distribution: so large a share of the latencies takes at most so many µs.
+type Point struct {
+	Share   float64 `json:"share"`
+	Latency float64 `json:"us"`
+}
+
+// Interval is a part of the run: a second, or more in a run that is longer than maxIntervals seconds. Latencies belong to
+// the interval in which their announce was due. Clients that hardly read are not in it.
+type Interval struct {
+	From      float64   `json:"from_seconds"` // since the start of the run
+	Length    float64   `json:"seconds"`
+	Announces uint64    `json:"announces"`
+	Replies   uint64    `json:"announce_replies"`
+	Offers    uint64    `json:"offers_received"`
+	Answers   uint64    `json:"answers_received"` // signalling cycles
+	Connected uint64    `json:"connected"`
+	Errors    uint64    `json:"errors"` // wrong messages, failure messages, connections that failed or were closed
+	Open      int       `json:"open"`   // connections, at the end of the interval
+	Reply     Quantiles `json:"announce_to_reply_us"`
+	Answer    Quantiles `json:"offer_to_answer_us"`
+	ServerCPU float64   `json:"server_cpu_seconds"` // of the tracker's process; 0: unknown
+	ServerRSS uint64    `json:"server_rss_bytes"`   // highest
+	ClientCPU float64   `json:"client_cpu_seconds"` // of the load tester's process
+}
+
+// Quantiles are one latency's figures in an interval, exact to 1.6 %; the longest is exact to 1 µs.
+type Quantiles struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
 }
 
 // ClientFigures say how much of its threads the load tester itself used.
@@ -128,7 +165,9 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	type plain Result // without this method
 	r.Config.CPUs, r.Config.Storms = listed(r.Config.CPUs), listed(r.Config.Storms)
 	r.Errors, r.Problems, r.Remarks = listed(r.Errors), listed(r.Problems), listed(r.Remarks)
-	r.Client.BusyShare = listed(r.Client.BusyShare)
+	r.Client.BusyShare, r.Series = listed(r.Client.BusyShare), listed(r.Series)
+	l := &r.Latency
+	l.Reply.Points, l.Answer.Points, l.Handshake.Points = listed(l.Reply.Points), listed(l.Answer.Points), listed(l.Handshake.Points)
 	return json.Marshal(plain(r))
 }
 

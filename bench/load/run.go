@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"millrace/ring"
@@ -61,7 +61,9 @@ type run struct {
 	server         *processSampler
 	self           [2]time.Duration // CPU time of this process at the begin and end of the measurement
 	pageBefore     page             // of the tracker's counters
+	usage          usage            // of both processes over the run
 	measured       [2]time.Duration // begin and end of the measurement, as they were
+	ended          time.Duration    // when no worker ran any more
 	openAtEnd      int
 	settledInTime  bool
 	drainedInTime  bool
@@ -165,6 +167,7 @@ func (r *run) start() {
 	r.started = time.Now()
 	started := r.started
 	r.site.clock = func() time.Duration { return time.Since(started) }
+	r.observe()
 	for _, w := range r.workers {
 		go func() { r.failed <- w.run() }()
 	}
@@ -222,20 +225,18 @@ func (r *run) unreachable() bool {
 	return s.counts.Connected == 0 && s.lost.abandoned > 0
 }
 
-// note keeps an error of the tracker's figures.
+// note keeps an error of the tracker's figures, once.
 func (r *run) note(err error) {
-	if err != nil {
+	if err != nil && !slices.Contains(r.serverTroubles, err.Error()) {
 		r.serverTroubles = append(r.serverTroubles, err.Error())
 	}
 }
 
-// ownTime is the CPU time of this process.
-func ownTime() time.Duration {
-	s, err := sampleProcess(os.Getpid())
-	if err != nil {
-		return 0
-	}
-	return s.cpu
+// observe reads what both processes use.
+func (r *run) observe() {
+	r.note(r.server.observe())
+	s := r.server.latest()
+	r.usage.add(reading{r.site.clock(), s.cpu, ownTime(), s.rss})
 }
 
 // until watches the run until done is true, or the time is over: then it returns false. A nil done is never true.
@@ -245,12 +246,13 @@ func (r *run) until(ctx context.Context, p Phase, atMost time.Duration, done fun
 	end := r.site.clock() + atMost
 	for {
 		now := r.site.clock()
-		if now-r.reported >= time.Second {
+		if now/time.Second > r.reported/time.Second { // at whole seconds, as the intervals of the series
 			r.reported = now
-			r.note(r.server.observe())
+			r.observe()
 			if r.progress != nil {
 				s := r.sum()
-				r.progress(Progress{Phase: p, Elapsed: now, Left: end - now, Open: s.open, Counts: s.counts})
+				left := r.config.left(p, now, end)
+				r.progress(Progress{Phase: p, Elapsed: now, Left: left, Open: s.open, Counts: s.counts})
 			}
 		}
 		if done != nil && done(now) {
@@ -330,5 +332,7 @@ func (r *run) finish() error {
 		}
 	}
 	r.slow.wg.Wait()
+	r.ended = r.site.clock()
+	r.observe()
 	return first
 }

@@ -159,6 +159,7 @@ type processSampler struct {
 	proc                         string // where /proc is
 	pid                          int
 	empty, atBegin, atEnd, worst processSample
+	last                         processSample
 }
 
 // newProcessSampler takes the figures of the empty tracker. For pid 0 it returns nil.
@@ -175,7 +176,7 @@ func newSamplerIn(proc string, pid int) (*processSampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &processSampler{proc: proc, pid: pid, empty: empty, atBegin: empty, atEnd: empty, worst: empty}, nil
+	return &processSampler{proc: proc, pid: pid, empty: empty, atBegin: empty, atEnd: empty, worst: empty, last: empty}, nil
 }
 
 // begin marks the start of the measurement.
@@ -197,8 +198,26 @@ func (p *processSampler) take(to func(processSample)) error {
 		return err
 	}
 	p.worst.rss = max(p.worst.rss, s.rss)
+	p.last = s
 	to(s)
 	return nil
+}
+
+// latest returns the figures that were read last: zeros for the nil sampler.
+func (p *processSampler) latest() processSample {
+	if p == nil {
+		return processSample{}
+	}
+	return p.last
+}
+
+// ownTime is the CPU time of this process.
+func ownTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // figures returns the cost of the measurement for the tracker, given the messages in both directions and the signalling

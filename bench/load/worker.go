@@ -89,6 +89,7 @@ type worker struct {
 	lost                     losses
 	errors                   map[string]uint64
 	replies, cycles, opens   *recorder
+	series                   series
 
 	ready  readyList
 	mu     sync.Mutex
@@ -148,6 +149,7 @@ func newWorker(s *site, number int) *worker {
 		replies:   newRecorder(),
 		cycles:    newRecorder(),
 		opens:     newRecorder(),
+		series:    newSeries(s.config.longest()),
 		resume:    s.config.Resume,
 	}
 	if s.target.secure {
@@ -230,6 +232,9 @@ func partsSize(clients int) int { return min(max(clients*(32<<10), 32<<20), 512<
 // turn handles the events of the last wait and all duties of this moment.
 func (w *worker) turn() {
 	w.phase()
+	if w.now >= w.series.next {
+		w.series.advance(w.now, w.tally())
+	}
 	for i := range w.events {
 		w.handle(&w.events[i])
 	}

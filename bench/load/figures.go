@@ -66,7 +66,7 @@ func (r *recorder) distribution() Distribution {
 
 // pointsPerHalving is how many points a distribution has between a share and the middle of the way to all. So the long
 // tail, which few latencies make, has as many of them as the middle.
-const pointsPerHalving = 10
+const pointsPerHalving = 20
 
 // points returns the distribution for a plot: about pointsPerHalving for each doubling of the number of latencies.
 func points(h *hdrhistogram.Histogram) (all []Point) {

@@ -161,8 +161,13 @@ func (p *printer) client(c *ClientFigures) {
 
 // errors writes the errors by kind.
 func (p *printer) errors(r *Result) {
-	c := &r.Counts
-	kinds := []ErrorCount{
+	p.errorList("Errors", r.Counts.ErrorKinds())
+	p.errorList("Errors by cause", r.Errors)
+}
+
+// ErrorKinds returns the counts of all that went wrong, each with a name for people.
+func (c *Counts) ErrorKinds() []ErrorCount {
+	return []ErrorCount{
 		{"connections that could not be opened", c.ConnectFailed},
 		{"connections that the tracker closed", c.Disconnected},
 		{"failure messages", c.Failures},
@@ -177,8 +182,6 @@ func (p *printer) errors(r *Result) {
 		{"messages of an unknown kind", c.Unknown},
 		{"messages that cannot be read", c.Unreadable},
 	}
-	p.errorList("Errors", kinds)
-	p.errorList("Errors by cause", r.Errors)
 }
 
 // errorList writes those kinds of error that have occurred.

@@ -15,7 +15,7 @@ import (
 
 // command is a command line that has been understood.
 type command struct {
-	file, profile                                  string // empty: none named
+	file, profile, html                            string // empty: none named
 	json, printDefault, printParsed, version, help bool
 
 	url, metrics   string   // empty: as configured
@@ -48,7 +48,8 @@ rates, latencies and the tracker's CPU time and memory. Any tracker that speaks 
 
   -p                  print the load of the profile, with an explanation of each key, and exit
   -P                  print the load as it would be run, and exit
-  -json               write the result as one JSON object
+  -json               print the result as one JSON object
+  -html FILE          write the result as a page too: pictures and tables, in one file that needs nothing else
   -v, -version        print the version, and exit
   -h, -help           print this text, and exit
 
@@ -98,6 +99,7 @@ func parse(args []string) (command, error) {
 	set.Float64Var(&c.rate, "rate", 0, "")
 	set.Float64Var(&c.scale, "scale", 1, "")
 	set.BoolVar(&c.json, "json", false, "")
+	set.StringVar(&c.html, "html", "", "")
 	set.Func("set", "", func(s string) error { c.settings = append(c.settings, s); return nil })
 	for name, to := range map[string]*bool{"p": &c.printDefault, "print-config": &c.printDefault, "P": &c.printParsed,
 		"v": &c.version, "version": &c.version, "h": &c.help, "help": &c.help} {
@@ -112,6 +114,9 @@ func parse(args []string) (command, error) {
 	set.Visit(func(f *flag.Flag) { c.isSet[f.Name] = true })
 	if c.scale <= 0 || c.scale > 1e6 || c.scale != c.scale {
 		return c, fmt.Errorf("-scale is %v, but must be a number above 0 and up to 1,000,000 (-h explains)", c.scale)
+	}
+	if c.isSet["html"] && c.html == "" {
+		return c, errors.New("-html is empty, but must name the file of the page (-h explains)")
 	}
 	if c.isSet["rate"] && !(c.rate > 0) {
 		return c, fmt.Errorf("-rate is %v, but must be a number above 0 (-h explains)", c.rate)

@@ -67,11 +67,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, drive run
 		fmt.Fprintf(stderr, "millrace-load: this load cannot be run:\n%v\n", err)
 		return exitUsage
 	}
-	return measure(ctx, c, cmd.json, stdout, stderr, drive)
+	out, err := openPage(cmd.html)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace-load:", err)
+		return exitUsage
+	}
+	defer out.close()
+	return measure(ctx, c, cmd.json, out, stdout, stderr, drive)
 }
 
 // measure runs the load and reports on it.
-func measure(ctx context.Context, c load.Config, asJSON bool, stdout, stderr io.Writer, drive runner) int {
+func measure(ctx context.Context, c load.Config, asJSON bool, out *pageFile, stdout, stderr io.Writer, drive runner) int {
 	meter := newMeter(stderr)
 	result, err := drive(ctx, c, meter.show)
 	meter.end()
@@ -85,7 +91,7 @@ func measure(ctx context.Context, c load.Config, asJSON bool, stdout, stderr io.
 	} else {
 		err = result.WriteReport(stdout)
 	}
-	if err != nil {
+	if err = errors.Join(err, out.write(&result)); err != nil {
 		fmt.Fprintln(stderr, "millrace-load: cannot write the result:", err)
 		return exitError
 	}

@@ -61,6 +61,9 @@ func TestUsageErrors(t *testing.T) {
 	f("duration is -1, but must be", "-duration", "-1")
 	f("write the number of seconds", "-duration", "2s")
 	f("url is \"http://a\"", "-url", "http://a")
+	f("-html is empty", "-html", "")
+	f("the page of -html cannot be written, so nothing was run: open "+wrong+"/page.html: not a directory: name a file", "-html",
+		filepath.Join(wrong, "page.html"))
 	f("answer_share is 2", "-set", "answer_share=2", "-set", "offers=5")
 }
 
@@ -123,6 +126,51 @@ func TestExitCodes(t *testing.T) {
 	var got load.Result
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitOK || got.Config.Loop != "closed" {
 		t.Errorf("-json: code %d, %v: %s", code, err, stdout)
+	}
+}
+
+// TestPage proves that -html writes a page beside the report, also of a run with problems and with -json, that it takes the
+// place of a longer one, and that a run that fails leaves the page that was there, or none.
+func TestPage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.html")
+	f := func(result load.Result, failure error, args ...string) (page, stdout string) {
+		t.Helper()
+		code, stdout, stderr := call(t, func(_ context.Context, c load.Config, _ func(load.Progress)) (load.Result, error) {
+			result.Config = c
+			return result, failure
+		}, append(args, "-html", file)...)
+		if failed := failure != nil || !result.OK(); failed != (code == exitError) {
+			t.Errorf("%q: code %d, %q", args, code, stderr)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		return string(text), stdout
+	}
+	has := func(text, want string) {
+		t.Helper()
+		if !strings.Contains(text, want) {
+			t.Errorf("%q lacks %q", text, want)
+		}
+	}
+	if page, _ := f(load.Result{}, errors.New("nobody listens")); page != "" {
+		t.Errorf("a run that failed leaves the page %q", page)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a run that failed leaves an empty file")
+	}
+	page, stdout := f(load.Result{Problems: []string{"3 of 9 offers are missing, " + strings.Repeat("and more ", 1000)}}, nil)
+	has(page, "<li>3 of 9 offers are missing")
+	has(stdout, "Problems")
+	if again, _ := f(load.Result{}, errors.New("nobody listens")); again != page {
+		t.Error("a run that failed changes the page that was there")
+	}
+	page, stdout = f(load.Result{}, nil, "-json")
+	has(page, "The counts add up")
+	has(stdout, `{"config":`)
+	if !strings.HasSuffix(page, "</html>\n") || strings.Count(page, "</html>") > 1 {
+		t.Errorf("the page ends with %q", page[len(page)-100:])
 	}
 }
 

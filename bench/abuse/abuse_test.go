@@ -239,6 +239,31 @@ func TestCommandLine(t *testing.T) {
 	g("poison,storm", "poison", "storm")
 }
 
+// TestMatches proves that each attack is played over the transports that it needs, that its line names it, and that the
+// time that is planned for it covers the time in which it is measured.
+func TestMatches(t *testing.T) {
+	h := &harness{seconds: 6 * time.Second, scale: 1, attacks: []*attack{{name: "a", wssOnly: true},
+		{name: "b", spread: 20 * time.Second}}, transports: []string{"ws", "wss"}}
+	var names []string
+	for _, m := range h.matches() {
+		names = append(names, m.name+" "+transport(m.secure))
+		if h.planned(m.attack) <= h.calmTime()+h.attackTime(m.attack) {
+			t.Errorf("%v is planned for %s", h.planned(m.attack), m.name)
+		}
+	}
+	if want := []string{"a wss", "b ws", "b wss"}; !slices.Equal(names, want) {
+		t.Errorf("played are %q, want %q", names, want)
+	}
+	if a, b := h.attackTime(h.attacks[0]), h.attackTime(h.attacks[1]); a != 6*time.Second || b != 23*time.Second {
+		t.Errorf("the attacks take %v and %v", a, b)
+	}
+	var out, errs strings.Builder
+	command([]string{"-binary", "does-not-exist", "-only", "poison"}, nil, &out, &errs)
+	if want := "[1/2] poison over ws; 0 s elapsed, about "; !strings.HasPrefix(errs.String(), want) {
+		t.Errorf("the first line is %q, want %q", errs.String(), want)
+	}
+}
+
 // TestLine proves the form of a row of the table.
 func TestLine(t *testing.T) {
 	r := &row{Attack: "a", Transport: "ws", Addresses: "1", Connections: 2, SentPerSecond: 1500, MemoryBefore: 1 << 20,

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/bench/progress"
 )
 
 // Exit codes.
@@ -59,7 +61,7 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	missed, err := h.all(ctx, stdout)
+	missed, err := h.all(ctx, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "abuse:", err)
 		return exitError
@@ -124,35 +126,55 @@ func chosen(words string) (all []*attack, err error) {
 	return all, err
 }
 
-// all plays the chosen attacks, prints a row for each, and returns how many rows miss a target.
-func (h *harness) all(ctx context.Context, stdout io.Writer) (missed int, err error) {
+// match is an attack over one transport.
+type match struct {
+	*attack
+	secure bool
+}
+
+// matches returns those that are to be played, in their order.
+func (h *harness) matches() (all []match) {
+	for _, a := range h.attacks {
+		for _, t := range h.transports {
+			if secure := t == transport(true); secure || !a.wssOnly {
+				all = append(all, match{a, secure})
+			}
+		}
+	}
+	return all
+}
+
+// all plays the chosen attacks, prints a row for each, and returns how many rows miss a target. A line for each that
+// begins goes to stderr, with the time that is left.
+func (h *harness) all(ctx context.Context, stdout, stderr io.Writer) (missed int, err error) {
+	matches, begun := h.matches(), time.Now()
+	var steps progress.Steps
+	for k, m := range matches {
+		steps.Expect(fmt.Sprint(k), 1, h.planned(m.attack))
+	}
 	if !h.json {
 		fmt.Fprint(stdout, tableHead)
 	}
-	for _, a := range h.attacks {
-		for _, t := range h.transports {
-			secure := t == transport(true)
-			if a.wssOnly && !secure {
-				continue
-			}
-			r, err := h.play(ctx, a, secure)
-			if ctx.Err() != nil {
-				return missed, errors.New("stopped by a signal")
-			}
-			if err != nil {
-				return missed, fmt.Errorf("%s over %s: %w", a.name, t, err)
-			}
-			if len(r.Misses) > 0 {
-				missed++
-			}
-			if h.json {
-				err = json.NewEncoder(stdout).Encode(r)
-			} else {
-				_, err = io.WriteString(stdout, r.line())
-			}
-			if err != nil {
-				return missed, fmt.Errorf("cannot print a row: %w", err)
-			}
+	for k, m := range matches {
+		what := m.name + " over " + transport(m.secure)
+		fmt.Fprintln(stderr, steps.Begin(fmt.Sprint(k), what, time.Since(begun)))
+		r, err := h.play(ctx, m.attack, m.secure)
+		if ctx.Err() != nil {
+			return missed, errors.New("stopped by a signal")
+		}
+		if err != nil {
+			return missed, fmt.Errorf("%s: %w", what, err)
+		}
+		if len(r.Misses) > 0 {
+			missed++
+		}
+		if h.json {
+			err = json.NewEncoder(stdout).Encode(r)
+		} else {
+			_, err = io.WriteString(stdout, r.line())
+		}
+		if err != nil {
+			return missed, fmt.Errorf("cannot print a row: %w", err)
 		}
 	}
 	return missed, nil

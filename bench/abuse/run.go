@@ -30,6 +30,21 @@ const (
 // with the attack.
 const shortestCalm = time.Second
 
+// calmTime is how long honest clients are measured without an attack, and attackTime with it.
+func (h *harness) calmTime() time.Duration { return max(shortestCalm, h.seconds/2) }
+
+func (h *harness) attackTime(a *attack) time.Duration {
+	return max(h.seconds, stretched(a.spread, h.scale)+h.seconds/2)
+}
+
+// aroundRun is about the time that a run takes besides: tracker and attackers start and end.
+const aroundRun = 2 * time.Second
+
+// planned is about the time that a run takes.
+func (h *harness) planned(a *attack) time.Duration {
+	return warmTime + h.calmTime() + gapTime + h.attackTime(a) + aroundRun
+}
+
 // run plays one attack against a server and returns its row.
 func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (*row, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -44,7 +59,7 @@ func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (
 	pause(ctx, warmTime)
 	c.phase.Store(int32(calm))
 	c.clients.Go(func() { c.sendNewcomers(ctx) })
-	pause(ctx, max(shortestCalm, h.seconds/2))
+	pause(ctx, h.calmTime())
 	c.phase.Store(int32(warm))
 	pause(ctx, gapTime)
 	c.phase.Store(int32(attacked))
@@ -52,7 +67,7 @@ func (h *harness) run(ctx context.Context, a *attack, secure bool, srv server) (
 	if err != nil {
 		return nil, err
 	}
-	pause(ctx, max(h.seconds, stretched(a.spread, h.scale)+h.seconds/2))
+	pause(ctx, h.attackTime(a))
 	c.finish()
 	cost, took, err := end()
 	r.Alive = srv.alive()

@@ -39,11 +39,10 @@ func (c *comparison) compareForeign(ctx context.Context) error {
 	}
 	var perResponse []foreignRun
 	for round := 1; round <= c.options.maxRounds; round++ {
-		for _, t := range c.trackers {
-			if !slices.Contains(withTLS, t.name) {
-				continue
-			}
+		c.expectForeign(c.options.roundsLeft(round))
+		for _, t := range c.foreignTrackers() {
 			r := foreignRun{Tracker: t.name, Round: round, Connections: foreignConnections}
+			c.step(foreign, t.title+", "+c.options.roundText(round))
 			err := c.foreignTurn(ctx, tester, &t, &r)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -63,6 +62,14 @@ func (c *comparison) compareForeign(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// foreignTime is how long a run measures.
+func (o *options) foreignTime() time.Duration {
+	if o.quick {
+		return 5 * time.Second
+	}
+	return foreignSeconds * time.Second
 }
 
 // foreignRatios returns a tracker's responses per second over the reference's, by round.
@@ -85,12 +92,8 @@ func (c *comparison) foreignTurn(ctx context.Context, tester program, t *tracker
 	}
 	defer os.RemoveAll(dir)
 	defer server.stop()
-	seconds := foreignSeconds
-	if c.options.quick {
-		seconds = 5
-	}
 	text := fmt.Sprintf("server_address = \"127.0.0.1:%d\"\nlog_level = \"error\"\nnum_workers = 1\n"+
-		"num_connections_per_worker = %d\nduration = %d\n", pl.port, r.Connections, seconds)
+		"num_connections_per_worker = %d\nduration = %d\n", pl.port, r.Connections, int(c.options.foreignTime().Seconds()))
 	if err := os.WriteFile(filepath.Join(dir, "load.toml"), []byte(text), 0o600); err != nil {
 		return err
 	}

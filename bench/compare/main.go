@@ -60,7 +60,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	} else {
 		var o *options
 		if o, err = parseOptions(args, stderr); err == nil {
-			err = runComparison(ctx, root, o, args, stdout)
+			err = runComparison(ctx, root, o, args, stdout, stderr)
 		}
 	}
 	switch {
@@ -94,7 +94,7 @@ func moduleRoot() (string, error) {
 }
 
 // runComparison installs the trackers, runs the chosen workloads, and leaves a results file.
-func runComparison(ctx context.Context, root string, o *options, args []string, stdout io.Writer) error {
+func runComparison(ctx context.Context, root string, o *options, args []string, stdout, stderr io.Writer) error {
 	for _, need := range []string{"taskset", "make", "git"} {
 		if _, err := exec.LookPath(need); err != nil {
 			return fmt.Errorf("%s is not installed (taskset is in util-linux)", need)
@@ -132,7 +132,7 @@ func runComparison(ctx context.Context, root string, o *options, args []string, 
 	}
 	defer out.Close()
 	c := &comparison{options: o, in: in, programs: map[string]program{}, tester: in.built("millrace-load"), work: work,
-		out: out, log: stdout, told: map[string]bool{}}
+		out: out, log: stdout, progress: stderr, told: map[string]bool{}}
 	if err := c.write(record{Kind: "environment", Environment: about}); err != nil {
 		return err
 	}
@@ -193,25 +193,9 @@ func (c *comparison) installAll(ctx context.Context) error {
 	return nil
 }
 
-// estimate returns the least time that the runs of all workloads take, sweeps not counted.
-func (c *comparison) estimate() (total time.Duration) {
-	for k := range workloads {
-		w := &workloads[k]
-		if !c.options.wants(w.name, w.extra) || w.rates != nil {
-			continue
-		}
-		for _, t := range c.participants(w) {
-			if cfg, err := w.config(c.options, &t, 0); err == nil {
-				total += time.Duration((cfg.Ramp + cfg.Warmup + cfg.Duration) * float64(c.options.rounds) * float64(time.Second))
-			}
-		}
-	}
-	return total
-}
-
 // runAll runs the chosen workloads.
 func (c *comparison) runAll(ctx context.Context) error {
-	fmt.Fprintf(c.log, "this takes at least %v\n", c.estimate().Round(time.Minute))
+	c.plan()
 	for k := range workloads {
 		w := &workloads[k]
 		if !c.options.wants(w.name, w.extra) {
@@ -227,6 +211,7 @@ func (c *comparison) runAll(ctx context.Context) error {
 				err = c.compare(ctx, w, w.byLimit*highest)
 			} else {
 				fmt.Fprintln(c.log, "  left out: the workload", sweep, "has not found the limit of", titleOf(reference))
+				c.expect(w, 0)
 			}
 		default:
 			err = c.compare(ctx, w, 0)

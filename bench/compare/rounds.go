@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"millrace/bench/load"
+	"millrace/bench/progress"
 )
 
 // comparison runs workloads against trackers, one after the other, and writes records of the runs.
@@ -30,8 +31,11 @@ type comparison struct {
 	work     string             // folder for configurations and certificates, removed at the end
 	out      io.Writer          // records
 	log      io.Writer          // for people
-	kept     []run              // all runs so far
-	told     map[string]bool    // workload and tracker whose configuration is on record
+	progress io.Writer          // a line for each run that begins
+	steps    progress.Steps
+	begun    time.Time       // when the first run began
+	kept     []run           // all runs so far
+	told     map[string]bool // workload and tracker whose configuration is on record
 }
 
 // write puts a record into the results. An error ends the comparison.
@@ -59,6 +63,7 @@ func (c *comparison) participants(w *workload) (present []tracker) {
 func (c *comparison) compare(ctx context.Context, w *workload, rate float64) error {
 	present := c.participants(w)
 	for round := 1; round <= c.options.maxRounds && len(present) > 0; round++ {
+		c.expect(w, len(present)*c.options.roundsLeft(round))
 		for _, t := range present {
 			r, err := c.turn(ctx, w, &t, round, rate)
 			if err != nil {
@@ -72,6 +77,7 @@ func (c *comparison) compare(ctx context.Context, w *workload, rate float64) err
 			present = c.unsettled(w, present)
 		}
 	}
+	c.expect(w, 0)
 	return c.writeAgreement(w)
 }
 
@@ -166,7 +172,8 @@ func ratiosOf(runs []run, workload string, f figure, name, anchor string) (of []
 // climb runs a sweep: each tracker at more and more announces per second until it, or the client, cannot follow twice.
 func (c *comparison) climb(ctx context.Context, w *workload) error {
 	present := c.participants(w)
-	for _, rate := range w.rates {
+	for k, rate := range w.rates {
+		c.expect(w, len(present)*(len(w.rates)-k))
 		for _, t := range slices.Clone(present) {
 			follows := false
 			for try := 1; try <= 2 && !follows; try++ {
@@ -182,6 +189,7 @@ func (c *comparison) climb(ctx context.Context, w *workload) error {
 			}
 		}
 	}
+	c.expect(w, 0)
 	return nil
 }
 
@@ -201,6 +209,7 @@ func limit(runs []run, name string) (highest float64) {
 func (c *comparison) turn(ctx context.Context, w *workload, t *tracker, round int, rate float64) (*run, error) {
 	r := run{Workload: w.name, Tracker: t.name, Round: round, Rate: rate,
 		ServerCPUs: c.options.serverCPUs(t.cores), ClientCPUs: c.options.clientCPUs(t.cores)}
+	c.step(w.name, c.runText(w, t, round, rate))
 	result, err := c.measure(ctx, w, t, &r)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -94,7 +94,7 @@ func playedComparison(t *testing.T, names ...string) (*comparison, *bytes.Buffer
 	c := &comparison{options: &options{rounds: 3, maxRounds: 5, scale: 1, server: []int{0}, client: []int{0},
 		runTimeout: time.Minute}, programs: map[string]program{}, tester: self, work: t.TempDir(), told: map[string]bool{}}
 	var out bytes.Buffer
-	c.out, c.log = &out, t.Output()
+	c.out, c.log, c.progress = &out, t.Output(), t.Output()
 	if err := writeCertificate(c.work); err != nil {
 		t.Fatal(err)
 	}

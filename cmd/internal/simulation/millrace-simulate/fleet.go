@@ -18,7 +18,7 @@ import (
 type simulator func(seed uint64) (simulation.Result, error)
 
 // progressPeriod is the time between two lines of progress.
-const progressPeriod = time.Minute
+const progressPeriod = 10 * time.Second
 
 // fleet plays seeds, one after the other on each of several cores. All of it is behind the mutex.
 type fleet struct {
@@ -64,10 +64,9 @@ func (f *fleet) play(ctx context.Context, cores int, hang time.Duration, progres
 		select {
 		case <-ctx.Done():
 			running = false
-		case <-ticker.C:
-			f.mu.Lock()
-			fmt.Fprintf(progress, "%d simulations\n", f.played)
-			f.mu.Unlock()
+		case now := <-ticker.C:
+			end, _ := ctx.Deadline()
+			fmt.Fprintln(progress, f.line(end.Sub(now)))
 		}
 	}
 	select {
@@ -75,6 +74,17 @@ func (f *fleet) play(ctx context.Context, cores int, hang time.Duration, progres
 	case <-time.After(hang):
 		f.hung(hang)
 	}
+}
+
+// line says what has been done, and how much of the time is left.
+func (f *fleet) line(left time.Duration) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	failures := 0 // one ends the fleet
+	if f.err != nil {
+		failures = 1
+	}
+	return fmt.Sprintf("%d simulations, %d failures, %v left", f.played, failures, max(left, 0).Round(time.Second))
 }
 
 // take returns the seed to play next.

@@ -39,6 +39,7 @@ message to a client and everything that remains. It plays one simulation per cor
   -h, -help    print this text, and exit
 
 The exit code is 0 if no simulation failed, 1 if one failed, 2 if the command line is wrong. SIGINT and SIGTERM end it.
+Every ten seconds a line on stderr says how many seeds were played, and how much time is left.
 `
 
 // hangTime is how long a simulation may take when the time is up. It takes a fraction of a second.
@@ -109,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, simulate 
 		fmt.Fprintf(stdout, "seeds from %d on, for %v minutes, %d at a time\n", c.from, c.minutes, runtime.GOMAXPROCS(0))
 		timed, cancel := context.WithTimeout(ctx, time.Duration(c.minutes*float64(time.Minute)))
 		defer cancel()
-		f.play(timed, runtime.GOMAXPROCS(0), hangTime, stdout)
+		f.play(timed, runtime.GOMAXPROCS(0), hangTime, stderr)
 	}
 	return f.report(stdout, stderr)
 }

@@ -102,6 +102,28 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestLine proves what a line of progress says: also after a failure, and when the time is up.
+func TestLine(t *testing.T) {
+	fl := newFleet(40, func(seed uint64) (simulation.Result, error) {
+		if seed == 42 {
+			return simulation.Result{}, errors.New("it broke")
+		}
+		return simulation.Result{}, nil
+	})
+	f := func(left time.Duration, want string) {
+		t.Helper()
+		if got := fl.line(left); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(time.Minute, "0 simulations, 0 failures, 1m0s left")
+	fl.one(fl.take())
+	fl.one(fl.take())
+	f(90400*time.Millisecond, "2 simulations, 0 failures, 1m30s left")
+	fl.one(fl.take())
+	f(-time.Second, "2 simulations, 1 failures, 0s left")
+}
+
 // TestHang proves that a simulation that does not end is told with its seed.
 func TestHang(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())

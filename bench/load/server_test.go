@@ -3,6 +3,7 @@ package load
 // This file tests the figures of a tracker's process, against a made-up /proc and the real one.
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -196,5 +197,27 @@ func TestSampleRealProcess(t *testing.T) {
 	child.Wait()
 	if s, err := sampleProcess(child.Process.Pid); err == nil || !strings.Contains(err.Error(), "has ended") {
 		t.Errorf("a process that has ended: %+v, %v", s, err)
+	}
+}
+
+// TestNote proves that an error of the tracker's figures that comes in every second is told once.
+func TestNote(t *testing.T) {
+	r := &run{}
+	for _, text := range []string{"a", "b", "a", "b"} {
+		r.note(errors.New(text))
+		r.note(nil)
+	}
+	if got := strings.Join(r.serverTroubles, " "); got != "a b" {
+		t.Errorf("told is %q", got)
+	}
+}
+
+// TestOwnTime proves that the CPU time of this process grows while it works: else the test does not end.
+func TestOwnTime(t *testing.T) {
+	before := ownTime()
+	if before <= 0 {
+		t.Fatalf("the process has used %v", before)
+	}
+	for ownTime() == before {
 	}
 }

@@ -43,7 +43,8 @@ func (m *meter) show(p load.Progress) {
 	line := p.Line(&m.before)
 	m.before, m.shown = p, true
 	if m.terminal {
-		fmt.Fprintf(m.to, "\r\x1b[K%s", line) // back to the start of the line, erase it
+		// Back to the start of the line, erase it, and cut it off at the right edge: the rest in a second line would stay.
+		fmt.Fprintf(m.to, "\r\x1b[K\x1b[?7l%s\x1b[?7h", line)
 	} else {
 		fmt.Fprintln(m.to, line)
 	}

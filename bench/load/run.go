@@ -196,7 +196,7 @@ func (r *run) follow(ctx context.Context) error {
 	now := r.site.clock()
 	plan := &timeline{steady: now, measure: now + seconds(r.config.Warmup)}
 	plan.end = plan.measure + seconds(r.config.Duration)
-	r.site.plans.Store(plan)
+	r.announcePlan(plan)
 	if _, err = r.until(ctx, PhaseWarmup, plan.measure-now, nil); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -217,6 +217,15 @@ func (r *run) follow(ctx context.Context) error {
 		return r.drained(now, max(quietSince, plan.end))
 	})
 	return err
+}
+
+// announcePlan tells the workers when the phases begin. They are woken for it: a worker that has nothing to do else looks
+// only after some ticks, and its first announces would be late by as much.
+func (r *run) announcePlan(plan *timeline) {
+	r.site.plans.Store(plan)
+	for _, w := range r.workers {
+		w.wake()
+	}
 }
 
 // unreachable reports whether a client has given up while no other one could connect: the run is useless.

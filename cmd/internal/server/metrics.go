@@ -272,6 +272,7 @@ func writeSeries[T any](b *bytes.Buffer, list *stats.List[T], all []*T, labels [
 		}
 		b.WriteString(metricPrefix)
 		b.WriteString(f.Name)
+		b.WriteString(s.Suffix)
 		separator := byte('{')
 		for _, l := range s.Labels {
 			b.WriteByte(separator)

@@ -48,6 +48,9 @@ func labelsOf(f *stats.Family) string {
 	for k, label := range f.Series[0].Labels {
 		var values []string
 		for _, s := range f.Series {
+			if s.Suffix != f.Series[0].Suffix {
+				continue
+			}
 			if v := s.Labels[k].Value; v != "" && !slices.Contains(values, v) {
 				values = append(values, v)
 			}

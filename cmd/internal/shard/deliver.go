@@ -33,6 +33,7 @@ func (s *Shard) deliverReply(to swarm.Addr, r *post.Reply) {
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.AnnounceReplySize, outbox.Reply); dst != nil {
 		s.outbox.Commit(wsproto.AppendAnnounceReply(dst, &r.Hash, r.Complete, r.Incomplete, s.opt.Interval))
+		s.stats.replies.note(r.Came)
 	}
 }
 

@@ -84,7 +84,7 @@ func (s *Shard) announce(i uint32, c *conn.Conn, m *wsproto.Message) {
 		offers = offers[:m.NumWant]
 	}
 	offers = offers[:s.meter.Relay(c, len(offers))]
-	ask := post.Announce{SDPs: offers, Announce: swarm.Announce{
+	ask := post.Announce{SDPs: offers, Came: s.stats.replies.came, Announce: swarm.Announce{
 		Key:    swarm.Key{Hash: m.InfoHash, Family: c.Family},
 		Peer:   m.PeerID,
 		From:   s.table.Address(i),

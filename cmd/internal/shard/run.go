@@ -105,6 +105,7 @@ func (l *loop) turn(now time.Duration, clock func() time.Duration) {
 	l.ring.Submit(l.ops)
 	clear(l.ops) // they point into buffers that change hands
 	took := clock() - now
+	l.shard.stats.countReplies(now + took)
 	l.stats.Turns++
 	l.stats.Busy += took
 	l.stats.Longest = max(l.stats.Longest, took)
@@ -123,9 +124,17 @@ func (l *loop) wait(clock func() time.Duration) error {
 		}
 	}
 	var err error
+	var from time.Duration
+	if w.Min > 1 {
+		from = clock()
+	}
 	l.events, err = l.ring.Wait(l.events[:0], w)
 	l.shard.AwakeAgain()
-	l.pace.Saw(len(l.events), clock())
+	now := clock()
+	l.pace.Saw(len(l.events), now)
+	if w.Min > 1 {
+		l.shard.stats.replies.waited = min(now-from, w.Max)
+	}
 	return err
 }
 

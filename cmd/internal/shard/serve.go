@@ -59,7 +59,9 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 		s.challenge(res.Owner)
 	}
 	r.Decision, r.To = trace.Relayed, uint32(len(targets))
-	s.deliverReply(a.From, &post.Reply{Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete})
+	s.deliverReply(a.From, &post.Reply{
+		Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete, Came: a.Came,
+	})
 	for k := range targets {
 		o := &a.SDPs[k]
 		s.deliverOffer(targets[k].To,

@@ -107,7 +107,7 @@ type Shard struct {
 	meter    *meter.Meter
 	scratch  scratch
 	chores   chores
-	stats    Messages
+	stats    counters
 }
 
 // chores are the slow tasks of a shard.
@@ -172,6 +172,7 @@ func (s *Shard) Close() { s.secure.close() }
 // orders for the ring. The work of one Step is bounded: work that is left over makes Busy true.
 func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ring.Op {
 	s.turn.Begin(now, ops)
+	s.stats.replies.begin(now)
 	s.secure.setTime(s.turn.Awake())
 	s.heedPressure()
 	s.torrents.RemoveEnded()

@@ -66,8 +66,16 @@ type Messages struct {
 
 	DroppedMail [outbox.Kinds]uint64 `metric:"frames_dropped_total" label:"reason=mailbox" by:"type=frame" help:"Frames that were left out for lack of room or of a receiver."`
 
-	Announces [swarm.Statuses]uint64          `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
-	Answers   [swarm.AnswerNoOffer + 1]uint64 `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
+	Announces [swarm.Statuses]uint64 `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
+	Replies   stats.Latency          `metric:"announce_reply_seconds" help:"Time from the turn of the loop that read an announce until its reply was handed to the kernel. A wait in which the loop gathered events counts whole."`
+
+	Answers [swarm.AnswerNoOffer + 1]uint64 `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
+}
+
+// counters are the counters of the path of a message while they are counted.
+type counters struct {
+	Messages
+	replies replies // keeps Messages.Replies
 }
 
 // IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
@@ -130,7 +138,7 @@ func (m *Messages) countRefusal(status int) {
 // Snapshot returns a copy of the counters. It is called by the loop's thread.
 func (s *Shard) Snapshot() Stats {
 	st := Stats{
-		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
+		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats.Messages, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
 		Meter: s.meter.Stats(), Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
 	}
 	if s.secure != nil {

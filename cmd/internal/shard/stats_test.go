@@ -48,7 +48,7 @@ func fill(v reflect.Value, n int) int {
 	switch v.Kind() {
 	case reflect.Uint64:
 		v.SetUint(uint64(n))
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(n))
 	case reflect.Array:
 		for k := range v.Len() {

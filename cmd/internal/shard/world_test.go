@@ -25,6 +25,7 @@ import (
 type world struct {
 	t      testing.TB
 	now    time.Duration
+	took   time.Duration // by each Step
 	shards []*Shard
 	wiring []Wiring
 	asm    []*pool.Pool // by shard
@@ -163,6 +164,7 @@ func (w *world) step(k int) bool {
 	for i := range w.ops {
 		w.do(k, &w.ops[i])
 	}
+	s.stats.countReplies(w.now + w.took)
 	return len(events) == 0 && len(w.ops) == 0 && !s.Busy()
 }
 

@@ -103,6 +103,11 @@ func (r *reader) field(f reflect.StructField, p place) {
 func (r *reader) figure(t reflect.Type, tag reflect.StructTag, p place) {
 	name := tag.Get("metric")
 	switch {
+	case t == latencyType && goodName.MatchString(name):
+		for _, s := range latencySeries(p) {
+			r.add(Family{Name: name, Type: Histogram, Unit: unitOf(tag, name), Help: tag.Get("help")}, s, p)
+		}
+		return
 	case t.Kind() == reflect.Struct:
 		if name != "" {
 			r.problem(p, "a struct has no name of its own, its fields have")
@@ -121,7 +126,7 @@ func (r *reader) figure(t reflect.Type, tag reflect.StructTag, p place) {
 		Type: typeOf(t, name),
 		Unit: unitOf(tag, name),
 		Help: tag.Get("help"),
-	}, Series{p.labels, p.path}, p)
+	}, Series{Labels: p.labels, path: p.path}, p)
 }
 
 // add adds a series to the family that its field describes.
@@ -155,7 +160,7 @@ func (r *reader) check(f *Family) {
 	}
 	seen := make(map[string]bool)
 	for _, s := range f.Series {
-		if !slices.EqualFunc(s.Labels, f.Series[0].Labels, func(a, b Label) bool { return a.Name == b.Name }) {
+		if s.Suffix == f.Series[0].Suffix && !slices.EqualFunc(s.Labels, f.Series[0].Labels, func(a, b Label) bool { return a.Name == b.Name }) {
 			r.problem(p, "the labels %v and %v have different names", s.Labels, f.Series[0].Labels)
 		}
 		for k, l := range s.Labels {
@@ -164,7 +169,7 @@ func (r *reader) check(f *Family) {
 				r.problem(p, "the label %v cannot be used", l)
 			}
 		}
-		if text := fmt.Sprint(s.Labels); seen[text] {
+		if text := fmt.Sprint(s.Suffix, s.Labels); seen[text] {
 			r.problem(p, "two fields have the labels %v", s.Labels)
 		} else {
 			seen[text] = true

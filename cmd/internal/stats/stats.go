@@ -11,8 +11,8 @@
 //	}
 //
 // The type of a field says how it is counted: a uint64 is a counter, which only grows; an int is a gauge, which goes up
-// and down; a [time.Duration] is shown in seconds and is a counter if its name ends in _total, else a gauge. Arrays of
-// these and structs, alone or in arrays, are walked. These are the tags:
+// and down; a [time.Duration] is shown in seconds and is a counter if its name ends in _total, else a gauge; a [Latency]
+// is a histogram. Arrays of these and structs, alone or in arrays, are walked. These are the tags:
 //
 //   - metric is the name of the metric, without the prefix of the product; "-" marks a field that is not shown. Every
 //     field but a struct needs it. Several fields, also of different structs, may share a name; their labels differ.
@@ -43,8 +43,9 @@ type Type string
 
 // The types.
 const (
-	Counter Type = "counter"
-	Gauge   Type = "gauge"
+	Counter   Type = "counter"
+	Gauge     Type = "gauge"
+	Histogram Type = "histogram"
 )
 
 // Family is a metric: all series of one name.
@@ -58,8 +59,10 @@ type Family struct {
 
 // Series is one figure with its labels, the innermost first.
 type Series struct {
-	Labels []Label
-	path   []int // indices of fields and elements from the top
+	Labels    []Label
+	Suffix    string // behind the name of the family: of the series of a histogram
+	path      []int  // indices of fields and elements from the top
+	cumulated bool   // the last step is the index of the last of the elements that are added up
 }
 
 // List has every series of a struct, in the order of the fields. It is not changed after New.
@@ -83,7 +86,10 @@ func (l *List[T]) Walk(all []*T, f func(family *Family, s *Series, k int, value 
 
 // value returns the figure of the series in a struct.
 func (s *Series) value(v reflect.Value) float64 {
-	for _, step := range s.path {
+	for k, step := range s.path {
+		if s.cumulated && k == len(s.path)-1 {
+			return sumTo(v, step)
+		}
 		if v.Kind() == reflect.Array {
 			v = v.Index(step)
 		} else {
@@ -99,11 +105,20 @@ func (s *Series) value(v reflect.Value) float64 {
 	return float64(v.Int())
 }
 
+// sumTo returns the sum of the counters of an array up to an index.
+func sumTo(counters reflect.Value, last int) (sum float64) {
+	for k := range last + 1 {
+		sum += float64(counters.Index(k).Uint())
+	}
+	return sum
+}
+
 // The types of fields that are figures. Others, named types of these included, are not counted.
 var (
 	counterType  = reflect.TypeFor[uint64]()
 	gaugeType    = reflect.TypeFor[int]()
 	durationType = reflect.TypeFor[time.Duration]()
+	latencyType  = reflect.TypeFor[Latency]()
 )
 
 // isFigure reports whether a field of the type is a figure.

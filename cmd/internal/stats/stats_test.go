@@ -4,6 +4,7 @@ package stats
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -25,6 +26,7 @@ type whole struct {
 	Client netip.AddrPort   `metric:"-"`
 	Errors [2]small         `metric:"-"`
 	Other  struct{ A part } `label:"ip_version=none"`
+	Waited Latency          `metric:"waited_seconds" help:"Waited."`
 }
 
 type part struct {
@@ -201,5 +203,46 @@ func setOnes(v reflect.Value) {
 		for k := range v.NumField() {
 			setOnes(v.Field(k))
 		}
+	}
+}
+
+// TestLatency proves that a histogram is shown as Prometheus has it: counts up to each bound, which belongs to its own part,
+// the sum in seconds and the count of all.
+func TestLatency(t *testing.T) {
+	type timed struct {
+		A [2]struct {
+			Took Latency `metric:"took_seconds" help:"Took."`
+		} `by:"ip_version"`
+	}
+	list, err := New[timed](Tables{"ip_version": {"4", "6"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var one timed
+	took := &one.A[1].Took
+	took.Note(0, 2)
+	took.Note(latencyBounds[0], 1)
+	took.Note(latencyBounds[0]+1, 5)
+	took.Note(time.Hour, 1)
+	took.Note(time.Minute, 0)
+	got := make(map[string]float64)
+	list.Walk([]*timed{&one}, func(f *Family, s *Series, _ int, value float64) {
+		if f.Type != Histogram || f.Unit != "seconds" {
+			t.Errorf("%s is a %s of %s", f.Name, f.Type, f.Unit)
+		}
+		got[fmt.Sprint(f.Name+s.Suffix, s.Labels)] = value
+	})
+	for name, want := range map[string]float64{
+		"took_seconds_bucket[{le 0.00005} {ip_version 6}]": 3, "took_seconds_bucket[{le 0.0001} {ip_version 6}]": 8,
+		"took_seconds_bucket[{le 2.5} {ip_version 6}]": 8, "took_seconds_bucket[{le +Inf} {ip_version 6}]": 9,
+		"took_seconds_count[{ip_version 6}]": 9, "took_seconds_sum[{ip_version 6}]": 3600.00040,
+		"took_seconds_bucket[{le +Inf} {ip_version 4}]": 0,
+	} {
+		if value, ok := got[name]; !ok || math.Abs(value-want) > 1e-4 {
+			t.Errorf("%s is %v, want %v", name, value, want)
+		}
+	}
+	if want := 2 * (len(latencyBounds) + 3); len(got) != want {
+		t.Errorf("%d series, want %d", len(got), want)
 	}
 }

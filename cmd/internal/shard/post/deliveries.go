@@ -17,6 +17,7 @@ func (p *Post) Reply(to swarm.Addr, r *Reply) bool {
 	}
 	b = appendIDs(appendAddr(b, to), &r.Hash)
 	b = le.AppendUint32(le.AppendUint32(b, r.Complete), r.Incomplete)
+	b = le.AppendUint64(b, uint64(r.Came))
 	return p.commit(int(to.Shard), b)
 }
 
@@ -24,6 +25,7 @@ func (p *Post) Reply(to swarm.Addr, r *Reply) bool {
 func ReadReply(rec []byte, r *Reply) {
 	n := rec[1+addrSize:]
 	r.Hash, r.Complete, r.Incomplete = swarm.ID(n[:idSize]), le.Uint32(n[idSize:]), le.Uint32(n[idSize+4:])
+	r.Came = int64(le.Uint64(n[idSize+8:]))
 }
 
 // Failure sends a failure to the shard that holds the connection.

@@ -404,9 +404,9 @@ func TestLayouts(t *testing.T) {
 			Key: key, Peer: filled(0x30), From: from, Source: 0x0102030405060708, Origin: 10, Full: true,
 			Left: swarm.LeftMore, Event: swarm.EventCompleted,
 		},
-		Hold: Held, Number: 11,
+		Hold: Held, Number: 11, Came: 12,
 		SDPs: []wsproto.Offer{{ID: filled(0x50), SDP: []byte("sdp")}, {ID: filled(0x70)}},
-	}, "01 06 02 02 02 02010000 05040300 0100 0807060504030201 0a000000 01 02 0b000000 id10 id30 id50 03000000 'sdp' id70 00000000")
+	}, "01 06 02 02 02 02010000 05040300 0100 0807060504030201 0a000000 01 02 0b000000 0c00000000000000 id10 id30 id50 03000000 'sdp' id70 00000000")
 	f(KindAnswer, &Answer{
 		Answer: swarm.Answer{Key: key, Peer: filled(0x30), From: from, To: filled(0x50), Offer: filled(0x70)},
 		SDP:    []byte("sdp"),
@@ -415,8 +415,8 @@ func TestLayouts(t *testing.T) {
 		From: from, Family: 4, Filled: []bool{true, false},
 		Files: []wsproto.ScrapeFile{{Hash: filled(0x10), Complete: 1, Incomplete: 2, Downloaded: 3}, {Hash: filled(0x30)}},
 	}, "03 04 0100 02010000 05040300 id10 01000000 02000000 03000000 01 id30 00000000 00000000 00000000 00")
-	f(KindReply, &told[Reply]{to, Reply{Hash: filled(0x10), Complete: 1, Incomplete: 2}},
-		"05 02010000 05040300 id10 01000000 02000000")
+	f(KindReply, &told[Reply]{to, Reply{Hash: filled(0x10), Complete: 1, Incomplete: 2, Came: 3}},
+		"05 02010000 05040300 id10 01000000 02000000 0300000000000000")
 	f(KindFailure, &told[Failure]{to, Failure{
 		Action: wsproto.ActionScrape, HasHash: true, Hash: filled(0x10), Why: wsproto.FailureTableFull,
 	}},

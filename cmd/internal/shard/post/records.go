@@ -13,14 +13,14 @@ import (
 // record's sender is known from the box it lies in. Layouts, after one byte of kind:
 //
 //	announce  family left event offers:u8 · index gen shard:u16 · source:u64 · origin:u32 full:u8 · hold:u8 number:u32 ·
-//	          hash peer · { id len:u32 sdp }…
+//	          came:u64 · hash peer · { id len:u32 sdp }…
 //	answer    family · index gen shard:u16 · hash peer to offer · sdp
 //	scrape    family · shard:u16 index gen · { hash complete incomplete downloaded:u32 filled:u8 }…
 //	ended     index gen shard:u16
 //	yield     index gen shard:u16
 //	return    hash · number:u32
 //	challenge index gen
-//	reply     index gen · hash complete incomplete:u32
+//	reply     index gen · hash complete incomplete:u32 came:u64
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
@@ -59,7 +59,7 @@ const (
 	idSize         = len(swarm.ID{})
 	addrSize       = 8
 	senderSize     = addrSize + 2
-	announceHead   = 5 + senderSize + 13 + 5 + 2*idSize
+	announceHead   = 5 + senderSize + 13 + 5 + 8 + 2*idSize
 	offerHead      = idSize + 4
 	answerHead     = 2 + senderSize + 4*idSize
 	scrapeHead     = 2 + 2 + addrSize
@@ -67,7 +67,7 @@ const (
 	endedSize      = 1 + senderSize // also of yield
 	challengeSize  = 1 + addrSize
 	returnSize     = 1 + idSize + 4
-	replySize      = 1 + addrSize + idSize + 8
+	replySize      = 1 + addrSize + idSize + 8 + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize + 4
 	moveHead       = 1 + 2 + 4 + 16 + 2 + 8
@@ -83,6 +83,7 @@ type Announce struct {
 	swarm.Announce
 	Hold   Hold
 	Number uint32 // with Held: which one of the announces it is that the home has passed on
+	Came   int64  // see Reply
 	SDPs   []wsproto.Offer
 }
 
@@ -115,6 +116,7 @@ type Scrape struct {
 type Reply struct {
 	Hash                 swarm.ID
 	Complete, Incomplete uint32
+	Came                 int64 // nanoseconds on the clock of the loops at which the announce came; 0: it is not measured
 }
 
 // Relay is an offer for a peer, or an answer for the peer that made the offer.
@@ -184,7 +186,7 @@ func (p *Post) Announce(k int, a *Announce) bool {
 	b = append(b, a.Key.Family, byte(a.Left), byte(a.Event), byte(len(offers)))
 	b = le.AppendUint64(appendSender(b, a.From), a.Source)
 	b = append(le.AppendUint32(b, a.Origin), boolByte(a.Full), byte(a.Hold))
-	b = le.AppendUint32(b, a.Number)
+	b = le.AppendUint64(le.AppendUint32(b, a.Number), uint64(a.Came))
 	b = appendIDs(b, &a.Key.Hash, &a.Peer)
 	for i := range offers {
 		b = append(b, offers[i].ID[:]...)
@@ -203,8 +205,9 @@ func ReadAnnounce(rec []byte, a *Announce) {
 	n := rec[5+senderSize:]
 	a.Source, a.Origin, a.Full = le.Uint64(n), le.Uint32(n[8:]), n[12] != 0
 	a.Hold, a.Number = Hold(n[13]), le.Uint32(n[14:])
-	copy(a.Key.Hash[:], n[18:])
-	copy(a.Peer[:], n[18+idSize:])
+	a.Came = int64(le.Uint64(n[18:]))
+	copy(a.Key.Hash[:], n[26:])
+	copy(a.Peer[:], n[26+idSize:])
 	b := rec[announceHead:]
 	for range rec[4] {
 		size := int(le.Uint32(b[idSize:]))

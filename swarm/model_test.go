@@ -669,8 +669,10 @@ func (p *pair) one() {
 		p.gone()
 	case d < 81:
 		p.yield()
-	case d < 85:
+	case d < 84:
 		p.scrape()
+	case d < 85:
+		p.look()
 	case d < 86:
 		p.setAccess()
 	case d < 93:

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ type Control struct {
 	rule  atomic.Pointer[swarm.Access]
 	cert  atomic.Uint32 // generation of the certificate in use
 	opt   atomic.Pointer[Options]
+	drain atomic.Int64 // nanoseconds that a drain takes
 	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
 
 	mu        sync.Mutex
@@ -30,6 +32,7 @@ type Control struct {
 	asked     chan struct{} // closed and replaced at each publication
 	traces    []traceRequest
 	listens   []ListenOrder
+	looks     []pendingLook
 	lastTrace trace.Copy // once the loop has ended
 }
 
@@ -68,6 +71,8 @@ const (
 	bitChange
 	bitListen
 	bitTrace
+	bitLook
+	bitDrain
 )
 
 // NewControl returns a control word for one shard.
@@ -78,6 +83,12 @@ func (c *Control) Attach(w *ring.Waker) { c.waker.Store(w) }
 
 // Stop asks for a graceful stop.
 func (c *Control) Stop() { c.request(bitStop) }
+
+// Drain asks for a stop that takes a time, over which the clients are told to go one after the other (see Shard.Drain).
+func (c *Control) Drain(d time.Duration) {
+	c.drain.Store(int64(d))
+	c.request(bitDrain)
+}
 
 // Abort asks the loop to return now, with connections open.
 func (c *Control) Abort() { c.request(bitAbort) }
@@ -170,6 +181,40 @@ func (c *Control) Trace(ctx context.Context) (trace.Copy, error) {
 	case <-ctx.Done():
 		return trace.Copy{}, ctx.Err()
 	}
+}
+
+// ErrEnded is the answer of a shard whose loop has ended.
+var ErrEnded = errors.New("the loop has ended")
+
+// Look has the shard answer a look, and waits for that or for the end of ctx. After an error the look is the loop's, and
+// nobody may read it.
+func (c *Control) Look(ctx context.Context, l Look) error {
+	done := make(chan struct{})
+	c.mu.Lock()
+	ended := c.published.Ended
+	if !ended {
+		c.looks = append(c.looks, pendingLook{l, func() { close(done) }})
+	}
+	c.mu.Unlock()
+	if ended {
+		return ErrEnded
+	}
+	c.request(bitLook)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeLooks returns the looks since the last call.
+func (c *Control) takeLooks() []pendingLook {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	looks := c.looks
+	c.looks = nil
+	return looks
 }
 
 // answerTraces gives a copy of the shard's trace to all that have asked for one. It is called by the loop's thread.

@@ -59,6 +59,7 @@ func (s *Shard) deliverOffer(to swarm.Addr, r *post.Relay) {
 		return
 	}
 	if c := s.table.Find(to.Index, to.Gen); c != nil && !s.meter.Offer(c, r.Origin) {
+		c.Dropped++
 		return
 	}
 	if dst := s.outbox.RoomAt(to.Index, to.Gen, wsproto.OfferSize(len(r.SDP)), outbox.Offer); dst != nil {

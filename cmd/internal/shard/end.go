@@ -210,6 +210,15 @@ func (s *Shard) endStopping(i uint32, c *conn.Conn) {
 	}
 }
 
+// endBanned ends a connection of an address that the operator has banned.
+func (s *Shard) endBanned(i uint32, c *conn.Conn) {
+	if c.State() == conn.Handshake {
+		s.endHTTP(i, c, conn.ReasonBanned, 429)
+		return
+	}
+	s.endSaying(i, c, conn.ReasonBanned, wsproto.StatusPolicy, "this address is banned")
+}
+
 // endTLS ends a connection that TLS cannot go on with. An alert for the client still leaves.
 func (s *Shard) endTLS(i uint32, c *conn.Conn, err error) {
 	if errors.Is(err, io.EOF) { // close_notify: nothing more will come, as after a FIN

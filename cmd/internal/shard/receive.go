@@ -13,6 +13,7 @@ import (
 // received handles bytes of a connection in whatever state it is.
 func (s *Shard) received(i uint32, c *conn.Conn, data []byte) {
 	s.stats.BytesIn += uint64(len(data))
+	c.BytesIn += uint64(len(data))
 	s.meter.Received(i, c, len(data))
 	if c.State().Ends() {
 		if !s.meter.Drain(c, len(data)) {
@@ -242,6 +243,7 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 	}
 	switch kind {
 	case wsproto.Text, wsproto.Binary:
+		c.Messages++
 		s.meter.Message(i, c)
 		s.message(i, c, kind, payload, buf)
 	case wsproto.Ping:

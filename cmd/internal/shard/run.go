@@ -64,6 +64,9 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 
 // obey carries out the orders of the rest of the process.
 func (l *loop) obey(bits uint32) {
+	if bits&bitDrain != 0 {
+		l.shard.Drain(time.Duration(l.control.drain.Load()))
+	}
 	if bits&bitStop != 0 {
 		l.shard.Stop()
 	}
@@ -78,6 +81,11 @@ func (l *loop) obey(bits uint32) {
 	}
 	if bits&bitTrace != 0 {
 		l.control.answerTraces(l.shard)
+	}
+	if bits&bitLook != 0 {
+		for _, p := range l.control.takeLooks() {
+			l.shard.Look(p.Look, p.done)
+		}
 	}
 	if bits&bitListen != 0 {
 		l.listens = append(l.listens, l.control.takeListens()...)

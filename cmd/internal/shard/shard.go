@@ -112,8 +112,9 @@ type Shard struct {
 
 // chores are the slow tasks of a shard.
 type chores struct {
-	scan scan
-	stop stopState
+	scan  scan
+	stop  stopState
+	looks []pendingLook
 
 	mostConns int // of all shards together, while memory is short; else noMost
 }
@@ -281,6 +282,7 @@ func (s *Shard) housekeep() {
 	s.torrents.Housekeep()
 	s.giveBack()
 	s.stopSlice()
+	s.lookSlice()
 }
 
 // SetAccess changes which torrents are served. The peers of torrents that are not served any more go with the next

@@ -7,33 +7,51 @@ import (
 	"millrace/ring"
 )
 
-// This file stops a shard gracefully: the door closes, each client is told to go, and connections that have not ended when
-// the time is up are dropped.
+// This file stops a shard gracefully: the door closes, each client is told to go, at once or over a time, and connections that
+// have not ended when the time is up are dropped.
 
 // stopState is how far a graceful stop has come.
 type stopState struct {
 	begun     bool
-	listening bool   // the listeners are still to be closed
-	final     bool   // time is up: the remaining connections are dropped
-	told      uint32 // in this pass, indices below it have been dealt with
-	deadline  int64  // nanoseconds at which time is up
+	listening bool          // the listeners are still to be closed
+	final     bool          // time is up: the remaining connections are dropped
+	told      uint32        // in this pass, indices below it have been dealt with
+	from      int64         // nanoseconds at which it began
+	over      time.Duration // the time over which clients are told to go; 0: they are told at once
+	deadline  int64         // nanoseconds at which time is up
 }
 
 // maxToldPerStep bounds how many clients one Step says goodbye to.
 const maxToldPerStep = 512
 
 // Stop begins a graceful stop at the next Step: no connection is accepted, each client gets close code 1001, and those
-// that have not left after Options.ShutdownTimeout are dropped. It is called between two Steps, by the loop's thread.
+// that have not left after Options.ShutdownTimeout are dropped. A drain becomes one. It is called between two Steps, by the
+// loop's thread.
 func (s *Shard) Stop() {
-	if s.chores.stop.begun {
-		return
+	if stop := &s.chores.stop; !stop.begun || stop.over > 0 {
+		s.beginStop(conn.OrderStop, 0)
 	}
+}
+
+// Drain begins a stop that takes its time: no connection is accepted, and the clients get close code 1001 one after the other,
+// evenly over the time, so that they do not all come to other trackers at once.
+func (s *Shard) Drain(over time.Duration) {
+	if !s.chores.stop.begun {
+		s.beginStop(conn.OrderDrain, over)
+	}
+}
+
+// beginStop begins a stop, or the rest of one.
+func (s *Shard) beginStop(order conn.Order, over time.Duration) {
+	s.turn.NoteOrder(order)
 	s.door.Close()
-	s.turn.NoteOrder(conn.OrderStop)
 	s.chores.stop = stopState{
 		begun:     true,
-		listening: true,
-		deadline:  s.turn.Nanos + int64(s.opt.ShutdownTimeout)*int64(time.Second),
+		listening: !s.chores.stop.begun || s.chores.stop.listening,
+		told:      s.chores.stop.told,
+		from:      s.turn.Nanos,
+		over:      over,
+		deadline:  s.turn.Nanos + int64(over) + int64(s.opt.ShutdownTimeout)*int64(time.Second),
 	}
 }
 
@@ -44,21 +62,31 @@ func (s *Shard) Stopped() bool {
 
 // stopSlice ends the next connections because the tracker stops.
 func (s *Shard) stopSlice() {
-	if !s.chores.stop.begun {
+	stop := &s.chores.stop
+	if !stop.begun {
 		return
 	}
-	if s.chores.stop.listening {
-		s.chores.stop.listening = false
+	if stop.listening {
+		stop.listening = false
 		s.turn.Do(ring.Op{Kind: ring.OpStopAccept})
 	}
-	if !s.chores.stop.final && s.turn.Nanos >= s.chores.stop.deadline {
-		s.chores.stop.final, s.chores.stop.told = true, 0
+	if !stop.final && s.turn.Nanos >= stop.deadline {
+		stop.final, stop.told = true, 0
 	}
-	for n := 0; s.chores.stop.told < s.table.Used() && n < maxToldPerStep; n++ {
-		s.stopConn(s.chores.stop.told, s.table.At(s.chores.stop.told))
-		s.chores.stop.told++
+	due := stop.due(s.turn.Nanos, s.table.Used())
+	for n := 0; stop.told < due && n < maxToldPerStep; n++ {
+		s.stopConn(stop.told, s.table.At(stop.told))
+		stop.told++
 	}
-	s.turn.More = s.turn.More || s.chores.stop.told < s.table.Used()
+	s.turn.More = s.turn.More || stop.told < due
+}
+
+// due returns the index below which connections should have been told to go by now.
+func (s *stopState) due(now int64, used uint32) uint32 {
+	if spent := now - s.from; !s.final && spent < int64(s.over) {
+		return uint32(float64(used) * float64(spent) / float64(s.over))
+	}
+	return used
 }
 
 // stopConn ends one connection because the tracker stops.

@@ -37,10 +37,16 @@ type Conn struct {
 	FlightOff uint32
 	FlightLen uint32
 	SendTime  uint32 // second in which the send in flight was issued or last took bytes
+	BytesOut  uint64 // that the kernel took since it came to this shard
+
+	// owner: outbox, shard
+	Dropped uint32 // frames that were left out
 
 	// owner: shard
-	PingAt uint32 // second in which it was pinged last
-	Reader wsproto.Reader
+	BytesIn  uint64 // since it came to this shard
+	Messages uint32 // the same
+	PingAt   uint32 // second in which it was pinged last
+	Reader   wsproto.Reader
 
 	ChallengedAt uint32 // second in which it was challenged, 0 never
 	Bad          uint16 // unusable messages in a row
@@ -65,6 +71,7 @@ type Conn struct {
 	TurnBytes    uint32
 
 	// owner: door
+	Since  uint32    // second in which it came to this shard
 	Guard  guard.Ref // its client's address in the table of all addresses
 	Port   uint16
 	Family uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared

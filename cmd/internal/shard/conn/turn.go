@@ -43,11 +43,12 @@ const (
 	OrderAccess
 	OrderCertificate
 	OrderChange
+	OrderDrain
 	orders
 )
 
 var orderNames = [orders]string{"stop", "serve by another access list", "use another certificate",
-	"take other options"}
+	"take other options", "drain"}
 
 // Note adds an event of a connection of this shard, at index i, to the trace and returns it to be completed.
 func (t *Turn) Note(i uint32, c *Conn, e trace.Event) *trace.Record {

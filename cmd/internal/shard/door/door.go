@@ -96,7 +96,7 @@ func (d *Door) Accept(e *ring.Event) (*conn.Conn, guard.Verdict) {
 		flags |= conn.Vouched
 	}
 	c := d.table.Enter(e.Slot, conn.Accepted, t)
-	c.LastSeen, c.Deadline, c.Flags = d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout, flags
+	c.Since, c.LastSeen, c.Deadline, c.Flags = d.turn.Now, d.turn.Now, d.turn.Now+d.opt.HandshakeTimeout, flags
 	d.identify(c, peer)
 	d.stats.Accepted++
 	note := d.turn.Note(e.Slot.Index, c, trace.Accepted)
@@ -172,7 +172,7 @@ func (d *Door) Refused(e *ring.Event) {
 // entry of that.
 func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client netip.AddrPort, ref guard.Ref) *conn.Conn {
 	c := d.table.Enter(slot, conn.Adopted, t)
-	c.LastSeen, c.Flags, c.Guard = d.turn.Now, flags, ref
+	c.Since, c.LastSeen, c.Flags, c.Guard = d.turn.Now, d.turn.Now, flags, ref
 	d.identify(c, client)
 	if t != nil {
 		d.engine.Attach(t, Handle(slot))

@@ -103,6 +103,7 @@ func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
 
 // drop counts a frame that is left out.
 func (o *Outbox) drop(i uint32, c *conn.Conn, n int, kind Kind, why verdict) {
+	c.Dropped++
 	r := o.turn.Note(i, c, trace.Frame)
 	r.What, r.N = NameOf(kind), uint32(n)
 	switch why {
@@ -245,6 +246,7 @@ const (
 // Sent handles the completion of a send: the rest of a short one follows, else the bytes that wait.
 func (o *Outbox) Sent(i uint32, c *conn.Conn, e *ring.Event) Outcome {
 	o.stats.BytesOut += uint64(e.N)
+	c.BytesOut += uint64(e.N)
 	c.FlightOff += e.N
 	if c.State() != conn.Closed && e.Errno == 0 && c.FlightOff < c.FlightLen {
 		o.stats.ShortSends++

@@ -156,7 +156,8 @@ func TestLargestHoldersLoseFirst(t *testing.T) {
 	}
 }
 
-// TestRefusals proves that a frame for which there is no room is counted by its kind and reason, and changes nothing.
+// TestRefusals proves that a frame for which there is no room is counted by its kind and reason, and for its connection, and changes
+// nothing else.
 func TestRefusals(t *testing.T) {
 	f := func(name string, kind Kind, n int, prepare func(*rig, *conn.Conn), counter func(*Stats) *[Kinds]uint64) {
 		t.Helper()
@@ -168,6 +169,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("%s: %s was queued", name, kind)
 		}
 		counter(&want)[kind]++
+		before.Dropped++
 		if got := r.Stats(); got != want {
 			t.Errorf("%s: from %+v to %+v", name, stats, got)
 		}

@@ -36,6 +36,7 @@ type Config struct {
 	Privileges Privileges `toml:"privileges" restart:"yes"`
 	AccessList AccessList `toml:"access_list"`
 	Metrics    Metrics    `toml:"metrics"`
+	Control    Control    `toml:"control"`
 
 	// Listen has the listening sockets beside that of [network], at most [MaxListen].
 	Listen []Listen `toml:"listen"`
@@ -218,6 +219,7 @@ func Default() *Config {
 			TorrentCountUpdateInterval: 10,
 			DebugFrom:                  loopback(),
 		},
+		Control: Control{DrainSeconds: 60},
 	}
 }
 

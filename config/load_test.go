@@ -79,6 +79,7 @@ func other(key string, field reflect.Value) string {
 		"tls.acme_email":                      `"admin@a.example"`,
 		"tls.acme_directory":                  `"https://127.0.0.1:14000/dir"`,
 		"tls.acme_storage":                    `"/else"`,
+		"control.listen":                      `"unix:/else"`,
 	}
 	if value, ok := special[key]; ok {
 		return value

@@ -30,6 +30,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run meets the request of the command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	inherited := host.CloseInherited()
+	if len(args) > 0 && args[0] == "ctl" {
+		return runCtl(args[1:], stdout, stderr)
+	}
 	cmd, err := cli.Parse(args)
 	if err != nil {
 		fmt.Fprintln(stderr, "millrace:", err)
@@ -121,6 +124,7 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 	if err != nil {
 		log.Warn(err.Error())
 	}
+	process.Draining = func() { manager.Tell(notify.Stopping) }
 	process.Passed, err = host.PassedSockets()
 	var srv *server.Server
 	if err == nil {

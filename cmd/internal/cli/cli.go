@@ -16,6 +16,7 @@ const (
 
 // Usage is the text for -h. It ends with a line feed.
 const Usage = `Usage: millrace [-c FILE]
+       millrace ctl [OPTIONS] COMMAND
 
 millrace is a WebTorrent tracker. Without options it runs with its default configuration.
 
@@ -27,6 +28,8 @@ millrace is a WebTorrent tracker. Without options it runs with its default confi
                           wt-tracker-rust, or the command line of bittorrent-tracker), and exit
   -v, --version           print the version and exit
   -h, --help              print this help and exit
+
+  ctl                     ask a running tracker, or give it an order; millrace ctl -h lists the commands
 `
 
 // Mode is the request of a command line.

@@ -9,9 +9,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"millrace/cmd/internal/human"
 )
 
 // Figures are those of one moment. Rates are per second.
@@ -112,10 +113,10 @@ func AppendHTML(dst []byte, f *Figures, h *Hour) []byte {
 	for i := range figures {
 		figures[i].write(&all)
 	}
-	number := func(n int) string { return short(float64(n)) }
+	number := func(n int) string { return human.Short(float64(n)) }
 	return append(dst, strings.NewReplacer("{{figures}}", all.String(), "{{seeders}}", number(f.Seeders),
-		"{{ipv4}}", number(f.ClientsIPv4), "{{ipv6}}", number(f.ClientsIPv6), "{{answers}}", short(float64(f.Answers)),
-		"{{uptime}}", span(f.Uptime)).Replace(source)...)
+		"{{ipv4}}", number(f.ClientsIPv4), "{{ipv6}}", number(f.ClientsIPv6), "{{answers}}", human.Short(float64(f.Answers)),
+		"{{uptime}}", human.Span(f.Uptime.Seconds())).Replace(source)...)
 }
 
 // write writes the figure as HTML. Nothing in it comes from a client, so nothing needs to be escaped. A template of the standard
@@ -138,7 +139,7 @@ const now = -1
 func (h *Hour) figure(name, unit string, at func(i int) float64, value float64) figure {
 	n := len(h.samples)
 	if n < 2 {
-		return figure{Name: name, Unit: unit, Value: short(max(value, 0))}
+		return figure{Name: name, Unit: unit, Value: human.Short(max(value, 0))}
 	}
 	line := make([]float64, min(points, n))
 	for k := range line { // each point is the mean of its part
@@ -160,34 +161,7 @@ func (h *Hour) figure(name, unit string, at func(i int) float64, value float64) 
 		x := float64(k) / float64(max(len(line)-1, 1)) * width
 		fmt.Fprintf(&b, "%.0f,%.1f ", x, height-v/high*height)
 	}
-	return figure{Name: name, Unit: unit, Value: short(value), Points: strings.TrimSuffix(b.String(), " "), High: short(most)}
-}
-
-// short returns a number for people: three digits and a unit of thousands.
-func short(v float64) string {
-	for _, unit := range []string{"", "k", "M", "G", "T"} {
-		if v < 999.5 || unit == "T" {
-			if v < 9.95 && v != float64(int(v)) {
-				return strconv.FormatFloat(v, 'f', 1, 64) + unit
-			}
-			return strconv.FormatFloat(v, 'f', 0, 64) + unit
-		}
-		v /= 1000
-	}
-	return ""
-}
-
-// span returns a time for people.
-func span(d time.Duration) string {
-	switch days := int(d.Hours() / 24); {
-	case days > 1:
-		return fmt.Sprintf("%d days", days)
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%.0f hours", d.Hours())
-	case d >= 2*time.Minute:
-		return fmt.Sprintf("%.0f minutes", d.Minutes())
-	}
-	return "a minute"
+	return figure{Name: name, Unit: unit, Value: human.Short(value), Points: strings.TrimSuffix(b.String(), " "), High: human.Short(most)}
 }
 
 // AppendJSON appends the statistics with the fields of both bittorrent-tracker and wt-tracker, and a few of ours. It has no info

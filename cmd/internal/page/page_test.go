@@ -71,23 +71,3 @@ func TestJSON(t *testing.T) {
 		t.Errorf("as wt-tracker: %+v", got)
 	}
 }
-
-// TestShort proves how numbers are written for people.
-func TestShort(t *testing.T) {
-	f := func(v float64, want string) {
-		t.Helper()
-		if got := short(v); got != want {
-			t.Errorf("%v is %q, want %q", v, got, want)
-		}
-	}
-	f(0, "0")
-	f(0.04, "0.0")
-	f(1.5, "1.5")
-	f(7, "7")
-	f(99.6, "100")
-	f(999.4, "999")
-	f(999.6, "1.0k")
-	f(12345, "12k")
-	f(5.3e6, "5.3M")
-	f(1e15, "1000T")
-}

@@ -30,8 +30,23 @@ const (
 
 // adminServer answers operators until it is closed. A nil adminServer is none.
 type adminServer struct {
+	name     string // what it serves, for the log
+	url      string
 	http     *http.Server
 	listener net.Listener
+	remove   func() // what the listener leaves behind; nil: nothing
+}
+
+// newAdminServer returns one that does not answer yet.
+func newAdminServer(name, url string, l net.Listener, h http.Handler) *adminServer {
+	return &adminServer{name: name, url: url, listener: l, http: &http.Server{
+		Handler:        workOn(h),
+		ConnContext:    withConn,
+		ReadTimeout:    adminTimeout, // of a whole request
+		WriteTimeout:   4 * adminTimeout,
+		IdleTimeout:    adminIdle,
+		MaxHeaderBytes: 1 << 14,
+	}}
 }
 
 // serve begins to answer.
@@ -41,8 +56,8 @@ func (a *adminServer) serve(log *slog.Logger) {
 	}
 	go func() {
 		err := a.http.Serve(&fewConns{Listener: a.listener, most: adminConns})
-		if !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the metrics listener has failed", "error", err)
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			log.Error("the listener for "+a.name+" has failed", "error", err)
 		}
 	}()
 }
@@ -50,7 +65,7 @@ func (a *adminServer) serve(log *slog.Logger) {
 // logStart says where the pages are.
 func (a *adminServer) logStart(log *slog.Logger) {
 	if a != nil {
-		log.Info("serving metrics", "url", "http://"+a.listener.Addr().String()+"/metrics")
+		log.Info("serving "+a.name, "url", a.url)
 	}
 }
 
@@ -59,6 +74,9 @@ func (a *adminServer) close() {
 	if a != nil {
 		a.http.Close() // the first, so that the end of the listener is no failure
 		a.listener.Close()
+		if a.remove != nil {
+			a.remove()
+		}
 	}
 }
 
@@ -84,14 +102,7 @@ func (s *Server) openAdmin(c *config.Metrics) (*adminServer, error) {
 		profiles: profiles(),
 		slots:    make(chan struct{}, adminDebug),
 	}
-	a := &adminServer{listener: l, http: &http.Server{
-		Handler:        workOn(pages),
-		ConnContext:    withConn,
-		ReadTimeout:    adminTimeout, // of a whole request
-		WriteTimeout:   4 * adminTimeout,
-		IdleTimeout:    adminIdle,
-		MaxHeaderBytes: 1 << 14,
-	}}
+	a := newAdminServer("metrics", "http://"+l.Addr().String()+"/metrics", l, pages)
 	// At every scrape the metrics library complains through package log about files in /proc that the process cannot
 	// read after it has dropped its privileges. Nothing else uses that package.
 	stdlog.SetOutput(io.Discard)

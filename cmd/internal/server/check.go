@@ -72,6 +72,14 @@ func listenOnce(cfg *config.Config) (errs []error) {
 			errs = append(errs, fmt.Errorf("cannot listen on %s: another address of the configuration overlaps it", l.Address))
 		}
 	}
+	if cfg.Control.Listen != "" {
+		if socket, l, err := listenControl(&cfg.Control); err != nil {
+			errs = append(errs, err)
+		} else {
+			defer socket.Remove()
+			defer l.Close()
+		}
+	}
 	if !cfg.Metrics.RunPrometheusEndpoint {
 		return errs
 	}

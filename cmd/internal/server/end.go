@@ -34,6 +34,7 @@ func (s *Server) join() {
 	s.waitForWatchers()
 	s.traces.close()
 	s.admin.close()
+	s.control.close()
 	if s.tls != nil {
 		s.tls.acme.Load().Close()
 	}

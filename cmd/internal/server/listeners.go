@@ -179,6 +179,17 @@ func (l *listening) url() string {
 	return scheme + "://" + l.addr.String()
 }
 
+// urls returns the addresses as clients write them.
+func (t *listenTable) urls() *[]string {
+	all := []string{}
+	for _, l := range t {
+		if l != nil {
+			all = append(all, l.url())
+		}
+	}
+	return &all
+}
+
 // remove removes the path of a unix socket that has ended. After a change of the root directory or of the user it may not be
 // allowed to; the next start replaces it.
 func (s *Server) remove(l *listening) {
@@ -211,4 +222,5 @@ func (s *Server) listen(next *listenTable) {
 	}
 	next.taken()
 	s.listening = *next
+	s.urls.Store(s.listening.urls())
 }

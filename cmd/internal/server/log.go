@@ -74,6 +74,7 @@ func (s *Server) LogStart() {
 		s.log.Info("memory", "limit_bytes", set.memory)
 	}
 	s.admin.logStart(s.log)
+	s.control.logStart(s.log)
 	for _, l := range s.listening {
 		if l != nil {
 			s.log.Info("listening", "url", l.url())
@@ -157,6 +158,8 @@ func (s *Server) watch() {
 		s.logTrouble(&before, &now)
 		before = now
 		s.pages.hour.Add(sampleOf(&now))
+		s.recent.add(s.moment())
+		s.logDrain()
 	}
 }
 

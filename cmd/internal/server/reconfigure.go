@@ -25,8 +25,10 @@ type staged struct {
 	listening         listenTable
 	acme              *acme.Manager // gets certificates; nil: none
 	ports             acme.Ports
-	ownPage           []byte // the operator's own; nil: the tracker's
+	ownPage           []byte       // the operator's own; nil: the tracker's
+	control           *adminServer // the listener for commands, if newControl; nil: none
 	newRule, newAdmin bool
+	newControl        bool
 }
 
 // reconfigure reads the configuration again and puts it in force, or says in the log why not.
@@ -42,7 +44,8 @@ func (s *Server) reconfigure() {
 	if err == nil {
 		err = s.changeTo(next)
 	}
-	if s.reloadCounts.done(reloadConfiguration, err); err != nil {
+	s.outcomes = append(s.outcomes, s.reloadCounts.done(reloadConfiguration, "configuration", err))
+	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.log.Error("the new configuration is not good, keeping the one in force", "error", strings.TrimSuffix(line, "\n"))
 		}
@@ -121,6 +124,7 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 	defer func() {
 		if err != nil {
 			g.listening.closeFresh()
+			g.admin.close()
 		}
 	}()
 	if s.tls != nil {
@@ -132,7 +136,12 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 	on := cfg.Metrics.RunPrometheusEndpoint
 	g.newAdmin = has("metrics.run_prometheus_endpoint") || on && has("metrics.prometheus_endpoint_address")
 	if g.newAdmin && on {
-		g.admin, err = s.openAdmin(&cfg.Metrics)
+		if g.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
+			return g, err
+		}
+	}
+	if g.newControl = has("control.listen"); g.newControl {
+		g.control, err = s.openControl(&cfg.Control)
 	}
 	return g, err
 }
@@ -162,6 +171,12 @@ func (s *Server) take(g staged) {
 		s.admin = g.admin
 		s.admin.serve(s.log)
 		s.admin.logStart(s.log)
+	}
+	if g.newControl {
+		s.control.closeGently()
+		s.control = g.control
+		s.control.serve(s.log)
+		s.control.logStart(s.log)
 	}
 	if g.newRule {
 		s.rule = g.rule

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/ctl"
 	"millrace/config"
 	"millrace/swarm"
 )
@@ -30,20 +32,34 @@ var reloadNames = [reloadKinds]string{"configuration", "access_list", "certifica
 
 // reloadCounts counts how often files were read again. Any thread may read them.
 type reloadCounts struct {
-	at    atomic.Int64                  // when the configuration in force was read, in Unix time
-	count [reloadKinds][2]atomic.Uint64 // that have succeeded, and failed
+	at     atomic.Int64                                  // when the configuration in force was read, in Unix time
+	count  [reloadKinds][2]atomic.Uint64                 // that have succeeded, and failed
+	latest [reloadKinds]atomic.Pointer[ctl.ReloadedFile] // what came of it
+	all    atomic.Pointer[[]ctl.ReloadedFile]            // of the last reload that was asked for
 }
 
-// done counts a reading.
-func (c *reloadCounts) done(kind int, err error) {
-	result := 0
+// done counts a reading. key is the one of the configuration that names the file.
+func (c *reloadCounts) done(kind int, key string, err error) ctl.ReloadedFile {
+	result, outcome := 0, ctl.ReloadedFile{Key: key}
 	if err != nil {
-		result = 1
+		result, outcome.Error = 1, strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
+	c.latest[kind].Store(&outcome)
 	c.count[kind][result].Add(1)
 	if kind == reloadConfiguration && err == nil {
 		c.at.Store(time.Now().Unix())
 	}
+	return outcome
+}
+
+// failing returns the files of which the last version could not be read.
+func (c *reloadCounts) failing() (all []ctl.ReloadedFile) {
+	for kind := range c.latest {
+		if last := c.latest[kind].Load(); last != nil && last.Error != "" {
+			all = append(all, *last)
+		}
+	}
+	return all
 }
 
 // read returns how many have succeeded (0) or failed (1).
@@ -128,9 +144,20 @@ func (s *Server) reloadAsked() {
 	if s.tls != nil {
 		s.tls.acme.Load().Retry()
 	}
+	s.outcomes = nil
 	s.reconfigure()
 	s.reloadAll()
+	outcomes := s.outcomes
+	s.reloadCounts.all.Store(&outcomes)
 	close(done)
+}
+
+// reloadedFiles returns what came of the last reload that was asked for.
+func (s *Server) reloadedFiles() []ctl.ReloadedFile {
+	if all := s.reloadCounts.all.Load(); all != nil && *all != nil {
+		return *all
+	}
+	return []ctl.ReloadedFile{}
 }
 
 // reloadAll reads all files again.
@@ -156,7 +183,8 @@ func (s *Server) reloadChanged() {
 func (s *Server) reload(w *watched, now look) {
 	w.taken = now
 	err := w.load()
-	if s.reloadCounts.done(w.kind, err); err != nil {
+	s.outcomes = append(s.outcomes, s.reloadCounts.done(w.kind, w.key, err))
+	if err != nil {
 		s.log.Error("reload failed, keeping the previous version", "key", w.key, "error", err)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/ctl"
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
@@ -32,6 +33,8 @@ type Process struct {
 	File    string                         // the configuration file; empty: there is none
 	Reread  func() (*config.Config, error) // reads it again
 	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
+
+	Draining func() // is called when a drain begins; nil: nobody wants to know
 }
 
 // Server is a running tracker.
@@ -58,16 +61,21 @@ type Server struct {
 	fail         sync.Once
 	procs        int           // GOMAXPROCS to restore
 	listening    listenTable   // belongs to the goroutine of watch, as those below do
-	admin        *adminServer  // nil: not asked for
+	admin        *adminServer  // metrics; nil: not asked for
+	control      *adminServer  // commands; nil: not asked for
 	pages        pages         // made by the goroutine of watch, read by all
 	traces       *traceLog     // nil: events are not logged
 	tls          *tlsServer    // nil: ws only
 	rule         *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
 	files        []*watched    // the files that Reload reads again
 	reloadCounts reloadCounts
-	reloads      chan struct{} // a token when Reload was called
-	asked        sync.Mutex    // guards reloaded
-	reloaded     chan struct{} // closed when the reload that was asked for is done; nil: none was
+	outcomes     []ctl.ReloadedFile // of the reload under way
+	recent       recent
+	urls         atomic.Pointer[[]string]  // of the listening sockets
+	drainUntil   atomic.Pointer[time.Time] // nil: no drain is under way
+	reloads      chan struct{}             // a token when Reload was called
+	asked        sync.Mutex                // guards reloaded
+	reloaded     chan struct{}             // closed when the reload that was asked for is done; nil: none was
 }
 
 // Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
@@ -133,10 +141,8 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	}
 	s.config.Store(cfg)
 	s.reloadCounts.at.Store(time.Now().Unix())
+	s.urls.Store(s.listening.urls())
 	s.pages.asked, s.pages.own = make(chan struct{}, 1), ownPage
-	for range set.shards {
-		s.controls = append(s.controls, shard.NewControl())
-	}
 	if err := s.startAll(cfg); err != nil {
 		s.listening.closeFresh()
 		memory.close()
@@ -162,16 +168,25 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 
 // startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.
 func (s *Server) startAll(cfg *config.Config) (err error) {
+	for range s.setup.shards {
+		s.controls = append(s.controls, shard.NewControl())
+	}
 	if cfg.Metrics.RunPrometheusEndpoint {
 		if s.admin, err = s.openAdmin(&cfg.Metrics); err != nil {
 			return err
 		}
 	}
-	if err = s.startThreads(cfg); err != nil {
+	if s.control, err = s.openControl(&cfg.Control); err == nil {
+		err = s.startThreads(cfg)
+	}
+	if err != nil {
 		s.admin.close()
+		s.control.close()
 		return err
 	}
 	s.admin.serve(s.log)
+	s.control.serve(s.log)
+	s.recent.add(s.moment())
 	return nil
 }
 

@@ -116,13 +116,35 @@ func (l *LookSeats) slice(s *Shard) bool {
 	return true
 }
 
+// LookClients looks for the clients of connections.
+type LookClients struct {
+	Of []swarm.Addr // those of other shards are left out
+
+	Found map[swarm.Addr]netip.AddrPort
+}
+
+func (l *LookClients) slice(s *Shard) bool {
+	l.Found = make(map[swarm.Addr]netip.AddrPort)
+	for _, a := range l.Of {
+		if !s.isHere(a) {
+			continue
+		}
+		if c := s.table.Find(a.Index, a.Gen); c != nil {
+			l.Found[a] = c.Client()
+		}
+	}
+	return true
+}
+
 // LookTorrents looks for torrents of this shard.
 type LookTorrents struct {
-	Hash  []byte // the first bytes of their info hashes, or all; empty: any
-	Most  int    // are shown, those with most peers
-	Peers int    // that are shown of the first torrent; at most maxLookSeats
+	Hash  []byte           // the first bytes of their info hashes, or all; empty: any
+	Most  int              // are shown, those with most peers
+	Also  map[[8]byte]bool // and those whose info hashes begin so
+	Peers int              // that are shown of the first torrent; at most maxLookSeats
 
 	Found []swarm.Torrent // in any order
+	Named []swarm.Torrent // those of Also
 	All   int             // how many there are
 	Seats []swarm.Seat
 	Now   uint32 // second on the clock of Seat.Seen
@@ -135,6 +157,9 @@ func (l *LookTorrents) slice(s *Shard) bool {
 		if bytes.HasPrefix(t.Key.Hash[:], l.Hash) {
 			l.All++
 			l.keep(t)
+		}
+		if l.Also[[8]byte(t.Key.Hash[:])] {
+			l.Named = append(l.Named, *t)
 		}
 	})
 	if l.at != 0 {

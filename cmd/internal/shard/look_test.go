@@ -147,9 +147,17 @@ func TestDrain(t *testing.T) {
 	for _, stop := range []bool{false, true} {
 		w := newWorld(t, 1, func(o *Options) { o.MaxConnections = 2 * n })
 		var all []*client
+		var gone []*client // those before the others in the table
+		for range n {
+			gone = append(gone, w.dial(0, "192.0.2.1"))
+		}
 		for range n {
 			all = append(all, w.dial(0, "192.0.2.1"))
 		}
+		for _, c := range gone {
+			c.hangUp(0)
+		}
+		w.run()
 		s := w.shards[0]
 		s.Drain(10 * time.Second)
 		w.run()

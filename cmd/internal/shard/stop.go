@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"math"
 	"time"
 
 	"millrace/cmd/internal/shard/conn"
@@ -15,7 +16,9 @@ type stopState struct {
 	begun     bool
 	listening bool          // the listeners are still to be closed
 	final     bool          // time is up: the remaining connections are dropped
-	told      uint32        // in this pass, indices below it have been dealt with
+	at        uint32        // in this pass, indices below it have been dealt with
+	told      int           // connections in this pass
+	all       int           // connections when it began
 	from      int64         // nanoseconds at which it began
 	over      time.Duration // the time over which clients are told to go; 0: they are told at once
 	deadline  int64         // nanoseconds at which time is up
@@ -48,7 +51,8 @@ func (s *Shard) beginStop(order conn.Order, over time.Duration) {
 	s.chores.stop = stopState{
 		begun:     true,
 		listening: !s.chores.stop.begun || s.chores.stop.listening,
-		told:      s.chores.stop.told,
+		at:        s.chores.stop.at,
+		all:       s.table.Live(),
 		from:      s.turn.Nanos,
 		over:      over,
 		deadline:  s.turn.Nanos + int64(over) + int64(s.opt.ShutdownTimeout)*int64(time.Second),
@@ -71,22 +75,26 @@ func (s *Shard) stopSlice() {
 		s.turn.Do(ring.Op{Kind: ring.OpStopAccept})
 	}
 	if !stop.final && s.turn.Nanos >= stop.deadline {
-		stop.final, stop.told = true, 0
+		stop.final, stop.at = true, 0
 	}
-	due := stop.due(s.turn.Nanos, s.table.Used())
-	for n := 0; stop.told < due && n < maxToldPerStep; n++ {
-		s.stopConn(stop.told, s.table.At(stop.told))
-		stop.told++
+	due, used := stop.due(s.turn.Nanos), s.table.Used()
+	for told, n := 0, 0; stop.at < used && stop.told < due && told < maxToldPerStep && n < maxScanPerStep; n++ {
+		if c := s.table.At(stop.at); c.State() != conn.Free {
+			s.stopConn(stop.at, c)
+			stop.told++
+			told++
+		}
+		stop.at++
 	}
-	s.turn.More = s.turn.More || stop.told < due
+	s.turn.More = s.turn.More || stop.at < used && stop.told < due
 }
 
-// due returns the index below which connections should have been told to go by now.
-func (s *stopState) due(now int64, used uint32) uint32 {
+// due returns how many connections should have been told to go by now.
+func (s *stopState) due(now int64) int {
 	if spent := now - s.from; !s.final && spent < int64(s.over) {
-		return uint32(float64(used) * float64(spent) / float64(s.over))
+		return int(float64(s.all) * float64(spent) / float64(s.over))
 	}
-	return used
+	return math.MaxInt
 }
 
 // stopConn ends one connection because the tracker stops.

@@ -31,6 +31,17 @@ func (l *Latency) Note(d time.Duration, n int) {
 	l.Sum += d * time.Duration(n)
 }
 
+// Over returns how many times there are, and how many in parts above a time.
+func (l *Latency) Over(d time.Duration) (all, over uint64) {
+	for k, n := range l.Counts {
+		all += n
+		if k > 0 && latencyBounds[k-1] >= d {
+			over += n
+		}
+	}
+	return all, over
+}
+
 // latencySeries returns the series of a Latency at a place, in the words of Prometheus: a count of all times up to each
 // bound, their sum, and the count of all.
 func latencySeries(p place) (all []Series) {

@@ -77,12 +77,16 @@ var ownImports = map[string][]string{
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
 		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme", "cmd/internal/page",
+		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human",
 	}, leaves...),
+	"cmd/internal/ctl":     {"cmd/internal/human"},
+	"cmd/internal/page":    {"cmd/internal/human"},
+	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
 	},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
-	"cmd/millrace":         {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
+	"cmd/millrace":         {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
 	"cmd/internal/convert": {"config"},
 	"cmd/millrace-load":    {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":                {"wsproto", "ring"},

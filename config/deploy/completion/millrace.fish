@@ -7,3 +7,6 @@ complete -c millrace -s t -l test-config -d 'Check the configuration on this mac
 complete -c millrace -l convert -r -F -d 'Print a configuration made from another tracker\'s'
 complete -c millrace -s v -l version -d 'Print the version'
 complete -c millrace -s h -l help -d 'Print help'
+complete -c millrace -n __fish_use_subcommand -a ctl -d 'Ask a running tracker, or give it an order'
+complete -c millrace -n '__fish_seen_subcommand_from ctl' -a 'status top client torrent trace ban unban reload drain'
+complete -c millrace -n '__fish_seen_subcommand_from ctl' -a '--at --json --by -n --once -f --follow'

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"millrace/cmd/internal/control"
+	"millrace/cmd/internal/ctl"
+	"millrace/cmd/internal/guard"
+	"millrace/cmd/internal/shard/torrents"
+	"millrace/config"
+	"millrace/ring/host"
+)
+
+// This file owns the listener for `millrace ctl`, and the orders that concern the whole process.
+
+// controlMode are the permissions of its socket. A program that may write to it may give orders.
+const controlMode = 0o600
+
+// controlWrite bounds an answer: reload reads files first, and some lists are long.
+const controlWrite = 2 * time.Minute
+
+// openControl listens for commands, where the configuration asks for it; nil where it does not. Nobody is answered before
+// serve.
+func (s *Server) openControl(c *config.Control) (*adminServer, error) {
+	if c.Listen == "" {
+		return nil, nil
+	}
+	socket, listener, err := listenControl(c)
+	if err != nil {
+		return nil, err
+	}
+	handler := control.New(control.Parts{
+		Shards: s.controls, Addresses: func() *guard.Table { return s.addresses }, Clock: s.clock,
+		Software: func(id []byte) string { return clientOf(torrents.Prefix(id)) },
+		Status:   s.status, Reload: s.Reload, Files: s.reloadedFiles, Drain: s.Drain, Left: s.draining,
+	}, socket.Addr().IsValid())
+	a := newAdminServer("commands", socket.String(), listener, handler)
+	a.http.WriteTimeout = controlWrite
+	a.remove = func() {
+		if err := socket.Remove(); err != nil {
+			s.log.Warn("cannot remove the socket for commands; the next start replaces it", "path", c.Listen, "error", err)
+		}
+	}
+	return a, nil
+}
+
+// listenControl opens the socket.
+func listenControl(c *config.Control) (*host.Listener, net.Listener, error) {
+	all, err := host.Listen(host.ListenOptions{Address: c.Listen, Mode: controlMode})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (control.listen)", err)
+	}
+	socket := all[0]
+	file := os.NewFile(uintptr(socket.FD()), c.Listen)
+	socket.Release()
+	defer file.Close()
+	listener, err := net.FileListener(file) // a descriptor of its own
+	if err != nil {
+		_ = socket.Remove()
+		return nil, nil, fmt.Errorf("cannot listen on control.listen %s: %w", c.Listen, err)
+	}
+	if l, ok := listener.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(false) // remove does it, with a look at what is there
+	}
+	return socket, listener, nil
+}
+
+// Drain begins to end the tracker over a time, or over that of the configuration if it is 0. Done tells when it is complete.
+func (s *Server) Drain(over time.Duration) {
+	if over == 0 {
+		over = time.Duration(s.config.Load().Control.DrainSeconds) * time.Second
+	}
+	until := time.Now().Add(over)
+	if s.drainUntil.CompareAndSwap(nil, &until) {
+		s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
+		if s.process.Draining != nil {
+			s.process.Draining()
+		}
+	}
+	for _, c := range s.controls {
+		c.Drain(over)
+	}
+}
+
+// draining returns how far a drain has come; nil if none is under way.
+func (s *Server) draining() *ctl.Drain {
+	until := s.drainUntil.Load()
+	if until == nil {
+		return nil
+	}
+	left, _ := s.Clients()
+	return &ctl.Drain{Left: left, Seconds: max(time.Until(*until), 0).Seconds()}
+}
+
+// logDrain logs how far a drain has come.
+func (s *Server) logDrain() {
+	if d := s.draining(); d != nil {
+		s.log.Info("draining", "clients_left", d.Left, "seconds_left", int(d.Seconds))
+	}
+}
+
+// closeGently closes the listener, and its connections when their requests are answered: a reload that moves the listener is
+// asked for on one of them.
+func (a *adminServer) closeGently() {
+	if a == nil {
+		return
+	}
+	a.listener.Close()
+	if a.remove != nil {
+		a.remove()
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+		defer cancel()
+		if a.http.Shutdown(ctx) != nil {
+			a.http.Close()
+		}
+	}()
+}

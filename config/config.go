@@ -174,7 +174,7 @@ type Metrics struct {
 	RunPrometheusEndpoint      bool           `toml:"run_prometheus_endpoint"`       // the figures are served to Prometheus
 	PrometheusEndpointAddress  netip.AddrPort `toml:"prometheus_endpoint_address"`   // no effect without the endpoint
 	TorrentCountUpdateInterval int            `toml:"torrent_count_update_interval"` // no effect: torrents are counted exactly at each scrape
-	PeerClients                bool           `toml:"peer_clients"`                  // peers are counted by client; no effect without the endpoint
+	PeerClients                bool           `toml:"peer_clients"`                  // peers are counted by client, for the page and the endpoint
 	PeerIDPrefixes             bool           `toml:"peer_id_prefixes"`              // and by the first 8 bytes of their id; no effect without the endpoint
 	DebugFrom                  []netip.Prefix `toml:"debug_from"`                    // who may see the pages under /debug/; no effect without the endpoint
 	Pprof                      bool           `toml:"pprof"`                         // profiles are served there; no effect without the endpoint

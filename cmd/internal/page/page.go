@@ -4,11 +4,14 @@
 package page
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +34,42 @@ type Figures struct {
 type Sample struct {
 	Clients, Peers, Torrents             int
 	Announces, Offers, Answers, SentByte uint64 // since the start
+
+	Names []Name // the clients that most peers use; empty: they are not counted
+}
+
+// Name is a client with the number of its peers, whatever their version.
+type Name struct {
+	Name  string
+	Peers uint64
+}
+
+// mostNames bounds Sample.Names, and the plots of clients by name.
+const mostNames = 6
+
+// MostUsed returns the clients that most peers use.
+func MostUsed(peers map[string]map[string]uint64) (names []Name) {
+	for name, versions := range peers {
+		n := Name{Name: name}
+		for _, peers := range versions {
+			n.Peers += peers
+		}
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b Name) int {
+		return cmp.Or(cmp.Compare(b.Peers, a.Peers), cmp.Compare(a.Name, b.Name))
+	})
+	return names[:min(len(names), mostNames)]
+}
+
+// peersOf returns how many peers use a client.
+func (s *Sample) peersOf(name string) uint64 {
+	for _, n := range s.Names {
+		if n.Name == name {
+			return n.Peers
+		}
+	}
+	return 0
 }
 
 // Hour keeps the samples of the last hour.
@@ -109,18 +148,36 @@ func AppendHTML(dst []byte, f *Figures, h *Hour) []byte {
 		h.figure("Offers", "per second", rate(func(s *Sample) uint64 { return s.Offers }), now),
 		h.figure("Sent to clients", "bytes per second", rate(func(s *Sample) uint64 { return s.SentByte }), now),
 	}
-	var all strings.Builder
-	for i := range figures {
-		figures[i].write(&all)
+	var names []figure
+	for _, n := range MostUsed(f.Peer) {
+		at := func(i int) float64 { return float64(h.at(i).peersOf(n.Name)) }
+		names = append(names, h.figure(html.EscapeString(n.Name), "peers", at, float64(n.Peers)))
 	}
 	number := func(n int) string { return human.Short(float64(n)) }
-	return append(dst, strings.NewReplacer("{{figures}}", all.String(), "{{seeders}}", number(f.Seeders),
+	return append(dst, strings.NewReplacer("{{figures}}", list("", figures), "{{names}}", list("Peers by client", names), "{{seeders}}", number(f.Seeders),
 		"{{ipv4}}", number(f.ClientsIPv4), "{{ipv6}}", number(f.ClientsIPv6), "{{answers}}", human.Short(float64(f.Answers)),
 		"{{uptime}}", human.Span(f.Uptime.Seconds())).Replace(source)...)
 }
 
-// write writes the figure as HTML. Nothing in it comes from a client, so nothing needs to be escaped. A template of the standard
-// library would make the program a fifth larger.
+// list returns figures as HTML, with a heading if it is not empty, and nothing if there are none.
+func list(heading string, figures []figure) string {
+	if len(figures) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	if heading != "" {
+		b.WriteString("<h2>" + heading + "</h2>\n")
+	}
+	b.WriteString("<dl>\n")
+	for i := range figures {
+		figures[i].write(&b)
+	}
+	b.WriteString("</dl>\n")
+	return b.String()
+}
+
+// write writes the figure as HTML. Its name has been escaped. A template of the standard library would make the program a fifth
+// larger.
 func (f *figure) write(b *strings.Builder) {
 	fmt.Fprintf(b, "<div><dt>%s</dt><dd>%s <small>%s", f.Name, f.Value, f.Unit)
 	if f.Points != "" {

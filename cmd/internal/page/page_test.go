@@ -71,3 +71,31 @@ func TestJSON(t *testing.T) {
 		t.Errorf("as wt-tracker: %+v", got)
 	}
 }
+
+// TestNames proves that the page has a figure and a plot for each of the clients that most peers use, whatever their version
+// and however they are named, and none where they are not counted.
+func TestNames(t *testing.T) {
+	peers := map[string]map[string]uint64{"WebTorrent": {"2.1": 4, "2.5": 30}, "<b>": {"": 7}}
+	for i := range 20 {
+		peers[strings.Repeat("x", i+1)] = map[string]uint64{"": uint64(i % 5)}
+	}
+	names := MostUsed(peers)
+	if len(names) != mostNames || names[0] != (Name{"WebTorrent", 34}) || names[1] != (Name{"<b>", 7}) || names[2] != (Name{"xxxxx", 4}) {
+		t.Errorf("%v", names)
+	}
+	var h Hour
+	h.Add(Sample{})
+	h.Add(Sample{Names: names})
+	page := string(AppendHTML(nil, &Figures{Peer: peers}, &h))
+	for _, want := range []string{
+		"<h2>Peers by client</h2>", "<dt>WebTorrent</dt><dd>34 <small>peers (in this hour at most 34)</small>", "<dt>&lt;b&gt;</dt>",
+		`aria-label="&lt;b&gt; in the last hour, at most 7"><polyline points="0,60.0 240,0.0"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if page := string(AppendHTML(nil, &Figures{}, &h)); strings.Contains(page, "Peers by client") {
+		t.Error("clients that are not counted are on the page")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"millrace/cmd/internal/page"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
 )
@@ -157,7 +158,9 @@ func (s *Server) watch() {
 		now := s.total()
 		s.logTrouble(&before, &now)
 		before = now
-		s.pages.hour.Add(sampleOf(&now))
+		sample := sampleOf(&now)
+		sample.Names = page.MostUsed(s.peersByClient())
+		s.pages.hour.Add(sample)
 		s.recent.add(s.moment())
 		s.logDrain()
 	}

@@ -111,7 +111,7 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		ScanPeriod:  min(seconds(c.Cleaning.ConnectionCleaningInterval), maxScanPeriod),
 		SweepPeriod: seconds(c.Cleaning.TorrentCleaningInterval),
 
-		Census: c.Metrics.RunPrometheusEndpoint && (c.Metrics.PeerClients || c.Metrics.PeerIDPrefixes),
+		Census: c.Metrics.PeerClients || c.Metrics.RunPrometheusEndpoint && c.Metrics.PeerIDPrefixes,
 	}
 }
 

@@ -166,7 +166,7 @@ func (s *Server) figures() *page.Figures {
 
 // peersByClient returns the peers by client and version; nil where they are not counted.
 func (s *Server) peersByClient() map[string]map[string]uint64 {
-	if m := &s.config.Load().Metrics; !m.RunPrometheusEndpoint || !m.PeerClients {
+	if !s.config.Load().Metrics.PeerClients {
 		return nil
 	}
 	all := make(map[string]map[string]uint64)

@@ -125,6 +125,7 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 		log.Warn(err.Error())
 	}
 	process.Draining = func() { manager.Tell(notify.Stopping) }
+	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
 	process.Passed, err = host.PassedSockets()
 	var srv *server.Server
 	if err == nil {

@@ -24,8 +24,9 @@ type Terminal struct {
 	Rows     int // lines of the screen; 0: it is none, and nothing is drawn again
 }
 
-// patience bounds how long the tracker may take for an answer. A reload reads files, and may read long lists.
-const patience = 2 * time.Minute
+// patience bounds how long the tracker may take for an answer, but for a reload, which may read long lists and tells how far it
+// has come.
+const patience = 30 * time.Second
 
 // maxAnswer bounds an answer in bytes.
 const maxAnswer = 16 << 20
@@ -48,11 +49,16 @@ func newClient(at string) *client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, address)
 	}
-	return &client{http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: patience}, at}
+	return &client{http.Client{Transport: &http.Transport{DialContext: dial}}, at}
 }
 
 // ask puts a question, or gives an order, and returns the bytes of the answer, which are JSON.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
+	if path != PathReload {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -98,6 +104,10 @@ func (c *Command) Run(ctx context.Context, at string, to Terminal) error {
 	method, path := http.MethodGet, "/"+c.Name
 	if c.Name == "ban" || c.Name == "unban" || c.Name == "reload" {
 		method = http.MethodPost
+	}
+	if c.Name == "reload" {
+		ended := showWork(ctx, asker, to)
+		defer ended()
 	}
 	body, err := asker.ask(ctx, method, path, c.query)
 	if err != nil {

@@ -17,6 +17,7 @@ const (
 	topPeriod   = 2 * time.Second
 	tracePeriod = time.Second
 	drainPeriod = time.Second
+	workPeriod  = 2 * time.Second
 )
 
 // Control sequences (ECMA-48).
@@ -152,5 +153,25 @@ func (c *Command) drain(ctx context.Context, asker *client, to Terminal) error {
 			fmt.Fprintln(to.Out, "the tracker has ended")
 			return nil
 		}
+	}
+}
+
+// showWork shows how far long work of the tracker has come, until ended is called.
+func showWork(ctx context.Context, asker *client, to Terminal) (ended func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for wait(ctx, workPeriod) {
+			body, err := asker.ask(ctx, http.MethodGet, PathStatus, url.Values{})
+			var s Status
+			if err == nil && json.Unmarshal(body, &s) == nil && s.UnderWay != "" {
+				fmt.Fprintln(to.Err, s.UnderWay)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
 }

@@ -48,6 +48,9 @@ func AppendStatus(dst []byte, s *Status, now time.Time) []byte {
 	if d := s.Drain; d != nil {
 		dst = append(d.Append(dst), '\n')
 	}
+	if s.UnderWay != "" {
+		dst = append(append(dst, s.UnderWay...), '\n')
+	}
 	if len(s.Problems) == 0 {
 		return append(dst, "no problems\n"...)
 	}

@@ -57,8 +57,9 @@ type Status struct {
 	Banned        int           `json:"banned_addresses"`
 	Shards        []Shard       `json:"shards"`
 	Certificates  []Certificate `json:"certificates"`
-	Drain         *Drain        `json:"drain"`    // null: none is under way
-	Problems      []string      `json:"problems"` // sentences
+	Drain         *Drain        `json:"drain"`     // null: none is under way
+	UnderWay      string        `json:"under_way"` // long work and how far it has come; empty: there is none
+	Problems      []string      `json:"problems"`  // sentences
 }
 
 // Rates are per second, over the last seconds.

@@ -20,8 +20,8 @@ import (
 // controlMode are the permissions of its socket. A program that may write to it may give orders.
 const controlMode = 0o600
 
-// controlWrite bounds an answer: reload reads files first, and some lists are long.
-const controlWrite = 2 * time.Minute
+// controlWrite bounds an answer: reload reads files first, and some lists are very long.
+const controlWrite = time.Hour
 
 // openControl listens for commands, where the configuration asks for it; nil where it does not. Nobody is answered before
 // serve.

@@ -93,7 +93,7 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 		return g, err
 	}
 	if g.newRule = has("access_list.mode", "access_list.path"); g.newRule {
-		if g.rule, err = readAccess(cfg.AccessList, s.rest); err != nil {
+		if g.rule, err = s.readAccess(cfg.AccessList); err != nil {
 			return g, err
 		}
 	}

@@ -205,6 +205,16 @@ func (s *Server) rest() {
 	}
 }
 
+// readAccess reads the access list while the loops run, and tells how far it has come.
+func (s *Server) readAccess(c config.AccessList) (*swarm.Access, error) {
+	p := s.readingList(c.Path)
+	defer s.work.Store(nil)
+	return readAccess(c, func() {
+		p.piece()
+		s.rest()
+	})
+}
+
 // readAccess reads the access list of the configuration; nil where there is none. rest is called between pieces of the
 // work, if it is not nil.
 func readAccess(c config.AccessList, rest func()) (*swarm.Access, error) {
@@ -275,7 +285,7 @@ func (s *Server) watchFiles(cfg *config.Config, first *swarm.Access) {
 
 // loadAccess reads the access list and puts it in force.
 func (s *Server) loadAccess(c config.AccessList) error {
-	rule, err := readAccess(c, s.rest)
+	rule, err := s.readAccess(c)
 	if err != nil {
 		return err
 	}

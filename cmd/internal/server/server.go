@@ -17,9 +17,7 @@ import (
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
-	"millrace/ring"
 	"millrace/ring/host"
-	"millrace/ring/pool"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -34,7 +32,8 @@ type Process struct {
 	Reread  func() (*config.Config, error) // reads it again
 	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
 
-	Draining func() // is called when a drain begins; nil: nobody wants to know
+	Draining func()              // is called when a drain begins; nil: nobody wants to know
+	Progress func(status string) // is told from time to time how far long work has come; nil: nobody wants to know
 }
 
 // Server is a running tracker.
@@ -73,6 +72,7 @@ type Server struct {
 	recent       recent
 	urls         atomic.Pointer[[]string]  // of the listening sockets
 	drainUntil   atomic.Pointer[time.Time] // nil: no drain is under way
+	work         atomic.Pointer[progress]  // long work that is under way; nil: none is
 	reloads      chan struct{}             // a token when Reload was called
 	asked        sync.Mutex                // guards reloaded
 	reloaded     chan struct{}             // closed when the reload that was asked for is done; nil: none was
@@ -90,7 +90,8 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	rule, err := readAccess(cfg.AccessList, nil)
+	var work atomic.Pointer[progress]
+	rule, err := readAccess(cfg.AccessList, startReading(cfg.AccessList.Path, p.Log, p.Progress, &work).piece)
 	if err != nil {
 		return nil, err
 	}
@@ -238,161 +239,3 @@ func (s *Server) Snapshot(ctx context.Context) ([]shard.Published, error) {
 	}
 	return out, nil
 }
-
-// thread is one shard's way from nothing to its loop.
-type thread struct {
-	server    *Server
-	id        int
-	cfg       *config.Config
-	listeners []*host.Listener
-	wiring    shard.Wiring
-	key       secrets
-	control   *shard.Control
-	opened    chan<- openResult
-	proceed   <-chan []*ring.Ring // all rings, or closed: give up
-	serving   *sync.WaitGroup     // threads whose shard is not complete yet
-}
-
-// openResult is a thread's ring, or why it has none.
-type openResult struct {
-	id   int
-	ring *ring.Ring
-	err  error
-}
-
-// maxAddresses bounds the table of client addresses: 17 MiB.
-const maxAddresses = 1 << 18
-
-// startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
-func (s *Server) startThreads(cfg *config.Config) error {
-	n := s.setup.shards
-	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
-	opened := make(chan openResult, n)
-	proceed := make(chan []*ring.Ring)
-	var serving sync.WaitGroup
-	key := newSecrets()
-	limits := guardLimits(&cfg.Limits)
-	s.addresses = limits.Addresses(min(s.setup.connsPerShard*n, maxAddresses))
-	for id, c := range s.controls {
-		s.loops.Add(1)
-		s.threads.Add(1)
-		serving.Add(1)
-		t := &thread{s, id, cfg, s.listening.ofShard(id), wirings[id], key, c, opened, proceed, &serving}
-		go t.run()
-	}
-	rings := make([]*ring.Ring, n)
-	var errs []error
-	for range n {
-		r := <-opened
-		rings[r.id] = r.ring
-		if r.err != nil {
-			errs = append(errs, r.err)
-		}
-	}
-	if len(errs) > 0 {
-		close(proceed)
-		s.threads.Wait()
-		return errs[0] // the others failed for the same reason
-	}
-	s.noteLocked(rings)
-	// The rings and the memory that they have locked belong to root. Nothing has been submitted to them yet: a request
-	// carries the rights of the moment at which it was made.
-	err := s.user.drop()
-	if err == nil && s.tls != nil {
-		s.tls.ports = acmePorts(&s.listening, cfg.TLS.ACMEHTTPPort)
-		err = s.tls.openACME(s.tls.ports, keyExchange(cfg))
-	}
-	if err != nil {
-		close(proceed)
-		s.threads.Wait()
-		return err
-	}
-	for range n {
-		proceed <- rings
-	}
-	serving.Wait()
-	return nil
-}
-
-// run is the life of a shard's thread.
-func (t *thread) run() {
-	s := t.server
-	defer s.threads.Done()
-	runtime.LockOSThread() // for ever: a ring belongs to the thread that opened it
-	r, asm, err := t.open()
-	t.opened <- openResult{t.id, r, err}
-	rings, ok := <-t.proceed
-	if ok {
-		sh := s.loop(t, r, asm, rings)
-		s.loops.Wait() // another loop may still wake this ring
-		r.Submit(sh.Abandon(nil))
-	} else {
-		s.loops.Done()
-	}
-	if r != nil {
-		if err := r.Close(); err != nil {
-			s.failed(fmt.Errorf("cannot close the ring of shard %d: %w", t.id, err))
-		}
-	}
-	if asm != nil {
-		asm.Unmap()
-	}
-}
-
-// open pins the thread, maps the assembly memory and opens the ring.
-func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
-	set := &t.server.setup
-	if set.cpus != nil {
-		cpu := set.cpus[t.id]
-		if err := host.PinThread(cpu); err != nil {
-			return nil, nil, fmt.Errorf("cannot pin shard %d to CPU %d: %w; set cpu_pinning.active = false", t.id, cpu, err)
-		}
-	}
-	asm, err := pool.Map(t.cfg.IOUring.AssemblyMemory)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
-	}
-	r, err := ring.OpenWithin(set.plan, t.listeners...)
-	if err != nil {
-		asm.Unmap()
-		return nil, nil, err
-	}
-	return r, asm, nil
-}
-
-// loop runs the shard until it stops or fails. A shard that fails ends the others too.
-func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
-	defer s.loops.Done()
-	r.SetPeers(rings)
-	sh := shard.New(s.shardOptions(t.cfg, t.id, t.key, s.origins, &s.listening), r.Pool(), asm, t.wiring)
-	sh.SetAccess(s.rule)
-	t.serving.Done()
-	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {
-		s.failed(err)
-		for _, c := range s.controls {
-			c.Abort()
-		}
-	}
-	return sh
-}
-
-// shardOptions returns all options of a shard. key counts at its start only.
-func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *wsproto.Origins, l *listenTable) shard.Options {
-	o := shardOptions(cfg, id, s.setup.shards, s.setup.connsPerShard, key)
-	if cfg.Network.EnableHTTPHealthChecks {
-		o.Health = s.health
-	}
-	if s.tls != nil {
-		o.Token = s.tls.token
-	}
-	if cfg.HTTP.Page || cfg.HTTP.Stats {
-		o.Page = s.pages.answer
-	}
-	o.Addresses, o.Origins, o.Listeners = s.addresses, pages, l.door()
-	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)
-	o.Pressure = &s.memory.level
-	return o
-}
-
-// clock is the monotonic clock of all loops.
-func (s *Server) clock() time.Duration { return time.Since(s.start) }

@@ -26,6 +26,7 @@ func (s *Server) status() ctl.Status {
 		Rates: rates(&last, &now), Memory: s.memory.resident.Load(), MemoryLimit: s.memory.limit.Load(),
 		Descriptors: openDescriptors(), MostDescr: int(s.setup.files),
 		Shards: s.shardStates(&last, &now), Certificates: s.certificates(), Drain: s.draining(),
+		UnderWay: s.underWay(),
 	}
 	if s.addresses != nil {
 		out.Banned = s.addresses.Stats(now.at).Banned

@@ -19,14 +19,16 @@ func (s *Server) healthy() bool { return s.memory.level.Load() < shard.PressureC
 
 // Turning reports whether every shard's loop turns. Any thread may ask.
 func (s *Server) Turning() bool {
-	now := s.clock()
 	for _, c := range s.controls {
-		if now-c.Beat() > staleBeat {
+		if s.silent(c) > staleBeat {
 			return false
 		}
 	}
 	return true
 }
+
+// silent returns for how long a loop has said nothing.
+func (s *Server) silent(c *shard.Control) time.Duration { return s.clock() - c.Beat() }
 
 // health answers health checks on the listeners.
 func (s *Server) health() (text string, ok bool) {

@@ -163,6 +163,7 @@ func (s *Server) watch() {
 		s.pages.hour.Add(sample)
 		s.recent.add(s.moment())
 		s.logDrain()
+		s.logProblems()
 	}
 }
 

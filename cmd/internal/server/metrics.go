@@ -29,13 +29,8 @@ import (
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metrics) {
 	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
 	defer cancel()
-	all, err := s.Snapshot(ctx)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
 	var b bytes.Buffer
-	s.writePage(&b, all, c)
+	s.writePage(&b, s.Snapshot(ctx), c)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	w.Write(b.Bytes())
 }
@@ -44,7 +39,7 @@ func (s *Server) scrape(w http.ResponseWriter, r *http.Request, c *config.Metric
 func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Metrics) {
 	shards, labels := make([]*shardFigures, len(all)), make([]string, len(all))
 	for k := range all {
-		shards[k], labels[k] = newShardFigures(&all[k]), fmt.Sprintf("worker_index=%q", fmt.Sprint(k))
+		shards[k], labels[k] = newShardFigures(&all[k], s.clock()), fmt.Sprintf("worker_index=%q", fmt.Sprint(k))
 	}
 	writeSeries(b, shardSeries, shards, labels)
 	if c.PeerClients {
@@ -78,6 +73,7 @@ type shardFigures struct {
 	Shard      shard.Stats
 	Ring       ring.Stats
 	Loop       loopFigures
+	Silent     time.Duration `metric:"loop_silent_seconds" merge:"max" help:"Time since the event loop last said that it turns: about a second at most while it does."`
 }
 
 // compatibleFigures are series that aquatic_ws has and we derive. An answer is an announce there. Three more have its
@@ -250,8 +246,8 @@ func labelTables() stats.Tables {
 }
 
 // newShardFigures returns what a shard has published, with the derived figures.
-func newShardFigures(p *shard.Published) *shardFigures {
-	f := &shardFigures{Shard: p.Shard, Ring: p.Ring, Loop: loopFigures(p.Loop)}
+func newShardFigures(p *shard.Published, now time.Duration) *shardFigures {
+	f := &shardFigures{Shard: p.Shard, Ring: p.Ring, Loop: loopFigures(p.Loop), Silent: max(now-p.At, 0)}
 	for v := range f.Compatible {
 		in := &p.Shard.Messages.ByIP[v].MessagesIn
 		f.Compatible[v] = compatibleFigures{

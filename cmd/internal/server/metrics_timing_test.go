@@ -15,7 +15,7 @@ func BenchmarkMetricsPage(b *testing.B) {
 	var page bytes.Buffer
 	for b.Loop() {
 		page.Reset()
-		writeSeries(&page, shardSeries, []*shardFigures{newShardFigures(&p)}, []string{`worker_index="0"`})
+		writeSeries(&page, shardSeries, []*shardFigures{newShardFigures(&p, 0)}, []string{`worker_index="0"`})
 	}
 }
 

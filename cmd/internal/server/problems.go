@@ -22,6 +22,12 @@ type facts struct {
 	failed       []ctl.ReloadedFile // files of which the last version could not be read
 }
 
+// problem is something that is wrong.
+type problem struct {
+	key  string // names it in the log, where it is logged as it comes and goes; empty: other lines are about it
+	text string // a sentence, with the remedy
+}
+
 // The bounds at which problems begin.
 const (
 	nearBound   = 0.9  // of connections, peers, memory and CPU
@@ -36,40 +42,38 @@ const (
 	stoodStill  = 5 // seconds
 )
 
-// problems returns a sentence for each thing that is wrong.
-func (f *facts) problems(now time.Time) []string {
+// problems returns each thing that is wrong.
+func (f *facts) problems(now time.Time) []problem {
 	all := slices.Concat(f.loops(), f.bounds(), f.certificates(now), f.traffic())
 	for _, r := range f.failed {
-		all = append(all, fmt.Sprintf("%s could not be read again, and the previous version is in force: %s", r.Key, r.Error))
-	}
-	if all == nil {
-		return []string{}
+		all = append(all, problem{"", fmt.Sprintf("%s could not be read again, and the previous version is in force: %s", r.Key, r.Error)})
 	}
 	return all
 }
 
-func (f *facts) loops() (all []string) {
+func (f *facts) loops() (all []problem) {
+	add := func(key, format string, args ...any) { all = append(all, problem{key, fmt.Sprintf(format, args...)}) }
 	for k, s := range f.status.Shards {
 		if s.Silent >= stoodStill {
-			all = append(all, fmt.Sprintf("shard %d stands still for %s, and its clients hear nothing: take a goroutine profile and restart "+
-				"the tracker", k, human.Span(s.Silent)))
+			add(fmt.Sprintf("shard %d", k), "shard %d stands still for %s, and its clients hear nothing: take a goroutine profile and restart "+
+				"the tracker", k, human.Span(s.Silent))
 		}
 		if need := cpu(f.before, f.now, k); need > nearBound {
-			all = append(all, fmt.Sprintf("shard %d needs %.0f %% of its CPU: look with `millrace ctl top` for the address or torrent that "+
-				"makes the load", k, 100*need))
+			add(fmt.Sprintf("CPU of shard %d", k), "shard %d needs %.0f %% of its CPU: look with `millrace ctl top` for the address or "+
+				"torrent that makes the load", k, 100*need)
 		}
 	}
 	if share := late(f.before, f.now, lateReply); share > fewLate {
-		all = append(all, fmt.Sprintf("%.0f %% of the announces waited more than %v for their reply: other programs may use the CPUs",
-			100*share, lateReply))
+		add("late replies", "%.0f %% of the announces waited more than %v for their reply: other programs may use the CPUs", 100*share,
+			lateReply)
 	}
 	return all
 }
 
-func (f *facts) bounds() (all []string) {
+func (f *facts) bounds() (all []problem) {
 	near := func(what string, have, most int, share float64, remedy string) {
 		if most > 0 && float64(have) > share*float64(most) {
-			all = append(all, fmt.Sprintf("%d of %d %s are in use: %s", have, most, what, remedy))
+			all = append(all, problem{what, fmt.Sprintf("%d of %d %s are in use: %s", have, most, what, remedy)})
 		}
 	}
 	s := f.status
@@ -78,43 +82,44 @@ func (f *facts) bounds() (all []string) {
 	near("descriptors", s.Descriptors, s.MostDescr, nearFiles, "raise LimitNOFILE of the unit, and restart")
 	switch {
 	case f.pressure >= shard.PressureConns:
-		all = append(all, "memory is used up, and no new peers or connections are taken in: raise limits.memory_limit, or lower limits.max_peers")
+		all = append(all, problem{"", "memory is used up, and no new peers or connections are taken in: raise limits.memory_limit, or lower limits.max_peers"})
 	case f.pressure > 0:
-		all = append(all, "memory is used up, and no new peers are taken in: raise limits.memory_limit, or lower limits.max_peers")
+		all = append(all, problem{"", "memory is used up, and no new peers are taken in: raise limits.memory_limit, or lower limits.max_peers"})
 	case s.MemoryLimit > 0 && float64(s.Memory) > nearBound*float64(s.MemoryLimit):
-		all = append(all, fmt.Sprintf("%s of %s of memory are in use: raise limits.memory_limit, or lower limits.max_peers",
-			human.Bytes(float64(s.Memory)), human.Bytes(float64(s.MemoryLimit))))
+		all = append(all, problem{"memory", fmt.Sprintf("%s of %s of memory are in use: raise limits.memory_limit, or lower limits.max_peers",
+			human.Bytes(float64(s.Memory)), human.Bytes(float64(s.MemoryLimit)))})
 	}
 	return all
 }
 
-func (f *facts) certificates(now time.Time) (all []string) {
+func (f *facts) certificates(now time.Time) (all []problem) {
+	add := func(key, format string, args ...any) { all = append(all, problem{key, fmt.Sprintf(format, args...)}) }
 	for _, c := range f.status.Certificates {
 		switch left := c.NotAfter.Sub(now); {
 		case c.NotAfter.IsZero():
-			all = append(all, fmt.Sprintf("there is no certificate for %s, and clients of wss cannot connect: the log says why", c.Name))
+			add("", "there is no certificate for %s, and clients of wss cannot connect: the log says why", c.Name)
 		case left <= 0:
-			all = append(all, fmt.Sprintf("the certificate of %s has expired, and clients of wss cannot connect", c.Name))
+			add("certificate of "+c.Name, "the certificate of %s has expired, and clients of wss cannot connect", c.Name)
 		case left < soonExpired:
-			all = append(all, fmt.Sprintf("the certificate of %s expires in %s: renew it", c.Name, human.Span(left.Seconds())))
+			add("certificate of "+c.Name, "the certificate of %s expires in %s: renew it", c.Name, human.Span(left.Seconds()))
 		}
 		if c.Trouble != "" {
-			all = append(all, fmt.Sprintf("the certificate of %s cannot be renewed: %s", c.Name, c.Trouble))
+			add("", "the certificate of %s cannot be renewed: %s", c.Name, c.Trouble)
 		}
 	}
 	if f.ticketKeyAge > oldKey {
-		all = append(all, fmt.Sprintf("the key of session tickets is %s old: the log says why network.tls_ticket_keys_path cannot be written",
-			human.Span(f.ticketKeyAge.Seconds())))
+		add("", "the key of session tickets is %s old: the log says why network.tls_ticket_keys_path cannot be written",
+			human.Span(f.ticketKeyAge.Seconds()))
 	}
 	return all
 }
 
 // traffic finds trouble that was counted in the last minutes.
-func (f *facts) traffic() (all []string) {
+func (f *facts) traffic() (all []problem) {
 	a, b := &f.before.total, &f.now.total
 	grown := func(from, to uint64, format string, args ...any) {
 		if to > from {
-			all = append(all, fmt.Sprintf(format, append([]any{to - from}, args...)...))
+			all = append(all, problem{"", fmt.Sprintf(format, append([]any{to - from}, args...)...)})
 		}
 	}
 	grown(a.Door.AcceptFailed, b.Door.AcceptFailed, "%d connections of the last minutes could not be accepted: %s", b.Door.LastAcceptError.Error())
@@ -125,13 +130,13 @@ func (f *facts) traffic() (all []string) {
 	grown(f.before.logLost, f.now.logLost, "%d lines of the log of the last minutes were dropped: its reader stands still or is too slow")
 	sent, dropped := framesSent(b)-framesSent(a), framesDropped(b)-framesDropped(a)
 	if share := float64(dropped) / float64(max(sent+dropped, 1)); share > fewDropped {
-		all = append(all, fmt.Sprintf("%.0f %% of the frames of the last minutes were dropped: clients are slow, or io_uring.send_memory is too "+
-			"small", 100*share))
+		all = append(all, problem{"dropped frames", fmt.Sprintf("%.0f %% of the frames of the last minutes were dropped: clients are slow, or "+
+			"io_uring.send_memory is too small", 100*share)})
 	}
 	seconds := max((f.now.at - f.before.at).Seconds(), 1)
 	if rate := float64(f.now.refused-f.before.refused) / seconds; rate > manyRefused || f.status.Banned > manyBanned {
-		all = append(all, fmt.Sprintf("addresses that open too many connections press on the tracker (%.0f refused a second, %d banned): "+
-			"a firewall saves the work", rate, f.status.Banned))
+		all = append(all, problem{"addresses", fmt.Sprintf("addresses that open too many connections press on the tracker (%.0f refused a "+
+			"second, %d banned): a firewall saves the work", rate, f.status.Banned)})
 	}
 	return all
 }

@@ -35,7 +35,7 @@ func TestProblems(t *testing.T) {
 		change(&c)
 		got := c.problems(now)
 		for k, p := range got {
-			if k >= len(want) || !strings.HasPrefix(p, want[k]) {
+			if k >= len(want) || !strings.HasPrefix(p.text, want[k]) {
 				t.Errorf("got %q, want %q", got, want)
 				return
 			}

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -70,6 +69,7 @@ type Server struct {
 	reloadCounts reloadCounts
 	outcomes     []ctl.ReloadedFile // of the reload under way
 	recent       recent
+	known        map[string]bool           // problems that have been logged
 	urls         atomic.Pointer[[]string]  // of the listening sockets
 	drainUntil   atomic.Pointer[time.Time] // nil: no drain is under way
 	work         atomic.Pointer[progress]  // long work that is under way; nil: none is
@@ -226,16 +226,18 @@ func (s *Server) Clients() (connections, peers int) {
 	return connections, peers
 }
 
-// Snapshot asks every shard for its figures of this moment and returns them.
-func (s *Server) Snapshot(ctx context.Context) ([]shard.Published, error) {
+// Snapshot asks every shard for its figures of this moment and returns them. Of a shard that stands still, or does not answer
+// before the end of ctx, it returns the last ones: somebody who looks for the reason needs the others.
+func (s *Server) Snapshot(ctx context.Context) []shard.Published {
 	out := make([]shard.Published, len(s.controls))
 	for k, c := range s.controls {
-		select {
-		case <-c.Publish():
-			out[k] = c.Last()
-		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot get the figures of shard %d: %w", k, ctx.Err())
+		if s.silent(c) <= staleBeat {
+			select {
+			case <-c.Publish():
+			case <-ctx.Done():
+			}
 		}
+		out[k] = c.Last()
 	}
-	return out, nil
+	return out
 }

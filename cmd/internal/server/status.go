@@ -13,6 +13,12 @@ import (
 
 // status returns the state of this moment. Any goroutine may ask.
 func (s *Server) status() ctl.Status {
+	out, _ := s.judge()
+	return out
+}
+
+// judge returns the state of this moment and the problems in it.
+func (s *Server) judge() (ctl.Status, []problem) {
 	before, last := s.recent.ends()
 	now := s.moment()
 	t, c := &now.total, s.config.Load()
@@ -26,7 +32,7 @@ func (s *Server) status() ctl.Status {
 		Rates: rates(&last, &now), Memory: s.memory.resident.Load(), MemoryLimit: s.memory.limit.Load(),
 		Descriptors: openDescriptors(), MostDescr: int(s.setup.files),
 		Shards: s.shardStates(&last, &now), Certificates: s.certificates(), Drain: s.draining(),
-		UnderWay: s.underWay(),
+		UnderWay: s.underWay(), Problems: []string{},
 	}
 	if s.addresses != nil {
 		out.Banned = s.addresses.Stats(now.at).Banned
@@ -38,8 +44,11 @@ func (s *Server) status() ctl.Status {
 	if s.tls != nil {
 		facts.ticketKeyAge = time.Since(s.tls.certificates.TicketKeys()[0].Made)
 	}
-	out.Problems = facts.problems(time.Now())
-	return out
+	problems := facts.problems(time.Now())
+	for _, p := range problems {
+		out.Problems = append(out.Problems, p.text)
+	}
+	return out, problems
 }
 
 // shardStates returns the state of each loop.
@@ -49,7 +58,7 @@ func (s *Server) shardStates(before, now *moment) (all []ctl.Shard) {
 		t := &last.Shard
 		all = append(all, ctl.Shard{
 			Clients: t.Table.ByIP[0].Open + t.Table.ByIP[1].Open, Peers: t.Torrents.Swarm.Peers, Torrents: t.Torrents.Swarm.Torrents,
-			CPU: cpu(before, now, k), LongestTurn: last.Loop.Longest.Seconds(), Silent: (now.at - c.Beat()).Seconds(),
+			CPU: cpu(before, now, k), LongestTurn: last.Loop.Longest.Seconds(), Silent: max(s.silent(c), 0).Seconds(),
 		})
 	}
 	return all
@@ -74,4 +83,25 @@ func (s *Server) certificates() []ctl.Certificate {
 		all = append(all, c)
 	}
 	return all
+}
+
+// logProblems logs the problems that have come and gone since the last call, of the kinds that have no other line.
+func (s *Server) logProblems() {
+	_, found := s.judge()
+	now := make(map[string]bool)
+	for _, p := range found {
+		if p.key == "" {
+			continue
+		}
+		now[p.key] = true
+		if !s.known[p.key] {
+			s.log.Warn(p.text)
+		}
+	}
+	for key := range s.known {
+		if !now[key] {
+			s.log.Info("a problem is over", "which", key)
+		}
+	}
+	s.known = now
 }

@@ -18,13 +18,14 @@ const staleBeat = 5 * time.Second
 func (s *Server) healthy() bool { return s.memory.level.Load() < shard.PressureConns && s.Turning() }
 
 // Turning reports whether every shard's loop turns. Any thread may ask.
-func (s *Server) Turning() bool {
+func (s *Server) Turning() bool { return s.longestSilence() <= staleBeat }
+
+// longestSilence returns for how long a loop has said nothing, of that which has for longest.
+func (s *Server) longestSilence() (longest time.Duration) {
 	for _, c := range s.controls {
-		if s.silent(c) > staleBeat {
-			return false
-		}
+		longest = max(longest, s.silent(c))
 	}
-	return true
+	return longest
 }
 
 // silent returns for how long a loop has said nothing.

@@ -38,6 +38,11 @@ func (s *Server) watchMemory() {
 		case <-s.over:
 			return
 		case <-looks.C:
+			// The collector waits for every loop, and everything for the collector: it is not started while a loop stands still.
+			if s.longestSilence() >= freshBeat {
+				looks.Reset(lookPeriod)
+				continue
+			}
 			looks.Reset(min(s.memory.look(), heap.tend()))
 		}
 	}

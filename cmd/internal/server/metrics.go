@@ -61,8 +61,14 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	if s.tls != nil {
 		writeSeries(b, tlsSeries, []*tlsFigures{s.tls.figures()}, []string{""})
 	}
-	appendRuntime(b)
+	if s.longestSilence() < freshBeat {
+		appendRuntime(b)
+	}
 }
+
+// freshBeat is the silence of a loop up to which the figures of the Go runtime are asked for. That stops the world for a moment,
+// which waits for every loop: one that stands still would keep this page, and all others, from being served.
+const freshBeat = 3 * time.Second / 2
 
 // metricPrefix begins the names of all our series.
 const metricPrefix = "millrace_"

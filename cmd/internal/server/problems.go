@@ -55,8 +55,8 @@ func (f *facts) loops() (all []problem) {
 	add := func(key, format string, args ...any) { all = append(all, problem{key, fmt.Sprintf(format, args...)}) }
 	for k, s := range f.status.Shards {
 		if s.Silent >= stoodStill {
-			add(fmt.Sprintf("shard %d", k), "shard %d stands still for %s, and its clients hear nothing: take a goroutine profile and restart "+
-				"the tracker", k, human.Span(s.Silent))
+			add(fmt.Sprintf("shard %d", k), "shard %d stands still for %s, and its clients hear nothing: end the tracker with SIGQUIT, "+
+				"which writes its stacks to the log, and start it again", k, human.Span(s.Silent))
 		}
 		if need := cpu(f.before, f.now, k); need > nearBound {
 			add(fmt.Sprintf("CPU of shard %d", k), "shard %d needs %.0f %% of its CPU: look with `millrace ctl top` for the address or "+

@@ -45,7 +45,7 @@ func TestOperatorBan(t *testing.T) {
 	if err := table.Ban(ip("10.1.2.3"), time.Minute, 0); !errors.Is(err, ErrExempt) {
 		t.Error(err)
 	}
-	if st := table.Stats(2 * time.Second); st.Banned != 1 || st.Bans != 2 {
+	if st := table.Stats(2 * time.Second); st.Banned != 1 || st.Bans != 2 || table.Banned(2*time.Second) != 1 || table.Refusals() != 3 {
 		t.Errorf("%+v", st)
 	}
 }

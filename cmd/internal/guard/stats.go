@@ -25,7 +25,23 @@ type Stats struct {
 	Banned     int              `metric:"addresses_banned" help:"Client addresses that are refused."`
 }
 
-// Stats returns the counters at the time now. It looks at all entries: some hundred microseconds.
+// Refusals returns how many connections were refused because their address has enough.
+func (t *Table) Refusals() (n uint64) {
+	for v := range t.stats.Refused {
+		n += t.stats.Refused[v].Load()
+	}
+	return n
+}
+
+// Banned returns how many addresses are refused. It looks at all entries if there ever was such an address.
+func (t *Table) Banned(now time.Duration) int {
+	if t.stats.Bans.Load() == 0 {
+		return 0
+	}
+	return t.Stats(now).Banned
+}
+
+// Stats returns the counters at the time now. It looks at all entries: some milliseconds with a large table.
 func (t *Table) Stats(now time.Duration) Stats {
 	st := Stats{
 		Handshakes: t.stats.Handshakes.Load(), Bans: t.stats.Bans.Load(), Shared: t.stats.Shared.Load(),

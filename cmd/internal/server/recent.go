@@ -59,8 +59,7 @@ func (s *Server) moment() moment {
 		m.needed = append(m.needed, last.Loop.Needed)
 	}
 	if s.addresses != nil {
-		figures := s.addresses.Stats(m.at)
-		m.refused = sum(figures.Refused[:])
+		m.refused = s.addresses.Refusals()
 	}
 	return m
 }

@@ -35,7 +35,7 @@ func (s *Server) judge() (ctl.Status, []problem) {
 		UnderWay: s.underWay(), Problems: []string{},
 	}
 	if s.addresses != nil {
-		out.Banned = s.addresses.Stats(now.at).Banned
+		out.Banned = s.addresses.Banned(now.at)
 	}
 	facts := facts{
 		status: &out, before: &before, now: &now, pressure: shard.Pressure(s.memory.level.Load()),

@@ -49,7 +49,7 @@ func TestNoAllocations(t *testing.T) {
 	f("AppendPong", func() { AppendPong(dst, sdp[:125]) })
 	f("AppendClose", func() { AppendClose(dst, StatusGoingAway, "the server is stopping") })
 	f("AppendHTTPError", func() { AppendHTTPError(dst, 426, false) })
-	f("AppendUpgradeResponse", func() { AppendUpgradeResponse(dst, []byte(testKey), []byte("p")) })
+	f("AppendUpgradeResponse", func() { AppendUpgradeResponse(dst, []byte(testKey), []byte("p"), Deflate{}) })
 	f("ParseClose", func() { _, _ = ParseClose([]byte("\x03\xe9a reason that is longer than thirty-two bytes")) })
 	head, bare := []byte(testHead), []byte(strings.Replace(testHead, "/announce", "ws://h", 1))
 	f("ParseUpgrade", func() { _, _, _ = ParseUpgrade(head, 0, testMaxHead) })

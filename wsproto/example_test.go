@@ -33,7 +33,7 @@ func ExampleParseUpgrade() {
 		fmt.Println("receive more bytes behind those, and try again")
 	default:
 		fmt.Printf("path %s, %d bytes of frames\n", req.Path, len(received)-n)
-		response := wsproto.AppendUpgradeResponse(nil, req.Key, req.Protocol)
+		response := wsproto.AppendUpgradeResponse(nil, req.Key, req.Protocol, wsproto.Deflate{})
 		fmt.Printf("%.32s\n", response)
 	}
 	// Output:

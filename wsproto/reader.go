@@ -40,7 +40,16 @@ type Reader struct {
 	size  uint32    // bytes of it that have been joined
 	pos   uint32    // where the next frame begins
 	op    ws.OpCode // Text or Binary while a fragmented message is open, else 0
+
+	agreed bool // messages may be compressed
+	packed bool // the message so far, or the last one, is
 }
+
+// Agree lets messages be compressed from now on (see [Deflate]).
+func (r *Reader) Agree() { r.agreed = true }
+
+// Packed reports whether the message that Next has just returned is compressed.
+func (r *Reader) Packed() bool { return r.packed }
 
 // Fragmented reports whether a message is open: some of its fragments have come, and the last has not.
 func (r *Reader) Fragmented() bool { return r.op != 0 }
@@ -49,7 +58,7 @@ var (
 	errReserved      = &CloseError{StatusProtocolError, "frame with a reserved opcode"}
 	errControlSize   = &CloseError{StatusProtocolError, "control frame over 125 bytes"}
 	errControlSplit  = &CloseError{StatusProtocolError, "fragmented control frame"}
-	errRSV           = &CloseError{StatusProtocolError, "frame with a reserved bit and no extension agreed"}
+	errRSV           = &CloseError{StatusProtocolError, "frame with a reserved bit that no extension gives a meaning"}
 	errUnmasked      = &CloseError{StatusProtocolError, "client frame without a mask"}
 	errInterleaved   = &CloseError{StatusProtocolError, "new message inside a fragmented message"}
 	errContinuation  = &CloseError{StatusProtocolError, "continuation frame without a message to continue"}
@@ -79,6 +88,9 @@ func (r *Reader) Next(buf []byte, lim *Limits) (Kind, []byte, *CloseError) {
 			return None, nil, nil
 		}
 		if err = r.checkLimits(&h, lim); err != nil {
+			return None, nil, err
+		}
+		if err = r.checkPacked(&h); err != nil {
 			return None, nil, err
 		}
 		begin := int(r.pos) + size
@@ -126,10 +138,28 @@ func frameHeaderSize(n int) int {
 }
 
 func (r *Reader) state() ws.State {
+	state := ws.StateServerSide
 	if r.op != 0 {
-		return ws.StateServerSide | ws.StateFragmented
+		state |= ws.StateFragmented
 	}
-	return ws.StateServerSide
+	if r.agreed {
+		state |= ws.StateExtended
+	}
+	return state
+}
+
+// rsv1 is the bit of a message that is compressed, in ws.Header.Rsv.
+const rsv1 = 4
+
+// checkPacked refuses reserved bits with no meaning.
+//
+// RFC 7692 §6.1: «An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first fragments of a data
+// message. An endpoint receiving such a frame MUST _Fail the WebSocket Connection_.»
+func (r *Reader) checkPacked(h *ws.Header) *CloseError {
+	if h.Rsv == 0 || h.Rsv == rsv1 && r.op == 0 && !h.OpCode.IsControl() {
+		return nil
+	}
+	return errRSV
 }
 
 // checkLimits refuses a data frame as soon as its header shows that it, or its message, is too big.
@@ -156,7 +186,7 @@ func (r *Reader) join(buf, payload []byte, begin int, h *ws.Header) ws.OpCode {
 	op := r.op
 	if op == 0 {
 		op = h.OpCode
-		r.start, r.size = uint32(begin), uint32(len(payload))
+		r.start, r.size, r.packed = uint32(begin), uint32(len(payload)), h.Rsv == rsv1
 	} else {
 		copy(buf[r.start+r.size:], payload)
 		r.size += uint32(len(payload))

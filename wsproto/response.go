@@ -26,13 +26,13 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // Upper bounds of responses in bytes, so that a caller can reserve room and append in place.
 const (
-	UpgradeResponseSize = 256             // of AppendUpgradeResponse
+	UpgradeResponseSize = 384             // of AppendUpgradeResponse
 	HTTPErrorSize       = 512             // of AppendHTTPError
 	PlainOnTLSSize      = len(plainOnTLS) // of AppendPlainOnTLS, exactly
 )
 
-// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key and protocol is
-// [Request].Protocol; it panics if key is not 24 bytes, or protocol has more than 64.
+// AppendUpgradeResponse appends the response that opens the WebSocket connection. key is [Request].Key, protocol is
+// [Request].Protocol, and d is the agreement about compression; it panics if key is not 24 bytes, or protocol has more than 64.
 //
 // A subprotocol that the client asks for is named, though it changes nothing here. The client of RFC 6455 does without,
 // but those of the WHATWG standard (browsers, and the npm package ws) fail the connection. RFC 6455 §4.2.2: «The value
@@ -42,7 +42,7 @@ const (
 // RFC 6455 §4.2.2: the accept value is made «by concatenating the above-defined |key| with the string
 // "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte value
 // and base64-encoding this 20-byte hash»
-func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
+func AppendUpgradeResponse(dst, key, protocol []byte, d Deflate) []byte {
 	var input [keySize + len(acceptGUID)]byte
 	if copy(input[:], key) != keySize {
 		panic("BUG: WebSocket key is not 24 bytes")
@@ -58,7 +58,7 @@ func AppendUpgradeResponse(dst, key, protocol []byte) []byte {
 	if len(protocol) > 0 {
 		dst = append(append(dst, "\r\nSec-WebSocket-Protocol: "...), protocol...)
 	}
-	return append(dst, "\r\n\r\n"...)
+	return append(appendDeflate(dst, d), "\r\n\r\n"...)
 }
 
 // httpErrors has the reason phrase, the extra fields and the body of each refusal.

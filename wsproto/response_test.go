@@ -14,7 +14,7 @@ import (
 
 // The response for the example key of RFC 6455 is the one given there, without a subprotocol and extensions.
 func TestAppendUpgradeResponse(t *testing.T) {
-	got := AppendUpgradeResponse([]byte("before"), []byte(testKey), nil)
+	got := AppendUpgradeResponse([]byte("before"), []byte(testKey), nil, Deflate{})
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got[len("before"):])), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestAppendUpgradeResponse(t *testing.T) {
 // The longest subprotocol that can be asked for is named in the response, which is within its bound.
 func TestAppendUpgradeResponseProtocol(t *testing.T) {
 	protocol := strings.Repeat("p", maxProtocol)
-	got := AppendUpgradeResponse(nil, []byte(testKey), []byte(protocol))
+	got := AppendUpgradeResponse(nil, []byte(testKey), []byte(protocol), Deflate{})
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(got)), nil)
 	if err != nil || resp.Header.Get("Sec-WebSocket-Protocol") != protocol || len(got) > UpgradeResponseSize {
 		t.Errorf("response %q, error %v", got, err)

@@ -57,7 +57,7 @@ const (
 // the caller refuses the request with [AppendHTTPError]. A plain HTTP request gets 426, and req.Path is set even then.
 // A HEAD request is a plain one too, also with the fields of an upgrade. If both are 0, more bytes are needed.
 //
-// Any path, query, Origin and subprotocol are accepted. Extensions are not answered and so declined. Lines end in CRLF;
+// Any path, query, Origin, extension and subprotocol are accepted; Request.Deflate reads the extensions. Lines end in CRLF;
 // a lone LF is refused.
 func ParseUpgrade(buf []byte, seen, max int) (req Request, n, status int) {
 	n, status = findHead(buf[:min(len(buf), max)], seen)

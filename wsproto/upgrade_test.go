@@ -299,7 +299,7 @@ func FuzzParseUpgrade(f *testing.F) {
 		if req.Head {
 			t.Fatal("HEAD opens a WebSocket connection")
 		}
-		if response := AppendUpgradeResponse(nil, req.Key, req.Protocol); len(response) > UpgradeResponseSize {
+		if response := AppendUpgradeResponse(nil, req.Key, req.Protocol, Deflate{}); len(response) > UpgradeResponseSize {
 			t.Fatalf("a response of %d bytes", len(response))
 		}
 		std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(buf[:n])))

@@ -139,7 +139,7 @@ func (f *Floor) upgrade(i uint32, c *conn, buf []byte) int {
 	if n > 0 {
 		c.state = stateOpen
 		if dst := f.room(i, c, controlRoom); dst != nil {
-			f.fill(c, len(wsproto.AppendUpgradeResponse(dst[:0], req.Key, req.Protocol)))
+			f.fill(c, len(wsproto.AppendUpgradeResponse(dst[:0], req.Key, req.Protocol, wsproto.Deflate{})))
 		}
 	}
 	return n

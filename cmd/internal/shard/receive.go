@@ -198,7 +198,7 @@ func (s *Shard) upgrade(i uint32, c *conn.Conn, req *wsproto.Request) {
 		s.endNow(i, c, conn.ReasonNoMemory, true)
 		return
 	}
-	s.outbox.Commit(wsproto.AppendUpgradeResponse(dst, req.Key, req.Protocol))
+	s.outbox.Commit(wsproto.AppendUpgradeResponse(dst, req.Key, req.Protocol, wsproto.Deflate{}))
 }
 
 // readFrames handles every message and control frame in buf, as far as it is the connection's turn, and keeps the rest.

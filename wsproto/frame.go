@@ -82,3 +82,21 @@ func endText(dst []byte, at int) []byte {
 	binary.BigEndian.PutUint64(dst[at+2:], uint64(n))
 	return dst
 }
+
+// ServerPayload returns the payload of a server's text frame.
+func ServerPayload(frame []byte) []byte { return frame[headerSize(frame[1]):] }
+
+// AppendPacked appends a compressed text message as one frame.
+// RFC 7692 §6 has RSV1 of its first frame say so.
+func AppendPacked(dst, packed []byte) []byte {
+	const first = finBit | rsv1<<4 | byte(ws.OpText)
+	switch n := len(packed); {
+	case n < len16:
+		dst = append(dst, first, byte(n))
+	case n <= 0xffff:
+		dst = append(dst, first, len16, byte(n>>8), byte(n))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, first, len64), uint64(n))
+	}
+	return append(dst, packed...)
+}

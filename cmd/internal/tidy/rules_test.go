@@ -65,6 +65,7 @@ var ownImports = map[string][]string{
 	shardDir + "/loans":    {"swarm", shardDir + "/paced"},
 	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/loans", shardDir + "/paced", shardDir + "/queue"},
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
+	shardDir + "/deflate":  {"ring", "wsproto", shardDir + "/conn"},
 	shardDir + "/mover": {
 		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
 		shardDir + "/outbox", shardDir + "/post",
@@ -138,6 +139,7 @@ var homes = []struct {
 	{module + "ring/ringtest", []string{"ring/ringtest", "cmd/internal/simulation"}, true},
 	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
+	{"github.com/klauspost/compress", []string{shardDir + "/deflate"}, false},
 	{"github.com/caddyserver/certmagic", []string{"cmd/internal/acme"}, false},
 	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},
 }

@@ -39,6 +39,10 @@ type Conn struct {
 	SendTime  uint32 // second in which the send in flight was issued or last took bytes
 	BytesOut  uint64 // that the kernel took since it came to this shard
 
+	// owner: deflate
+	History    uint32 // the place of the last bytes that were sent compressed; 0: none
+	HistoryLen uint16
+
 	// owner: outbox, shard
 	Dropped uint32 // frames that were left out
 
@@ -107,6 +111,9 @@ const (
 	Moved                         // mover: it has come from another shard, and may go on once more
 	Spoken                        // door: the header of the PROXY protocol tells its client, and fields of the request do not
 	Vouched                       // door: it came through a unix socket, whose clients are trusted proxies
+	Deflates                      // shard: its messages may be compressed
+	Alone                         // shard: and ours look back at none before
+	Narrow                        // shard: and ours look back at most wsproto.NarrowWindow bytes
 )
 
 // Pauses are the flags each of which keeps the ring from receiving.

@@ -1,0 +1,189 @@
+// Package deflate compresses the messages to the clients of a shard, and expands theirs (RFC 7692). Nothing of a stream is kept
+// for a connection but a short history: the last bytes that were sent to it compressed. Compression that looks back at these
+// alone has nearly the whole effect of one that looks back at all, since offers resemble each other, and it needs a tenth of
+// the memory.
+//
+// Compression of secrets beside bytes that an attacker chooses would let the attacker guess them by the length (CRIME, BREACH).
+// Here a client gets nothing but messages that others have sent it to read, and counts of peers: no secret shares its stream.
+package deflate
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+
+	"millrace/cmd/internal/shard/conn"
+	"millrace/wsproto"
+)
+
+// Deflate is the compression of a shard. It belongs to the loop's thread.
+type Deflate struct {
+	table     *conn.Table
+	histories histories
+
+	writer *flate.Writer
+	packed sink
+
+	reader   io.ReadCloser
+	source   bytes.Reader
+	input    []byte
+	expanded []byte
+
+	stats Stats
+}
+
+// Stats are the counters of the compression of a shard. Their tags say how they are shown (see package stats).
+type Stats struct {
+	OutBefore uint64         `metric:"deflate_bytes_total" label:"direction=out,form=plain" help:"Bytes of messages that were sent or received compressed, before (plain) and after compression (packed)."`
+	OutAfter  uint64         `metric:"deflate_bytes_total" label:"direction=out,form=packed"`
+	InBefore  uint64         `metric:"deflate_bytes_total" label:"direction=in,form=plain"`
+	InAfter   uint64         `metric:"deflate_bytes_total" label:"direction=in,form=packed"`
+	Packed    uint64         `metric:"deflate_messages_total" label:"direction=out" help:"Messages that were sent or received compressed."`
+	Expanded  uint64         `metric:"deflate_messages_total" label:"direction=in"`
+	Plain     [Plains]uint64 `metric:"deflate_plain_total" by:"reason=plain" help:"Messages that were sent as they are to clients that take compressed ones."`
+	Failed    uint64         `metric:"deflate_failures_total" help:"Compressed messages of clients that could not be expanded, or were too long."`
+	Histories int            `metric:"deflate_histories" help:"Connections of which the last bytes are kept to compress the next ones."`
+	Dropped   uint64         `metric:"deflate_histories_dropped_total" help:"Histories that gave way to others because the memory for them was used up."`
+}
+
+// Plain is why a message is sent as it is.
+type Plain uint8
+
+// The reasons.
+const (
+	Short  Plain = iota // compression would not pay
+	Busy                // the shard has no CPU to spare
+	Same                // it would not have become shorter
+	Plains              // how many there are
+)
+
+// PlainNames are the reasons as they stand in metrics.
+var PlainNames = []string{"short", "busy", "same"}
+
+// level is the effort of the compressor: between one and nine, more effort cost more than it brought.
+const level = 3
+
+// New returns the compression of a shard, with so many bytes for histories.
+func New(table *conn.Table, memory int) *Deflate {
+	d := &Deflate{table: table, histories: newHistories(memory)}
+	d.writer, _ = flate.NewWriter(&d.packed, level) // an error is for wrong levels only
+	d.reader = flate.NewReader(&d.source)
+	return d
+}
+
+// Stats returns the counters.
+func (d *Deflate) Stats() Stats { return d.stats }
+
+// sink gathers what the compressor writes.
+type sink struct{ bytes []byte }
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.bytes = append(s.bytes, p...)
+	return len(p), nil
+}
+
+// tail ends the output of a flush, and is left out.
+//
+// RFC 7692 §7.2.1: «Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.»
+const tail = 4
+
+// leastPacked is the length of a message, in bytes, below which it is sent as it is.
+const leastPacked = 96
+
+// Pack compresses the frame of a message for the connection at index i, in place, if the agreement with its client allows it
+// and the frame becomes shorter. It returns the frame. busy says that the shard has no CPU to spare.
+func (d *Deflate) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
+	payload := wsproto.ServerPayload(frame)
+	switch {
+	case len(payload) < leastPacked:
+		d.stats.Plain[Short]++
+		return frame
+	case busy:
+		d.stats.Plain[Busy]++
+		return frame
+	}
+	window := d.window(c, len(payload))
+	if window == nil {
+		d.stats.Plain[Short]++
+		return frame
+	}
+	d.packed.bytes = d.packed.bytes[:0]
+	d.writer.ResetDict(&d.packed, *window)
+	d.writer.Write(payload) // a sink takes all
+	d.writer.Flush()
+	packed := d.packed.bytes[:len(d.packed.bytes)-tail]
+	if len(packed) >= len(payload) {
+		d.stats.Plain[Same]++
+		return frame
+	}
+	d.stats.Packed++
+	d.stats.OutBefore += uint64(len(payload))
+	d.stats.OutAfter += uint64(len(packed))
+	d.remember(i, c, payload)
+	return wsproto.AppendPacked(frame[:0], packed)
+}
+
+// window returns what a message may look back at; nil: it may not be compressed at all. The slice may be empty.
+func (d *Deflate) window(c *conn.Conn, n int) *[]byte {
+	history := d.history(c)
+	if c.Flags.Has(conn.Narrow) {
+		if n > wsproto.NarrowWindow {
+			return nil
+		}
+		history = history[max(0, len(history)-(wsproto.NarrowWindow-n)):]
+	}
+	return &history
+}
+
+// history returns the last bytes that the client of a connection has expanded, as far as they are kept.
+func (d *Deflate) history(c *conn.Conn) []byte {
+	if c.History == 0 {
+		return nil
+	}
+	return d.histories.bytes(c.History)[:c.HistoryLen]
+}
+
+// remember makes the end of a message that has just been compressed the end of the connection's history.
+func (d *Deflate) remember(i uint32, c *conn.Conn, payload []byte) {
+	if c.Flags.Has(conn.Alone) {
+		return
+	}
+	if c.History == 0 && !d.begin(i, c) {
+		return
+	}
+	b := d.histories.bytes(c.History)
+	if len(payload) >= len(b) {
+		c.HistoryLen = uint16(copy(b, payload[len(payload)-len(b):]))
+		return
+	}
+	kept := min(int(c.HistoryLen), len(b)-len(payload))
+	copy(b, b[int(c.HistoryLen)-kept:c.HistoryLen])
+	c.HistoryLen = uint16(kept + copy(b[kept:], payload))
+}
+
+// begin gives a connection an empty history, in the place of another's if there is no memory.
+func (d *Deflate) begin(i uint32, c *conn.Conn) bool {
+	place, other := d.histories.take(i, c.Gen())
+	if place == 0 {
+		return false
+	}
+	if other.gen != 0 {
+		loser := d.table.Find(other.index, other.gen)
+		loser.History, loser.HistoryLen = 0, 0
+		d.stats.Dropped++
+	} else {
+		d.stats.Histories++
+	}
+	c.History, c.HistoryLen = place, 0
+	return true
+}
+
+// Forget drops the history of a connection, which is always allowed: the next message looks back at nothing.
+func (d *Deflate) Forget(c *conn.Conn) {
+	if c.History != 0 {
+		d.histories.free(c.History)
+		c.History, c.HistoryLen = 0, 0
+		d.stats.Histories--
+	}
+}

@@ -76,6 +76,10 @@ type Network struct {
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // these may tell the client's address
 	ProxyProtocol  bool           `toml:"proxy_protocol"`  // their connections begin with a PROXY header
 
+	Compression       Compression `toml:"compression"`                      // of messages, with clients that offer it
+	CompressionMemory int         `toml:"compression_memory" restart:"yes"` // bytes of a shard for what it has sent last
+	CompressionCPU    int         `toml:"compression_cpu"`                  // percent of a CPU that a shard needs above which it does not compress
+
 	Origins           []string `toml:"origins"`             // values of the field Origin that are let in; empty: any
 	DenyMissingOrigin bool     `toml:"deny_missing_origin"` // a request without the field is refused
 }
@@ -240,6 +244,8 @@ func defaultNetwork() Network {
 		ShutdownTimeout:          10,
 		MaxRequestHead:           16 << 10,
 		FollowTorrents:           true,
+		CompressionMemory:        16 << 20,
+		CompressionCPU:           75,
 	}
 }
 

@@ -34,11 +34,21 @@ const (
 	AccessListDeny                        // the torrents in the list are not served
 )
 
+// Compression says whether messages are compressed.
+type Compression uint8
+
+const (
+	CompressionOff  Compression = iota // they are not
+	CompressionAuto                    // with clients that offer it, while there is CPU to spare
+)
+
 // The words of the configuration file, each at the index of its constant.
 var (
 	triWords        = []string{"auto", "off", "require"}
 	logLevelWords   = []string{"off", "error", "warn", "info", "debug", "trace"}
 	accessListWords = []string{"off", "allow", "deny"}
+
+	compressionWords = []string{"off", "auto"}
 )
 
 // String returns the word that stands for t in the file.
@@ -49,6 +59,9 @@ func (l LogLevel) String() string { return word(logLevelWords, uint8(l)) }
 
 // String returns the word that stands for m in the file.
 func (m AccessListMode) String() string { return word(accessListWords, uint8(m)) }
+
+// String returns the word that stands for c in the file.
+func (c Compression) String() string { return word(compressionWords, uint8(c)) }
 
 // word returns words[i]. A value without a word gets a text that no file may contain.
 func word(words []string, i uint8) string {

@@ -93,6 +93,8 @@ func other(key string, field reflect.Value) string {
 		return `"require"`
 	case AccessListMode:
 		return `"deny"`
+	case Compression:
+		return `"auto"`
 	case Domains:
 		return `["a.example", "localhost"]`
 	case []netip.Prefix:

@@ -57,6 +57,8 @@ var ranges = append([]rangeOf{
 	{key: "network.shutdown_timeout", min: 0, max: 3600},
 	{key: "network.max_request_head", min: 512, max: 1 << 20},
 	{key: "tls.acme_http_port", min: 1, max: 65535},
+	{key: "network.compression_memory", min: 0, max: maxMemory},
+	{key: "network.compression_cpu", min: 0, max: 100},
 	{key: "protocol.max_scrape_torrents", min: 0, max: maxScrapeTorrents},
 	{key: "protocol.max_offers", min: 0, max: 1 << 10},
 	{key: "protocol.peer_announce_interval", min: 1, max: maxInterval},

@@ -46,6 +46,8 @@ func setValue(field reflect.Value, value *unstable.Node) (problem string) {
 		return setWord(p, logLevelWords, value)
 	case *AccessListMode:
 		return setWord(p, accessListWords, value)
+	case *Compression:
+		return setWord(p, compressionWords, value)
 	default:
 		panic("BUG: a key has the type " + field.Type().String())
 	}

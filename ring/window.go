@@ -46,6 +46,9 @@ const (
 	samplePeriod = 8 * time.Millisecond // of Demand
 )
 
+// Load returns how many CPUs the loop's thread has needed lately: a moving average, 0 where the pacer has no window.
+func (p *Pacer) Load() float64 { return p.load }
+
 // Saw tells the pacer that a wait ended with n events at the time now, of a monotonic clock.
 func (p *Pacer) Saw(n int, now time.Duration) {
 	elapsed := now - p.last

@@ -43,9 +43,13 @@ fixed_send = "off"
 timed_wait = "off"
 min_wait = "off"
 `}
+	packing      = setting{name: "2 shards, compression", shards: 2, network: packs}
+	tlsPacking   = setting{name: "TLS, 2 shards, compression", shards: 2, tls: true, network: packs}
 	tlsOneShard  = setting{name: "TLS, 1 shard", shards: 1, tls: true}
 	tlsTwoShards = setting{name: "TLS, 2 shards", shards: 2, tls: true}
 )
+
+const packs = "compression = \"auto\"\n"
 
 // eachTracker runs test as a subtest with the URL of a tracker for each
 // setting, or once with the tracker that MILLRACE_E2E_TRACKER names.

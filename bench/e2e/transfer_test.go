@@ -64,27 +64,27 @@ func TestGoToGo(t *testing.T) {
 
 func TestBrowserToBrowser(t *testing.T) {
 	b := startBrowser(t)
-	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
+	eachTracker(t, []setting{oneShard, twoShards, packing}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, b.kind(), b.kind())
 	})
-	eachTracker(t, []setting{tlsTwoShards}, func(t *testing.T, trackerURL string) {
+	eachTracker(t, []setting{tlsTwoShards, tlsPacking}, func(t *testing.T, trackerURL string) {
 		testTransfer(t, trackerURL, b.kind(), b.kind(), byMagnet)
 	})
 }
 
 func TestBrowserToGo(t *testing.T) {
 	b := startBrowser(t)
-	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
+	eachTracker(t, []setting{oneShard, twoShards, packing}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, b.kind(), goKind)
 	})
-	eachTracker(t, []setting{tlsTwoShards}, func(t *testing.T, trackerURL string) {
+	eachTracker(t, []setting{tlsTwoShards, tlsPacking}, func(t *testing.T, trackerURL string) {
 		testTransfer(t, trackerURL, b.kind(), goKind, byMagnet)
 	})
 }
 
 func TestGoToBrowser(t *testing.T) {
 	b := startBrowser(t)
-	eachTracker(t, []setting{oneShard, twoShards}, func(t *testing.T, trackerURL string) {
+	eachTracker(t, []setting{oneShard, twoShards, packing}, func(t *testing.T, trackerURL string) {
 		testTransfers(t, trackerURL, goKind, b.kind())
 	})
 	eachTracker(t, []setting{tlsOneShard}, func(t *testing.T, trackerURL string) {
@@ -95,7 +95,7 @@ func TestGoToBrowser(t *testing.T) {
 // TestNodeClient shows that the npm bittorrent-tracker client gets the
 // replies that it understands; node-client.js has the details.
 func TestNodeClient(t *testing.T) {
-	eachTracker(t, []setting{oneShard, twoShards, tlsOneShard, tlsTwoShards}, testNodeClient)
+	eachTracker(t, []setting{oneShard, twoShards, packing, tlsOneShard, tlsTwoShards, tlsPacking}, testNodeClient)
 }
 
 func testNodeClient(t *testing.T, trackerURL string) {

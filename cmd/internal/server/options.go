@@ -97,6 +97,10 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		ShareFamilies:  c.Protocol.ShareSwarmsAcrossIPVersions,
 		MaxBadMessages: c.Limits.BadMessagesPerConnection,
 
+		Deflate:       c.Network.Compression == config.CompressionAuto,
+		DeflateMemory: c.Network.CompressionMemory,
+		DeflateLoad:   float64(c.Network.CompressionCPU) / 100,
+
 		FollowTorrents: c.Network.FollowTorrents,
 
 		TrustedProxies: c.Network.TrustedProxies,

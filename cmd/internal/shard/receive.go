@@ -198,7 +198,27 @@ func (s *Shard) upgrade(i uint32, c *conn.Conn, req *wsproto.Request) {
 		s.endNow(i, c, conn.ReasonNoMemory, true)
 		return
 	}
-	s.outbox.Commit(wsproto.AppendUpgradeResponse(dst, req.Key, req.Protocol, wsproto.Deflate{}))
+	var agreed wsproto.Deflate
+	if s.opt.Deflate {
+		agreed = req.Deflate()
+		s.agree(c, agreed)
+	}
+	s.outbox.Commit(wsproto.AppendUpgradeResponse(dst, req.Key, req.Protocol, agreed))
+}
+
+// agree notes what a client and the tracker have agreed on about compression.
+func (s *Shard) agree(c *conn.Conn, d wsproto.Deflate) {
+	if !d.On {
+		return
+	}
+	c.Reader.Agree()
+	c.Flags |= conn.Deflates
+	if d.Alone {
+		c.Flags |= conn.Alone
+	}
+	if d.Narrow {
+		c.Flags |= conn.Narrow
+	}
 }
 
 // readFrames handles every message and control frame in buf, as far as it is the connection's turn, and keeps the rest.
@@ -245,6 +265,15 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 	case wsproto.Text, wsproto.Binary:
 		c.Messages++
 		s.meter.Message(i, c)
+		if c.Reader.Packed() {
+			expanded, bad := s.scratch.deflate.Expand(payload, s.opt.Limits.Message)
+			if bad != nil {
+				s.endProtocol(i, c, bad)
+				return
+			}
+			s.meter.Spend(c, len(expanded))
+			payload = expanded
+		}
 		s.message(i, c, kind, payload, buf)
 	case wsproto.Ping:
 		s.stats.PingsIn++

@@ -24,6 +24,7 @@ import (
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/shard/meter"
@@ -68,6 +69,10 @@ type Options struct {
 	SendTimeout      uint32 // a send that makes no progress, or a message that does not end, for so long
 	CloseTimeout     uint32 // for the client's side of a closing handshake
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
+
+	Deflate       bool    // clients that offer to compress messages may
+	DeflateMemory int     // bytes of what was sent that are kept to compress what follows
+	DeflateLoad   float64 // CPUs that the loop's thread needs above which nothing is compressed
 
 	FollowTorrents bool // a connection goes to the shard of the torrent that it announces first, and others may come there
 
@@ -128,6 +133,7 @@ type scratch struct {
 	scrape   post.Scrape
 	offerIDs []swarm.ID
 	targets  []swarm.Target
+	deflate  *deflate.Deflate
 	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
@@ -156,7 +162,8 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
 	s.door = door.New(o.door(), s.table, &s.turn, s.secure.tlsEngine())
 	s.inbox = inbox.New(asmPool, &s.turn, o.Addresses)
-	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox)
+	s.scratch.deflate = deflate.New(s.table, o.DeflateMemory)
+	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox, s.scratch.deflate)
 	s.meter = meter.New(o.Guard.meter(), s.table, &s.turn)
 	s.post = post.New(o.ID, w.Boxes, &s.turn)
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
@@ -232,6 +239,9 @@ func (s *Shard) accepted(i uint32, e *ring.Event) {
 // adopted lets in a connection that has come from another shard, and has it go on.
 func (s *Shard) adopted(i uint32, e *ring.Event) {
 	c, whole := s.mover.Adopted(e)
+	if c != nil && c.Flags.Has(conn.Deflates) {
+		c.Reader.Agree()
+	}
 	switch {
 	case c == nil:
 	case s.door.Closed():
@@ -266,6 +276,7 @@ func (s *Shard) flush() {
 			continue
 		}
 		s.outbox.Discard(c)
+		s.outbox.Forget(c)
 		s.advance(i, c)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/shard/meter"
@@ -29,6 +30,7 @@ type Stats struct {
 	Mover    mover.Stats
 	Messages Messages
 	Outbox   outbox.Stats
+	Deflate  deflate.Stats
 	Torrents torrents.Stats
 	Meter    meter.Stats
 	Inbox    inbox.Stats
@@ -91,6 +93,7 @@ func Tables() stats.Tables {
 		"ip_version": {"4", "6"},
 		"reason":     {""},
 		"state":      {""}, // free slots are not connections
+		"plain":      deflate.PlainNames,
 	}
 	add := func(table, value string) { t[table] = append(t[table], strings.ReplaceAll(value, " ", "_")) }
 	for state := conn.Free + 1; state < conn.States; state++ {
@@ -138,7 +141,7 @@ func (m *Messages) countRefusal(status int) {
 // Snapshot returns a copy of the counters. It is called by the loop's thread.
 func (s *Shard) Snapshot() Stats {
 	st := Stats{
-		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats.Messages, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
+		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats.Messages, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(), Deflate: s.scratch.deflate.Stats(),
 		Meter: s.meter.Stats(), Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
 	}
 	if s.secure != nil {

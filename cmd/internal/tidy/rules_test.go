@@ -59,7 +59,7 @@ var ownImports = map[string][]string{
 	shardDir + "/tlstest":  {"tlsconn"},
 	shardDir + "/conn":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/trace"},
 	shardDir + "/inbox":    {"cmd/internal/guard", "ring", shardDir + "/conn"},
-	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/inbox"},
+	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/inbox"},
 	shardDir + "/door":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn", shardDir + "/queue"},
 	shardDir + "/loans":    {"swarm", shardDir + "/paced"},
@@ -67,11 +67,11 @@ var ownImports = map[string][]string{
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
 	shardDir + "/deflate":  {"ring", "wsproto", shardDir + "/conn"},
 	shardDir + "/mover": {
-		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door", shardDir + "/inbox",
+		"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/door", shardDir + "/inbox",
 		shardDir + "/outbox", shardDir + "/post",
 	},
 	shardDir: {
-		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/door",
+		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/door",
 		shardDir + "/inbox", shardDir + "/loans", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
 		shardDir + "/torrents",
 	},

@@ -20,12 +20,13 @@ import (
 // Deflate is the compression of a shard. It belongs to the loop's thread.
 type Deflate struct {
 	table     *conn.Table
+	memory    int // bytes of histories
 	histories histories
 
-	writer *flate.Writer
+	writer *flate.Writer // nil: nothing has been compressed yet
 	packed sink
 
-	reader   io.ReadCloser
+	reader   io.ReadCloser // nil: nothing has been expanded yet
 	source   bytes.Reader
 	input    []byte
 	expanded []byte
@@ -64,12 +65,16 @@ var PlainNames = []string{"short", "busy", "same"}
 // level is the effort of the compressor: between one and nine, more effort cost more than it brought.
 const level = 3
 
-// New returns the compression of a shard, with so many bytes for histories.
+// New returns the compression of a shard, with at most so many bytes of histories.
 func New(table *conn.Table, memory int) *Deflate {
-	d := &Deflate{table: table, histories: newHistories(memory)}
+	return &Deflate{table: table, memory: memory}
+}
+
+// open takes the memory of the compressor and of the histories: a megabyte, and what the caller allows. A shard whose clients do not
+// compress never does.
+func (d *Deflate) open() {
+	d.histories = newHistories(d.memory)
 	d.writer, _ = flate.NewWriter(&d.packed, level) // an error is for wrong levels only
-	d.reader = flate.NewReader(&d.source)
-	return d
 }
 
 // Stats returns the counters.
@@ -107,6 +112,9 @@ func (d *Deflate) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
 	if window == nil {
 		d.stats.Plain[Short]++
 		return frame
+	}
+	if d.writer == nil {
+		d.open()
 	}
 	d.packed.bytes = d.packed.bytes[:0]
 	d.writer.ResetDict(&d.packed, *window)

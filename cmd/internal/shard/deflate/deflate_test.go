@@ -15,7 +15,7 @@ import (
 	"millrace/wsproto"
 )
 
-// This file proves that clients can expand what is sent to them, whatever is kept, and that the tracker expands what they send,
+// This file proves that clients can expand what is sent to them, with any history or none, and that the tracker expands what they send,
 // both against the standard library's compress/flate.
 
 // rig is a compression with open connections.

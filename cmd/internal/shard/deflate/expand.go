@@ -50,6 +50,9 @@ func (d *Deflate) expand(message []byte, limit int) ([]byte, *wsproto.CloseError
 	if len(message) == 0 {
 		return d.expanded, nil // a sender that also leaves out the one byte of an empty message
 	}
+	if d.reader == nil {
+		d.reader = flate.NewReader(&d.source)
+	}
 	d.input = append(append(d.input[:0], message...), ending[:]...)
 	d.source.Reset(d.input)
 	window := 0 // where the window of the stream begins

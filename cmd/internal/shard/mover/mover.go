@@ -258,9 +258,7 @@ func (m *Mover) Stay(i uint32, c *conn.Conn) bool {
 }
 
 // carried are the flags that a connection keeps when it goes to another shard.
-const carried = conn.Established | conn.Encrypted | conn.Notified | conn.Moved
-
-const _ = uint16(carried) // a record has 16 bits for them
+const carried = conn.Established | conn.Encrypted | conn.Notified | conn.Moved | conn.Deflates | conn.Alone | conn.Narrow
 
 // sendAway mails a connection to the shard it goes to. It reports false, and has done nothing, where there is no room.
 func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
@@ -270,7 +268,7 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 		return false
 	}
 	sent := m.Post.Move(k, &post.Move{
-		Flags: uint16(c.Flags & carried), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
+		Flags: uint32(c.Flags & carried), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
 		Unread: m.Inbox.Bytes(c),
 	})
 	if !sent {
@@ -283,6 +281,7 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 	}
 	m.Turn.Do(ring.Op{Kind: ring.OpRelease, Slot: m.Table.Slot(i)})
 	m.Inbox.Free(c)
+	m.Outbox.Forget(c)
 	m.stats.MovedOut++
 	r := m.Turn.Note(i, c, trace.Move)
 	r.Decision, r.To = trace.Moved, uint32(k)

@@ -16,6 +16,7 @@ import (
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/door"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/shard/outbox"
@@ -56,7 +57,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 		s.Mover = New(Options{Shard: k, Shards: n, Follow: true, Patience: patience}, Parts{
 			Table: table, Turn: &s.turn, Inbox: in, Post: post.New(k, boxes[k], &s.turn),
 			Door:   door.New(door.Options{SourceSeed: maphash.MakeSeed()}, table, &s.turn, tls),
-			Outbox: outbox.New(outbox.Options{MaxPending: 1024, SendTimeout: 20}, s.send, table, &s.turn, in),
+			Outbox: outbox.New(outbox.Options{MaxPending: 1024, SendTimeout: 20}, s.send, table, &s.turn, in, deflate.New(table, 0)),
 		}, lanes[k])
 		s.step(func() {})
 		all[k] = s

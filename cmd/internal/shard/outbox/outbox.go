@@ -5,6 +5,7 @@ package outbox
 import (
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/inbox"
 	"millrace/cmd/internal/trace"
 	"millrace/ring"
@@ -14,15 +15,17 @@ import (
 
 // Outbox holds the bytes that wait for the clients of a shard. It belongs to the loop's thread.
 type Outbox struct {
-	opt    Options
-	pool   *pool.Pool // the ring's locked memory
-	table  *conn.Table
-	turn   *conn.Turn
-	inbox  *inbox.Inbox // a held client's message gets its time back
-	dirty  []uint32     // connections to look at when the Step ends
-	failed []uint32     // of the last Flush: connections that could not be encrypted
-	open   room         // the reservation under way
-	stats  Stats
+	opt     Options
+	pool    *pool.Pool // the ring's locked memory
+	table   *conn.Table
+	turn    *conn.Turn
+	inbox   *inbox.Inbox // a held client's message gets its time back
+	deflate *deflate.Deflate
+	busy    bool     // the shard has no CPU to spare for compression
+	dirty   []uint32 // connections to look at when the Step ends
+	failed  []uint32 // of the last Flush: connections that could not be encrypted
+	open    room     // the reservation under way
+	stats   Stats
 }
 
 // Options are the limits of an outbox.
@@ -55,14 +58,15 @@ type IPStats struct {
 
 // room is a reservation for one frame, between a call of Room and the Commit that ends it.
 type room struct {
-	conn *conn.Conn
-	at   uint32
-	kind Kind
+	conn  *conn.Conn
+	index uint32
+	at    uint32
+	kind  Kind
 }
 
 // New returns an empty outbox. pool is the send memory of the shard's ring.
-func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox) *Outbox {
-	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in}
+func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox, d *deflate.Deflate) *Outbox {
+	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in, deflate: d}
 }
 
 // Change puts other limits in force: all but Addresses.
@@ -97,7 +101,7 @@ func (o *Outbox) Room(i uint32, c *conn.Conn, n int, kind Kind) []byte {
 		o.hold(i, c, n)
 	}
 	o.Touch(i, c)
-	o.open = room{conn: c, at: c.OutLen, kind: kind}
+	o.open = room{conn: c, index: i, at: c.OutLen, kind: kind}
 	return o.pool.Bytes(c.Out)[c.OutLen:c.OutLen:len(o.pool.Bytes(c.Out))]
 }
 
@@ -137,9 +141,21 @@ func (o *Outbox) Commit(frame []byte) {
 	if int(r.at)+len(frame) > len(o.pool.Bytes(r.conn.Out)) {
 		panic("BUG: a frame is longer than the room reserved for it: " + r.kind.String())
 	}
+	if r.conn.Flags.Has(conn.Deflates) && r.kind != Control && r.kind != HTTP {
+		frame = o.deflate.Pack(r.index, r.conn, frame, o.busy)
+	}
 	r.conn.OutLen += uint32(len(frame))
 	o.stats.ByIP[r.conn.Version].FramesOut[r.kind]++
 	*r = room{}
+}
+
+// SetBusy says that the shard has no CPU to spare for compression, or has some again.
+func (o *Outbox) SetBusy(busy bool) { o.busy = busy }
+
+// Forget has nothing kept of what was sent to a connection: because it goes, or because frames that were made for it are left
+// out, so that its client has not seen what the next ones would look back at.
+func (o *Outbox) Forget(c *conn.Conn) {
+	o.deflate.Forget(c)
 }
 
 // Touch has a connection looked at when the Step ends, because it may have something to send.

@@ -114,7 +114,7 @@ func (p *Post) Move(k int, m *Move) bool {
 	if b == nil {
 		return false
 	}
-	b = le.AppendUint32(le.AppendUint16(b, m.Flags), uint32(m.FD))
+	b = le.AppendUint32(le.AppendUint32(b, m.Flags), uint32(m.FD))
 	b = le.AppendUint16(append(b, m.Addr[:]...), m.Port)
 	b = le.AppendUint64(b, m.Guard.Word())
 	return p.commit(k, append(b, m.Unread...))
@@ -122,8 +122,8 @@ func (p *Post) Move(k int, m *Move) bool {
 
 // ReadMove decodes a record of KindMove. m.Unread points into the record.
 func ReadMove(rec []byte, m *Move) {
-	m.Flags, m.FD = le.Uint16(rec[1:]), int32(le.Uint32(rec[3:]))
-	m.Addr, m.Port, m.Guard = [16]byte(rec[7:]), le.Uint16(rec[23:]), guard.RefOf(le.Uint64(rec[25:]))
+	m.Flags, m.FD = le.Uint32(rec[1:]), int32(le.Uint32(rec[5:]))
+	m.Addr, m.Port, m.Guard = [16]byte(rec[9:]), le.Uint16(rec[25:]), guard.RefOf(le.Uint64(rec[27:]))
 	m.Unread = rec[moveHead:]
 }
 

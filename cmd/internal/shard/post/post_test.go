@@ -231,7 +231,7 @@ var codecs = []codec{
 	{
 		KindMove,
 		func(s *source) any {
-			m := &Move{Flags: uint16(s.uint32()), FD: int32(s.uint32()), Port: uint16(s.uint32()), Unread: s.text()}
+			m := &Move{Flags: s.uint32(), FD: int32(s.uint32()), Port: uint16(s.uint32()), Unread: s.text()}
 			copy(m.Addr[:], s.text())
 			return m
 		},
@@ -425,7 +425,7 @@ func TestLayouts(t *testing.T) {
 	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 09000000 'sdp'")
 	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 09000000 'sdp'")
 	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Guard: guard.RefOf(7<<32 | 5), Unread: []byte("GET")},
-		"09 0201 feffffff 00000000000000000000000000000009 6712 0500000007000000 'GET'")
+		"09 02010000 feffffff 00000000000000000000000000000009 6712 0500000007000000 'GET'")
 
 	nodes[sender].step(func() { nodes[sender].Ended(from, 1<<reader) })
 	got := nodes[reader].read()

@@ -24,7 +24,7 @@ import (
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
-//	move      flags:u16 · descriptor · address:16 port:u16 · entry:u64 · bytes that the client has sent and nobody has read
+//	move      flags:u32 · descriptor · address:16 port:u16 · entry:u64 · bytes that the client has sent and nobody has read
 
 // Kind is the kind of a record.
 type Kind uint8
@@ -70,7 +70,7 @@ const (
 	replySize      = 1 + addrSize + idSize + 8 + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize + 4
-	moveHead       = 1 + 2 + 4 + 16 + 2 + 8
+	moveHead       = 1 + 4 + 4 + 16 + 2 + 8
 
 	maxOffers = 255 // of one announce: they are counted in one byte
 )
@@ -136,7 +136,7 @@ type Failure struct {
 
 // Move is a connection that goes to another shard. Its TLS goes beside the mail (see package mover).
 type Move struct {
-	Flags  uint16
+	Flags  uint32
 	Guard  guard.Ref
 	FD     int32
 	Addr   [16]byte

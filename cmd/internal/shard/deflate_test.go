@@ -1,0 +1,178 @@
+package shard
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"millrace/wsproto"
+)
+
+// This file proves that compressed messages go in and out of whole shards: package deflate has the compression itself.
+
+const deflateHead = "GET / HTTP/1.1\r\nHost: tracker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+
+// dialDeflate connects a client to shard k that compresses.
+func (w *world) dialDeflate(k int, from string) *client {
+	w.t.Helper()
+	c := w.accept(k, from)
+	c.send([]byte(deflateHead))
+	w.run()
+	head, rest, _ := bytes.Cut(c.inbox, []byte("\r\n\r\n"))
+	if !bytes.Contains(head, []byte("\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover")) {
+		w.t.Fatalf("the upgrade was answered with %q", head)
+	}
+	c.inbox = rest
+	return c
+}
+
+// squeeze returns a compressed message as a client's frame.
+func squeeze(t *testing.T, message string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z, _ := flate.NewWriter(&b, 6)
+	io.WriteString(z, message)
+	z.Flush()
+	return clientFrame(0xc1, string(b.Bytes()[:b.Len()-4]))
+}
+
+// expander reads the frames of a connection with all that it has read as the window.
+type expander struct{ window []byte }
+
+// texts returns the messages of frames and how many of them were compressed.
+func (x *expander) texts(t *testing.T, frames []frame) (all []string, packed int) {
+	t.Helper()
+	for _, f := range frames {
+		if f.op != 0xc1 {
+			all = append(all, string(f.payload))
+			continue
+		}
+		stream := append([]byte(f.payload), 0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff)
+		out, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(stream), x.window))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.window = append(x.window, out...)
+		all, packed = append(all, string(out)), packed+1
+	}
+	return all, packed
+}
+
+// TestDeflate proves that a client that compresses and one that does not exchange offers and answers through one shard and
+// through two, also when connections move between them, and that the second offer looks back at the first.
+func TestDeflate(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		for _, shards := range []int{1, 2} {
+			w := newWorld(t, shards, func(o *Options) {
+				o.Deflate, o.DeflateMemory, o.DeflateLoad, o.FollowTorrents = true, 1<<16, 1, follow
+			})
+			packer, plain := w.dialDeflate(0, "192.0.2.1"), w.dial(shards-1, "192.0.2.2")
+			hash, sdp := id("torrent"), strings.Repeat("candidate ", 40)
+			send := func(m map[string]any) { packer.send(squeeze(t, mustJSON(t, m))) }
+			offers := func(from string, n int) map[string]any {
+				m := announce(hash, from, n, nil)
+				for _, o := range m["offers"].([]any) {
+					o.(map[string]any)["offer"].(map[string]any)["sdp"] = sdp
+				}
+				return m
+			}
+			send(offers(id("packer"), 0))
+			w.run()
+			plain.text(offers(id("plain"), 1))
+			w.run()
+			plain.text(offers(id("plain"), 1))
+			w.run()
+			var x expander
+			texts, packed := x.texts(t, packer.frames())
+			if len(texts) != 3 || packed < 2 || !strings.Contains(texts[1], sdp) || !strings.Contains(texts[2], sdp) {
+				t.Fatalf("follow %v, %d shards: %d packed of %q", follow, shards, packed, texts)
+			}
+			offer := map[string]any{"info_hash": hash, "peer_id": id("plain"), "offer_id": id("%.8s-%d", id("plain"), 0)}
+			send(answer(id("packer"), offer))
+			w.run()
+			if got := plain.messages(); len(got) != 3 || got[2]["answer"] == nil {
+				t.Errorf("follow %v, %d shards: the other client has %v", follow, shards, got)
+			}
+			var sum Stats
+			for _, s := range w.shards {
+				st := s.Snapshot()
+				sum.Add(&st)
+			}
+			if d := sum.Deflate; d.Expanded < 2 || d.Packed < 2 || d.Histories != 1 || d.OutAfter >= d.OutBefore/2 {
+				t.Errorf("follow %v, %d shards: %+v", follow, shards, d)
+			}
+			packer.hangUp(0)
+			plain.hangUp(0)
+			w.run()
+			w.checkEmpty()
+			for k, s := range w.shards {
+				if st := s.Snapshot(); st.Deflate.Histories != 0 {
+					t.Errorf("shard %d still has %+v", k, st.Deflate)
+				}
+			}
+		}
+	}
+}
+
+// TestDeflateRefusals proves that a broken message ends with 1007, one over the limit with 1009, and a compressed one without an
+// agreement with 1002; and that a tracker that does not compress declines.
+func TestDeflateRefusals(t *testing.T) {
+	w := newWorld(t, 1, func(o *Options) { o.Deflate, o.Limits = true, wsproto.Limits{Message: 4096, Frame: 4096} })
+	f := func(c *client, frame []byte, want int) {
+		t.Helper()
+		c.send(frame)
+		w.run()
+		if got := c.closeCode(); got != want {
+			t.Errorf("closed with %d, want %d", got, want)
+		}
+	}
+	f(w.dialDeflate(0, "192.0.2.1"), clientFrame(0xc1, "\xff\xff\xff"), 1007)
+	f(w.dialDeflate(0, "192.0.2.1"), squeeze(t, strings.Repeat("a", 4097)), 1009)
+	f(w.dial(0, "192.0.2.1"), squeeze(t, "{}"), 1002)
+	off := newWorld(t, 1, nil)
+	c := off.accept(0, "192.0.2.1")
+	c.send([]byte(deflateHead))
+	off.run()
+	if !bytes.HasPrefix(c.inbox, []byte("HTTP/1.1 101 ")) || bytes.Contains(c.inbox, []byte("Extensions")) {
+		t.Errorf("answered with %q", c.inbox)
+	}
+}
+
+// TestDeflateAfterLoss proves that a client can go on after frames that were made for it have been left out: what follows looks
+// back at nothing that it has not seen.
+func TestDeflateAfterLoss(t *testing.T) {
+	w := newWorld(t, 1, func(o *Options) { o.Deflate, o.DeflateMemory, o.DeflateLoad = true, 1<<16, 1 })
+	c := w.dialDeflate(0, "192.0.2.1")
+	s := w.shards[0]
+	slot := s.table.At(c.slot.Index)
+	long := func(n int) { // a failure with a long text of its own
+		hash := [20]byte{byte(n)}
+		dst := s.outbox.Room(c.slot.Index, slot, 4096, 4)
+		s.outbox.Commit(wsproto.AppendOffer(dst, &hash, &hash, &hash, []byte(`"`+strings.Repeat("candidate ", 50)+`"`)))
+	}
+	long(1)
+	w.run()
+	long(2)
+	s.outbox.Discard(slot) // as a flush that finds no memory for TLS does
+	s.outbox.Forget(slot)
+	long(3)
+	w.run()
+	var x expander
+	if texts, packed := x.texts(t, c.frames()); len(texts) != 2 || packed != 2 {
+		t.Errorf("%d packed of %q", packed, texts)
+	}
+}
+
+// mustJSON returns the JSON of v.
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

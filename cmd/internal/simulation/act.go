@@ -83,12 +83,13 @@ func (w *world) dialSome() {
 	if first := w.clients[w.rng.IntN(len(w.clients))]; first != c && !first.shared && w.rng.IntN(3) == 0 {
 		c.peer, c.shared, first.shared = first.peer, true, true
 	}
-	cut := w.rng.IntN(len(upgrade))
-	c.Write([]byte(upgrade[:cut]))
+	request := c.packing.upgrade()
+	cut := w.rng.IntN(len(request))
+	c.Write([]byte(request[:cut]))
 	if w.rng.IntN(2) == 0 {
 		w.turn()
 	}
-	c.Write([]byte(upgrade[cut:]))
+	c.Write([]byte(request[cut:]))
 }
 
 // freeze keeps a random shard from its turns for a while. Just before, all clients ask for so much that the replies of

@@ -23,6 +23,7 @@ type client struct {
 	cut      bool // a frame has been sent in part
 	queued   []byte
 	asked    []ask
+	packing  packing
 	present  map[string]bool // info hashes of which the last reply said that the peer is there
 }
 
@@ -48,6 +49,9 @@ func (c *client) up() bool { return c.upgraded && !c.ending && !c.WasReset() && 
 // frame sends a frame, sometimes in two parts with a turn of the loops between them. Frames with which the client
 // replies in that turn come after the second part.
 func (c *client) frame(op byte, payload string) {
+	if op == opText && c.packing.agreed && c.world.rng.IntN(4) > 0 {
+		op, payload = op|packed, c.world.tools.pack(payload)
+	}
 	f := appendFrame(nil, op, payload)
 	if c.cut {
 		c.queued = append(c.queued, f...)
@@ -116,6 +120,7 @@ func (c *client) readAll() {
 			c.inbox = nil
 			return
 		}
+		c.packing.answered(head)
 		c.inbox, c.upgraded = []byte(rest), true
 	}
 	for {
@@ -145,6 +150,13 @@ func (c *client) saw(f frame) {
 	case opPing:
 		c.frame(opPong, f.payload)
 	case opPong:
+	case opText | packed:
+		text, ok := c.packing.expand(&c.world.tools, f.payload)
+		if !ok {
+			c.world.failf("client %d cannot expand %x", c.n, f.payload)
+			return
+		}
+		c.saw(frame{opText, text})
 	case opText:
 		m := map[string]any{}
 		if err := json.Unmarshal([]byte(f.payload), &m); err != nil {

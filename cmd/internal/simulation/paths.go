@@ -3,6 +3,7 @@ package simulation
 import (
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/swarm"
 )
@@ -49,6 +50,10 @@ func Paths(st *shard.Stats) []Path {
 		{"a client that was not read from because many did", st.Meter.Crowded},
 		{"an offer that was one too many for its receiver", st.Meter.OffersDropped},
 		{"an offer that was one too many of its sender", st.Meter.OffersHeld},
+		{"a message that was sent compressed", st.Deflate.Packed},
+		{"a compressed message of a client", st.Deflate.Expanded},
+		{"a history that gave way to another", st.Deflate.Dropped},
+		{"a message that did not become shorter", st.Deflate.Plain[deflate.Same]},
 		{"half a message that was one too many of its address", st.Inbox.AddressFull},
 		{"a peer id too many in a torrent", st.Messages.Announces[swarm.StatusTooManyIDs]},
 		{"a peer too many of an address", st.Messages.Announces[swarm.StatusAddressFull]},

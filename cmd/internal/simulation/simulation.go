@@ -140,7 +140,7 @@ func (w *world) playStop() {
 // newWorld returns the world of a seed, without any shard.
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 11))
-	w := &world{
+	w := &world{tools: newTools(),
 		rng:    rng,
 		offers: map[string]*offer{},
 		tight:  rng.IntN(4) == 0,

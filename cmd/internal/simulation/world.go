@@ -9,6 +9,7 @@ import (
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/deflate"
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/ring/ringtest"
@@ -34,6 +35,7 @@ const (
 	roomyMailbox   = 1 << 18
 	tightMemory    = 16 << 10
 	tightMailbox   = 1 << 12
+	histories      = 6        // of what was sent compressed, kept by a shard
 	leastSending   = 64 << 10 // send memory that a ring needs
 	tightHeld      = 32 << 10 // of that is kept from a tight shard
 )
@@ -46,6 +48,7 @@ type world struct {
 	faults   ringtest.Faults
 	loops    []*loop
 	clients  []*client
+	tools    tools
 	offers   map[string]*offer // by offer id: each is made once in a run
 	phase    string            // the name of the phase under way
 	problems []string
@@ -185,6 +188,7 @@ func (w *world) options(k, n int) shard.Options {
 		MaxOffers: 10, MaxScrape: 64, Interval: 120, MaxBadMessages: 3,
 		HandshakeTimeout: 10, PingInterval: 45, IdleTimeout: 180, SendTimeout: 20, CloseTimeout: 1, ShutdownTimeout: 10,
 		ScanPeriod: time.Second, SweepPeriod: 30 * time.Second,
+		Deflate: true, DeflateMemory: histories * deflate.HistorySize, DeflateLoad: 1,
 	}
 	if w.attacked {
 		o.Guard = siegeLimits()
@@ -289,7 +293,7 @@ func (w *world) stopped() bool {
 func (w *world) dial(k int) *client {
 	n := len(w.clients)
 	from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), uint16(1000+n))
-	c := &client{world: w, n: n, peer: id("peer %d", n), present: map[string]bool{}}
+	c := &client{world: w, n: n, peer: id("peer %d", n), present: map[string]bool{}, packing: drawPacking(w.rng)}
 	c.Client = w.k.Dial(w.loops[k].ring, from)
 	w.clients = append(w.clients, c)
 	return c

@@ -84,7 +84,7 @@ var ownImports = map[string][]string{
 	"cmd/internal/page":    {"cmd/internal/human"},
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
 	"cmd/internal/simulation": {
-		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/outbox", "cmd/internal/trace",
+		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/deflate", shardDir + "/outbox", "cmd/internal/trace",
 	},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
 	"cmd/millrace":         {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},

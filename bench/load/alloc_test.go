@@ -3,6 +3,9 @@ package load
 // This file tests that messages allocate nothing.
 
 import (
+	"bytes"
+	"compress/flate"
+	"io"
 	"testing"
 	"time"
 
@@ -35,6 +38,53 @@ func (w *worker) offerFrames(n int) (frames [][]byte) {
 		frames = append(frames, frame)
 	}
 	return frames
+}
+
+// TestCompressedMessagesAllocateLittle proves that the same messages, compressed, allocate no more than compress/flate
+// does to expand them.
+func TestCompressedMessagesAllocateLittle(t *testing.T) {
+	w := timingWorker()
+	for i := range w.clients {
+		w.clients[i].deflate = agreement{on: true, serverBits: mostBits, clientBits: mostBits}
+	}
+	stream := serverStream{back: 4096}
+	var frames, messages [][]byte
+	for _, frame := range w.offerFrames(64) {
+		packed := stream.pack(frame[4:])
+		messages = append(messages, packed)
+		frames = append(frames, append([]byte{finBit | packedBit | opText, length16, byte(len(packed) >> 8), byte(len(packed))}, packed...))
+	}
+	at := 0
+	round := func() {
+		w.announce(1, 0)
+		w.forget(1) // its reply is of no interest here
+		w.clients[1].deflate.on = true
+		w.consume(9, frames[at])
+		w.clients[1].pendingLen, w.clients[9].pendingLen = 0, 0
+		at++
+	}
+	reader, source, out := flate.NewReader(nil), new(bytes.Reader), make([]byte, 64<<10)
+	window, used := make([]byte, 4096), 0
+	expand := func() {
+		source.Reset(append(append(messages[at][:len(messages[at]):len(messages[at])], flushed...), lastBlock...))
+		_ = reader.(flate.Resetter).Reset(source, window[:used])
+		n, err := io.ReadFull(reader, out)
+		if err != io.ErrUnexpectedEOF {
+			t.Fatal(n, err)
+		}
+		used = slide(window, used, out[:n])
+		at++
+	}
+	round()
+	got := testing.AllocsPerRun(50, round)
+	at = 0
+	expand()
+	if want := testing.AllocsPerRun(50, expand); got > want {
+		t.Errorf("%v allocations for an announce, an offer and its answer, but %v to expand an offer", got, want)
+	}
+	if w.counts.OffersReceived != 52 || w.counts.AnswersSent != 52 || w.counts.wrong() > 0 {
+		t.Errorf("%+v %v", w.counts, w.errors)
+	}
 }
 
 // TestMessagesAllocateNothing proves that neither announcing nor a reply, an offer, its check or its answer allocates.

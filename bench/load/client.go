@@ -38,6 +38,9 @@ type client struct {
 	pendingLen, partLen            uint32
 	flightLen, flightAt, closeCode uint32
 
+	windowLen uint32 // bytes of the tracker's compressed stream that are kept
+	deflate   agreement
+
 	incarnation uint16
 	state       clientState
 	tries       uint8 // openings that failed in a row

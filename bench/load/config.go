@@ -43,6 +43,9 @@ type Config struct {
 	Seeders  float64 `toml:"seeder_share" json:"seeder_share"` // of the connections, how many announce with left 0
 	Scrapes  float64 `toml:"scrape_share" json:"scrape_share"` // of the requests, how many are scrapes
 
+	Compression bool `toml:"compression" json:"compression"`               // clients offer permessage-deflate
+	Window      int  `toml:"compression_window" json:"compression_window"` // bytes of a tracker's stream that a client keeps
+
 	Life      float64 `toml:"connection_life" json:"connection_life"` // mean, exponentially distributed; 0: for ever
 	SlowShare float64 `toml:"slow_share" json:"slow_share"`           // of the connections, how many hardly read
 	SlowBytes int     `toml:"slow_bytes" json:"slow_bytes"`           // per second that such a connection reads

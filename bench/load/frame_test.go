@@ -7,29 +7,30 @@ import (
 	"testing"
 )
 
-// TestReadFrameHead proves that headers of all lengths are read, that cut ones ask for more, and that headers which no
-// server may send are refused.
+// TestReadFrameHead proves that headers of all lengths are read, that cut ones ask for more, that headers which no
+// server may send are refused, and that a frame may be compressed where that was agreed on and it begins a message.
 func TestReadFrameHead(t *testing.T) {
+	deflates := false
 	f := func(b []byte, want frameHead, ok bool) {
 		t.Helper()
-		h, n, gotOK := readFrameHead(b)
+		h, n, gotOK := readFrameHead(b, deflates)
 		if gotOK != ok || ok && (h != want || n != want.size) {
 			t.Errorf("% x: %+v, %d, %v", b, h, n, gotOK)
 		}
 		for cut := 0; ok && cut < want.size; cut++ {
-			if _, n, ok := readFrameHead(b[:cut]); n != 0 || !ok {
+			if _, n, ok := readFrameHead(b[:cut], deflates); n != 0 || !ok {
 				t.Errorf("% x: %d, %v", b[:cut], n, ok)
 			}
 		}
 	}
-	f([]byte{0x81, 5}, frameHead{true, opText, 2, 5}, true)
-	f([]byte{0x01, 125}, frameHead{false, opText, 2, 125}, true)
-	f([]byte{0x80, 0}, frameHead{true, opContinuation, 2, 0}, true)
-	f([]byte{0x82, 126, 1, 2}, frameHead{true, opBinary, 4, 258}, true)
-	f([]byte{0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0}, frameHead{true, opText, 10, 65536}, true)
-	f([]byte{0x88, 2}, frameHead{true, opClose, 2, 2}, true)
-	f([]byte{0x89, 0}, frameHead{true, opPing, 2, 0}, true)
-	f([]byte{0x8a, 0}, frameHead{true, opPong, 2, 0}, true)
+	f([]byte{0x81, 5}, frameHead{true, false, opText, 2, 5}, true)
+	f([]byte{0x01, 125}, frameHead{false, false, opText, 2, 125}, true)
+	f([]byte{0x80, 0}, frameHead{true, false, opContinuation, 2, 0}, true)
+	f([]byte{0x82, 126, 1, 2}, frameHead{true, false, opBinary, 4, 258}, true)
+	f([]byte{0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0}, frameHead{true, false, opText, 10, 65536}, true)
+	f([]byte{0x88, 2}, frameHead{true, false, opClose, 2, 2}, true)
+	f([]byte{0x89, 0}, frameHead{true, false, opPing, 2, 0}, true)
+	f([]byte{0x8a, 0}, frameHead{true, false, opPong, 2, 0}, true)
 	f([]byte{0x81, 0x85}, frameHead{}, false)                          // masked
 	f([]byte{0xc1, 5}, frameHead{}, false)                             // reserved bit
 	f([]byte{0x83, 5}, frameHead{}, false)                             // reserved opcode
@@ -38,6 +39,16 @@ func TestReadFrameHead(t *testing.T) {
 	f([]byte{0x89, 126, 0, 200}, frameHead{}, false)                   // long control frame
 	f([]byte{0x81, 127, 0, 0, 0, 0, 1, 0, 0, 0}, frameHead{}, false)   // 16 MB
 	f([]byte{0x81, 127, 255, 0, 0, 0, 0, 0, 0, 0}, frameHead{}, false) // 2^63
+	deflates = true
+	f([]byte{0x81, 5}, frameHead{true, false, opText, 2, 5}, true)
+	f([]byte{0xc1, 126, 1, 2}, frameHead{true, true, opText, 4, 258}, true)
+	f([]byte{0x41, 5}, frameHead{false, true, opText, 2, 5}, true)
+	f([]byte{0xc2, 5}, frameHead{true, true, opBinary, 2, 5}, true)
+	f([]byte{0xc0, 5}, frameHead{}, false) // not the first frame of its message
+	f([]byte{0xc9, 0}, frameHead{}, false) // a control frame
+	f([]byte{0xc3, 5}, frameHead{}, false) // reserved opcode
+	f([]byte{0xe1, 5}, frameHead{}, false) // another reserved bit beside it
+	f([]byte{0xa1, 5}, frameHead{}, false) // another reserved bit
 }
 
 // FuzzFrames proves that any bytes in any pieces give the same frames as in one piece, and that nothing is read beyond

@@ -3,25 +3,12 @@ package load
 // This file opens the clients' connections and ends them.
 
 import (
-	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"millrace/ring"
 )
-
-// target is the address of the tracker, as a client writes it into its request.
-type target struct {
-	host   string // with port, for the Host field
-	name   string // without port, for TLS
-	path   string
-	secure bool
-}
 
 // rampTime returns when the i-th client of the worker is opened for the first time.
 func (w *worker) rampTime(i int) time.Duration {
@@ -124,100 +111,6 @@ func (w *worker) failed(i uint32, why string) {
 	w.close(i, true)
 }
 
-// upgradeKey returns the Sec-WebSocket-Key of a client's connection: 16 bytes in base64 (RFC 6455 §4.1).
-func upgradeKey(who identity, connection uint32, incarnation uint16, since time.Duration) (key [24]byte) {
-	var nonce [16]byte
-	number := uint64(connection)<<16 | uint64(incarnation)
-	binary.LittleEndian.PutUint64(nonce[:], who.mix(forKey, number, uint64(since)))
-	binary.LittleEndian.PutUint64(nonce[8:], who.mix(forKey, uint64(since), number))
-	base64.StdEncoding.Encode(key[:], nonce[:])
-	return key
-}
-
-// key24 returns the key of a client's current connection.
-func (w *worker) key24(i uint32) [24]byte {
-	c := &w.clients[i]
-	return upgradeKey(w.books.who, w.global(i), c.incarnation, c.since)
-}
-
-// upgradeRequest returns the request that opens a WebSocket connection.
-func upgradeRequest(t *target, key [24]byte) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nUser-Agent: millrace-load\r\n\r\n",
-		t.path, t.host, key[:])
-}
-
-func (w *worker) requestUpgrade(i uint32) {
-	w.clients[i].state = stateUpgrading
-	request := upgradeRequest(&w.target, w.key24(i))
-	if w.target.secure {
-		request = w.sealRequest(i, request)
-	}
-	dst := w.room(i, len(request))
-	if dst == nil {
-		w.failed(i, "no memory to send a request")
-		return
-	}
-	w.wrote(i, append(dst, request...))
-}
-
-// maxHead bounds the head of the response to an upgrade, in bytes.
-const maxHead = 8 << 10
-
-// onHead takes bytes of the response to the upgrade and returns those that follow it, or none.
-func (w *worker) onHead(i uint32, data []byte) (rest []byte) {
-	c := &w.clients[i]
-	kept := int(c.partLen)
-	if !w.keep(i, data[:min(len(data), maxHead-kept)], maxHead) {
-		return nil
-	}
-	head := w.parts.Bytes(c.part)[:c.partLen]
-	end := bytes.Index(head, []byte("\r\n\r\n"))
-	if end < 0 {
-		if len(head) == maxHead {
-			w.failed(i, "the response to the upgrade is too long")
-		}
-		return nil
-	}
-	key := w.key24(i)
-	why := checkHead(string(head[:end]), string(key[:]))
-	rest = data[end+4-kept:]
-	w.dropPart(c)
-	if why != "" {
-		w.failed(i, why)
-		return nil
-	}
-	w.opened(i)
-	return rest
-}
-
-// acceptGUID is the constant of RFC 6455 §1.3.
-const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-// checkHead returns the mistake of a response to an upgrade; "" if there is none.
-//
-// RFC 6455 §4.1: «If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a
-// value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...] with the string [...]
-// the client MUST _Fail the WebSocket Connection_.»
-func checkHead(head, key string) string {
-	lines := strings.Split(head, "\r\n")
-	if status := lines[0]; !strings.HasPrefix(status, "HTTP/1.1 101") {
-		return "the tracker answers " + status
-	}
-	sum := sha1.Sum([]byte(key + acceptGUID))
-	want := base64.StdEncoding.EncodeToString(sum[:])
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ":")
-		switch {
-		case strings.EqualFold(name, "Sec-WebSocket-Accept") && strings.TrimSpace(value) == want:
-			return ""
-		case strings.EqualFold(name, "Sec-WebSocket-Extensions"):
-			return "the tracker uses an extension that it was not asked for"
-		}
-	}
-	return "the Sec-WebSocket-Accept of the tracker is missing or wrong"
-}
-
 // opened makes a client take part, and announces for the first time.
 func (w *worker) opened(i uint32) {
 	c := &w.clients[i]
@@ -274,7 +167,7 @@ func (w *worker) leave(i uint32) {
 		}
 		hash := &w.books.hashes[w.books.places.torrent(g, c.seq-1-k)]
 		a := announce{hash: hash, peer: &peer, event: stopEvent}
-		w.wrote(i, w.books.appendAnnounce(dst, &a, w.key()))
+		w.wrote(i, w.pack(i, len(dst), w.books.appendAnnounce(dst, &a, w.key())))
 	}
 	if dst := w.room(i, frameSize(2)); dst != nil {
 		const normal = "\x03\xe8" // 1000, RFC 6455 §7.4.1
@@ -356,6 +249,7 @@ func (w *worker) forget(i uint32) {
 		c.pending, c.pendingLen = 0, 0
 	}
 	c.sealed = false
+	c.deflate, c.windowLen = agreement{}, 0
 	w.dropPart(c)
 	w.endTLS(i)
 }

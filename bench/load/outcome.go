@@ -34,6 +34,7 @@ func (l *losses) add(o *losses) {
 	l.unasked += o.unasked
 	l.late += o.late
 	l.abandoned += o.abandoned
+	l.far += o.far
 }
 
 // threadRan returns the CPU time of the calling thread; 0 where the kernel does not count it.
@@ -58,6 +59,7 @@ func (r *run) result(ctx context.Context) Result {
 		out.During.add(&during)
 		r.settle(w)
 		out.Counts.add(&w.counts)
+		w.lost.far = w.deflate.far
 		lost.add(&w.lost)
 		replies.merge(w.replies)
 		cycles.merge(w.cycles)
@@ -187,6 +189,8 @@ func faults(n *Counts, lost *losses) (list sentences) {
 	list.report(lost.unasked, "%d replies came without a request: if the tracker replies to answers too, "+
 		"set answer_replies = true")
 	list.report(n.Unreadable, "%d messages or frames could not be read")
+	list.report(lost.far, "%d of those were compressed with a look further back than clients keep the tracker's messages: "+
+		"raise compression_window")
 	list.report(n.Failures, "%d announces or other requests were refused by the tracker")
 	list.report(n.Disconnected, "%d connections were closed by the tracker")
 	list.report(lost.abandoned, "%d connections could not be opened"+hintURL(n))
@@ -243,6 +247,10 @@ func remarks(out *Result, lost *losses) (list sentences) {
 			list = append(list, fmt.Sprintf("worker %d of the load tester was busy for %.0f %% of the time: the clients "+
 				"may be the bottleneck; use more workers", i, 100*share))
 		}
+	}
+	if n := &out.Counts; out.Config.Compression && n.Agreed < n.Connected {
+		list = append(list, fmt.Sprintf("the tracker declined compression on %d of %d connections", n.Connected-n.Agreed,
+			n.Connected))
 	}
 	list.report(out.Counts.Late, "%d announces were left out because the tracker was too far behind")
 	list.report(lost.unsent, "%d answers were not sent because the tracker did not take the bytes before them")

@@ -39,6 +39,7 @@ func common() Config {
 		SDPBytes:      1300,
 		Answers:       1,
 		Seeders:       0.25,
+		Window:        4096,
 		SlowBytes:     1000,
 		Verify:        true,
 	}

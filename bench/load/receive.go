@@ -31,7 +31,7 @@ func (w *worker) consume(i uint32, data []byte) {
 		case c.partLen > 0:
 			data = w.join(i, data)
 		default:
-			h, n, ok := readFrameHead(data)
+			h, n, ok := readFrameHead(data, c.deflate.on)
 			if !ok {
 				w.unreadable(i, "a frame that a server may not send")
 				return
@@ -80,7 +80,7 @@ func (w *worker) dropPart(c *client) {
 func (w *worker) join(i uint32, data []byte) []byte {
 	c := &w.clients[i]
 	for {
-		h, n, ok := readFrameHead(w.parts.Bytes(c.part)[:c.partLen])
+		h, n, ok := readFrameHead(w.parts.Bytes(c.part)[:c.partLen], c.deflate.on)
 		if !ok {
 			w.unreadable(i, "a frame that a server may not send")
 			return nil
@@ -141,26 +141,45 @@ func (w *worker) onFrame(i uint32, h frameHead, payload []byte) {
 			return
 		}
 		if !h.fin {
-			w.fragments[i] = append([]byte(nil), payload...)
+			w.fragments[i] = fragments{append([]byte(nil), payload...), h.packed}
 			return
 		}
-		w.onMessage(i, payload)
+		w.onData(i, payload, h.packed)
 	}
+}
+
+// fragments are those of a message that have come.
+type fragments struct {
+	payload []byte
+	packed  bool // compressed
 }
 
 // onFragment adds a fragment to a message.
 func (w *worker) onFragment(i uint32, fin bool, payload []byte) {
 	message, begun := w.fragments[i]
-	if !begun || len(message)+len(payload) > maxMessage {
+	if !begun || len(message.payload)+len(payload) > maxMessage {
 		w.unreadable(i, "a fragment of nothing, or of too long a message")
 		return
 	}
-	message = append(message, payload...)
+	message.payload = append(message.payload, payload...)
 	w.fragments[i] = message
 	if fin {
 		delete(w.fragments, i)
-		w.onMessage(i, message)
+		w.onData(i, message.payload, message.packed)
 	}
+}
+
+// onData takes a whole message, which may be compressed.
+func (w *worker) onData(i uint32, payload []byte, packed bool) {
+	if packed {
+		var why string
+		if payload, why = w.expand(i, payload); why != "" {
+			w.unreadable(i, why)
+			return
+		}
+	}
+	w.counts.PayloadReceived += uint64(len(payload))
+	w.onMessage(i, payload)
 }
 
 // onMessage takes a message of the tracker.

@@ -19,7 +19,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 	p := &printer{}
 	p.head(r)
 	p.rates(r)
-	p.counts(&r.Counts)
+	p.counts(&r.Counts, r.Config.Compression)
 	p.latencies(&r.Latency)
 	p.server(r)
 	p.client(&r.Client)
@@ -81,7 +81,7 @@ func (p *printer) rates(r *Result) {
 }
 
 // counts writes the books: the numbers on the left must be found again on the right.
-func (p *printer) counts(c *Counts) {
+func (p *printer) counts(c *Counts, compression bool) {
 	p.section("In the whole run", fmt.Sprintf("%14s%14s%14s%14s", "expected", "received", "dropped", "gone"))
 	row := func(name string, numbers ...uint64) {
 		line := fmt.Sprintf("  %-22s", name)
@@ -97,6 +97,9 @@ func (p *printer) counts(c *Counts) {
 	row("offers", c.OffersExpected, c.OffersReceived, c.OffersDropped, c.OffersGone)
 	row("answers", c.AnswersSent, c.AnswersReceived, c.AnswersDropped, c.AnswersGone)
 	p.line("  %-22s%14s", "connections", count(float64(c.Connected)))
+	if compression {
+		p.line("  %-22s%14s", "  that compress", count(float64(c.Agreed)))
+	}
 	if c.HandshakesFull+c.HandshakesResumed > 0 {
 		p.line("  %-22s%14s full%14s resumed", "TLS handshakes", count(float64(c.HandshakesFull)),
 			count(float64(c.HandshakesResumed)))

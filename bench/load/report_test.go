@@ -23,12 +23,14 @@ func fullResult(t *testing.T) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Compression = true
 	counts := Counts{
 		Connected: 4000, ConnectFailed: 12, HandshakesFull: 3000, HandshakesResumed: 1000, Disconnected: 7,
 		Announces: 120_000, Replies: 119_990, AnswerReplies: 1_100_000, Scrapes: 3000, ScrapeReplies: 3000, Failures: 10,
 		OffersSent: 1_200_000, OffersExpected: 1_199_900, OffersReceived: 1_199_800, OffersDropped: 90, OffersGone: 5,
 		AnswersSent: 1_199_800, AnswersReceived: 1_199_700, AnswersDropped: 100,
 		Late: 3, WrongTorrent: 1, WrongSender: 2, WrongReceiver: 3, Altered: 4, Own: 5, Duplicate: 6, Unknown: 7, Unreadable: 8,
+		Agreed: 3999, Expanded: 2_000_000, PayloadSent: 3_180_000_000, PayloadReceived: 3_090_000_000,
 		BytesSent: 3_200_000_000, BytesReceived: 3_100_000_000,
 	}
 	return Result{

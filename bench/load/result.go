@@ -76,6 +76,14 @@ type Counts struct {
 	Unknown       uint64 `json:"unknown"`
 	Unreadable    uint64 `json:"unreadable"`
 
+	// Agreed are the connections that agreed on compression. Payload is the bytes of messages before their compression
+	// and after their expansion, without the headers of frames.
+	Agreed          uint64 `json:"compression_agreed"`
+	Expanded        uint64 `json:"compressed_messages_received"`
+	PayloadSent     uint64 `json:"payload_bytes_sent"`
+	PayloadReceived uint64 `json:"payload_bytes_received"`
+
+	// Bytes as they go through the sockets, TLS and upgrades included.
 	BytesSent     uint64 `json:"bytes_sent"`
 	BytesReceived uint64 `json:"bytes_received"`
 }

@@ -111,7 +111,8 @@ func (s *site) locate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the url: %w", err)
 	}
-	s.target = target{name: u.Hostname(), host: u.Host, path: u.RequestURI(), secure: u.Scheme == "wss"}
+	s.target = target{name: u.Hostname(), host: u.Host, path: u.RequestURI(), secure: u.Scheme == "wss",
+		deflate: s.config.Compression}
 	port := u.Port()
 	if port == "" {
 		port = "80"

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/gobwas/ws/wsutil"
 )
 
@@ -31,6 +34,8 @@ type tracker struct {
 	answerReplies bool // it replies to answers
 	escapes       bool // ids are written as \u00XX
 	fragments     bool // every message comes in fragments with a ping between them
+	deflates      bool // it compresses where clients offer it
+	alone         bool // each message without those before
 	refuse        int  // every so many-th announce gets a failure
 	hangUp        int  // every so many-th announce ends the connection
 	drop          int  // every so many-th relayed message is lost
@@ -47,7 +52,8 @@ type trackerPeer struct {
 
 type trackerConn struct {
 	net.Conn
-	t *tracker
+	t      *tracker
+	stream *serverStream // nil: nothing is compressed
 }
 
 // start serves the tracker until the test is over and returns its URL.
@@ -72,15 +78,26 @@ func (t *tracker) start(tb testing.TB, secure bool) string {
 }
 
 func (t *tracker) serve(out http.ResponseWriter, r *http.Request) {
-	conn, _, _, err := ws.UpgradeHTTP(r, out)
+	var upgrade ws.HTTPUpgrader
+	extension := wsflate.Extension{Parameters: wsflate.Parameters{ServerNoContextTakeover: t.alone,
+		ClientNoContextTakeover: true}}
+	if t.deflates {
+		upgrade.Negotiate = extension.Negotiate
+	}
+	conn, _, _, err := upgrade.Upgrade(r, out)
 	if err != nil {
 		return
 	}
-	c := &trackerConn{conn, t}
+	c := &trackerConn{Conn: conn, t: t}
+	if _, ok := extension.Accepted(); ok {
+		if c.stream = new(serverStream); !t.alone {
+			c.stream.back = 3000
+		}
+	}
 	defer c.Close()
 	defer t.remove(c, "", "")
 	for {
-		text, op, err := wsutil.ReadClientData(c)
+		text, op, err := c.read()
 		if err != nil {
 			return
 		}
@@ -90,6 +107,21 @@ func (t *tracker) serve(out http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// read returns a client's next message.
+func (c *trackerConn) read() ([]byte, ws.OpCode, error) {
+	if c.stream == nil {
+		return wsutil.ReadClientData(c)
+	}
+	f, err := ws.ReadFrame(c)
+	if err != nil || f.Header.OpCode == ws.OpClose {
+		return nil, 0, errors.Join(io.EOF, err)
+	}
+	if f = ws.UnmaskFrame(f); f.Header.Rsv1() {
+		f, err = wsflate.DecompressFrame(f)
+	}
+	return f.Payload, f.Header.OpCode, err
+}
+
 // write sends a message. The lock is held.
 func (c *trackerConn) write(m map[string]any) {
 	text, _ := json.Marshal(m)
@@ -97,12 +129,20 @@ func (c *trackerConn) write(m map[string]any) {
 		text = bytes.ReplaceAll(text, []byte("-ML"), []byte(`\u002dM\u004C`))
 		text = bytes.ReplaceAll(text, []byte(`\r\n`), []byte(`\u000d\n`))
 	}
+	var packed byte
+	if c.stream != nil {
+		text, packed = c.stream.pack(text), ws.Rsv(true, false, false)
+	}
+	send := func(first ws.Frame) {
+		first.Header.Rsv = packed
+		_ = ws.WriteFrame(c, first)
+	}
 	if !c.t.fragments {
-		_ = ws.WriteFrame(c, ws.NewTextFrame(text))
+		send(ws.NewTextFrame(text))
 		return
 	}
 	half := len(text) / 2
-	_ = ws.WriteFrame(c, ws.NewFrame(ws.OpText, false, text[:half]))
+	send(ws.NewFrame(ws.OpText, false, text[:half]))
 	_ = ws.WriteFrame(c, ws.NewPingFrame([]byte("still there?")))
 	_ = ws.WriteFrame(c, ws.NewFrame(ws.OpContinuation, true, text[half:]))
 }
@@ -313,6 +353,21 @@ func TestRunAddsUp(t *testing.T) {
 	if r := f("scrapes", &tracker{}, false, func(c *Config) { c.Scrapes = 0.5 }); r.Counts.Scrapes < r.Counts.Announces/2 ||
 		r.Counts.ScrapeReplies != r.Counts.Scrapes {
 		t.Errorf("%d scrapes, %d replies", r.Counts.Scrapes, r.Counts.ScrapeReplies)
+	}
+	compress := func(c *Config) { c.Compression = true }
+	for _, r := range []Result{
+		f("compression", &tracker{deflates: true}, false, compress),
+		f("compression over TLS in other forms", &tracker{deflates: true, escapes: true, fragments: true}, true, compress),
+		f("compression of each message alone", &tracker{deflates: true, alone: true}, false, compress),
+	} {
+		if n := &r.Counts; n.Agreed != n.Connected || n.Expanded == 0 || n.BytesSent >= n.PayloadSent ||
+			n.BytesReceived >= n.PayloadReceived {
+			t.Errorf("%d of %d connections compress: %+v", n.Agreed, n.Connected, n)
+		}
+	}
+	if r := f("compression is declined", &tracker{}, false, compress); r.Counts.Agreed != 0 || r.Counts.Expanded != 0 ||
+		!strings.Contains(fmt.Sprint(r.Remarks), "the tracker declined compression on 60 of 60 connections") {
+		t.Errorf("%d of %d connections compress", r.Counts.Agreed, r.Counts.Connected)
 	}
 	r := f("TLS", &tracker{}, true, func(*Config) {})
 	if r.Counts.HandshakesFull != 60 || r.Counts.HandshakesResumed != 0 {

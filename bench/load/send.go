@@ -128,7 +128,7 @@ func (w *worker) announce(i uint32, due time.Duration) {
 	if c.seq-c.first < uint32(w.books.places.perConnection) {
 		a.event = startEvent
 	}
-	w.wrote(i, w.books.appendAnnounce(dst, &a, w.key()))
+	w.wrote(i, w.pack(i, len(dst), w.books.appendAnnounce(dst, &a, w.key())))
 	c.seq++
 	w.counts.Announces++
 	w.counts.OffersSent += uint64(w.books.offers)
@@ -151,7 +151,7 @@ func (w *worker) scrape(i uint32) {
 		return
 	}
 	torrent := w.books.places.torrent(w.global(i), c.seq)
-	w.wrote(i, w.books.appendScrape(dst, &w.books.hashes[torrent], w.key()))
+	w.wrote(i, w.pack(i, len(dst), w.books.appendScrape(dst, &w.books.hashes[torrent], w.key())))
 	w.counts.Scrapes++
 }
 
@@ -167,7 +167,7 @@ func (w *worker) answer(i uint32, x *relayed) {
 		return
 	}
 	me := w.books.who.peerID(w.global(i), c.incarnation)
-	w.wrote(i, w.books.appendAnswer(dst, &x.hash, &me, &x.peer, &x.offerID, x.offer, w.key()))
+	w.wrote(i, w.pack(i, len(dst), w.books.appendAnswer(dst, &x.hash, &me, &x.peer, &x.offerID, x.offer, w.key())))
 	w.counts.AnswersSent++
 	if w.config.AnswerReplies {
 		w.owedBy(i)[w.place(i, x.torrent)]++

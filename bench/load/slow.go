@@ -92,7 +92,7 @@ func (s *slowClients) drive(ctx context.Context, g uint32, n *Counts) error {
 	if !sleep(ctx, ramp-s.clock()) {
 		return nil
 	}
-	conn, err := s.dial(ctx, g)
+	conn, err := s.dial(ctx, g, n)
 	if err != nil {
 		n.ConnectFailed++
 		return err
@@ -119,6 +119,8 @@ func (s *slowClients) drive(ctx context.Context, g uint32, n *Counts) error {
 		s.books.begin(g, seq, 0, next)
 		a := announce{&s.books.hashes[s.books.places.torrent(g, seq)], &peer, g, seq, 0, updateEvent, false}
 		frame = s.books.appendAnnounce(frame[:0], &a, uint32(s.books.who.mix(forKey, uint64(g), uint64(seq))))
+		head, _ := maskedHead(frame)
+		n.PayloadSent += uint64(len(frame) - head)
 		next += interval
 		seq++
 		conn.SetDeadline(time.Now().Add(slowHandshake))
@@ -147,7 +149,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // dial opens a connection with a small receive buffer, up to the end of the WebSocket handshake.
-func (s *slowClients) dial(ctx context.Context, g uint32) (net.Conn, error) {
+func (s *slowClients) dial(ctx context.Context, g uint32, n *Counts) (net.Conn, error) {
 	var d net.Dialer
 	if len(s.locals) > 0 {
 		d.LocalAddr = net.TCPAddrFromAddrPort(s.locals[int(g)%len(s.locals)])
@@ -162,32 +164,37 @@ func (s *slowClients) dial(ctx context.Context, g uint32) (net.Conn, error) {
 		conn = tls.Client(conn, s.target.tlsConfig(nil))
 	}
 	key := upgradeKey(s.books.who, g, 0, 0)
+	var agreed agreement
 	if _, err = conn.Write(upgradeRequest(&s.target, key)); err == nil {
-		err = readHead(conn, string(key[:]))
+		agreed, err = readHead(conn, string(key[:]), s.target.deflate)
 	}
 	if err != nil {
 		conn.Close()
 		return nil, err
+	}
+	if agreed.on {
+		n.Agreed++ // it reads nothing, and sends its messages as they are
 	}
 	s.books.life[g].Store(math.MaxUint16 | liveBit) // no incarnation is the live one: its answers are not missed
 	return conn, nil
 }
 
 // readHead reads the response to an upgrade. It reads byte by byte and leaves the bytes that follow.
-func readHead(conn net.Conn, key string) error {
+func readHead(conn net.Conn, key string, offered bool) (agreement, error) {
 	var head []byte
 	one := bufio.NewReaderSize(conn, 16)
 	for len(head) < maxHead {
 		c, err := one.ReadByte()
 		if err != nil {
-			return err
+			return agreement{}, err
 		}
 		if head = append(head, c); strings.HasSuffix(string(head[max(len(head)-4, 0):]), "\r\n\r\n") {
-			if why := checkHead(string(head[:len(head)-4]), key); why != "" {
-				return errors.New(why)
+			agreed, why := checkHead(string(head[:len(head)-4]), key, offered)
+			if why != "" {
+				return agreement{}, errors.New(why)
 			}
-			return nil
+			return agreed, nil
 		}
 	}
-	return errors.New("the response to the upgrade is too long")
+	return agreement{}, errors.New("the response to the upgrade is too long")
 }

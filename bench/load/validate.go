@@ -139,6 +139,7 @@ func (v *validator) messages() {
 	v.within("answer_share", 0, 1)
 	v.within("seeder_share", 0, 1)
 	v.within("scrape_share", 0, 1)
+	v.within("compression_window", 1, 1<<mostBits)
 }
 
 // storms checks the reconnects.

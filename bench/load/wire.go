@@ -96,6 +96,7 @@ const (
 	maskedHeader = 6
 	maskBit      = 0x80
 	finBit       = 0x80
+	packedBit    = 0x40 // RSV1 says that a message is compressed (RFC 7692 §6)
 	length16     = 126
 	length64     = 127
 )

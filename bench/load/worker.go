@@ -64,7 +64,8 @@ type worker struct {
 	resume    bool // new connections resume sessions
 	remembers bool // sessions are kept, for now or later
 	readied   []readyItem
-	fragments map[uint32][]byte // messages of which fragments are missing, by client
+	fragments map[uint32]fragments // messages of which fragments are missing, by client
+	deflate   deflater
 
 	schedule  *schedule
 	ramped    int           // clients whose first opening was asked for
@@ -104,6 +105,7 @@ type losses struct {
 	unasked   uint64 // replies to nothing
 	late      uint64 // LateSends
 	abandoned uint64 // connections that could not be opened after several tries
+	far       uint64 // messages that could not be read because they look back further than what is kept
 }
 
 // report is the state of a worker that it shows to the rest of the process now and then.
@@ -144,7 +146,8 @@ func newWorker(s *site, number int) *worker {
 		random:    rand.New(rand.NewPCG(seed, 0x776f726b6572)),
 		mask:      seed | 1,
 		scratch:   make([]byte, s.config.SDPBytes),
-		fragments: make(map[uint32][]byte),
+		fragments: make(map[uint32]fragments),
+		deflate:   deflater{keep: s.config.Window},
 		errors:    make(map[string]uint64),
 		replies:   newRecorder(),
 		cycles:    newRecorder(),

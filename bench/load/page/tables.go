@@ -50,7 +50,7 @@ func (w *writer) figures(r *load.Result) {
 	if r.Measured > 0 {
 		w.table("Per second of the measurement", []string{"messages", "sent", "received"}, rateRows(r))
 	}
-	w.table("In the whole run", []string{"messages", "expected", "received", "dropped", "gone"}, countRows(&r.Counts))
+	w.table("In the whole run", []string{"messages", "expected", "received", "dropped", "gone"}, countRows(&r.Counts, r.Config.Compression))
 	if r.Server.PID > 0 {
 		w.table(fmt.Sprintf("Tracker, process %d", r.Server.PID), nil, serverRows(&r.Server))
 	}
@@ -92,7 +92,7 @@ func rateRows(r *load.Result) (rows [][]string) {
 }
 
 // countRows are the books: the numbers on the left must be found again on the right.
-func countRows(c *load.Counts) (rows [][]string) {
+func countRows(c *load.Counts, compression bool) (rows [][]string) {
 	row := func(name string, numbers ...uint64) {
 		cells := []string{name, "", "", "", ""}
 		for k, n := range numbers {
@@ -107,6 +107,9 @@ func countRows(c *load.Counts) (rows [][]string) {
 	row("offers", c.OffersExpected, c.OffersReceived, c.OffersDropped, c.OffersGone)
 	row("answers", c.AnswersSent, c.AnswersReceived, c.AnswersDropped, c.AnswersGone)
 	row("connections", c.Connected)
+	if compression {
+		row("connections that compress", c.Agreed)
+	}
 	if c.HandshakesFull+c.HandshakesResumed > 0 {
 		row("full TLS handshakes", c.HandshakesFull)
 		row("resumed TLS handshakes", c.HandshakesResumed)

@@ -72,6 +72,7 @@ func (r *run) result(ctx context.Context) Result {
 	lost.replies += r.slow.counts.Announces // their replies are not read
 	out.Errors = topKinds(kinds)
 	out.Latency = Latencies{replies.distribution(), cycles.distribution(), opens.distribution()}
+	out.Traffic = out.During.traffic()
 	out.Client.Workers, out.Client.LateSends = len(r.workers), lost.late
 	out.Client.CPU = max(r.self[1]-r.self[0], 0).Seconds()
 	out.Server = r.server.figures(out.During.Messages(), out.During.AnswersReceived, uint64(max(r.openAtEnd, 0)))

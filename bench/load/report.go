@@ -19,6 +19,7 @@ func (r *Result) WriteReport(w io.Writer) error {
 	p := &printer{}
 	p.head(r)
 	p.rates(r)
+	p.traffic(&r.Traffic)
 	p.counts(&r.Counts, r.Config.Compression)
 	p.latencies(&r.Latency)
 	p.server(r)
@@ -78,6 +79,16 @@ func (p *printer) rates(r *Result) {
 	sent := d.Announces + d.Scrapes + d.AnswersSent
 	row("all messages", sent, d.Messages()-sent)
 	row("bytes", d.BytesSent, d.BytesReceived)
+}
+
+// traffic writes the bytes of a signalling cycle.
+func (p *printer) traffic(t *Traffic) {
+	for k, row := range t.Rows() {
+		if k == 0 {
+			p.section("Bytes per cycle", fmt.Sprintf("%14s%14s", "sent", "received"))
+		}
+		p.line("  %-22s%14s%14s", row[0], row[1], row[2])
+	}
 }
 
 // counts writes the books: the numbers on the left must be found again on the right.

@@ -45,7 +45,8 @@ func fullResult(t *testing.T) Result {
 			Answer:    Distribution{Count: 1_199_700, Mean: 900, P50: 850, P90: 1712, P99: 3043, P999: 22_503, Max: 48_031},
 			Handshake: Distribution{Count: 4000, Mean: 1000, P50: 900, P90: 1900, P99: 3000, P999: 4000, Max: 5000},
 		},
-		Client: ClientFigures{Workers: 2, BusyShare: []float64{0.953, 0.41}, CPU: 41.2, LateSends: 1234},
+		Traffic: counts.traffic(),
+		Client:  ClientFigures{Workers: 2, BusyShare: []float64{0.953, 0.41}, CPU: 41.2, LateSends: 1234},
 		Server: ServerFigures{
 			PID: 4242, CPU: 21.5, User: 9.1, System: 12.4, CPUPerMessage: 5.97, CPUPerCycle: 17.92, LocalShare: 0.9987,
 			RSSEmpty: 22 << 20, RSSPeak: 31 << 20, RSSEnd: 28 << 20, RSSPerConnection: 1572, SocketMemory: 12 << 20,
@@ -92,7 +93,7 @@ func TestReport(t *testing.T) {
 	fine := fullResult(t)
 	fine.Problems, fine.Remarks, fine.Errors, fine.Server = nil, nil, nil, ServerFigures{}
 	fine.Counts = Counts{Connected: 4000, Announces: 120_000, Replies: 120_000}
-	fine.During = fine.Counts
+	fine.During, fine.Traffic = fine.Counts, fine.Counts.traffic()
 	f("report-fine.txt", fine)
 	f("report-empty.txt", Result{})
 }

@@ -4,6 +4,7 @@ package load
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type Result struct {
 	During   Counts        `json:"measured_counts"` // of the measurement alone, for rates
 	Errors   []ErrorCount  `json:"errors"`          // by kind, most frequent first
 	Latency  Latencies     `json:"latency_us"`
+	Traffic  Traffic       `json:"bytes_per_cycle"`
 	Client   ClientFigures `json:"client"`
 	Server   ServerFigures `json:"server"`
 	Problems []string      `json:"problems"` // sentences: each of them fails the run
@@ -86,6 +88,37 @@ type Counts struct {
 	// Bytes as they go through the sockets, TLS and upgrades included.
 	BytesSent     uint64 `json:"bytes_sent"`
 	BytesReceived uint64 `json:"bytes_received"`
+}
+
+// Traffic is the bytes of the measurement for each signalling cycle, as clients see them. It has the announces and
+// replies without which there is no cycle, and in loads in which most peers are alone these are nearly all of it.
+type Traffic struct {
+	Sent            float64 `json:"sent"`             // through the sockets: compressed, with frames, upgrades and TLS
+	Received        float64 `json:"received"`         // and so the tracker's
+	PayloadSent     float64 `json:"payload_sent"`     // messages alone, before compression
+	PayloadReceived float64 `json:"payload_received"` // and after expansion
+}
+
+// traffic returns the bytes per cycle of counts.
+func (c *Counts) traffic() Traffic {
+	each := func(n uint64) float64 { return per(float64(n), c.AnswersReceived) }
+	return Traffic{each(c.BytesSent), each(c.BytesReceived), each(c.PayloadSent), each(c.PayloadReceived)}
+}
+
+// Rows returns the figures as a table for people: a name, and the two directions as text. Without cycles it is empty.
+func (t *Traffic) Rows() (rows [][3]string) {
+	row := func(name string, sent, received float64) {
+		rows = append(rows, [3]string{name, count(sent), count(received)})
+	}
+	if t.Sent > 0 || t.Received > 0 {
+		row("through the sockets", t.Sent, t.Received)
+	}
+	if t.PayloadSent > 0 && t.PayloadReceived > 0 {
+		row("messages, plain", t.PayloadSent, t.PayloadReceived)
+		share := func(a, b float64) string { return fmt.Sprintf("%.1f %%", 100*a/b) }
+		rows = append(rows, [3]string{"sockets to messages", share(t.Sent, t.PayloadSent), share(t.Received, t.PayloadReceived)})
+	}
+	return rows
 }
 
 // Latencies are in microseconds.

@@ -364,6 +364,9 @@ func TestRunAddsUp(t *testing.T) {
 			n.BytesReceived >= n.PayloadReceived {
 			t.Errorf("%d of %d connections compress: %+v", n.Agreed, n.Connected, n)
 		}
+		if b := r.Traffic; b.Sent <= 0 || b.Sent >= b.PayloadSent || b.Received <= 0 || b.Received >= b.PayloadReceived {
+			t.Errorf("bytes per cycle: %+v", b)
+		}
 	}
 	if r := f("compression is declined", &tracker{}, false, compress); r.Counts.Agreed != 0 || r.Counts.Expanded != 0 ||
 		!strings.Contains(fmt.Sprint(r.Remarks), "the tracker declined compression on 60 of 60 connections") {

@@ -50,6 +50,7 @@ func (w *writer) figures(r *load.Result) {
 	if r.Measured > 0 {
 		w.table("Per second of the measurement", []string{"messages", "sent", "received"}, rateRows(r))
 	}
+	w.table("Bytes of a signalling cycle", []string{"bytes", "sent", "received"}, trafficRows(&r.Traffic))
 	w.table("In the whole run", []string{"messages", "expected", "received", "dropped", "gone"}, countRows(&r.Counts, r.Config.Compression))
 	if r.Server.PID > 0 {
 		w.table(fmt.Sprintf("Tracker, process %d", r.Server.PID), nil, serverRows(&r.Server))
@@ -88,6 +89,13 @@ func rateRows(r *load.Result) (rows [][]string) {
 	sent := d.Announces + d.Scrapes + d.AnswersSent
 	row("all messages", sent, d.Messages()-sent)
 	row("bytes", d.BytesSent, d.BytesReceived)
+	return rows
+}
+
+func trafficRows(t *load.Traffic) (rows [][]string) {
+	for _, row := range t.Rows() {
+		rows = append(rows, row[:])
+	}
 	return rows
 }
 

@@ -38,7 +38,8 @@ type Config struct {
 	MeanPeers     float64 `toml:"mean_peers" json:"mean_peers"`                           // with "tail": peers a swarm
 
 	Offers   int     `toml:"offers" json:"offers"`             // in every announce
-	SDPBytes int     `toml:"sdp_bytes" json:"sdp_bytes"`       // length of an offer's and an answer's sdp, as JSON text
+	SDP      string  `toml:"sdp" json:"sdp"`                   // "sized" or "browser"
+	SDPBytes int     `toml:"sdp_bytes" json:"sdp_bytes"`       // length of a sized sdp, as JSON text
 	Answers  float64 `toml:"answer_share" json:"answer_share"` // of the offers received, how many are answered
 	Seeders  float64 `toml:"seeder_share" json:"seeder_share"` // of the connections, how many announce with left 0
 	Scrapes  float64 `toml:"scrape_share" json:"scrape_share"` // of the requests, how many are scrapes

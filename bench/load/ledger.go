@@ -55,8 +55,9 @@ const (
 func newLedger(c *Config) *ledger {
 	who := identity{seed: c.Seed}
 	places := newPlacement(c)
+	offer, answer := c.templates()
 	l := &ledger{
-		wire:    newWire(who, c.Offers, c.SDPBytes),
+		wire:    newWire(who, c.Offers, offer, answer),
 		places:  places,
 		hashes:  make([]id, places.torrents),
 		history: historyFor(c),

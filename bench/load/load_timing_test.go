@@ -6,7 +6,7 @@ import "testing"
 
 // BenchmarkAppendAnnounce measures one announce with ten offers of 1.3 kB, masked.
 func BenchmarkAppendAnnounce(b *testing.B) {
-	w := newWire(identity{seed: 1}, 10, 1300)
+	w := sizedWire(identity{seed: 1}, 10, 1300)
 	hash, peer := w.who.infoHash(1), w.who.peerID(1, 0)
 	a := announce{hash: &hash, peer: &peer, connection: 1}
 	var dst []byte
@@ -20,7 +20,7 @@ func BenchmarkAppendAnnounce(b *testing.B) {
 
 // BenchmarkAppendAnswer measures one answer of 1.3 kB, masked.
 func BenchmarkAppendAnswer(b *testing.B) {
-	w := newWire(identity{seed: 1}, 10, 1300)
+	w := sizedWire(identity{seed: 1}, 10, 1300)
 	hash, peer := w.who.infoHash(1), w.who.peerID(1, 0)
 	var dst []byte
 	ref := offerRef{}

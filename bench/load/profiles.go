@@ -36,6 +36,7 @@ func common() Config {
 		Placement:     "even",
 		MeanPeers:     1.8,
 		Offers:        10,
+		SDP:           sdpSized,
 		SDPBytes:      1300,
 		Answers:       1,
 		Seeders:       0.25,

@@ -52,7 +52,7 @@ func (p *printer) head(r *Result) {
 	c := &r.Config
 	p.line("%s on %s", c.Profile, c.URL)
 	p.line("%s connections, %s torrents, %d offers of %d bytes, seed %d", count(float64(c.Connections)),
-		count(float64(c.Torrents)), c.Offers, c.SDPBytes, c.Seed)
+		count(float64(c.Torrents)), c.Offers, c.OfferBytes(), c.Seed)
 	p.line("measured for %.1f s after %.1f s", r.Measured, c.Ramp+c.Warmup)
 }
 

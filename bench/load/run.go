@@ -142,7 +142,7 @@ func choosePlan(cfg *Config, workers int) (ring.Plan, error) {
 	}
 	const least, most = 8 << 20, 256 << 20
 	clients := (cfg.Connections + workers - 1) / workers
-	burst := 2 * clients * frameSize(AnnounceLayout(cfg.Offers, cfg.SDPBytes).Size)
+	burst := 2 * clients * frameSize(AnnounceLayout(cfg.Offers, cfg.OfferBytes()).Size)
 	plan, err := ring.Choose(features, ring.Options{
 		Entries:           4096,
 		ReceiveBuffers:    2048,

@@ -354,6 +354,7 @@ func TestRunAddsUp(t *testing.T) {
 		r.Counts.ScrapeReplies != r.Counts.Scrapes {
 		t.Errorf("%d scrapes, %d replies", r.Counts.Scrapes, r.Counts.ScrapeReplies)
 	}
+	f("descriptions of a browser", &tracker{}, false, func(c *Config) { c.SDP = sdpBrowser })
 	compress := func(c *Config) { c.Compression = true }
 	for _, r := range []Result{
 		f("compression", &tracker{deflates: true}, false, compress),

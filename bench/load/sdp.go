@@ -12,12 +12,13 @@ import (
 const minSDPBytes = 40
 
 // sdpTemplate makes session descriptions such as a browser makes for a data channel, as the text inside a JSON string
-// literal. All of one template have the same length. Each names its origin, an id, and holds pieces all over that
-// derive from one number. So any receiver can make the description again and compare.
+// literal. All of one template have the same length. Each names its origin, an id, unless it is a browser's, and holds
+// pieces all over that derive from one number. So any receiver can make the description again and compare.
 type sdpTemplate struct {
 	text   []byte
-	nameAt int // of the id that it names
+	nameAt int // of the id that it names; -1: it names none
 	pieces []sdpPiece
+	copies []sdpCopy
 }
 
 // sdpPiece is a part of the text that differs from one description to the next.
@@ -30,6 +31,7 @@ type sdpPiece struct {
 var (
 	pieceLetters = pairsOf(letters[:62])
 	pieceHex     = pairsOf("0123456789ABCDEF")
+	pieceLowHex  = pairsOf("0123456789abcdef")
 	pieceDigits  = pairsOf("0123456789")
 )
 
@@ -47,6 +49,10 @@ const (
 	markLetters = '\x02'
 	markHex     = '\x03'
 	markDigits  = '\x04'
+	markLowHex  = '\x05'
+	markIce     = '\x06'
+	markPort    = '\x07' // that of a candidate once more
+	markAddress = '\x0e' // and so its address
 )
 
 // sdpLines is the form of a description. Lines end in CRLF, written as JSON does.
@@ -69,7 +75,6 @@ func sdpLines(setup string) string {
 // newSDPTemplate returns a template for texts of n bytes, at least minSDPBytes. Short ones are cut, longer ones have
 // more candidates.
 func newSDPTemplate(setup string, n int) *sdpTemplate {
-	t := &sdpTemplate{}
 	lines := sdpLines(setup)
 	for k := 0; len(lines) < n; k++ {
 		lines += fmt.Sprintf(`a=candidate:%s 1 tcp 1518214911 10.0.%d.%d 9 typ host tcptype active generation 0\r\n`,
@@ -82,10 +87,15 @@ func newSDPTemplate(setup string, n int) *sdpTemplate {
 	} else {
 		lines = lines[:n-1] + string(markLetters)
 	}
-	t.text = []byte(lines)
-	for at := 0; at < n; {
+	return newTemplate(lines)
+}
+
+// newTemplate returns the template of a text with marks.
+func newTemplate(lines string) *sdpTemplate {
+	t := &sdpTemplate{text: []byte(lines), nameAt: -1}
+	for at := 0; at < len(lines); {
 		end := at + 1
-		for end < n && lines[end] == lines[at] {
+		for end < len(lines) && lines[end] == lines[at] {
 			end++
 		}
 		t.mark(lines[at], at, end)
@@ -105,6 +115,14 @@ func (t *sdpTemplate) mark(c byte, at, end int) {
 		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceHex})
 	case markDigits:
 		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceDigits})
+	case markLowHex:
+		t.pieces = append(t.pieces, sdpPiece{at, end - at, pieceLowHex})
+	case markIce:
+		for ; at < end; at++ {
+			t.pieces = append(t.pieces, sdpPiece{at, 1, iceLetters})
+		}
+	case markPort, markAddress:
+		t.copies = append(t.copies, sdpCopy{at: at, n: end - at})
 	}
 }
 
@@ -114,7 +132,9 @@ func (t *sdpTemplate) size() int { return len(t.text) }
 // fill writes the text that names an origin and derives from a number into dst, which has the template's size.
 func (t *sdpTemplate) fill(dst []byte, name *id, number uint64) {
 	copy(dst, t.text)
-	copy(dst[t.nameAt:], name[:])
+	if t.nameAt >= 0 {
+		copy(dst[t.nameAt:], name[:])
+	}
 	state, word, left := number, uint64(0), 0
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -135,11 +155,14 @@ func (t *sdpTemplate) fill(dst []byte, name *id, number uint64) {
 			left--
 		}
 	}
+	for _, c := range t.copies {
+		copy(dst[c.at:c.at+c.n], dst[c.from:])
+	}
 }
 
-// name returns the id that a text names; nil where the text has another length.
+// name returns the id that a text names; nil where the text has another length, or names none.
 func (t *sdpTemplate) name(text []byte) []byte {
-	if len(text) != len(t.text) {
+	if len(text) != len(t.text) || t.nameAt < 0 {
 		return nil
 	}
 	return text[t.nameAt : t.nameAt+len(id{})]

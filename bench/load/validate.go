@@ -135,6 +135,8 @@ func (v *validator) clients() {
 // messages checks the content of messages.
 func (v *validator) messages() {
 	v.within("offers", 0, maxOffers)
+	v.report(v.config.SDP == sdpSized || v.config.SDP == sdpBrowser, `sdp is %q, but must be "sized" or "browser"`,
+		v.config.SDP)
 	v.within("sdp_bytes", minSDPBytes, maxSDPBytes)
 	v.within("answer_share", 0, 1)
 	v.within("seeder_share", 0, 1)

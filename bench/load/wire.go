@@ -170,15 +170,15 @@ type wire struct {
 	scrape   Layout
 }
 
-func newWire(who identity, offers, sdpBytes int) *wire {
+func newWire(who identity, offers int, offer, answer *sdpTemplate) *wire {
 	return &wire{
 		who:      who,
-		offer:    newSDPTemplate("actpass", sdpBytes),
-		answer:   newSDPTemplate("active", sdpBytes),
+		offer:    offer,
+		answer:   answer,
 		offers:   offers,
-		announce: AnnounceLayout(offers, sdpBytes),
-		stop:     AnnounceLayout(0, sdpBytes),
-		reply:    AnswerLayout(sdpBytes),
+		announce: AnnounceLayout(offers, offer.size()),
+		stop:     AnnounceLayout(0, offer.size()),
+		reply:    AnswerLayout(answer.size()),
 		scrape:   ScrapeLayout(),
 	}
 }

@@ -47,13 +47,18 @@ type wireMessage struct {
 	ID     string                      `json:"offer_id"`
 }
 
+// sizedWire makes frames with descriptions of so many bytes.
+func sizedWire(who identity, offers, sdpBytes int) *wire {
+	return newWire(who, offers, newSDPTemplate("actpass", sdpBytes), newSDPTemplate("active", sdpBytes))
+}
+
 // TestAnnounceFrame proves that an announce is valid JSON in a valid frame, has the right members, and has its parts
-// where AnnounceLayout says, for short and long payloads.
+// where AnnounceLayout says, for short and long payloads, and for a browser's.
 func TestAnnounceFrame(t *testing.T) {
 	who := identity{seed: 7}
 	for _, sdpBytes := range []int{minSDPBytes, 100, 1300, 1301, 1302, 1303, 8000} {
 		for _, offers := range []int{0, 1, 9, 10, 64} {
-			w := newWire(who, offers, sdpBytes)
+			w := sizedWire(who, offers, sdpBytes)
 			for _, event := range []announceEvent{startEvent, updateEvent, stopEvent} {
 				hash, peer := who.infoHash(3), who.peerID(5, 2)
 				a := announce{hash: &hash, peer: &peer, connection: 5, seq: 77, incarnation: 2, event: event}
@@ -63,6 +68,11 @@ func TestAnnounceFrame(t *testing.T) {
 			}
 		}
 	}
+	w := newWire(who, 10, newBrowserTemplate("actpass"), newBrowserTemplate("active"))
+	hash, peer := who.infoHash(3), who.peerID(5, 2)
+	a := announce{hash: &hash, peer: &peer, connection: 5, seq: 77, incarnation: 2, event: updateEvent}
+	_, text := unmasked(t, w.appendAnnounce(nil, &a, 0x12345678))
+	checkAnnounce(t, w, &a, text)
 }
 
 func checkAnnounce(t *testing.T, w *wire, a *announce, text []byte) {
@@ -108,7 +118,7 @@ func checkAnnounce(t *testing.T, w *wire, a *announce, text []byte) {
 // TestAnswerAndScrapeFrames proves the same of answers and scrapes.
 func TestAnswerAndScrapeFrames(t *testing.T) {
 	who := identity{seed: 9}
-	w := newWire(who, 10, 1300)
+	w := sizedWire(who, 10, 1300)
 	ref := offerRef{connection: 4, seq: 8, incarnation: 1, number: 3}
 	hash, from, to, offer := who.infoHash(1), who.peerID(1, 0), who.peerID(4, 1), who.offerID(ref)
 	_, text := unmasked(t, w.appendAnswer(nil, &hash, &from, &to, &offer, ref, 0xdeadbeef))
@@ -141,10 +151,15 @@ func TestAnswerAndScrapeFrames(t *testing.T) {
 // that different offers and answerers have different descriptions.
 func TestEveryByteOfAnSDPCounts(t *testing.T) {
 	who := identity{seed: 1}
-	w := newWire(who, 1, 1300)
+	everyByteCounts(t, who, sizedWire(who, 1, 1300))
+	everyByteCounts(t, who, newWire(who, 1, newBrowserTemplate("actpass"), newBrowserTemplate("active")))
+}
+
+func everyByteCounts(t *testing.T, who identity, w *wire) {
+	t.Helper()
 	ref := offerRef{connection: 1, seq: 2, number: 3}
 	name := who.offerID(ref)
-	text, scratch := make([]byte, 1300), make([]byte, 1300)
+	text, scratch := make([]byte, w.offer.size()), make([]byte, w.offer.size())
 	w.offer.fill(text, &name, who.content(ref))
 	for i := range text {
 		text[i] ^= 1

@@ -145,7 +145,7 @@ func newWorker(s *site, number int) *worker {
 		owed:      make([]uint32, n*s.books.places.perConnection),
 		random:    rand.New(rand.NewPCG(seed, 0x776f726b6572)),
 		mask:      seed | 1,
-		scratch:   make([]byte, s.config.SDPBytes),
+		scratch:   make([]byte, max(s.books.offer.size(), s.books.answer.size())),
 		fragments: make(map[uint32]fragments),
 		deflate:   deflater{keep: s.config.Window},
 		errors:    make(map[string]uint64),

@@ -71,7 +71,7 @@ func (w *writer) head(r *load.Result) {
 	}
 	w.add("</p>\n<p>%s connections, %s torrents, %d offers of %s bytes in an announce, seed %d. Measured for %s s, from "+
 		"second %s of the run on.</p>\n", plot.Grouped(float64(c.Connections)), plot.Grouped(float64(c.Torrents)), c.Offers,
-		plot.Grouped(float64(c.SDPBytes)), c.Seed, digits(r.Measured), digits(r.Begun))
+		plot.Grouped(float64(c.OfferBytes())), c.Seed, digits(r.Measured), digits(r.Begun))
 	switch n := len(r.Problems); {
 	case n == 1:
 		w.add("<p class=\"bad\">✗ There is a problem.</p>\n")

@@ -112,6 +112,23 @@ func TestExpand(t *testing.T) {
 	f("alone", agreement{true, true, mostBits, mostBits}, 4096, 0)
 }
 
+// TestExpandExamples proves that the examples of RFC 7692 §7.2.3 are read: one block, a message that looks back at the one
+// before, a block that is not compressed, one that says it is the last of its stream, and two blocks.
+func TestExpandExamples(t *testing.T) {
+	w := deflateWorker(agreement{true, false, mostBits, mostBits}, 4096)
+	for _, packed := range []string{
+		"\xf2\x48\xcd\xc9\xc9\x07\x00",
+		"\xf2\x00\x11\x00\x00",
+		"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
+		"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+		"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+	} {
+		if text, why := w.expand(0, []byte(packed)); string(text) != "Hello" {
+			t.Errorf("% x is read as %q: %s", packed, text, why)
+		}
+	}
+}
+
 // TestExpandFails proves that a tracker which looks back further than what is kept is told from one that sends corrupt
 // or endless messages, that the connection ends with the reason, and that other clients go on.
 func TestExpandFails(t *testing.T) {

@@ -51,23 +51,27 @@ func TestReadFrameHead(t *testing.T) {
 	f([]byte{0xa1, 5}, frameHead{}, false) // another reserved bit
 }
 
-// FuzzFrames proves that any bytes in any pieces give the same frames as in one piece, and that nothing is read beyond
-// them.
+// FuzzFrames proves that any bytes in any pieces give the same frames as in one piece, with compression and without, and
+// that nothing is read beyond them.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x81\x02{}\x89\x01x\x01\x01{\x80\x01}"), uint8(1))
 	f.Add([]byte("\x81\x7e\x00\x03abc\x88\x02\x03\xe8"), uint8(3))
-	f.Add([]byte("\x81\x7e\x00\x0300000"), uint8(3)) // a wrong header whose first byte ends a piece
+	f.Add([]byte("\x81\x7e\x00\x0300000"), uint8(3))                                                   // a wrong header whose first byte ends a piece
+	f.Add([]byte("\xc1\x07\xf2H\xcd\xc9\xc9\a\x00\xc1\x05\xf2\x00\x11\x00\x00\xc1\x01\xff"), uint8(2)) // RFC 7692 §7.2.3.1 and .2
 	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
-		whole, inPieces := collectFrames(b, len(b)), collectFrames(b, int(step)+1)
-		if !bytes.Equal(whole, inPieces) {
-			t.Fatalf("% x: % x in one piece, % x in pieces of %d", b, whole, inPieces, step+1)
+		for _, a := range []agreement{{}, {on: true, serverBits: mostBits, clientBits: mostBits}} {
+			whole, inPieces := collectFrames(b, len(b), a), collectFrames(b, int(step)+1, a)
+			if !bytes.Equal(whole, inPieces) {
+				t.Fatalf("% x, %+v: % x in one piece, % x in pieces of %d", b, a, whole, inPieces, step+1)
+			}
 		}
 	})
 }
 
 // collectFrames hands bytes to a worker in pieces and returns a log of its counts and its messages.
-func collectFrames(b []byte, step int) []byte {
+func collectFrames(b []byte, step int, a agreement) []byte {
 	w := testWorker()
+	w.clients[0].deflate = a
 	w.clients[0].state = stateOpen
 	for len(b) > 0 && w.clients[0].state == stateOpen {
 		n := min(step, len(b))
@@ -78,6 +82,6 @@ func collectFrames(b []byte, step int) []byte {
 	if c := &w.clients[0]; c.pending != 0 {
 		log = append(log, w.pool.Bytes(c.pending)[:c.pendingLen]...)
 	}
-	return append(log, byte(w.counts.Unknown), byte(w.counts.Unreadable), byte(w.clients[0].state),
+	return append(log, byte(w.counts.Expanded), byte(w.counts.PayloadReceived), byte(w.counts.Unknown), byte(w.counts.Unreadable), byte(w.clients[0].state),
 		byte(w.clients[0].closeCode), byte(w.clients[0].closeCode>>8))
 }

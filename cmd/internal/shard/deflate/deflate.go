@@ -93,8 +93,12 @@ func (s *sink) Write(p []byte) (int, error) {
 // RFC 7692 §7.2.1: «Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.»
 const tail = 4
 
-// leastPacked is the length of a message, in bytes, below which it is sent as it is.
-const leastPacked = 96
+// The lengths of messages, in bytes, below which they are sent as they are: with a history, and without one. A reply to an announce
+// has about 140.
+const (
+	leastPacked = 96
+	leastAlone  = 256
+)
 
 // Pack compresses the frame of a message for the connection at index i, in place, if the agreement with its client allows it
 // and the frame becomes shorter. It returns the frame. busy says that the shard has no CPU to spare.
@@ -109,7 +113,7 @@ func (d *Deflate) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
 		return frame
 	}
 	window := d.window(c, len(payload))
-	if window == nil {
+	if window == nil || len(*window) == 0 && len(payload) < leastAlone {
 		d.stats.Plain[Short]++
 		return frame
 	}

@@ -21,7 +21,7 @@ type Window struct {
 // window grows with the share of a CPU that the loop's thread needs.
 type Pacer struct {
 	Window time.Duration        // at most so long; 0: never
-	Demand func() time.Duration // CPU time that the loop's thread has needed so far: see [millrace/ring/host.Demand]
+	Demand func() time.Duration // CPU time that the loop's thread has needed so far: see [millrace/ring/host.Demand]; nil: not known
 
 	last     time.Duration
 	sampled  time.Duration // when Demand was read last
@@ -46,14 +46,14 @@ const (
 	samplePeriod = 8 * time.Millisecond // of Demand
 )
 
-// Load returns how many CPUs the loop's thread has needed lately: a moving average, 0 where the pacer has no window.
+// Load returns how many CPUs the loop's thread has needed lately: a moving average.
 func (p *Pacer) Load() float64 { return p.load }
 
 // Saw tells the pacer that a wait ended with n events at the time now, of a monotonic clock.
 func (p *Pacer) Saw(n int, now time.Duration) {
 	elapsed := now - p.last
 	p.last = now
-	if elapsed <= 0 || p.Window == 0 {
+	if elapsed <= 0 || p.Demand == nil {
 		return
 	}
 	// The averages are over time: a burst of events in a short while, such as one announce brings about, counts no more

@@ -53,8 +53,8 @@ func (l *load) run(p *Pacer, seconds int) (window time.Duration, cpu float64) {
 }
 
 // TestPacer proves that the window follows the load: none while there is CPU to spare, the whole one near the limit,
-// something between in between, none for a loop whose CPU goes into few long turns, and none where it is switched off;
-// and that it goes back when the load does.
+// something between in between, none for a loop whose CPU goes into few long turns, and none where it is switched off,
+// where the load is known all the same; and that it goes back when the load does.
 func TestPacer(t *testing.T) {
 	const most = 2 * time.Millisecond
 	p, l := &Pacer{Window: most}, &load{}
@@ -79,6 +79,9 @@ func TestPacer(t *testing.T) {
 	f(2_000, 450*us, 5*us, 0, 0) // 0.9 of a CPU, but hardly an event in a window
 	p.Window = 0
 	f(90_000, 10*us, 5*us, 0, 0)
+	if p.Load() < 0.9 {
+		t.Errorf("without a window the load is %v", p.Load())
+	}
 }
 
 // TestPacerBursts proves that bursts do not deceive the pacer: forty events within 40 µs, every 10 ms, are few, even on

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,9 @@ const (
 // is replaced; one that answers is an error, and so is a file that is no socket.
 func listenUnix(path string, o ListenOptions) (listeners []*Listener, err error) {
 	defer func() {
+		if errors.Is(err, unix.ENOENT) {
+			err = fmt.Errorf("there is no directory %s, make it: %w", filepath.Dir(path), err)
+		}
 		if err != nil {
 			err = fmt.Errorf("cannot listen on %s%s: %w", unixPrefix, path, err)
 		}

@@ -5,6 +5,6 @@ if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true
 fi
 if [ "${1:-}" = purge ]; then
-	rm -rf /var/lib/millrace
+	rm -rf /var/lib/millrace /run/millrace
 fi
 exit 0

@@ -40,7 +40,12 @@ case $answer in
 *101*) say "$answer" ;;
 *) say "got $answer" && cat "$root/tmp/log" && exit 1 ;;
 esac
-kill "$pid" && wait "$pid"
+say "root may give commands, the tracker's user too, and nobody else:"
+in_root millrace ctl status | head -1
+in_root setpriv --reuid=millrace --regid=millrace --clear-groups millrace ctl status >/dev/null
+! in_root setpriv --reuid=nobody --regid=nogroup --clear-groups millrace ctl status 2>/dev/null
+in_root millrace ctl drain 1
+wait "$pid"
 pid=
 say "bash completes its options:"
 in_root bash -c '. /usr/share/bash-completion/completions/millrace; COMP_WORDS=(millrace --te); COMP_CWORD=1; _millrace; test "$COMPREPLY" = --test-config && echo "$COMPREPLY"'
@@ -50,6 +55,6 @@ mkdir -p "$root/var/lib/millrace/acme"
 in_root dpkg -i /tmp/millrace.deb >/dev/null
 grep -q '^# mine' "$root/etc/millrace/millrace.toml"
 in_root dpkg --purge millrace
-left=$(find "$root/etc/millrace" "$root/var/lib/millrace" "$root/usr/bin/millrace" "$root/usr/share/doc/millrace" 2>/dev/null || true)
+left=$(find "$root/etc/millrace" "$root/var/lib/millrace" "$root/run/millrace" "$root/usr/bin/millrace" "$root/usr/share/doc/millrace" 2>/dev/null || true)
 [ -z "$left" ] || { say "left: $left"; exit 1; }
 say "all is well"

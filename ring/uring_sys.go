@@ -32,6 +32,7 @@ type sysKernel struct {
 	idle       parking
 	cqHead     *uint32 // of Memory
 	cqTail     *uint32
+	sqFlags    *uint32 // IORING_SQ_*
 }
 
 // enterArgs is read and written by system calls, by its address. It lies outside the Go heap, where nothing moves.
@@ -87,7 +88,7 @@ func setupFlags(u Use) uint32 {
 		flags |= giouring.SetupSingleIssuer
 	}
 	if u[DeferTaskrun] {
-		flags |= giouring.SetupDeferTaskrun
+		flags |= giouring.SetupDeferTaskrun | giouring.SetupTaskrunFlag // see parking
 	}
 	return flags
 }
@@ -171,6 +172,7 @@ func (k *sysKernel) setupQueues(entries uint32, p *setupParams) (mem Memory, err
 		CQEs:       unsafe.Slice((*CQE)(unsafe.Pointer(&k.rings[p.cq.cqes])), p.cqEntries),
 	}
 	k.cqHead, k.cqTail, k.idle.flags = mem.CQHead, mem.CQTail, word(p.cq.flags)
+	k.sqFlags = word(p.sq.flags)
 	// The queue is an array of indices into the entries. It stays the identity.
 	for i, array := uint32(0), unsafe.Slice(word(p.sq.array), p.sqEntries); i < p.sqEntries; i++ {
 		array[i] = i

@@ -40,6 +40,8 @@ func (c *Config) checkControl() (found []finding) {
 	case err != nil:
 		blame("must be the path of a unix socket, such as \"unix:/run/millrace/control.sock\", or an IP address and a port, such as "+
 			"\"127.0.0.1:3001\", but %q is neither", short(text))
+	case address.Port() == 0:
+		blame("is %s, but must have a port, by which commands find the tracker", text)
 	case !address.Addr().Unmap().IsLoopback():
 		blame("is %s, but must be an address of loopback, such as 127.0.0.1: commands need no password", text)
 	default:

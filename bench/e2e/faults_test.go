@@ -40,7 +40,7 @@ func readTable(t *testing.T) map[string]row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "### Where a fault shows\n")
+	_, table, _ := strings.Cut(string(text), "## Where a fault shows\n")
 	table, _, _ = strings.Cut(table, "\n## ")
 	rows := make(map[string]row)
 	for line := range strings.Lines(table) {

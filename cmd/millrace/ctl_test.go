@@ -79,7 +79,7 @@ func TestCtl(t *testing.T) {
 	}
 	eventually(t, "both clients are in the status", func() bool {
 		out, _, _ := tr.ctl("status")
-		return strings.Contains(out, "\nclients       2 (2 IPv4, 0 IPv6) of ") && strings.Contains(out, "\npeers         2 (1 seeders) of ")
+		return strings.Contains(out, "\nclients       2 (2 IPv4, 0 IPv6) of ") && strings.Contains(out, "\npeers         2 (1 seeder) of ")
 	})
 	tr.expect(`(?s)listening     ws://`+tr.addr+"\n.*no problems\n", "status")
 	tr.expect(`(?s)"clients": 2,.*"shards": \[\n    \{.*"problems": \[\]`, "status", "--json")
@@ -107,6 +107,8 @@ func TestCtl(t *testing.T) {
 		c.Close()
 	}
 	tr.expect(`banned no more`, "unban", "127.0.0.1")
+	tr.logged("msg=banned address=127.0.0.1 minutes=5", 1)
+	tr.logged(`msg="banned no more" address=127.0.0.1`, 1)
 	tr.stop()
 	if _, err := os.Stat(socket); err == nil {
 		t.Error("the socket is still there after the stop")
@@ -115,7 +117,7 @@ func TestCtl(t *testing.T) {
 }
 
 // TestCtlReload proves that a reload tells which files were read and what is wrong with one, that the status then has it as a
-// problem, and that the listener itself can move while it is asked to.
+// problem, also when it has gone; which keys need a restart; and that the listener itself can move while it is asked to.
 func TestCtlReload(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "list.txt")
 	write := func(name, text string) {
@@ -135,10 +137,20 @@ func TestCtlReload(t *testing.T) {
 	}
 	tr.expect(`! access_list\.path could not be read again, and the previous version is in force: `, "status")
 	write(list, "")
+	tr.expect(`^configuration: read again\naccess_list.path: read again\n$`, "reload")
+	if err := os.Remove(list); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the status misses the list", func() bool {
+		out, _, _ := tr.ctl("status")
+		return strings.Contains(out, "! access_list.path could not be read again")
+	})
+	write(list, "")
 	s.other = strings.Replace(s.other, socket, socket+"2", 1)
+	s.top = "socket_workers = 1"
 	write(tr.config, s.file())
 	out, trouble, code := runCommand(&settings{}, "ctl", "--at", "unix:"+socket, "reload")
-	if code != 0 || !strings.Contains(out, "configuration: read again") {
+	if code != 0 || !strings.Contains(out, "configuration: read again, but for keys that change with a restart only: socket_workers\n") {
 		t.Errorf("exit code %d, wrote %q and %q", code, out, trouble)
 	}
 	tr.expect("no problems", "status") // at the new place, which the configuration names
@@ -175,9 +187,14 @@ func TestCtlDrain(t *testing.T) {
 // TestCtlOnLoopback proves that a listener on an address answers a command, and neither an order without its field nor a name
 // that is not of this machine, which is what a page of a website can send.
 func TestCtlOnLoopback(t *testing.T) {
-	tr := start(t, settings{other: "[control]\nlisten = '127.0.0.1:0'\n"})
-	tr.logged("serving commands", 1)
-	at := regexp.MustCompile(`msg="serving commands" url=(\S+)`).FindStringSubmatch(tr.log.String())[1]
+	l, err := net.Listen("tcp", "127.0.0.1:0") // for a port that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	tr := start(t, settings{other: "[control]\nlisten = '" + at + "'\n"})
+	tr.logged(`msg="serving commands" url=`+at, 1)
 	if out, trouble, code := runCommand(&settings{}, "ctl", "--at", at, "status"); code != 0 || !strings.Contains(out, "no problems") {
 		t.Errorf("exit code %d, wrote %q and %q", code, out, trouble)
 	}
@@ -234,4 +251,44 @@ func TestCtlAccess(t *testing.T) {
 func TestCtlWithoutListener(t *testing.T) {
 	tr := start(t, settings{})
 	tr.refused("has no control.listen, so the tracker takes no commands: set it", "status")
+}
+
+// TestCtlBans proves which addresses cannot be banned, and why: exempt ones, proxies that are trusted, and all where there are no
+// limits; that a client behind a trusted proxy is banned by its own address, and that a ban of an IPv6 network spares exempt
+// addresses in it.
+func TestCtlBans(t *testing.T) {
+	s, _ := controlled(t, "")
+	s.network = "address = '[::]:0'\ntrusted_proxies = ['127.0.0.2']"
+	s.other = strings.Replace(s.other, "exempt = []", "exempt = ['::1/128', '192.0.2.0/24']", 1)
+	tr := start(t, s)
+	tr.refused("cannot ban 192.0.2.1: limits.exempt has a network with this address", "ban", "192.0.2.1")
+	tr.refused("cannot ban 127.0.0.2: it is a proxy that network.trusted_proxies names", "ban", "127.0.0.2")
+	exempt := tr.dial() // from ::1
+	tr.expect(`^::/64 is banned until .*; 0 connections ended\n$`, "ban", "::2")
+	exempt.send(announce(id("t"), id("p"), 0, nil))
+	exempt.receive()
+	tr.rewrite(settings{top: s.top, network: s.network, other: s.other + "active = false\n"})
+	tr.logged("configuration read again", 1)
+	tr.refused("cannot ban 192.0.2.1: addresses have no limits while limits.active is false", "ban", "192.0.2.1")
+}
+
+// TestCtlOrdersGetThrough proves that orders and the status are answered while as many questions as are allowed at a time are
+// being answered, and that further questions wait for their turn.
+func TestCtlOrdersGetThrough(t *testing.T) {
+	s, _ := controlled(t, "")
+	tr := start(t, s)
+	tops := make(chan int, 6)
+	for range cap(tops) {
+		go func() {
+			_, _, code := tr.ctl("top", "--once") // which takes a second
+			tops <- code
+		}()
+	}
+	tr.expect("is banned until", "ban", "192.0.2.1")
+	tr.expect("no problems", "status")
+	for range cap(tops) {
+		if code := <-tops; code != 0 {
+			t.Errorf("a question ended with %d", code)
+		}
+	}
 }

@@ -25,11 +25,14 @@ type Parts struct {
 	Clock     func() time.Duration // of the loops
 	Software  func(peerID []byte) string
 
+	MayBan func(netip.Addr) error                          // why an address cannot be banned
+	Log    func(order string, address string, args ...any) // notes an order about an address
+
 	Status func() ctl.Status
 	Reload func() (done <-chan struct{})
-	Files  func() []ctl.ReloadedFile // of the last reload
-	Drain  func(over time.Duration)  // 0: the time of the configuration
-	Left   func() *ctl.Drain         // nil: no drain is under way
+	Files  func() []ctl.ReloadedFile      // of the last reload
+	Drain  func(over time.Duration) error // 0: the time of the configuration
+	Left   func() *ctl.Drain              // nil: no drain is under way
 }
 
 // Handler answers requests.
@@ -43,7 +46,7 @@ type Handler struct {
 
 // Bounds of requests.
 const (
-	most     = 4               // at a time: each makes the loops work
+	most     = 4               // questions at a time: each makes the loops work
 	patience = 5 * time.Second // of a question to the loops
 )
 
@@ -51,10 +54,10 @@ const (
 func New(p Parts, local bool) *Handler {
 	h := &Handler{Parts: p, local: local, slots: make(chan struct{}, most)}
 	h.get(ctl.PathStatus, func(context.Context, *http.Request) (any, error) { return p.Status(), nil })
-	h.get(ctl.PathTop, h.top)
-	h.get(ctl.PathClient, h.client)
-	h.get(ctl.PathTorrent, h.torrent)
-	h.get(ctl.PathTrace, h.trace)
+	h.get(ctl.PathTop, h.inTurn(h.top))
+	h.get(ctl.PathClient, h.inTurn(h.client))
+	h.get(ctl.PathTorrent, h.inTurn(h.torrent))
+	h.get(ctl.PathTrace, h.inTurn(h.trace))
 	h.get(ctl.PathDrain, h.drained)
 	h.post(ctl.PathBan, h.ban)
 	h.post(ctl.PathUnban, h.unban)
@@ -82,6 +85,7 @@ func (h *Handler) post(path string, f answerer) {
 
 // ServeHTTP answers a request. A name that leads here by DNS, as that of a hostile page may, is not ours.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(ctl.OrderHeader, "1")
 	if h.local && !isLocal(r.Host) {
 		fail(w, http.StatusForbidden, fmt.Errorf("the field Host is %q, but must be an address of this machine", r.Host))
 		return
@@ -97,15 +101,23 @@ func isLocal(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// answer answers a request when there is a place.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, f answerer) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		fail(w, http.StatusServiceUnavailable, fmt.Errorf("%d other commands are being answered: try again", most))
-		return
+// inTurn has a question wait for a place. Orders need none: they must get through when many ask.
+func (h *Handler) inTurn(f answerer) answerer {
+	return func(ctx context.Context, r *http.Request) (any, error) {
+		select {
+		case h.slots <- struct{}{}:
+			defer func() { <-h.slots }()
+			return f(ctx, r)
+		case <-time.After(patience):
+			return nil, fmt.Errorf("%d other questions are being answered: try again: %w", most, context.DeadlineExceeded)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// answer answers a request.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, f answerer) {
 	v, err := f(r.Context(), r)
 	if err != nil {
 		status := http.StatusBadRequest

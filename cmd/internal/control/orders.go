@@ -48,11 +48,15 @@ func (h *Handler) ban(ctx context.Context, r *http.Request) (any, error) {
 	if table == nil {
 		return nil, errNoLimits
 	}
+	if err := h.MayBan(p.Addr()); err != nil {
+		return nil, fmt.Errorf("cannot ban %s: %w", nameOf(p), err)
+	}
 	d := time.Duration(minutes) * time.Minute
 	network := networkOf(p)
 	if err := table.Ban(p.Addr(), d, h.Clock()); err != nil {
 		return nil, fmt.Errorf("cannot ban %s: %w", nameOf(network), err)
 	}
+	h.Log("banned", nameOf(network), "minutes", minutes)
 	looks := looksFor(h.Shards, func() shard.Expel { return shard.Expel{Client: network} })
 	if err := ask(ctx, h.Shards, looks); err != nil {
 		return nil, fmt.Errorf("%s is banned, but perhaps not all of its connections have been ended: %w", nameOf(network), err)
@@ -73,10 +77,17 @@ func (h *Handler) unban(_ context.Context, r *http.Request) (any, error) {
 	if table == nil {
 		return nil, errNoLimits
 	}
-	return ctl.Unbanned{Network: nameOf(networkOf(p)), Was: table.Unban(p.Addr(), h.Clock())}, nil
+	was := table.Unban(p.Addr(), h.Clock())
+	if was {
+		h.Log("banned no more", nameOf(networkOf(p)))
+	}
+	return ctl.Unbanned{Network: nameOf(networkOf(p)), Was: was}, nil
 }
 
 func (h *Handler) reload(ctx context.Context, _ *http.Request) (any, error) {
+	if h.Left() != nil {
+		return nil, errors.New("a drain is under way: nothing is read again")
+	}
 	select {
 	case <-h.Reload():
 	case <-ctx.Done():
@@ -90,7 +101,9 @@ func (h *Handler) drain(_ context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Drain(time.Duration(seconds) * time.Second)
+	if err := h.Drain(time.Duration(seconds) * time.Second); err != nil {
+		return nil, err
+	}
 	return h.Left(), nil
 }
 

@@ -135,11 +135,10 @@ func (h *Handler) torrent(ctx context.Context, r *http.Request) (any, error) {
 	var seats []swarm.Seat
 	for k, l := range looks {
 		out.All += l.All
-		if len(out.Swarms) == 0 { // the first swarm's
-			seats = l.Seats
-			for i := range seats {
-				out.Peers = append(out.Peers, h.peer(&seats[i], l.Now))
-			}
+		for i := range l.Seats[:min(len(l.Seats), n-len(seats))] {
+			p := h.peer(&l.Seats[i], l.Now)
+			p.InfoHash = hex.EncodeToString(l.Seats[i].Key.Hash[:])
+			seats, out.Peers = append(seats, l.Seats[i]), append(out.Peers, p)
 		}
 		for _, t := range l.Found {
 			out.Swarms = append(out.Swarms, ctl.Swarm{

@@ -68,26 +68,36 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		var cause *net.OpError
-		if errors.As(err, &cause) && cause.Op == "dial" {
-			err = fmt.Errorf("cannot reach a tracker at %s: %w; name its configuration with -c, where [control] says where it listens, "+
-				"and be its user or root", c.at, cause.Err)
-		}
-		return nil, err
+		return nil, c.unreachable(err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer of the tracker at %s: %w", c.at, err)
 	}
-	if answer.StatusCode != http.StatusOK {
-		var f Failure
-		if json.Unmarshal(body, &f) != nil || f.Sentence == "" {
-			f.Sentence = fmt.Sprintf("the program at %s is no tracker: it answers with %s", c.at, answer.Status)
-		}
-		return nil, &f
+	var f Failure
+	switch {
+	case answer.Header.Get(OrderHeader) == "":
+		f.Sentence = fmt.Sprintf("the program at %s is no tracker, or not its listener for commands: it answers with %s", c.at, answer.Status)
+	case answer.StatusCode == http.StatusOK:
+		return body, nil
+	case json.Unmarshal(body, &f) != nil || f.Sentence == "":
+		f.Sentence = "the tracker answers with " + answer.Status
 	}
-	return body, nil
+	return nil, &f
+}
+
+// unreachable returns the error of a request that had no answer.
+func (c *client) unreachable(err error) error {
+	var cause *net.OpError
+	switch {
+	case errors.As(err, &cause) && cause.Op == "dial":
+		return fmt.Errorf("cannot reach a tracker at %s: %w; name its configuration with -c, where [control] says where it listens, "+
+			"and be its user or root", c.at, cause.Err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the tracker at %s has not answered for %v", c.at, patience)
+	}
+	return err
 }
 
 // Run carries out a command at an address. It returns when that is done, or when ctx ends.

@@ -25,6 +25,9 @@ func serve(t *testing.T, answer func(r *http.Request) (status int, v any)) strin
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, v := answer(r)
+		if status != http.StatusNotFound {
+			w.Header().Set(OrderHeader, "1")
+		}
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(v)
 	}))
@@ -73,7 +76,7 @@ func TestRun(t *testing.T) {
 	f("ban 192.0.2.1 5", "POST /ban?address=192.0.2.1&minutes=5 order=true", Banned{Network: "192.0.2.1", Ended: 1}, "; 1 connection ended")
 	f("unban 192.0.2.1", "POST /unban?address=192.0.2.1 order=true", Unbanned{"192.0.2.1", true}, "banned no more")
 	f("unban 192.0.2.1", "POST /unban?address=192.0.2.1 order=true", Unbanned{"192.0.2.1", false}, "was not banned")
-	f("reload", "POST /reload? order=true", Reloaded{[]ReloadedFile{{"configuration", ""}}}, "configuration: read again")
+	f("reload", "POST /reload? order=true", Reloaded{[]ReloadedFile{{Key: "configuration"}}}, "configuration: read again")
 	f("drain 9 --once", "POST /drain?seconds=9 order=true", Drain{5, 9}, "draining: 5 clients left, 9 s to go")
 }
 
@@ -112,9 +115,9 @@ func TestRefusals(t *testing.T) {
 	}
 	f("status", 400, Failure{"the tracker says no"}, "the tracker says no")
 	f("drain", 400, Failure{"the tracker says no"}, "the tracker says no")
-	f("status", 404, "something", "is no tracker: it answers with 404 Not Found")
+	f("status", 404, "something", "is no tracker, or not its listener for commands: it answers with 404 Not Found")
 	f("status", 200, 17, "cannot read the answer of the tracker, which may be of another version")
-	f("reload", 200, Reloaded{[]ReloadedFile{{"configuration", "bad"}}}, "not all was read again")
+	f("reload", 200, Reloaded{[]ReloadedFile{{Key: "configuration", Error: "bad"}}}, "not all was read again")
 	if _, _, err := run(t, "unix:/nowhere/c", "status"); err == nil || !strings.HasPrefix(err.Error(), "cannot reach a tracker at unix:/nowhere/c: ") {
 		t.Error(err)
 	}

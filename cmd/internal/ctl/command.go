@@ -20,7 +20,7 @@ const UsageText = `Usage: millrace ctl [OPTIONS] COMMAND
 Asks the tracker on its control listener ([control] in its configuration), or gives it an order.
 
   status                  how it is, and what is wrong
-  top                     which addresses, clients and torrents use it most; goes on until it is interrupted
+  top                     which addresses, clients and torrents use it most; a terminal shows it again and again
   client ADDRESS          the connections of an address, their torrents, and what happened to them last
   torrent HASH            a torrent and its peers; the first digits of the info hash are enough
   trace [ADDRESS]         the last events, of an address or a network or of all

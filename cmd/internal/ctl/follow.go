@@ -150,7 +150,9 @@ func (c *Command) drain(ctx context.Context, asker *client, to Terminal) error {
 		case errors.As(err, &refused):
 			return err
 		case err != nil: // a tracker that has ended does not answer
-			fmt.Fprintln(to.Out, "the tracker has ended")
+			if !c.JSON {
+				fmt.Fprintln(to.Out, "the tracker has ended")
+			}
 			return nil
 		}
 	}

@@ -22,7 +22,7 @@ func AppendStatus(dst []byte, s *Status, now time.Time) []byte {
 		row("configuration", "%s, read %s ago", s.Configuration, human.Span(now.Sub(s.ReadAt).Seconds()))
 	}
 	row("clients", "%d (%d IPv4, %d IPv6) of %d", s.Clients, s.ClientsIPv4, s.ClientsIPv6, s.MostClients)
-	row("peers", "%d (%d seeders) of %d, in %d torrents", s.Peers, s.Seeders, s.MostPeers, s.Torrents)
+	row("peers", "%d (%s) of %d, in %s", s.Peers, human.Count(s.Seeders, "seeder"), s.MostPeers, human.Count(s.Torrents, "torrent"))
 	row("each second", "%s announces, %s offers, %s answers; %s in, %s out", human.Short(s.Rates.Announces), human.Short(s.Rates.Offers),
 		human.Short(s.Rates.Answers), human.Bytes(s.Rates.Received), human.Bytes(s.Rates.Sent))
 	row("memory", "%s%s", human.Bytes(float64(s.Memory)), of(s.MemoryLimit > 0, human.Bytes(float64(s.MemoryLimit))))
@@ -30,7 +30,7 @@ func AppendStatus(dst []byte, s *Status, now time.Time) []byte {
 		row("descriptors", "%d of %d", s.Descriptors, s.MostDescr)
 	}
 	if s.Banned > 0 {
-		row("banned", "%d addresses", s.Banned)
+		row("banned", "%s", human.Plural(s.Banned, "address", "addresses"))
 	}
 	for _, c := range s.Certificates {
 		row("certificate", "%s", c.text(now))
@@ -204,13 +204,18 @@ func AppendTorrent(dst []byte, t *Torrent) []byte {
 	if len(t.Peers) > 0 {
 		dst = append(dst, '\n')
 	}
+	all := 0
+	for k := range t.Swarms {
+		all += t.Swarms[k].Seeders + t.Swarms[k].Leechers
+	}
 	for k := range t.Peers {
+		if len(t.Swarms) > 1 {
+			dst = append(append(dst, t.Peers[k].InfoHash...), "  "...)
+		}
 		dst = t.Peers[k].append(dst)
 	}
-	if len(t.Swarms) > 0 {
-		if more := t.Swarms[0].Seeders + t.Swarms[0].Leechers - len(t.Peers); more > 0 && len(t.Peers) > 0 {
-			dst = fmt.Appendf(dst, "and %s\n", human.Count(more, "more peer"))
-		}
+	if more := all - len(t.Peers); more > 0 && len(t.Peers) > 0 {
+		dst = fmt.Appendf(dst, "and %s\n", human.Count(more, "more peer"))
 	}
 	return dst
 }
@@ -219,7 +224,7 @@ func AppendTorrent(dst []byte, t *Torrent) []byte {
 func AppendReloaded(dst []byte, r *Reloaded) []byte {
 	for _, f := range r.Files {
 		if f.Error == "" {
-			dst = fmt.Appendf(dst, "%s: read again\n", f.Key)
+			dst = fmt.Appendf(dst, "%s: read again%s\n", f.Key, f.Note)
 		} else {
 			dst = fmt.Appendf(dst, "%s: the previous version stays in force: %s\n", f.Key, f.Error)
 		}

@@ -60,7 +60,7 @@ func TestText(t *testing.T) {
 		Peers: []Peer{{PeerID: "2d5757", Software: "WebTorrent 2.5", Address: "192.0.2.1:50123", Announced: 7200}},
 	})
 	title("reload")
-	b = AppendReloaded(b, &Reloaded{[]ReloadedFile{{"configuration", ""}, {"access_list.path", "line 3: no info hash"}}})
+	b = AppendReloaded(b, &Reloaded{[]ReloadedFile{{Key: "configuration"}, {Key: "access_list.path", Error: "line 3: no info hash"}, {Key: "configuration", Note: ", but for keys that change with a restart only: socket_workers"}}})
 	title("screen")
 	b = append(b, bytes.ReplaceAll(appendScreen(nil, []byte("a\nb\n")), []byte("\x1b"), []byte("ESC"))...)
 	const name = "testdata/text.txt"

@@ -141,7 +141,7 @@ type Usage struct {
 	Banned      float64 `json:"banned_seconds"` // still to come; 0: it is not banned
 }
 
-// Connection is one connection. What it has used counts from when it came to its shard.
+// Connection is one connection. What it has used counts from when it came.
 type Connection struct {
 	Name      string   `json:"name"` // in traces: SHARD/INDEX.GENERATION
 	Client    string   `json:"client"`
@@ -175,7 +175,7 @@ type Peer struct {
 type Torrent struct {
 	Swarms []Swarm `json:"swarms"`
 	All    int     `json:"swarms_total"`
-	Peers  []Peer  `json:"peers"` // of the first swarm
+	Peers  []Peer  `json:"peers"` // of these swarms
 }
 
 // Swarm is the peers of a torrent that are together.
@@ -217,4 +217,5 @@ type Reloaded struct {
 type ReloadedFile struct {
 	Key   string `json:"key"`   // of the configuration, or "configuration" for itself
 	Error string `json:"error"` // empty: it is in force
+	Note  string `json:"note"`  // what is not, though
 }

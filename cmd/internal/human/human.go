@@ -3,12 +3,15 @@ package human
 
 import "fmt"
 
-// Count returns a number with its noun.
-func Count(n int, noun string) string {
+// Count returns a number with its noun, whose plural has an s.
+func Count(n int, noun string) string { return Plural(n, noun, noun+"s") }
+
+// Plural returns a number with its noun.
+func Plural(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Short returns a number for people: three digits and a unit of thousands.

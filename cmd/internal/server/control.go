@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -36,7 +38,11 @@ func (s *Server) openControl(c *config.Control) (*adminServer, error) {
 	handler := control.New(control.Parts{
 		Shards: s.controls, Addresses: func() *guard.Table { return s.addresses }, Clock: s.clock,
 		Software: func(id []byte) string { return clientOf(torrents.Prefix(id)) },
-		Status:   s.status, Reload: s.Reload, Files: s.reloadedFiles, Drain: s.Drain, Left: s.draining,
+		MayBan:   s.mayBan,
+		Log: func(order, address string, args ...any) {
+			s.log.Info(order, append([]any{"address", address}, args...)...)
+		},
+		Status: s.status, Reload: s.Reload, Files: s.reloadedFiles, Drain: s.Drain, Left: s.draining,
 	}, socket.Addr().IsValid())
 	a := newAdminServer("commands", socket.String(), listener, handler)
 	a.http.WriteTimeout = controlWrite
@@ -70,20 +76,37 @@ func listenControl(c *config.Control) (*host.Listener, net.Listener, error) {
 }
 
 // Drain begins to end the tracker over a time, or over that of the configuration if it is 0. Done tells when it is complete.
-func (s *Server) Drain(over time.Duration) {
+func (s *Server) Drain(over time.Duration) error {
 	if over == 0 {
 		over = time.Duration(s.config.Load().Control.DrainSeconds) * time.Second
 	}
 	until := time.Now().Add(over)
-	if s.drainUntil.CompareAndSwap(nil, &until) {
-		s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
-		if s.process.Draining != nil {
-			s.process.Draining()
-		}
+	if !s.drainUntil.CompareAndSwap(nil, &until) {
+		return errors.New("a drain is under way: SIGTERM tells the rest of the clients at once")
 	}
+	s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
+	if s.process.Draining != nil {
+		s.process.Draining()
+	}
+	s.urls.Store(&[]string{})
 	for _, c := range s.controls {
 		c.Drain(over)
 	}
+	return nil
+}
+
+// mayBan returns why an address cannot be banned; nil if it can.
+func (s *Server) mayBan(ip netip.Addr) error {
+	c := s.config.Load()
+	if !c.Limits.Active {
+		return errors.New("addresses have no limits while limits.active is false")
+	}
+	for _, p := range c.Network.TrustedProxies {
+		if p.Contains(ip) {
+			return errors.New("it is a proxy that network.trusted_proxies names, and these are never refused: ban its clients")
+		}
+	}
+	return nil
 }
 
 // draining returns how far a drain has come; nil if none is under way.
@@ -92,7 +115,12 @@ func (s *Server) draining() *ctl.Drain {
 	if until == nil {
 		return nil
 	}
-	left, _ := s.Clients()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	left := 0
+	for _, p := range s.Snapshot(ctx) {
+		left += p.Shard.Open()
+	}
 	return &ctl.Drain{Left: left, Seconds: max(time.Until(*until), 0).Seconds()}
 }
 

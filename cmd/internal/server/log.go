@@ -161,6 +161,7 @@ func (s *Server) watch() {
 		sample := sampleOf(&now)
 		sample.Names = page.MostUsed(s.peersByClient())
 		s.pages.hour.Add(sample)
+		s.makePages()
 		s.recent.add(s.moment())
 		s.logDrain()
 		s.logProblems()

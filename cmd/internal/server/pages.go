@@ -15,8 +15,8 @@ import (
 	"millrace/cmd/internal/shard/outbox"
 )
 
-// This file owns the pages that the listeners serve. They are made outside the loops, at most once a second and only when
-// somebody asks, so that a flood of requests makes no more of them.
+// This file owns the pages that the listeners serve. They are made outside the loops: every watchPeriod, and where somebody asks at
+// most once a second, so that a flood of requests makes no more of them.
 
 // pages are the responses by path. A loop reads them; the goroutine of watch makes them.
 type pages struct {

@@ -41,10 +41,15 @@ func (s *Server) reconfigure() {
 		return
 	}
 	next, err := s.process.Reread()
+	var kept []string
 	if err == nil {
-		err = s.changeTo(next)
+		kept, err = s.changeTo(next)
 	}
-	s.outcomes = append(s.outcomes, s.reloadCounts.done(reloadConfiguration, "configuration", err))
+	outcome := s.reloadCounts.done(reloadConfiguration, "configuration", err)
+	if len(kept) > 0 && err == nil {
+		outcome.Note = ", but for keys that change with a restart only: " + strings.Join(kept, ", ")
+	}
+	s.outcomes = append(s.outcomes, outcome)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.log.Error("the new configuration is not good, keeping the one in force", "error", strings.TrimSuffix(line, "\n"))
@@ -65,22 +70,23 @@ func (s *Server) checkFile() bool {
 	return err == nil
 }
 
-// changeTo puts a configuration in force, but for the keys that change with a restart only.
-func (s *Server) changeTo(next *config.Config) error {
+// changeTo puts a configuration in force, but for the keys that change with a restart only, and returns those of them that are
+// other ones.
+func (s *Server) changeTo(next *config.Config) (kept []string, err error) {
 	merged, changed, kept, err := s.config.Load().Next(next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(kept) > 0 {
 		s.log.Warn("these keys change with a restart only: they keep their values", "keys", strings.Join(kept, ","))
 	}
 	stage, err := s.stage(merged, changed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.take(stage)
 	s.log.Info("configuration read again", "changed", strings.Join(changed, ","))
-	return nil
+	return kept, nil
 }
 
 // stage reads and opens what a configuration needs beyond the one in force. changed are the names of its new keys.

@@ -97,9 +97,6 @@ func (w *watched) look() look {
 	return l
 }
 
-// complete reports whether all files are there.
-func (l look) complete() bool { return !slices.Contains(l, nil) }
-
 // same reports whether two looks have seen the same versions of the same files.
 func (l look) same(o look) bool {
 	return slices.EqualFunc(l, o, func(a, b fs.FileInfo) bool {
@@ -167,12 +164,12 @@ func (s *Server) reloadAll() {
 	}
 }
 
-// reloadChanged reads the files that have changed since they were read. A file that has also changed since the last
-// look may still be written: it waits for the next look.
+// reloadChanged reads the files that have changed since they were read, and finds that one has gone. A file that has also
+// changed since the last look may still be written, or have its place taken by another: it waits for the next look.
 func (s *Server) reloadChanged() {
 	for _, w := range s.files {
 		now := w.look()
-		if now.complete() && !now.same(w.taken) && now.same(w.seen) {
+		if !now.same(w.taken) && now.same(w.seen) {
 			s.reload(w, now)
 		}
 		w.seen = now

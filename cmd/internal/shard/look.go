@@ -43,7 +43,7 @@ func (s *Shard) lookSlice() {
 	s.turn.More = s.turn.More || len(s.chores.looks) > 0
 }
 
-// Connection is a connection as its shard sees it. What it has used counts from when it came to this shard.
+// Connection is a connection as its shard sees it. What it has used counts from when it came to the tracker.
 type Connection struct {
 	Addr              swarm.Addr
 	Client            netip.AddrPort
@@ -141,7 +141,7 @@ type LookTorrents struct {
 	Hash  []byte           // the first bytes of their info hashes, or all; empty: any
 	Most  int              // are shown, those with most peers
 	Also  map[[8]byte]bool // and those whose info hashes begin so
-	Peers int              // that are shown of the first torrent; at most maxLookSeats
+	Peers int              // that are shown of those that are found, all together; at most maxLookSeats
 
 	Found []swarm.Torrent // in any order
 	Named []swarm.Torrent // those of Also
@@ -166,8 +166,8 @@ func (l *LookTorrents) slice(s *Shard) bool {
 		return false
 	}
 	l.Now = s.turn.Now
-	if l.Peers > 0 && len(l.Found) > 0 {
-		l.Seats = s.torrents.AppendMembers(nil, l.Found[0].Key, min(l.Peers, maxLookSeats))
+	for k := range l.Found {
+		l.Seats = s.torrents.AppendMembers(l.Seats, l.Found[k].Key, min(l.Peers, maxLookSeats)-len(l.Seats))
 	}
 	return true
 }
@@ -190,7 +190,7 @@ func (l *LookTorrents) keep(t *swarm.Torrent) {
 	}
 }
 
-// Expel ends the connections of an address that the operator has banned.
+// Expel ends the connections of an address that the operator has banned, but for those of addresses without limits.
 type Expel struct {
 	Client netip.Prefix
 
@@ -204,7 +204,7 @@ const maxExpelledPerStep = 512
 
 func (l *Expel) slice(s *Shard) bool {
 	return s.eachConn(&l.at, maxExpelledPerStep, func(i uint32, c *conn.Conn) {
-		if !l.Client.Contains(c.Client().Addr()) || c.State().Ends() {
+		if !l.Client.Contains(c.Client().Addr()) || c.State().Ends() || c.Guard.Exempt() {
 			return
 		}
 		l.Ended++

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/swarm"
 )
@@ -104,9 +105,14 @@ func TestLookTorrents(t *testing.T) {
 }
 
 // TestExpel proves that the connections of a banned address end with close code 1008, or an HTTP error before their upgrade,
-// and those of others do not, in a table of any size.
+// and those of others do not, nor those of addresses
+// without limits, in a table of any size.
 func TestExpel(t *testing.T) {
-	w := newWorld(t, 1, func(o *Options) { o.MaxConnections = 3 * maxExpelledPerStep })
+	w := newWorld(t, 1, func(o *Options) {
+		o.MaxConnections = 3 * maxExpelledPerStep
+		o.Addresses = guard.New(guard.Options{Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.128/25")}})
+	})
+	spared := w.dial(0, "192.0.2.129")
 	var bad, good []*client
 	for range 2 * maxExpelledPerStep / 3 {
 		bad = append(bad, w.dial(0, "192.0.2.1"))
@@ -127,8 +133,12 @@ func TestExpel(t *testing.T) {
 	if !bytes.HasPrefix(half.inbox, []byte("HTTP/1.1 429 ")) {
 		t.Errorf("before the upgrade it was sent %q", half.inbox)
 	}
-	if st := w.shards[0].Snapshot(); st.Table.Conns[conn.Open] != len(good) {
+	if st := w.shards[0].Snapshot(); st.Table.Conns[conn.Open] != len(good)+1 {
 		t.Errorf("%+v", st.Table.Conns)
+	}
+	l = Expel{Client: netip.MustParsePrefix("192.0.2.128/25")}
+	if w.ask(0, &l); l.Ended != 0 || spared.fin {
+		t.Errorf("%d connections without limits ended", l.Ended)
 	}
 }
 
@@ -188,3 +198,31 @@ func TestDrain(t *testing.T) {
 		w.checkEmpty()
 	}
 }
+
+// TestUseMovesAlong proves that a connection that follows its torrent to another shard keeps what it has used: the time, bytes
+// and messages, each counted once.
+func TestUseMovesAlong(t *testing.T) {
+	w := newWorld(t, 2, func(o *Options) { o.FollowTorrents = true })
+	first := w.dial(1, "192.0.2.1")
+	hash := id("a")
+	for k := 0; w.shards[0].torrents.Loans.Home(hashOf(hash)) != 1; k++ {
+		hash = id("torrent %d", k)
+	}
+	first.text(announce(hash, id("first"), 0, nil))
+	w.run()
+	c := w.dial(0, "192.0.2.2")
+	w.advance(5 * time.Second)
+	c.text(announce(hash, id("second"), 0, nil))
+	w.run()
+	l := LookConnections{Client: netip.MustParsePrefix("192.0.2.2/32")}
+	w.ask(1, &l)
+	if len(l.Found) != 1 || !l.Found[0].Flags.Has(conn.Moved) {
+		t.Fatalf("the connection has not moved: %+v", l)
+	}
+	if f := l.Found[0]; f.Since != 5 || f.Messages != 1 || f.BytesIn < uint64(len(testHead))+100 || f.BytesOut < 200 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// hashOf returns an info hash as a number of bytes.
+func hashOf(text string) *swarm.ID { return (*swarm.ID)([]byte(text)) }

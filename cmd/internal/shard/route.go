@@ -24,6 +24,7 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 	}
 	if bad == wsproto.RejectNone && m.Action == wsproto.ActionAnnounce && !c.Flags.Has(conn.Settled) &&
 		s.mover.Begin(i, c, s.torrents.Loans.Holder(&m.InfoHash), func() bool { return c.Reader.Unread(buf) }) {
+		c.Messages-- // it is read, and counted, again
 		return
 	}
 	s.stats.BadOffers += uint64(m.BadOffers)

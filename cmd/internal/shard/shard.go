@@ -238,9 +238,9 @@ func (s *Shard) accepted(i uint32, e *ring.Event) {
 
 // adopted lets in a connection that has come from another shard, and has it go on.
 func (s *Shard) adopted(i uint32, e *ring.Event) {
-	c, whole := s.mover.Adopted(e)
-	if c != nil && c.Flags.Has(conn.Deflates) {
-		c.Reader.Agree()
+	c, used, whole := s.mover.Adopted(e)
+	if c != nil {
+		s.carryOn(c, &used)
 	}
 	switch {
 	case c == nil:
@@ -253,6 +253,16 @@ func (s *Shard) adopted(i uint32, e *ring.Event) {
 	default:
 		s.readKept(i, c)
 	}
+}
+
+// carryOn gives a connection that has come from another shard what it had there.
+func (s *Shard) carryOn(c *conn.Conn, used *post.Used) {
+	if c.Flags.Has(conn.Deflates) {
+		c.Reader.Agree()
+	}
+	c.BytesIn, c.Messages = used.BytesIn, used.Messages
+	s.door.CarryOn(c, used.Since)
+	s.outbox.CarryOn(c, used.BytesOut, used.Dropped)
 }
 
 // sent goes on with a connection whose send is complete.

@@ -37,7 +37,7 @@ type Conn struct {
 	FlightOff uint32
 	FlightLen uint32
 	SendTime  uint32 // second in which the send in flight was issued or last took bytes
-	BytesOut  uint64 // that the kernel took since it came to this shard
+	BytesOut  uint64 // that the kernel took since it came
 
 	// owner: deflate
 	History    uint32 // the place of the last bytes that were sent compressed; 0: none
@@ -47,7 +47,7 @@ type Conn struct {
 	Dropped uint32 // frames that were left out
 
 	// owner: shard
-	BytesIn  uint64 // since it came to this shard
+	BytesIn  uint64 // since it came
 	Messages uint32 // the same
 	PingAt   uint32 // second in which it was pinged last
 	Reader   wsproto.Reader
@@ -75,7 +75,7 @@ type Conn struct {
 	TurnBytes    uint32
 
 	// owner: door
-	Since  uint32    // second in which it came to this shard
+	Since  uint32    // second in which it came, before this shard perhaps
 	Guard  guard.Ref // its client's address in the table of all addresses
 	Port   uint16
 	Family uint8 // of the swarms in which it takes part: 4, 6, or 0 when they are shared

@@ -180,6 +180,9 @@ func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client n
 	return c
 }
 
+// CarryOn notes how many seconds ago an adopted connection came to the tracker.
+func (d *Door) CarryOn(c *conn.Conn, since uint32) { c.Since = d.turn.Now - min(since, d.turn.Now) }
+
 // Leave lets out the connection at index i: by conn.Released or conn.Gone.
 func (d *Door) Leave(i uint32, e conn.Event) {
 	if c := d.table.At(i); e == conn.Gone {

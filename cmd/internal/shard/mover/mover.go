@@ -269,6 +269,10 @@ func (m *Mover) sendAway(i uint32, c *conn.Conn) bool {
 	}
 	sent := m.Post.Move(k, &post.Move{
 		Flags: uint32(c.Flags & carried), FD: c.FD, Addr: c.Addr, Port: c.Port, Guard: c.Guard,
+		Used: post.Used{
+			Since: m.Turn.Now - min(c.Since, m.Turn.Now), BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+			Messages: c.Messages, Dropped: c.Dropped,
+		},
 		Unread: m.Inbox.Bytes(c),
 	})
 	if !sent {
@@ -296,6 +300,7 @@ type arrival struct {
 	client netip.AddrPort
 	tls    *tlsconn.Conn
 	unread inbox.Parcel
+	used   post.Used
 	flags  conn.Flags
 }
 
@@ -305,6 +310,7 @@ func (m *Mover) Arrive(k int, rec *post.Move) {
 		from:   k,
 		guard:  rec.Guard,
 		flags:  conn.Flags(rec.Flags),
+		used:   rec.Used,
 		client: netip.AddrPortFrom(netip.AddrFrom16(rec.Addr), rec.Port),
 		unread: m.Inbox.Pack(rec.Unread),
 	}
@@ -322,8 +328,8 @@ func (m *Mover) Arrive(k int, rec *post.Move) {
 }
 
 // Adopted puts a connection that has arrived into its slot. It returns nil where the ring had no place for it, and
-// reports whether there was memory for its unread bytes.
-func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
+// reports whether there was memory for its unread bytes, and what it has used before.
+func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, used post.Used, whole bool) {
 	a := m.arrivals[e.Tag]
 	m.arrivals[e.Tag] = arrival{}
 	m.freeTags = append(m.freeTags, e.Tag)
@@ -335,7 +341,7 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 		if a.tls != nil {
 			a.tls.Close()
 		}
-		return nil, false
+		return nil, used, false
 	}
 	m.stats.MovedIn++
 	if a.flags.Has(conn.Moved) {
@@ -344,5 +350,5 @@ func (m *Mover) Adopted(e *ring.Event) (c *conn.Conn, whole bool) {
 	}
 	c = m.Door.Adopt(e.Slot, a.tls, a.flags|conn.Moved, a.client, a.guard)
 	m.Turn.Note(e.Slot.Index, c, trace.Adopted).N = uint32(a.from)
-	return c, m.Inbox.Unpack(c, a.unread)
+	return c, a.used, m.Inbox.Unpack(c, a.unread)
 }

@@ -128,7 +128,7 @@ func (s *side) adopt(op ring.Op, i uint32, errno ring.Errno) (c *conn.Conn, whol
 		if errno == 0 {
 			e.Slot = ring.Slot{Index: i, Gen: s.Table.At(i).Gen() + 1}
 		}
-		c, whole = s.Adopted(e)
+		c, _, whole = s.Adopted(e)
 	})
 	return c, whole
 }

@@ -149,6 +149,11 @@ func (o *Outbox) Commit(frame []byte) {
 	*r = room{}
 }
 
+// CarryOn notes what an adopted connection was sent by another shard.
+func (o *Outbox) CarryOn(c *conn.Conn, bytes uint64, dropped uint32) {
+	c.BytesOut, c.Dropped = bytes, dropped
+}
+
 // SetBusy says that the shard has no CPU to spare for compression, or has some again.
 func (o *Outbox) SetBusy(busy bool) { o.busy = busy }
 

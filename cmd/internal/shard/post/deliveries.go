@@ -117,6 +117,8 @@ func (p *Post) Move(k int, m *Move) bool {
 	b = le.AppendUint32(le.AppendUint32(b, m.Flags), uint32(m.FD))
 	b = le.AppendUint16(append(b, m.Addr[:]...), m.Port)
 	b = le.AppendUint64(b, m.Guard.Word())
+	b = le.AppendUint64(le.AppendUint64(le.AppendUint32(b, m.Used.Since), m.Used.BytesIn), m.Used.BytesOut)
+	b = le.AppendUint32(le.AppendUint32(b, m.Used.Messages), m.Used.Dropped)
 	return p.commit(k, append(b, m.Unread...))
 }
 
@@ -124,6 +126,8 @@ func (p *Post) Move(k int, m *Move) bool {
 func ReadMove(rec []byte, m *Move) {
 	m.Flags, m.FD = le.Uint32(rec[1:]), int32(le.Uint32(rec[5:]))
 	m.Addr, m.Port, m.Guard = [16]byte(rec[9:]), le.Uint16(rec[25:]), guard.RefOf(le.Uint64(rec[27:]))
+	n := rec[35:]
+	m.Used = Used{le.Uint32(n), le.Uint64(n[4:]), le.Uint64(n[12:]), le.Uint32(n[20:]), le.Uint32(n[24:])}
 	m.Unread = rec[moveHead:]
 }
 

@@ -424,8 +424,8 @@ func TestLayouts(t *testing.T) {
 	relay := Relay{Hash: filled(0x10), Peer: filled(0x30), Offer: filled(0x50), Origin: 9, SDP: []byte("sdp")}
 	f(KindOffer, &told[Relay]{to, relay}, "07 02010000 05040300 id10 id30 id50 09000000 'sdp'")
 	f(KindAnswered, &told[Relay]{to, relay}, "08 02010000 05040300 id10 id30 id50 09000000 'sdp'")
-	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Guard: guard.RefOf(7<<32 | 5), Unread: []byte("GET")},
-		"09 02010000 feffffff 00000000000000000000000000000009 6712 0500000007000000 'GET'")
+	f(KindMove, &Move{Flags: 0x0102, FD: -2, Addr: [16]byte{15: 9}, Port: 4711, Guard: guard.RefOf(7<<32 | 5), Used: Used{1, 2, 3, 4, 5}, Unread: []byte("GET")},
+		"09 02010000 feffffff 00000000000000000000000000000009 6712 0500000007000000 01000000 0200000000000000 0300000000000000 04000000 05000000 'GET'")
 
 	nodes[sender].step(func() { nodes[sender].Ended(from, 1<<reader) })
 	got := nodes[reader].read()

@@ -24,7 +24,7 @@ import (
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
-//	move      flags:u32 · descriptor · address:16 port:u16 · entry:u64 · bytes that the client has sent and nobody has read
+//	move      flags:u32 · descriptor · address:16 port:u16 · entry:u64 · since:u32 in:u64 out:u64 messages:u32 dropped:u32 · bytes that the client has sent and nobody has read
 
 // Kind is the kind of a record.
 type Kind uint8
@@ -70,7 +70,7 @@ const (
 	replySize      = 1 + addrSize + idSize + 8 + 8
 	failureSize    = 4 + addrSize + idSize
 	relayHead      = 1 + addrSize + 3*idSize + 4
-	moveHead       = 1 + 4 + 4 + 16 + 2 + 8
+	moveHead       = 1 + 4 + 4 + 16 + 2 + 8 + 28
 
 	maxOffers = 255 // of one announce: they are counted in one byte
 )
@@ -134,6 +134,13 @@ type Failure struct {
 	Why     wsproto.Failure
 }
 
+// Used is what a connection has used since it came.
+type Used struct {
+	Since             uint32 // seconds ago
+	BytesIn, BytesOut uint64
+	Messages, Dropped uint32
+}
+
 // Move is a connection that goes to another shard. Its TLS goes beside the mail (see package mover).
 type Move struct {
 	Flags  uint32
@@ -141,6 +148,7 @@ type Move struct {
 	FD     int32
 	Addr   [16]byte
 	Port   uint16
+	Used   Used
 	Unread []byte
 }
 

@@ -62,8 +62,9 @@ const (
 // PlainNames are the reasons as they stand in metrics.
 var PlainNames = []string{"short", "busy", "same"}
 
-// level is the effort of the compressor: between one and nine, more effort cost more than it brought.
-const level = 3
+// level is the effort of the compressor. More of it costs more than it brings: level 3 takes a tenth more CPU under load, for its
+// larger tables, and makes offers a fortieth shorter (bench/results/tried.md).
+const level = 1
 
 // New returns the compression of a shard, with at most so many bytes of histories.
 func New(table *conn.Table, memory int) *Deflate {

@@ -20,9 +20,12 @@ import (
 // The ring signals an eventfd (IORING_REGISTER_EVENTFD, 5.2), and only while it is idle (IORING_CQ_EVENTFD_DISABLED,
 // 5.8). The ring's own descriptor would not do: with DEFER_TASKRUN it becomes readable only when the ring's thread has
 // completed something. Nobody reads the eventfd, since the runtime's epoll is edge-triggered and sees each signal.
+//
+// A ring without DEFER_TASKRUN (6.1) sleeps in the system call: on Linux 5.10 no signal comes for a socket that becomes
+// ready while its ring's thread sleeps elsewhere, and the ring slept for ever.
 type parking struct {
 	file   *os.File // the eventfd; nil before the first sleep
-	failed bool     // and there will be none
+	failed bool     // there is none, and will be none
 	conn   syscall.RawConn
 	due    func(uintptr) bool
 	flags  *uint32      // of the completion queue

@@ -120,6 +120,7 @@ func (k *sysKernel) setup(p Plan) (mem Memory, err error) {
 		}
 	}()
 	params := setupParams{cqEntries: p.CQEntries, flags: setupFlags(p.Use)}
+	k.idle.failed = !p.Use[DeferTaskrun]
 	if mem, err = k.setupQueues(p.Entries, &params); err != nil {
 		if errors.Is(err, unix.ENOMEM) {
 			return mem, lockError(p, "lock", Errno(unix.ENOMEM))

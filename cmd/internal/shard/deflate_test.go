@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"millrace/cmd/internal/shard/outbox"
 	"millrace/wsproto"
 )
 
@@ -102,16 +103,16 @@ func TestDeflate(t *testing.T) {
 				st := s.Snapshot()
 				sum.Add(&st)
 			}
-			if d := sum.Deflate; d.Expanded < 2 || d.Packed < 2 || d.Histories != 1 || d.OutAfter >= d.OutBefore/2 {
-				t.Errorf("follow %v, %d shards: %+v", follow, shards, d)
+			if in, out := sum.Expander, sum.Packer; in.Expanded < 2 || out.Packed < 2 || out.Histories != 1 || out.After >= out.Before/2 {
+				t.Errorf("follow %v, %d shards: %+v, %+v", follow, shards, in, out)
 			}
 			packer.hangUp(0)
 			plain.hangUp(0)
 			w.run()
 			w.checkEmpty()
 			for k, s := range w.shards {
-				if st := s.Snapshot(); st.Deflate.Histories != 0 {
-					t.Errorf("shard %d still has %+v", k, st.Deflate)
+				if st := s.Snapshot(); st.Packer.Histories != 0 {
+					t.Errorf("shard %d still has %+v", k, st.Packer)
 				}
 			}
 		}
@@ -149,16 +150,15 @@ func TestDeflateAfterLoss(t *testing.T) {
 	c := w.dialDeflate(0, "192.0.2.1")
 	s := w.shards[0]
 	slot := s.table.At(c.slot.Index)
-	long := func(n int) { // a failure with a long text of its own
+	long := func(n int) { // an offer
 		hash := [20]byte{byte(n)}
-		dst := s.outbox.Room(c.slot.Index, slot, 4096, 4)
+		dst := s.outbox.Room(c.slot.Index, slot, 4096, outbox.Offer)
 		s.outbox.Commit(wsproto.AppendOffer(dst, &hash, &hash, &hash, []byte(`"`+strings.Repeat("candidate ", 50)+`"`)))
 	}
 	long(1)
 	w.run()
 	long(2)
 	s.outbox.Discard(slot) // as a flush that finds no memory for TLS does
-	s.outbox.Forget(slot)
 	long(3)
 	w.run()
 	var x expander

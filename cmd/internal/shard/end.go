@@ -122,7 +122,6 @@ func (s *Shard) endJoin(i uint32, c *conn.Conn) {
 func (s *Shard) endClose(i uint32, c *conn.Conn, abort bool) {
 	s.inbox.Free(c)
 	s.outbox.Discard(c)
-	s.outbox.Forget(c)
 	s.table.CloseTLS(i)
 	s.table.Change(c, conn.Closes)
 	c.Flags &^= conn.Pauses // the ring closes it as it is

@@ -266,7 +266,7 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 		c.Messages++
 		s.meter.Message(i, c)
 		if c.Reader.Packed() {
-			expanded, bad := s.scratch.deflate.Expand(payload, s.opt.Limits.Message)
+			expanded, bad := s.scratch.expander.Expand(payload, s.opt.Limits.Message)
 			if bad != nil {
 				s.endProtocol(i, c, bad)
 				return

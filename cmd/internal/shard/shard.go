@@ -133,7 +133,7 @@ type scratch struct {
 	scrape   post.Scrape
 	offerIDs []swarm.ID
 	targets  []swarm.Target
-	deflate  *deflate.Deflate
+	expander deflate.Expander
 	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
@@ -162,8 +162,7 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
 	s.door = door.New(o.door(), s.table, &s.turn, s.secure.tlsEngine())
 	s.inbox = inbox.New(asmPool, &s.turn, o.Addresses)
-	s.scratch.deflate = deflate.New(s.table, o.DeflateMemory)
-	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox, s.scratch.deflate)
+	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox, deflate.NewPacker(s.table, o.DeflateMemory))
 	s.meter = meter.New(o.Guard.meter(), s.table, &s.turn)
 	s.post = post.New(o.ID, w.Boxes, &s.turn)
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
@@ -286,7 +285,6 @@ func (s *Shard) flush() {
 			continue
 		}
 		s.outbox.Discard(c)
-		s.outbox.Forget(c)
 		s.advance(i, c)
 	}
 }

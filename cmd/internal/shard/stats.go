@@ -30,7 +30,8 @@ type Stats struct {
 	Mover    mover.Stats
 	Messages Messages
 	Outbox   outbox.Stats
-	Deflate  deflate.Stats
+	Packer   deflate.PackStats
+	Expander deflate.ExpandStats
 	Torrents torrents.Stats
 	Meter    meter.Stats
 	Inbox    inbox.Stats
@@ -141,7 +142,8 @@ func (m *Messages) countRefusal(status int) {
 // Snapshot returns a copy of the counters. It is called by the loop's thread.
 func (s *Shard) Snapshot() Stats {
 	st := Stats{
-		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats.Messages, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(), Deflate: s.scratch.deflate.Stats(),
+		Table: s.table.Stats(), Door: s.door.Stats(), Messages: s.stats.Messages, Inbox: s.inbox.Stats(), Outbox: s.outbox.Stats(),
+		Packer: s.outbox.PackStats(), Expander: s.scratch.expander.Stats(),
 		Meter: s.meter.Stats(), Post: s.post.Stats(), Mover: s.mover.Stats(), Torrents: s.torrents.Stats(),
 	}
 	if s.secure != nil {

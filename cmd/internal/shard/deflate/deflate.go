@@ -8,17 +8,14 @@
 package deflate
 
 import (
-	"bytes"
-	"io"
-
 	"github.com/klauspost/compress/flate"
 
 	"millrace/cmd/internal/shard/conn"
 	"millrace/wsproto"
 )
 
-// Deflate is the compression of a shard. It belongs to the loop's thread.
-type Deflate struct {
+// Packer compresses the messages to the clients of a shard. It belongs to the loop's thread.
+type Packer struct {
 	table     *conn.Table
 	memory    int // bytes of histories
 	histories histories
@@ -26,24 +23,15 @@ type Deflate struct {
 	writer *flate.Writer // nil: nothing has been compressed yet
 	packed sink
 
-	reader   io.ReadCloser // nil: nothing has been expanded yet
-	source   bytes.Reader
-	input    []byte
-	expanded []byte
-
-	stats Stats
+	stats PackStats
 }
 
-// Stats are the counters of the compression of a shard. Their tags say how they are shown (see package stats).
-type Stats struct {
-	OutBefore uint64         `metric:"deflate_bytes_total" label:"direction=out,form=plain" help:"Bytes of messages that were sent or received compressed, before (plain) and after compression (packed)."`
-	OutAfter  uint64         `metric:"deflate_bytes_total" label:"direction=out,form=packed"`
-	InBefore  uint64         `metric:"deflate_bytes_total" label:"direction=in,form=plain"`
-	InAfter   uint64         `metric:"deflate_bytes_total" label:"direction=in,form=packed"`
+// PackStats are the counters of a Packer. Their tags say how they are shown (see package stats).
+type PackStats struct {
+	Before    uint64         `metric:"deflate_bytes_total" label:"direction=out,form=plain" help:"Bytes of messages that were sent or received compressed, before (plain) and after compression (packed)."`
+	After     uint64         `metric:"deflate_bytes_total" label:"direction=out,form=packed"`
 	Packed    uint64         `metric:"deflate_messages_total" label:"direction=out" help:"Messages that were sent or received compressed."`
-	Expanded  uint64         `metric:"deflate_messages_total" label:"direction=in"`
 	Plain     [Plains]uint64 `metric:"deflate_plain_total" by:"reason=plain" help:"Messages that were sent as they are to clients that take compressed ones."`
-	Failed    uint64         `metric:"deflate_failures_total" help:"Compressed messages of clients that could not be expanded, or were too long."`
 	Histories int            `metric:"deflate_histories" help:"Connections of which the last bytes are kept to compress the next ones."`
 	Dropped   uint64         `metric:"deflate_histories_dropped_total" help:"Histories that gave way to others because the memory for them was used up."`
 }
@@ -66,20 +54,20 @@ var PlainNames = []string{"short", "busy", "same"}
 // larger tables, and makes offers a fortieth shorter (bench/results/tried.md).
 const level = 1
 
-// New returns the compression of a shard, with at most so many bytes of histories.
-func New(table *conn.Table, memory int) *Deflate {
-	return &Deflate{table: table, memory: memory}
+// NewPacker returns a Packer with at most so many bytes of histories.
+func NewPacker(table *conn.Table, memory int) *Packer {
+	return &Packer{table: table, memory: memory}
 }
 
 // open takes the memory of the compressor and of the histories: a megabyte, and what the caller allows. A shard whose clients do not
 // compress never does.
-func (d *Deflate) open() {
-	d.histories = newHistories(d.memory)
-	d.writer, _ = flate.NewWriter(&d.packed, level) // an error is for wrong levels only
+func (p *Packer) open() {
+	p.histories = newHistories(p.memory)
+	p.writer, _ = flate.NewWriter(&p.packed, level) // an error is for wrong levels only
 }
 
 // Stats returns the counters.
-func (d *Deflate) Stats() Stats { return d.stats }
+func (p *Packer) Stats() PackStats { return p.stats }
 
 // sink gathers what the compressor writes.
 type sink struct{ bytes []byte }
@@ -103,69 +91,69 @@ const (
 
 // Pack compresses the frame of a message for the connection at index i, in place, if the agreement with its client allows it
 // and the frame becomes shorter. It returns the frame. busy says that the shard has no CPU to spare.
-func (d *Deflate) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
+func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
 	payload := wsproto.ServerPayload(frame)
 	switch {
 	case len(payload) < leastPacked:
-		d.stats.Plain[Short]++
+		p.stats.Plain[Short]++
 		return frame
 	case busy:
-		d.stats.Plain[Busy]++
+		p.stats.Plain[Busy]++
 		return frame
 	}
-	window := d.window(c, len(payload))
-	if window == nil || len(*window) == 0 && len(payload) < leastAlone {
-		d.stats.Plain[Short]++
+	window, ok := p.window(c, len(payload))
+	if !ok || len(window) == 0 && len(payload) < leastAlone {
+		p.stats.Plain[Short]++
 		return frame
 	}
-	if d.writer == nil {
-		d.open()
+	if p.writer == nil {
+		p.open()
 	}
-	d.packed.bytes = d.packed.bytes[:0]
-	d.writer.ResetDict(&d.packed, *window)
-	d.writer.Write(payload) // a sink takes all
-	d.writer.Flush()
-	packed := d.packed.bytes[:len(d.packed.bytes)-tail]
+	p.packed.bytes = p.packed.bytes[:0]
+	p.writer.ResetDict(&p.packed, window)
+	p.writer.Write(payload) // a sink takes all
+	p.writer.Flush()
+	packed := p.packed.bytes[:len(p.packed.bytes)-tail]
 	if len(packed) >= len(payload) {
-		d.stats.Plain[Same]++
+		p.stats.Plain[Same]++
 		return frame
 	}
-	d.stats.Packed++
-	d.stats.OutBefore += uint64(len(payload))
-	d.stats.OutAfter += uint64(len(packed))
-	d.remember(i, c, payload)
+	p.stats.Packed++
+	p.stats.Before += uint64(len(payload))
+	p.stats.After += uint64(len(packed))
+	p.remember(i, c, payload)
 	return wsproto.AppendPacked(frame[:0], packed)
 }
 
-// window returns what a message may look back at; nil: it may not be compressed at all. The slice may be empty.
-func (d *Deflate) window(c *conn.Conn, n int) *[]byte {
-	history := d.history(c)
-	if c.Flags.Has(conn.Narrow) {
-		if n > wsproto.NarrowWindow {
-			return nil
-		}
-		history = history[max(0, len(history)-(wsproto.NarrowWindow-n)):]
+// window returns what a message of n bytes may look back at. ok is false if it may not be compressed at all.
+func (p *Packer) window(c *conn.Conn, n int) (window []byte, ok bool) {
+	window = p.history(c)
+	if !c.Flags.Has(conn.Narrow) {
+		return window, true
 	}
-	return &history
+	if n > wsproto.NarrowWindow {
+		return nil, false
+	}
+	return window[max(0, len(window)-(wsproto.NarrowWindow-n)):], true
 }
 
 // history returns the last bytes that the client of a connection has expanded, as far as they are kept.
-func (d *Deflate) history(c *conn.Conn) []byte {
+func (p *Packer) history(c *conn.Conn) []byte {
 	if c.History == 0 {
 		return nil
 	}
-	return d.histories.bytes(c.History)[:c.HistoryLen]
+	return p.histories.bytes(c.History)[:c.HistoryLen]
 }
 
 // remember makes the end of a message that has just been compressed the end of the connection's history.
-func (d *Deflate) remember(i uint32, c *conn.Conn, payload []byte) {
+func (p *Packer) remember(i uint32, c *conn.Conn, payload []byte) {
 	if c.Flags.Has(conn.Alone) {
 		return
 	}
-	if c.History == 0 && !d.begin(i, c) {
+	if c.History == 0 && !p.begin(i, c) {
 		return
 	}
-	b := d.histories.bytes(c.History)
+	b := p.histories.bytes(c.History)
 	if len(payload) >= len(b) {
 		c.HistoryLen = uint16(copy(b, payload[len(payload)-len(b):]))
 		return
@@ -176,27 +164,27 @@ func (d *Deflate) remember(i uint32, c *conn.Conn, payload []byte) {
 }
 
 // begin gives a connection an empty history, in the place of another's if there is no memory.
-func (d *Deflate) begin(i uint32, c *conn.Conn) bool {
-	place, other := d.histories.take(i, c.Gen())
+func (p *Packer) begin(i uint32, c *conn.Conn) bool {
+	place, other := p.histories.take(i, c.Gen())
 	if place == 0 {
 		return false
 	}
 	if other.gen != 0 {
-		loser := d.table.Find(other.index, other.gen)
+		loser := p.table.Find(other.index, other.gen)
 		loser.History, loser.HistoryLen = 0, 0
-		d.stats.Dropped++
+		p.stats.Dropped++
 	} else {
-		d.stats.Histories++
+		p.stats.Histories++
 	}
 	c.History, c.HistoryLen = place, 0
 	return true
 }
 
 // Forget drops the history of a connection, which is always allowed: the next message looks back at nothing.
-func (d *Deflate) Forget(c *conn.Conn) {
+func (p *Packer) Forget(c *conn.Conn) {
 	if c.History != 0 {
-		d.histories.free(c.History)
+		p.histories.free(c.History)
 		c.History, c.HistoryLen = 0, 0
-		d.stats.Histories--
+		p.stats.Histories--
 	}
 }

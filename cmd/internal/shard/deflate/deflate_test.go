@@ -18,15 +18,15 @@ import (
 // This file proves that clients can expand what is sent to them, with any history or none, and that the tracker expands what they send,
 // both against the standard library's compress/flate.
 
-// rig is a compression with open connections.
+// rig is a Packer with open connections.
 type rig struct {
-	*Deflate
+	*Packer
 	table *conn.Table
 }
 
 func newRig(memory, conns int) *rig {
 	r := &rig{table: conn.NewTable(0, conns, false)}
-	r.Deflate = New(r.table, memory)
+	r.Packer = NewPacker(r.table, memory)
 	for i := range conns {
 		c := r.table.Enter(ring.Slot{Index: uint32(i), Gen: 1}, conn.Accepted, nil)
 		r.table.Change(c, conn.Upgraded)
@@ -155,8 +155,8 @@ func TestPackShrinks(t *testing.T) {
 	if n := f(offer(rng, 1100), true); n != 4+1100 {
 		t.Errorf("a busy shard sends %d bytes", n)
 	}
-	if st := r.Stats(); st.Packed != 2 || st.Plain != [Plains]uint64{Short: 1, Busy: 1, Same: 1} || st.OutBefore != 2200 ||
-		int(st.OutAfter) != first+second-8 || st.Histories != 1 {
+	if st := r.Stats(); st.Packed != 2 || st.Plain != [Plains]uint64{Short: 1, Busy: 1, Same: 1} || st.Before != 2200 ||
+		int(st.After) != first+second-8 || st.Histories != 1 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -186,14 +186,14 @@ func TestHistoriesOfTheGone(t *testing.T) {
 // TestAllocations proves that neither direction allocates once its buffers have grown.
 func TestAllocations(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	r := newRig(1<<20, 1)
+	r, x := newRig(1<<20, 1), Expander{}
 	plain, c := frame(offer(rng, 1100)), r.table.At(0)
 	f := make([]byte, len(plain))
 	packed := pack(t, offer(rng, 5000), flate.DefaultCompression)
 	if n := testing.AllocsPerRun(200, func() {
 		copy(f, plain)
 		r.Pack(0, c, f, false)
-		if _, err := r.Expand(packed, 1<<16); err != nil {
+		if _, err := x.Expand(packed, 1<<16); err != nil {
 			t.Fatal(err)
 		}
 	}); n >= 1 {

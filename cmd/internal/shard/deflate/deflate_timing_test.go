@@ -42,11 +42,11 @@ func BenchmarkPack(b *testing.B) {
 
 // BenchmarkExpand expands an announce with five offers.
 func BenchmarkExpand(b *testing.B) {
-	r := newRig(1<<16, 1)
+	var x Expander
 	packed := pack(b, offer(rand.New(rand.NewPCG(1, 2)), 5500), 6)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := r.Expand(packed, 1<<17); err != nil {
+		if _, err := x.Expand(packed, 1<<17); err != nil {
 			b.Fatal(err)
 		}
 	}

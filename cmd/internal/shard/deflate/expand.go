@@ -1,6 +1,7 @@
 package deflate
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -9,7 +10,29 @@ import (
 	"millrace/wsproto"
 )
 
-// This file expands the messages of clients. Each was compressed alone (client_no_context_takeover), so nothing is kept.
+// This file expands the messages of clients.
+
+// Expander expands messages. Each was compressed alone (client_no_context_takeover), so nothing is kept but memory
+// to work in. It belongs to one goroutine at a time. The zero value is ready for use.
+type Expander struct {
+	reader   io.ReadCloser // nil: nothing has been expanded yet
+	source   bytes.Reader
+	input    []byte
+	expanded []byte
+
+	stats ExpandStats
+}
+
+// ExpandStats are the counters of an Expander. Their tags say how they are shown (see package stats).
+type ExpandStats struct {
+	Before   uint64 `metric:"deflate_bytes_total" label:"direction=in,form=plain"`
+	After    uint64 `metric:"deflate_bytes_total" label:"direction=in,form=packed"`
+	Expanded uint64 `metric:"deflate_messages_total" label:"direction=in"`
+	Failed   uint64 `metric:"deflate_failures_total" help:"Compressed messages of clients that could not be expanded, or were too long."`
+}
+
+// Stats returns the counters.
+func (x *Expander) Stats() ExpandStats { return x.stats }
 
 // ending is the rest of every message: the bytes that its sender has left out, and a last block that ends the stream, so that an
 // end in the middle of a block shows.
@@ -24,15 +47,15 @@ var (
 
 // Expand returns the message that a client has compressed, of at most limit bytes: no more are produced. It is good until the next
 // call.
-func (d *Deflate) Expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
-	out, err := d.expand(message, limit)
+func (x *Expander) Expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
+	out, err := x.expand(message, limit)
 	if err != nil {
-		d.stats.Failed++
+		x.stats.Failed++
 		return nil, err
 	}
-	d.stats.Expanded++
-	d.stats.InBefore += uint64(len(out))
-	d.stats.InAfter += uint64(len(message))
+	x.stats.Expanded++
+	x.stats.Before += uint64(len(out))
+	x.stats.After += uint64(len(message))
 	return out, nil
 }
 
@@ -45,48 +68,48 @@ const maxStreams = 8
 // maxWindow is how far back a stream of deflate may look, in bytes.
 const maxWindow = 32 << 10
 
-func (d *Deflate) expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
-	d.expanded = d.expanded[:0]
+func (x *Expander) expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
+	x.expanded = x.expanded[:0]
 	if len(message) == 0 {
-		return d.expanded, nil // a sender that also leaves out the one byte of an empty message
+		return x.expanded, nil // a sender that also leaves out the one byte of an empty message
 	}
-	if d.reader == nil {
-		d.reader = flate.NewReader(&d.source)
+	if x.reader == nil {
+		x.reader = flate.NewReader(&x.source)
 	}
-	d.input = append(append(d.input[:0], message...), ending[:]...)
-	d.source.Reset(d.input)
+	x.input = append(append(x.input[:0], message...), ending[:]...)
+	x.source.Reset(x.input)
 	window := 0 // where the window of the stream begins
 	for range maxStreams {
-		d.reader.(flate.Resetter).Reset(&d.source, d.expanded[window:]) // fails only for readers that fail
-		switch ended, err := d.read(limit); {
+		x.reader.(flate.Resetter).Reset(&x.source, x.expanded[window:]) // fails only for readers that fail
+		switch ended, err := x.read(limit); {
 		case err != nil:
 			return nil, err
 		case !ended:
 			return nil, errTooLong
-		case d.source.Len() <= len(ending):
-			return d.expanded, nil
+		case x.source.Len() <= len(ending):
+			return x.expanded, nil
 		}
 		// A sender may end a stream within a message (RFC 7692 §7.2.3.4). The next one goes on with the window.
-		window = max(0, len(d.expanded)-maxWindow)
+		window = max(0, len(x.expanded)-maxWindow)
 	}
 	return nil, errBroken
 }
 
 // read reads a stream to its end. ended is false if there would be more than limit bytes.
-func (d *Deflate) read(limit int) (ended bool, bad *wsproto.CloseError) {
+func (x *Expander) read(limit int) (ended bool, bad *wsproto.CloseError) {
 	for {
-		if len(d.expanded) == cap(d.expanded) {
-			if len(d.expanded) > limit {
+		if len(x.expanded) == cap(x.expanded) {
+			if len(x.expanded) > limit {
 				return false, nil
 			}
-			grown := make([]byte, len(d.expanded), min(max(2*cap(d.expanded), leastRoom), limit+1))
-			copy(grown, d.expanded)
-			d.expanded = grown
+			grown := make([]byte, len(x.expanded), min(max(2*cap(x.expanded), leastRoom), limit+1))
+			copy(grown, x.expanded)
+			x.expanded = grown
 		}
-		n, err := d.reader.Read(d.expanded[len(d.expanded):cap(d.expanded)])
-		d.expanded = d.expanded[:len(d.expanded)+n]
+		n, err := x.reader.Read(x.expanded[len(x.expanded):cap(x.expanded)])
+		x.expanded = x.expanded[:len(x.expanded)+n]
 		switch {
-		case len(d.expanded) > limit:
+		case len(x.expanded) > limit:
 			return false, nil
 		case errors.Is(err, io.EOF):
 			return true, nil

@@ -36,8 +36,8 @@ func TestExpandExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(1<<16, 1)
-		got, bad := r.Expand(b, 100)
+		var x Expander
+		got, bad := x.Expand(b, 100)
 		if bad != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", message, got, bad, want)
 		}
@@ -55,15 +55,15 @@ func TestExpandExamples(t *testing.T) {
 // limit.
 func TestExpandLevels(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	r := newRig(1<<16, 1)
+	var x Expander
 	for level := flate.HuffmanOnly; level <= flate.BestCompression; level++ {
 		for _, n := range []int{1, 100, 5000, 16 << 10, 100_000} {
 			message := offer(rng, n)
 			packed := pack(t, message, level)
-			if got, bad := r.Expand(packed, n); bad != nil || string(got) != message {
+			if got, bad := x.Expand(packed, n); bad != nil || string(got) != message {
 				t.Errorf("level %d, %d bytes: %d came through, %v", level, n, len(got), bad)
 			}
-			if _, bad := r.Expand(packed, n-1); bad == nil || bad.Code != wsproto.StatusTooBig {
+			if _, bad := x.Expand(packed, n-1); bad == nil || bad.Code != wsproto.StatusTooBig {
 				t.Errorf("level %d, %d bytes with a limit of one less: %v", level, n, bad)
 			}
 		}
@@ -73,18 +73,18 @@ func TestExpandLevels(t *testing.T) {
 // TestBomb proves that a message that would become huge ends at the limit, without more memory than that.
 func TestBomb(t *testing.T) {
 	const limit = 128 << 10
-	r := newRig(1<<16, 1)
+	var x Expander
 	bomb := pack(t, strings.Repeat("a", 32<<20), flate.BestCompression)
-	if _, bad := r.Expand(bomb, limit); bad == nil || bad.Code != wsproto.StatusTooBig {
+	if _, bad := x.Expand(bomb, limit); bad == nil || bad.Code != wsproto.StatusTooBig {
 		t.Error(bad)
 	}
-	if cap(r.expanded) > limit+1 {
-		t.Errorf("%d bytes were taken", cap(r.expanded))
+	if cap(x.expanded) > limit+1 {
+		t.Errorf("%d bytes were taken", cap(x.expanded))
 	}
-	if _, bad := r.Expand(bytes.Repeat([]byte{3, 0}, 30_000), limit); bad == nil || bad.Code != wsproto.StatusInvalidPayload {
+	if _, bad := x.Expand(bytes.Repeat([]byte{3, 0}, 30_000), limit); bad == nil || bad.Code != wsproto.StatusInvalidPayload {
 		t.Errorf("30,000 streams: %v", bad)
 	}
-	if st := r.Stats(); st.Failed != 2 || st.Expanded != 0 {
+	if st := x.Stats(); st.Failed != 2 || st.Expanded != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -92,12 +92,12 @@ func TestBomb(t *testing.T) {
 // TestBroken proves that a message that is cut off or altered is refused or read as something else, and harms no later one.
 func TestBroken(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	r := newRig(1<<16, 1)
+	var x Expander
 	message := offer(rng, 2000)
 	packed := pack(t, message, flate.DefaultCompression)
 	refused := 0
 	for n := range packed {
-		if got, bad := r.Expand(packed[:n], 1<<16); bad != nil {
+		if got, bad := x.Expand(packed[:n], 1<<16); bad != nil {
 			refused++
 		} else if !strings.HasPrefix(message, string(got)) && n > 0 {
 			refused++ // the ending was taken for something else
@@ -109,9 +109,9 @@ func TestBroken(t *testing.T) {
 	for range 2000 {
 		b := bytes.Clone(packed)
 		b[rng.IntN(len(b))] ^= byte(1 + rng.IntN(255))
-		r.Expand(b, 1<<16)
+		x.Expand(b, 1<<16)
 	}
-	if got, bad := r.Expand(packed, 1<<16); bad != nil || string(got) != message {
+	if got, bad := x.Expand(packed, 1<<16); bad != nil || string(got) != message {
 		t.Errorf("the next message: %v", bad)
 	}
 }
@@ -121,13 +121,13 @@ func FuzzExpand(f *testing.F) {
 	f.Add([]byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 7, 0})
 	f.Add([]byte{0xf3, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0})
 	f.Add(pack(f, strings.Repeat("abc", 1000), 6))
-	r := newRig(1<<16, 1)
+	var x Expander
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if len(message) == 0 {
 			return // an empty message, for us
 		}
 		const limit = 1 << 16
-		got, bad := r.Expand(message, limit)
+		got, bad := x.Expand(message, limit)
 		stream := bytes.NewReader(append(bytes.Clone(message), ending[:]...))
 		want, err := io.ReadAll(io.LimitReader(flate.NewReader(stream), limit+1))
 		if err == nil && stream.Len() > len(ending) {

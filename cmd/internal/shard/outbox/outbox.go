@@ -15,17 +15,17 @@ import (
 
 // Outbox holds the bytes that wait for the clients of a shard. It belongs to the loop's thread.
 type Outbox struct {
-	opt     Options
-	pool    *pool.Pool // the ring's locked memory
-	table   *conn.Table
-	turn    *conn.Turn
-	inbox   *inbox.Inbox // a held client's message gets its time back
-	deflate *deflate.Deflate
-	busy    bool     // the shard has no CPU to spare for compression
-	dirty   []uint32 // connections to look at when the Step ends
-	failed  []uint32 // of the last Flush: connections that could not be encrypted
-	open    room     // the reservation under way
-	stats   Stats
+	opt    Options
+	pool   *pool.Pool // the ring's locked memory
+	table  *conn.Table
+	turn   *conn.Turn
+	inbox  *inbox.Inbox // a held client's message gets its time back
+	packer *deflate.Packer
+	busy   bool     // the shard has no CPU to spare for compression
+	dirty  []uint32 // connections to look at when the Step ends
+	failed []uint32 // of the last Flush: connections that could not be encrypted
+	open   room     // the reservation under way
+	stats  Stats
 }
 
 // Options are the limits of an outbox.
@@ -65,8 +65,8 @@ type room struct {
 }
 
 // New returns an empty outbox. pool is the send memory of the shard's ring.
-func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox, d *deflate.Deflate) *Outbox {
-	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in, deflate: d}
+func New(o Options, pool *pool.Pool, table *conn.Table, turn *conn.Turn, in *inbox.Inbox, p *deflate.Packer) *Outbox {
+	return &Outbox{opt: o, pool: pool, table: table, turn: turn, inbox: in, packer: p}
 }
 
 // Change puts other limits in force: all but Addresses.
@@ -142,7 +142,7 @@ func (o *Outbox) Commit(frame []byte) {
 		panic("BUG: a frame is longer than the room reserved for it: " + r.kind.String())
 	}
 	if r.conn.Flags.Has(conn.Deflates) && r.kind != Control && r.kind != HTTP {
-		frame = o.deflate.Pack(r.index, r.conn, frame, o.busy)
+		frame = o.packer.Pack(r.index, r.conn, frame, o.busy)
 	}
 	r.conn.OutLen += uint32(len(frame))
 	o.stats.ByIP[r.conn.Version].FramesOut[r.kind]++
@@ -157,11 +157,11 @@ func (o *Outbox) CarryOn(c *conn.Conn, bytes uint64, dropped uint32) {
 // SetBusy says that the shard has no CPU to spare for compression, or has some again.
 func (o *Outbox) SetBusy(busy bool) { o.busy = busy }
 
-// Forget has nothing kept of what was sent to a connection: because it goes, or because frames that were made for it are left
-// out, so that its client has not seen what the next ones would look back at.
-func (o *Outbox) Forget(c *conn.Conn) {
-	o.deflate.Forget(c)
-}
+// Forget has nothing kept of what was sent to a connection, as it goes to another shard.
+func (o *Outbox) Forget(c *conn.Conn) { o.packer.Forget(c) }
+
+// PackStats returns the counters of the compression.
+func (o *Outbox) PackStats() deflate.PackStats { return o.packer.Stats() }
 
 // Touch has a connection looked at when the Step ends, because it may have something to send.
 func (o *Outbox) Touch(i uint32, c *conn.Conn) {
@@ -171,8 +171,10 @@ func (o *Outbox) Touch(i uint32, c *conn.Conn) {
 	}
 }
 
-// Discard gives up the bytes that wait for a connection and are not in flight.
+// Discard gives up the bytes that wait for a connection and are not in flight. What was sent to it is forgotten: its client has
+// not seen all that the next frames would look back at.
 func (o *Outbox) Discard(c *conn.Conn) {
+	o.packer.Forget(c)
 	if c.Out != 0 {
 		o.put(c, c.Out)
 		c.Out, c.OutLen = 0, 0

@@ -24,7 +24,8 @@ import (
 //	failure   index gen · action has-hash reason · hash
 //	offer     index gen · hash peer offer · sdp
 //	answered  index gen · hash peer offer · sdp
-//	move      flags:u32 · descriptor · address:16 port:u16 · entry:u64 · since:u32 in:u64 out:u64 messages:u32 dropped:u32 · bytes that the client has sent and nobody has read
+//	move      flags:u32 · descriptor · address:16 port:u16 · entry:u64 ·
+//	          since:u32 in:u64 out:u64 messages:u32 dropped:u32 · bytes that the client has sent and nobody has read
 
 // Kind is the kind of a record.
 type Kind uint8

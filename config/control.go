@@ -30,8 +30,8 @@ func (c *Config) checkControl() (found []finding) {
 				blame("is %s, but clients come there", text)
 			}
 		}
-		if path == "" || path[0] != '/' || len(path) > longestUnixPath {
-			blame("is %q, but the path of a unix socket must begin with / and have %d bytes at most", short(text), longestUnixPath)
+		if problem := unixProblem(path); problem != "" {
+			blame("%s", problem)
 		}
 		return found
 	}

@@ -121,11 +121,7 @@ func (c *Config) checkListen() (found []finding) {
 // parseListen returns the address of a section [[listen]], zero for a unix socket, or the problem with it.
 func parseListen(l *Listen) (address netip.AddrPort, problem string) {
 	if path := l.Unix(); path != "" {
-		if path[0] != '/' || len(path) > longestUnixPath {
-			return address, fmt.Sprintf("is %q, but the path of a unix socket must begin with / and have %d bytes at most",
-				short(l.Address), longestUnixPath)
-		}
-		return address, ""
+		return address, unixProblem(path)
 	}
 	address, err := netip.ParseAddrPort(l.Address)
 	if err != nil {
@@ -133,6 +129,15 @@ func parseListen(l *Listen) (address netip.AddrPort, problem string) {
 			"\"unix:/run/millrace/ws.sock\", but %q is neither", short(l.Address))
 	}
 	return address, ""
+}
+
+// unixProblem returns what is wrong with the path of a unix socket; empty if nothing is.
+func unixProblem(path string) string {
+	if path == "" || path[0] != '/' || len(path) > longestUnixPath {
+		return fmt.Sprintf("is %q, but the path of a unix socket must begin with / and have %d bytes at most",
+			short(unixPrefix+path), longestUnixPath)
+	}
+	return ""
 }
 
 // AppendListen appends the sections [[listen]] as TOML, each after an empty line.

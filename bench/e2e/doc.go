@@ -8,7 +8,8 @@
 // .torrent file and by magnet link, over each of the tracker's settings and
 // over TLS, with a certificate that certificate_test.go makes. proxy_test.go
 // puts nginx and HAProxy in front of the tracker, address_test.go shows whose
-// address counts then.
+// address counts then. faults_test.go plays an operator's faults and holds the
+// table of OPERATING.md.
 //
 // "make e2e" installs missing programs and runs the tests; see run.sh. After
 // that "go test" in this folder is enough. Node 18 with npm 9 will do. The

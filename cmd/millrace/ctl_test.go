@@ -187,12 +187,7 @@ func TestCtlDrain(t *testing.T) {
 // TestCtlOnLoopback proves that a listener on an address answers a command, and neither an order without its field nor a name
 // that is not of this machine, which is what a page of a website can send.
 func TestCtlOnLoopback(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // for a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := freeAddr(t)
 	tr := start(t, settings{other: "[control]\nlisten = '" + at + "'\n"})
 	tr.logged(`msg="serving commands" url=`+at, 1)
 	if out, trouble, code := runCommand(&settings{}, "ctl", "--at", at, "status"); code != 0 || !strings.Contains(out, "no problems") {
@@ -270,25 +265,4 @@ func TestCtlBans(t *testing.T) {
 	tr.rewrite(settings{top: s.top, network: s.network, other: s.other + "active = false\n"})
 	tr.logged("configuration read again", 1)
 	tr.refused("cannot ban 192.0.2.1: addresses have no limits while limits.active is false", "ban", "192.0.2.1")
-}
-
-// TestCtlOrdersGetThrough proves that orders and the status are answered while as many questions as are allowed at a time are
-// being answered, and that further questions wait for their turn.
-func TestCtlOrdersGetThrough(t *testing.T) {
-	s, _ := controlled(t, "")
-	tr := start(t, s)
-	tops := make(chan int, 6)
-	for range cap(tops) {
-		go func() {
-			_, _, code := tr.ctl("top", "--once") // which takes a second
-			tops <- code
-		}()
-	}
-	tr.expect("is banned until", "ban", "192.0.2.1")
-	tr.expect("no problems", "status")
-	for range cap(tops) {
-		if code := <-tops; code != 0 {
-			t.Errorf("a question ended with %d", code)
-		}
-	}
 }

@@ -137,14 +137,20 @@ func fail(w http.ResponseWriter, status int, err error) {
 	json.NewEncoder(w).Encode(ctl.Failure{Sentence: err.Error()})
 }
 
-// ask has every shard answer a look, all at once, and returns the first error. Shards that have ended have nothing to show.
-func ask[T shard.Look](ctx context.Context, shards []*shard.Control, looks []T) error {
+// ask puts a question to every shard, all at once, and returns their answers, or the first error. Shards that have ended have
+// nothing to show.
+func ask[T any, L interface {
+	*T
+	shard.Look
+}](ctx context.Context, shards []*shard.Control, question T) (looks []L, first error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	errs := make(chan error, len(shards))
 	for k, s := range shards {
+		look := question
+		looks = append(looks, &look)
 		go func() {
-			err := s.Look(ctx, looks[k])
+			err := s.Look(ctx, L(&look))
 			if errors.Is(err, shard.ErrEnded) {
 				err = nil
 			}
@@ -154,22 +160,12 @@ func ask[T shard.Look](ctx context.Context, shards []*shard.Control, looks []T) 
 			errs <- err
 		}()
 	}
-	var first error
 	for range shards {
 		if err := <-errs; first == nil {
 			first = err
 		}
 	}
-	return first
-}
-
-// looksFor returns a look for each shard.
-func looksFor[T any](shards []*shard.Control, make func() T) (looks []*T) {
-	for range shards {
-		l := make()
-		looks = append(looks, &l)
-	}
-	return looks
+	return looks, first
 }
 
 // addressOf reads the address of a request, which may be a network where that is allowed.

@@ -57,8 +57,8 @@ func (h *Handler) ban(ctx context.Context, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("cannot ban %s: %w", nameOf(network), err)
 	}
 	h.Log("banned", nameOf(network), "minutes", minutes)
-	looks := looksFor(h.Shards, func() shard.Expel { return shard.Expel{Client: network} })
-	if err := ask(ctx, h.Shards, looks); err != nil {
+	looks, err := ask(ctx, h.Shards, shard.Expel{Client: network})
+	if err != nil {
 		return nil, fmt.Errorf("%s is banned, but perhaps not all of its connections have been ended: %w", nameOf(network), err)
 	}
 	out := ctl.Banned{Network: nameOf(network), Until: time.Now().Add(d).Truncate(time.Second)}

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"millrace/cmd/internal/ctl"
 	"millrace/cmd/internal/shard"
@@ -26,7 +24,7 @@ const (
 	mostSwarms      = 20  // that are shown of a hash
 	storyEvents     = 30  // that are shown of a client
 	traceEvents     = 200 // that are shown where the request does not say it
-	mostEvents      = 1000
+	defaultRows     = 20  // that are shown where the request does not say it
 )
 
 func (h *Handler) client(ctx context.Context, r *http.Request) (any, error) {
@@ -34,10 +32,8 @@ func (h *Handler) client(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	looks := looksFor(h.Shards, func() shard.LookConnections {
-		return shard.LookConnections{Client: p, Most: mostConnections}
-	})
-	if err := ask(ctx, h.Shards, looks); err != nil {
+	looks, err := ask(ctx, h.Shards, shard.LookConnections{Client: p, Most: mostConnections})
+	if err != nil {
 		return nil, err
 	}
 	out := &ctl.Client{Address: nameOf(p), Connections: []ctl.Connection{}}
@@ -90,16 +86,14 @@ func connection(c *shard.Connection) ctl.Connection {
 
 // seats fills in the torrents of connections, which any shard may hold.
 func (h *Handler) seats(ctx context.Context, of []swarm.Addr, to []ctl.Connection) error {
-	looks := looksFor(h.Shards, func() shard.LookSeats { return shard.LookSeats{Of: of} })
-	if err := ask(ctx, h.Shards, looks); err != nil {
+	looks, err := ask(ctx, h.Shards, shard.LookSeats{Of: of})
+	if err != nil {
 		return err
 	}
 	for _, l := range looks {
 		for _, s := range l.Found {
-			p := h.peer(&s, l.Now)
-			p.InfoHash = hex.EncodeToString(s.Key.Hash[:])
 			k := slices.Index(of, s.From)
-			to[k].Torrents = append(to[k].Torrents, p)
+			to[k].Torrents = append(to[k].Torrents, h.peer(&s, l.Now))
 		}
 	}
 	return nil
@@ -108,8 +102,8 @@ func (h *Handler) seats(ctx context.Context, of []swarm.Addr, to []ctl.Connectio
 // peer returns the words about a peer, at the second now of the shard that holds it.
 func (h *Handler) peer(s *swarm.Seat, now uint32) ctl.Peer {
 	return ctl.Peer{
-		PeerID: hex.EncodeToString(s.Peer[:]), Software: h.Software(s.Peer[:]), Seeder: s.Seeder, Quiet: s.Quiet, Waits: s.Successor,
-		Announced: int(now - min(s.Seen, now)),
+		InfoHash: hex.EncodeToString(s.Key.Hash[:]), PeerID: hex.EncodeToString(s.Peer[:]), Software: h.Software(s.Peer[:]),
+		Seeder: s.Seeder, Quiet: s.Quiet, Waits: s.Successor, Announced: int(now - min(s.Seen, now)),
 	}
 }
 
@@ -121,24 +115,20 @@ func (h *Handler) torrent(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil || len(hash) < 1 || len(hash) > len(swarm.ID{}) {
 		return nil, fmt.Errorf("the hash is %q, but must be an even number of up to 40 hex digits", r.FormValue("hash"))
 	}
-	n, err := numberOf(r, "n", 20, 1000)
+	n, err := numberOf(r, "n", defaultRows, ctl.MaxRows)
 	if err != nil {
 		return nil, err
 	}
-	looks := looksFor(h.Shards, func() shard.LookTorrents {
-		return shard.LookTorrents{Hash: hash, Most: mostSwarms, Peers: n}
-	})
-	if err := ask(ctx, h.Shards, looks); err != nil {
+	looks, err := ask(ctx, h.Shards, shard.LookTorrents{Hash: hash, Most: mostSwarms, Peers: n})
+	if err != nil {
 		return nil, err
 	}
 	out := &ctl.Torrent{Swarms: []ctl.Swarm{}, Peers: []ctl.Peer{}}
-	var seats []swarm.Seat
+	var of []swarm.Addr
 	for k, l := range looks {
 		out.All += l.All
-		for i := range l.Seats[:min(len(l.Seats), n-len(seats))] {
-			p := h.peer(&l.Seats[i], l.Now)
-			p.InfoHash = hex.EncodeToString(l.Seats[i].Key.Hash[:])
-			seats, out.Peers = append(seats, l.Seats[i]), append(out.Peers, p)
+		for _, s := range l.Seats[:min(len(l.Seats), n-len(of))] {
+			of, out.Peers = append(of, s.From), append(out.Peers, h.peer(&s, l.Now))
 		}
 		for _, t := range l.Found {
 			out.Swarms = append(out.Swarms, ctl.Swarm{
@@ -151,20 +141,16 @@ func (h *Handler) torrent(ctx context.Context, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("no torrent with peers has an info hash that begins with %x", hash)
 	}
 	out.Swarms = out.Swarms[:min(len(out.Swarms), mostSwarms)]
-	return out, h.addresses(ctx, seats, out.Peers)
+	return out, h.addresses(ctx, of, out.Peers)
 }
 
 // addresses fills in the addresses of the clients of peers.
-func (h *Handler) addresses(ctx context.Context, seats []swarm.Seat, to []ctl.Peer) error {
-	var of []swarm.Addr
-	for k := range seats {
-		of = append(of, seats[k].From)
-	}
-	looks := looksFor(h.Shards, func() shard.LookClients { return shard.LookClients{Of: of} })
-	if err := ask(ctx, h.Shards, looks); err != nil {
+func (h *Handler) addresses(ctx context.Context, of []swarm.Addr, to []ctl.Peer) error {
+	looks, err := ask(ctx, h.Shards, shard.LookClients{Of: of})
+	if err != nil {
 		return err
 	}
-	for k := range seats {
+	for k := range of {
 		for _, l := range looks {
 			if client, ok := l.Found[of[k]]; ok {
 				to[k].Address = client.String()
@@ -179,12 +165,7 @@ func (h *Handler) addresses(ctx context.Context, seats []swarm.Seat, to []ctl.Pe
 func (h *Handler) traces(ctx context.Context) (copies []trace.Copy, silent []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	copies, errs := make([]trace.Copy, len(h.Shards)), make([]error, len(h.Shards))
-	var answers sync.WaitGroup
-	for k, s := range h.Shards {
-		answers.Go(func() { copies[k], errs[k] = s.Trace(ctx) })
-	}
-	answers.Wait()
+	copies, errs := trace.Take(ctx, h.Shards)
 	for k, err := range errs {
 		if err != nil {
 			silent = append(silent, fmt.Sprintf("shard %d does not answer: %v", k, err))
@@ -198,11 +179,7 @@ func linesOf(records []trace.Record, copies []trace.Copy) []string {
 	if len(records) == 0 {
 		return []string{}
 	}
-	var names *trace.Names
-	for k := range copies {
-		names = cmp.Or(copies[k].Names, names)
-	}
-	text := string(trace.AppendText(nil, records, names))
+	text := string(trace.AppendText(nil, records, trace.NamesOf(copies)))
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
@@ -214,7 +191,7 @@ func (h *Handler) trace(ctx context.Context, r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	n, err := numberOf(r, "n", traceEvents, mostEvents)
+	n, err := numberOf(r, "n", traceEvents, ctl.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +201,7 @@ func (h *Handler) trace(ctx context.Context, r *http.Request) (any, error) {
 		if out.Missed, err = cutTo(copies, since); err != nil {
 			return nil, err
 		}
-		n = mostEvents
+		n = ctl.MaxRows
 	}
 	out.Lines = append(linesOf(trace.Select(trace.Merge(copies...), filter, n), copies), silent...)
 	var next []string

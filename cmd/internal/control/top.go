@@ -70,8 +70,8 @@ func (u *usage) measure(ctx context.Context, shards []*shard.Control) ([]rate, t
 
 // look looks at all connections.
 func (u *usage) look(ctx context.Context, shards []*shard.Control) error {
-	looks := looksFor(shards, func() shard.LookConnections { return shard.LookConnections{} })
-	if err := ask(ctx, shards, looks); err != nil {
+	looks, err := ask(ctx, shards, shard.LookConnections{})
+	if err != nil {
 		return err
 	}
 	now := time.Now()
@@ -106,7 +106,7 @@ func (u *usage) drop() {
 
 // top answers with the addresses, clients and torrents that use the tracker most.
 func (h *Handler) top(ctx context.Context, r *http.Request) (any, error) {
-	n, err := numberOf(r, "n", 20, 1000)
+	n, err := numberOf(r, "n", defaultRows, ctl.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -188,8 +188,8 @@ func (h *Handler) topTorrents(ctx context.Context, n int, by string) ([]ctl.Torr
 	copies, _ := h.traces(ctx)
 	messages := torrentRates(copies, h.Clock())
 	named := mostFrequent(messages, n)
-	looks := looksFor(h.Shards, func() shard.LookTorrents { return shard.LookTorrents{Most: n, Also: named} })
-	if err := ask(ctx, h.Shards, looks); err != nil {
+	looks, err := ask(ctx, h.Shards, shard.LookTorrents{Most: n, Also: named})
+	if err != nil {
 		return nil, err
 	}
 	found := make(map[swarm.Key]swarm.Torrent)

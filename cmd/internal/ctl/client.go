@@ -37,9 +37,6 @@ type client struct {
 	at   string
 }
 
-// Error returns the sentence.
-func (f *Failure) Error() string { return f.Sentence }
-
 // newClient returns a client of the tracker at an address: unix:PATH, or an IP address and port.
 func newClient(at string) *client {
 	network, address := "tcp", at
@@ -103,28 +100,27 @@ func (c *client) unreachable(err error) error {
 // Run carries out a command at an address. It returns when that is done, or when ctx ends.
 func (c *Command) Run(ctx context.Context, at string, to Terminal) error {
 	asker := newClient(at)
-	switch {
-	case c.Name == "top":
+	method := http.MethodGet
+	switch c.Name {
+	case "top":
 		return c.top(ctx, asker, to)
-	case c.Name == "trace":
+	case "trace":
 		return c.trace(ctx, asker, to)
-	case c.Name == "drain":
+	case "drain":
 		return c.drain(ctx, asker, to)
-	}
-	method, path := http.MethodGet, "/"+c.Name
-	if c.Name == "ban" || c.Name == "unban" || c.Name == "reload" {
-		method = http.MethodPost
-	}
-	if c.Name == "reload" {
+	case "reload":
 		ended := showWork(ctx, asker, to)
 		defer ended()
+		method = http.MethodPost
+	case "ban", "unban":
+		method = http.MethodPost
 	}
-	body, err := asker.ask(ctx, method, path, c.query)
+	body, err := asker.ask(ctx, method, "/"+c.Name, c.query)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return writeJSON(to.Out, body)
+		return errors.Join(writeJSON(to.Out, body), c.failed(body))
 	}
 	text, err := c.text(body)
 	if err == nil {
@@ -136,7 +132,7 @@ func (c *Command) Run(ctx context.Context, at string, to Terminal) error {
 // text returns an answer for people.
 func (c *Command) text(body []byte) ([]byte, error) {
 	var err error
-	read := func(v any) { err = json.Unmarshal(body, v) }
+	read := func(v any) { err = parse(body, v) }
 	var out []byte
 	switch c.Name {
 	case "status":
@@ -168,10 +164,15 @@ func (c *Command) text(body []byte) ([]byte, error) {
 		read(&v)
 		out = AppendReloaded(nil, &v)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the answer of the tracker, which may be of another version: %w", err)
+	return out, err
+}
+
+// parse reads an answer.
+func parse(body []byte, v any) error {
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("cannot read the answer of the tracker, which may be of another version: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // failed returns the error of an order that was carried out in part.

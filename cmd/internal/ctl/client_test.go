@@ -118,6 +118,7 @@ func TestRefusals(t *testing.T) {
 	f("status", 404, "something", "is no tracker, or not its listener for commands: it answers with 404 Not Found")
 	f("status", 200, 17, "cannot read the answer of the tracker, which may be of another version")
 	f("reload", 200, Reloaded{[]ReloadedFile{{Key: "configuration", Error: "bad"}}}, "not all was read again")
+	f("reload --json", 200, Reloaded{[]ReloadedFile{{Key: "configuration", Error: "bad"}}}, "not all was read again")
 	if _, _, err := run(t, "unix:/nowhere/c", "status"); err == nil || !strings.HasPrefix(err.Error(), "cannot reach a tracker at unix:/nowhere/c: ") {
 		t.Error(err)
 	}

@@ -9,12 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // This file reads the command line behind `millrace ctl`.
 
-// Usage is the text of `millrace ctl -h`. It ends with a line feed.
+// UsageText is the text of `millrace ctl -h`. It ends with a line feed.
 const UsageText = `Usage: millrace ctl [OPTIONS] COMMAND
 
 Asks the tracker on its control listener ([control] in its configuration), or gives it an order.
@@ -55,8 +54,8 @@ type Command struct {
 // Address returns the address that the command line names, or the usual one.
 func (c *Command) Address() string { return cmp.Or(c.At, DefaultAddress) }
 
-// maxRows bounds -n.
-const maxRows = 1000
+// MaxRows bounds -n.
+const MaxRows = 1000
 
 // Parse reads the arguments behind "ctl". The error is one sentence that mentions -h.
 func Parse(args []string) (c Command, err error) {
@@ -108,7 +107,7 @@ func (c *Command) valued() map[string]func(string) error {
 			}
 			return nil
 		},
-		"-n": func(v string) error { return c.number("n", "-n", v, maxRows) },
+		"-n": func(v string) error { return c.number("n", "-n", v, MaxRows) },
 	}
 }
 
@@ -130,8 +129,8 @@ func (c *Command) number(key, name, v string, most int) error {
 
 // Bounds of orders.
 const (
-	MaxBan   = 525600                  // minutes: a year
-	MaxDrain = int(time.Hour*24) / 1e9 // seconds: a day
+	MaxBan   = 525600    // minutes: a year
+	MaxDrain = 24 * 3600 // seconds
 )
 
 // command reads the command and its arguments.

@@ -33,14 +33,13 @@ const topLines = 8
 
 // top shows who uses the tracker most, again and again on a screen.
 func (c *Command) top(ctx context.Context, asker *client, to Terminal) error {
-	rows := 10
-	if to.Rows > 0 && !c.query.Has("n") {
-		rows = max((to.Rows-topLines)/3, 1)
+	if !c.query.Has("n") {
+		rows := 10
+		if to.Rows > 0 {
+			rows = max((to.Rows-topLines)/3, 1)
+		}
+		c.query.Set("n", fmt.Sprint(rows))
 	}
-	if n := c.query.Get("n"); n != "" {
-		fmt.Sscan(n, &rows)
-	}
-	c.query.Set("n", fmt.Sprint(rows))
 	draw := to.Rows > 0 && !c.Once && !c.JSON
 	if draw {
 		fmt.Fprint(to.Out, clearScreen)
@@ -57,10 +56,10 @@ func (c *Command) top(ctx context.Context, asker *client, to Terminal) error {
 			return writeJSON(to.Out, body)
 		}
 		var t Top
-		if err := json.Unmarshal(body, &t); err != nil {
-			return fmt.Errorf("cannot read the answer of the tracker: %w", err)
+		if err := parse(body, &t); err != nil {
+			return err
 		}
-		text := AppendTop(nil, &t, rows)
+		text := AppendTop(nil, &t)
 		if !draw {
 			_, err = to.Out.Write(text)
 			return err
@@ -97,8 +96,8 @@ func (c *Command) trace(ctx context.Context, asker *client, to Terminal) error {
 			return err
 		}
 		var t Trace
-		if err := json.Unmarshal(body, &t); err != nil {
-			return fmt.Errorf("cannot read the answer of the tracker: %w", err)
+		if err := parse(body, &t); err != nil {
+			return err
 		}
 		if c.JSON {
 			err = writeJSON(to.Out, body)
@@ -133,8 +132,8 @@ func (c *Command) drain(ctx context.Context, asker *client, to Terminal) error {
 	}
 	for {
 		var d Drain
-		if err := json.Unmarshal(body, &d); err != nil {
-			return fmt.Errorf("cannot read the answer of the tracker: %w", err)
+		if err := parse(body, &d); err != nil {
+			return err
 		}
 		if c.JSON {
 			err = writeJSON(to.Out, body)

@@ -91,12 +91,12 @@ func (d *Drain) Append(dst []byte) []byte {
 	return fmt.Appendf(dst, "draining: %d clients left, %s to go", d.Left, human.Span(d.Seconds))
 }
 
-// AppendTop appends who uses the tracker most, with at most so many rows in each of the three tables.
-func AppendTop(dst []byte, t *Top, rows int) []byte {
+// AppendTop appends who uses the tracker most.
+func AppendTop(dst []byte, t *Top) []byte {
 	dst = fmt.Appendf(dst, "each second, over the last %.1f s\n\n", t.Seconds)
 	usage := func(title string, all []UsageRow, last string) {
 		dst = fmt.Appendf(dst, "%-39s %8s %9s %9s %7s %s\n", title, "messages", "in", "out", "drops", last)
-		for k := range all[:min(len(all), rows)] {
+		for k := range all {
 			r := &all[k]
 			column := r.Connection
 			if column == "" {
@@ -110,7 +110,7 @@ func AppendTop(dst []byte, t *Top, rows int) []byte {
 	usage("ADDRESS", t.Addresses, "connections")
 	usage("CLIENT", t.Clients, "connection")
 	dst = fmt.Appendf(dst, "%-40s %9s %9s %9s\n", "TORRENT", "~messages", "seeders", "leechers")
-	for k := range t.Torrents[:min(len(t.Torrents), rows)] {
+	for k := range t.Torrents {
 		r := &t.Torrents[k]
 		dst = fmt.Appendf(dst, "%-40s %9s %9d %9d\n", r.InfoHash, human.Short(r.Messages), r.Seeders, r.Leechers)
 	}

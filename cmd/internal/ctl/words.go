@@ -8,7 +8,8 @@ import "time"
 // DefaultAddress is where the tracker is looked for, and where the packages' configuration has it listen.
 const DefaultAddress = "unix:/run/millrace/control.sock"
 
-// Paths of the control listener. The first five are asked with GET, the others ordered with POST.
+// Paths of the control listener. The first five are asked with GET, the others ordered with POST; PathDrain is
+// also asked with GET, which tells how far a drain has come.
 const (
 	PathStatus  = "/status"
 	PathTop     = "/top"     // by=messages|bytes|drops|peers, n=rows
@@ -21,7 +22,7 @@ const (
 	PathDrain   = "/drain" // seconds=
 )
 
-// OrderHeader is a field that orders must have. A page of a website can make a browser send a POST to this machine, but not
+// OrderHeader is a field that orders must have, and that all answers have, so that a tracker is known by it. A page of a website can make a browser send a POST to this machine, but not
 // with a field of its own.
 const OrderHeader = "Millrace-Ctl"
 
@@ -29,6 +30,9 @@ const OrderHeader = "Millrace-Ctl"
 type Failure struct {
 	Sentence string `json:"error"`
 }
+
+// Error returns the sentence.
+func (f *Failure) Error() string { return f.Sentence }
 
 // Status is the state of the tracker.
 type Status struct {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"millrace/cmd/internal/shard"
@@ -24,36 +23,18 @@ import (
 //	/debug/trace?conn=17.3&shard=0        what happened to one connection, .3 (its generation) may be left out
 //	/debug/trace?event=closed             events of one kind
 
-// tracer is a shard that remembers its last events. Trace may be called on any thread. It asks the loop for a copy of
-// its trace and waits for it or for the end of ctx; when the loop has ended it returns the last copy.
-type tracer interface {
-	Trace(ctx context.Context) (trace.Copy, error)
-}
-
 // tracers returns the shards, of which each has a trace.
-func tracers(controls []*shard.Control) []tracer {
-	all := make([]tracer, len(controls))
+func tracers(controls []*shard.Control) []trace.Source {
+	all := make([]trace.Source, len(controls))
 	for k, c := range controls {
 		all[k] = c
 	}
 	return all
 }
 
-// takeTraces asks all shards at once. A shard that does not answer has an error and an empty copy: somebody who looks
-// for the reason needs to see what the others say.
-func takeTraces(ctx context.Context, from []tracer) ([]trace.Copy, []error) {
-	copies, errs := make([]trace.Copy, len(from)), make([]error, len(from))
-	var answers sync.WaitGroup
-	for k, t := range from {
-		answers.Go(func() { copies[k], errs[k] = t.Trace(ctx) })
-	}
-	answers.Wait()
-	return copies, errs
-}
-
 // tracePage is the page with the last events.
 type tracePage struct {
-	tracers []tracer
+	tracers []trace.Source
 	start   time.Time // at which the clock of the loops was zero
 }
 
@@ -66,19 +47,16 @@ func (p tracePage) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
 	defer cancel()
-	copies, errs := takeTraces(ctx, p.tracers)
+	copies, errs := trace.Take(ctx, p.tracers)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	now := time.Now()
 	fmt.Fprintf(w, "# now: %.6fs, %s\n", now.Sub(p.start).Seconds(), now.UTC().Format(time.RFC3339Nano))
-	var names *trace.Names
-	for k := range copies {
-		if errs[k] != nil {
-			fmt.Fprintf(w, "# shard %d: cannot get its trace: %v\n", k, errs[k])
-		} else {
-			names = copies[k].Names
+	for k, err := range errs {
+		if err != nil {
+			fmt.Fprintf(w, "# shard %d: cannot get its trace: %v\n", k, err)
 		}
 	}
-	w.Write(trace.AppendText(nil, trace.Select(trace.Merge(copies...), filter, n), names))
+	w.Write(trace.AppendText(nil, trace.Select(trace.Merge(copies...), filter, n), trace.NamesOf(copies)))
 }
 
 // defaultRecords is how many records are shown where the request does not say it.

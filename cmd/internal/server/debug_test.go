@@ -22,7 +22,7 @@ type fakeTracer struct {
 func (f *fakeTracer) Trace(context.Context) (trace.Copy, error) { return f.copy, f.err }
 
 // twoTracers are two shards: the first has accepted 250 connections, the second serves an announce for one of them.
-func twoTracers() []tracer {
+func twoTracers() []trace.Source {
 	var names trace.Names
 	kind := names.Add("announce")
 	zero, one := trace.New(0, 256, &names), trace.New(1, 16, &names)
@@ -35,7 +35,7 @@ func twoTracers() []tracer {
 	r := one.Add()
 	r.At, r.Event, r.What, r.Decision = 17*time.Second, trace.Mail, kind, trace.Served
 	r.Conn = trace.Conn{Index: 17, Gen: 3}
-	return []tracer{&fakeTracer{copy: zero.Copy(nil)}, &fakeTracer{copy: one.Copy(nil)}}
+	return []trace.Source{&fakeTracer{copy: zero.Copy(nil)}, &fakeTracer{copy: one.Copy(nil)}}
 }
 
 // TestTracePage proves that the page shows the events of all shards that a request asks for, by time, the last 200
@@ -111,7 +111,7 @@ func TestTakeTraces(t *testing.T) {
 		cancel()
 		return trace.Copy{Added: 5}, nil
 	})
-	copies, errs := takeTraces(ctx, []tracer{hangs, last})
+	copies, errs := trace.Take(ctx, []trace.Source{hangs, last})
 	if !errors.Is(errs[0], context.Canceled) || errs[1] != nil || copies[1].Added != 5 {
 		t.Errorf("got %+v, %v", copies, errs)
 	}

@@ -197,9 +197,6 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 // Config returns the configuration in force, which is not to be changed. Any thread may ask.
 func (s *Server) Config() *config.Config { return s.config.Load() }
 
-// Shards returns how many shards there are.
-func (s *Server) Shards() int { return s.setup.shards }
-
 // Stop begins a graceful stop. Done tells when it is complete.
 func (s *Server) Stop() {
 	for _, c := range s.controls {

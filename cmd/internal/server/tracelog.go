@@ -23,14 +23,14 @@ const traceLogPeriod = time.Second
 // traceLog logs the events of all shards. A nil traceLog does nothing.
 type traceLog struct {
 	log   *slog.Logger
-	from  []tracer
+	from  []trace.Source
 	added []uint64 // by shard: events up to the last look
 	quit  chan struct{}
 	ended chan struct{}
 }
 
 // startTraceLog starts to log events, if the logger has their level; else it returns nil.
-func startTraceLog(log *slog.Logger, from []tracer) *traceLog {
+func startTraceLog(log *slog.Logger, from []trace.Source) *traceLog {
 	if !log.Enabled(context.Background(), LevelTrace) {
 		return nil
 	}
@@ -73,8 +73,7 @@ func (t *traceLog) run() {
 func (t *traceLog) look() {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	copies, errs := takeTraces(ctx, t.from)
-	var names *trace.Names
+	copies, errs := trace.Take(ctx, t.from)
 	for k := range copies {
 		c := &copies[k]
 		if errs[k] != nil {
@@ -85,9 +84,9 @@ func (t *traceLog) look() {
 		if missed > 0 {
 			t.log.Log(ctx, LevelTrace, "events were overwritten before they could be logged", "shard", k, "count", missed)
 		}
-		names, c.Records, t.added[k] = c.Names, fresh, c.Added
+		c.Records, t.added[k] = fresh, c.Added
 	}
-	text := trace.AppendText(nil, trace.Merge(copies...), names)
+	text := trace.AppendText(nil, trace.Merge(copies...), trace.NamesOf(copies))
 	for line := range strings.Lines(string(text)) {
 		t.log.Log(ctx, LevelTrace, strings.TrimSuffix(line, "\n"))
 	}

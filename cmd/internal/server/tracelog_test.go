@@ -24,7 +24,7 @@ func TestTraceLog(t *testing.T) {
 		r.At, r.Event = at*time.Second, trace.Order
 		shards[shard].copy = buffers[shard].Copy(nil)
 	}
-	l := startTraceLog(log, []tracer{shards[0], shards[1]})
+	l := startTraceLog(log, []trace.Source{shards[0], shards[1]})
 	l.close() // so that only this test looks
 	f := func(want ...string) {
 		t.Helper()
@@ -53,13 +53,13 @@ func TestTraceLog(t *testing.T) {
 	}
 	f(`overwritten before they could be logged" shard=1 count=3`, "13.0", "14.0", "15.0", "16.0")
 
-	l = startTraceLog(log, []tracer{shards[0]})
+	l = startTraceLog(log, []trace.Source{shards[0]})
 	l.close()
 	if strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("close logged %q", out.String())
 	}
 	out.Reset()
-	l = startTraceLog(slog.New(slog.NewTextHandler(&out, nil)), []tracer{shards[0]})
+	l = startTraceLog(slog.New(slog.NewTextHandler(&out, nil)), []trace.Source{shards[0]})
 	l.close()
 	if l != nil || out.Len() > 0 {
 		t.Errorf("at level info: %q", out.String())

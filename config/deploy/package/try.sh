@@ -43,7 +43,9 @@ esac
 say "root may give commands, the tracker's user too, and nobody else:"
 in_root millrace ctl status | head -1
 in_root setpriv --reuid=millrace --regid=millrace --clear-groups millrace ctl status >/dev/null
-! in_root setpriv --reuid=nobody --regid=nogroup --clear-groups millrace ctl status 2>/dev/null
+if in_root setpriv --reuid=nobody --regid=nogroup --clear-groups millrace ctl status >/dev/null 2>&1; then
+	say "another user may give commands" && exit 1
+fi
 in_root millrace ctl drain 1
 wait "$pid"
 pid=

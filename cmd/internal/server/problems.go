@@ -39,7 +39,8 @@ const (
 	manyBanned  = 100
 	soonExpired = 7 * 24 * time.Hour
 	oldKey      = 48 * time.Hour
-	stoodStill  = 5 // seconds
+	stoodStill  = 5                // seconds
+	leastTried  = 10 * time.Second // after the start: its work is no sign of load
 )
 
 // problems returns each thing that is wrong.
@@ -58,6 +59,11 @@ func (f *facts) loops() (all []problem) {
 			add(fmt.Sprintf("shard %d", k), "shard %d stands still for %s, and its clients hear nothing: end the tracker with SIGQUIT, "+
 				"which writes its stacks to the log, and start it again", k, human.Span(s.Silent))
 		}
+	}
+	if f.now.at-f.before.at < leastTried {
+		return all
+	}
+	for k := range f.status.Shards {
 		if need := cpu(f.before, f.now, k); need > nearBound {
 			add(fmt.Sprintf("CPU of shard %d", k), "shard %d needs %.0f %% of its CPU: look with `millrace ctl top` for the address or "+
 				"torrent that makes the load", k, 100*need)

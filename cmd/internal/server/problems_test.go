@@ -49,6 +49,11 @@ func TestProblems(t *testing.T) {
 	f(func(c *facts) { c.status.Shards[0].Silent = 65 }, "shard 0 stands still for 65 s, and its clients hear nothing")
 	f(func(c *facts) { c.now.needed[0] = 269 * time.Second })
 	f(func(c *facts) { c.now.needed[0] = 271 * time.Second }, "shard 0 needs 90 % of its CPU")
+	f(func(c *facts) { c.now.at, c.now.needed[0] = leastTried, leastTried }, "shard 0 needs 100 % of its CPU")
+	f(func(c *facts) { // a tracker that has just started
+		c.now.at, c.now.needed[0] = leastTried-1, leastTried-1
+		c.now.total.Messages.Replies.Note(time.Second, 1000)
+	})
 	f(func(c *facts) { c.now.total.Messages.Replies.Note(time.Second, 9) })
 	f(func(c *facts) { c.now.total.Messages.Replies.Note(time.Second, 30) }, "3 % of the announces waited more than 250ms")
 	f(func(c *facts) {
@@ -82,22 +87,29 @@ func TestProblems(t *testing.T) {
 	f(func(c *facts) { c.status.Banned = 101 }, "addresses that open too many connections press on the tracker (0 refused a second, 101 banned)")
 }
 
-// TestRecent proves that the moments of five minutes are kept, the oldest of them first.
+// TestRecent proves that the moments of five minutes are kept, the oldest of them first, and that one which is too close is not
+// compared with.
 func TestRecent(t *testing.T) {
 	var r recent
-	if a, b := r.ends(); a.at != 0 || b.at != 0 {
+	if a, b := r.before(0); a.at != 0 || b.at != 0 {
 		t.Error("a memory of nothing")
 	}
 	for k := range 200 {
 		r.add(moment{at: time.Duration(k) * watchPeriod})
 	}
-	a, b := r.ends()
-	if span := b.at - a.at; span != 5*time.Minute || b.at != 199*watchPeriod || len(r.all) != recentMoments {
-		t.Errorf("from %v to %v", a.at, b.at)
+	f := func(now, want time.Duration) {
+		t.Helper()
+		a, b := r.before(now)
+		if a.at != 199*watchPeriod-5*time.Minute || b.at != want || len(r.all) != recentMoments {
+			t.Errorf("at %v: from %v to %v, want %v", now, a.at, b.at, want)
+		}
 	}
+	f(199*watchPeriod+leastSpan, 199*watchPeriod)
+	f(199*watchPeriod+leastSpan-1, 198*watchPeriod)
+	f(0, 199*watchPeriod-5*time.Minute)
 }
 
-// TestRates proves that rates are per second between two moments, and none without a time between them.
+// TestRates proves that rates are per second between two moments, and none with too short a time between them.
 func TestRates(t *testing.T) {
 	from, to := &moment{at: time.Second, needed: []time.Duration{time.Second}}, &moment{at: 3 * time.Second, needed: []time.Duration{2 * time.Second}}
 	to.total.Messages.BytesIn, to.total.Outbox.BytesOut = 100, 50
@@ -105,7 +117,8 @@ func TestRates(t *testing.T) {
 	if got := fmt.Sprint(rates(from, to), cpu(from, to, 0), cpu(from, to, 1)); got != "{4 0 0 50 25} 0.5 0" {
 		t.Error(got)
 	}
-	if got := fmt.Sprint(rates(to, to), cpu(to, to, 0)); got != "{0 0 0 0 0} 0" {
+	from.at = to.at - leastSpan + 1
+	if got := fmt.Sprint(rates(from, to), cpu(from, to, 0)); got != "{0 0 0 0 0} 0" {
 		t.Error(got)
 	}
 }

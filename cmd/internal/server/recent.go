@@ -40,14 +40,22 @@ func (r *recent) add(m moment) {
 	r.all = append(r.all, m)
 }
 
-// ends returns the oldest and the newest moment.
-func (r *recent) ends() (oldest, newest moment) {
+// leastSpan is the time between two moments below which they say nothing about a rate: the start of the tracker, or one burst,
+// would be all of it.
+const leastSpan = time.Second
+
+// before returns the oldest moment, and the newest that is leastSpan or more before a time; the oldest where there is none.
+func (r *recent) before(now time.Duration) (oldest, newest moment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.all) == 0 {
 		return moment{}, moment{}
 	}
-	return r.all[0], r.all[len(r.all)-1]
+	k := len(r.all) - 1
+	for k > 0 && now-r.all[k].at < leastSpan {
+		k--
+	}
+	return r.all[0], r.all[k]
 }
 
 // moment returns this moment.
@@ -64,12 +72,12 @@ func (s *Server) moment() moment {
 	return m
 }
 
-// rates returns the rates from one moment to another.
+// rates returns the rates from one moment to another; none if they are too close.
 func rates(from, to *moment) (r ctl.Rates) {
-	seconds := (to.at - from.at).Seconds()
-	if seconds <= 0 {
+	if to.at-from.at < leastSpan {
 		return r
 	}
+	seconds := (to.at - from.at).Seconds()
 	a, b := sampleOf(&from.total), sampleOf(&to.total)
 	per := func(a, b uint64) float64 { return float64(b-a) / seconds }
 	return ctl.Rates{
@@ -78,9 +86,9 @@ func rates(from, to *moment) (r ctl.Rates) {
 	}
 }
 
-// cpu returns the share of a CPU that a shard needed.
+// cpu returns the share of a CPU that a shard needed; 0 if the moments are too close.
 func cpu(from, to *moment, shard int) float64 {
-	if shard >= len(from.needed) || to.at <= from.at {
+	if shard >= len(from.needed) || to.at-from.at < leastSpan {
 		return 0
 	}
 	return float64(to.needed[shard]-from.needed[shard]) / float64(to.at-from.at)

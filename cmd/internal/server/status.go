@@ -19,8 +19,8 @@ func (s *Server) status() ctl.Status {
 
 // judge returns the state of this moment and the problems in it.
 func (s *Server) judge() (ctl.Status, []problem) {
-	before, last := s.recent.ends()
 	now := s.moment()
+	before, last := s.recent.before(now.at)
 	t, c := &now.total, s.config.Load()
 	out := ctl.Status{
 		Version: s.process.Version, Go: runtime.Version(), Kernel: s.setup.kernel, PID: os.Getpid(),

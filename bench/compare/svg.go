@@ -34,15 +34,18 @@ func stroke(colour string, width float64) string {
 func fill(colour string) string { return `fill="` + colour + `"` }
 
 // sheet is the paper of a file.
-type sheet struct{ plot.Paper }
+type sheet struct {
+	plot.Paper
+	width, height int
+}
 
-func newSheet(width, height int) *sheet { return &sheet{plot.Paper{Width: width, Height: height}} }
+func newSheet(width, height int) *sheet { return &sheet{width: width, height: height} }
 
 // file returns the file.
 func (p *sheet) file(title, description string) string {
 	dst := fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
 		`font-family="system-ui, sans-serif" font-size="13" fill="#1f2328">`+"\n<title>%s</title>\n<desc>%s</desc>\n"+
-		`<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n", p.Width, p.Height, p.Width, p.Height,
+		`<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n", p.width, p.height, p.width, p.height,
 		html.EscapeString(title), html.EscapeString(description))
 	return string(append(p.AppendBody(dst), "</svg>\n"...))
 }
@@ -58,7 +61,7 @@ func (p *sheet) legend(x, y float64, names legend) {
 	at := x
 	for _, s := range names {
 		width := 26 + 7.2*float64(len([]rune(s.name)))
-		if at+width > float64(p.Width) && at > x {
+		if at+width > float64(p.width) && at > x {
 			at, y = x, y+18
 		}
 		p.Rect(at, y-9, 12, 12, fill(colour(s.colour)))
@@ -95,7 +98,7 @@ func dots(title, description string, names legend, rows []row) string {
 	if len(all) == 0 {
 		return p.file(title, description)
 	}
-	x := plot.Cover(all, left, float64(p.Width)-70)
+	x := plot.Cover(all, left, float64(p.width)-70)
 	for _, v := range x.Ticks() {
 		p.Line(x.At(v), 84, x.At(v), height, gridStyle)
 		p.Text(x.At(v), height+18, "middle", plot.Tick(v), tickStyle)
@@ -144,7 +147,7 @@ func bars(title, description string, names legend, rows []row) string {
 	if most == 0 {
 		return p.file(title, description)
 	}
-	x := plot.Scale{High: most * 1.05, From: left, To: float64(p.Width) - 70}
+	x := plot.Scale{High: most * 1.05, From: left, To: float64(p.width) - 70}
 	for _, v := range x.Ticks() {
 		p.Line(x.At(v), 84, x.At(v), height, gridStyle)
 		p.Text(x.At(v), height+18, "middle", plot.Tick(v), tickStyle)
@@ -185,7 +188,7 @@ func lines(title, description, xTitle, yTitle string, curves []series) string {
 	if len(xs) == 0 {
 		return p.file(title, description)
 	}
-	x := plot.Scale{High: slices.Max(xs) * 1.05, From: left, To: float64(p.Width) - 110}
+	x := plot.Scale{High: slices.Max(xs) * 1.05, From: left, To: float64(p.width) - 110}
 	y := plot.Cover(ys, bottom, top)
 	for _, v := range x.Ticks() {
 		p.Line(x.At(v), top, x.At(v), bottom, gridStyle)

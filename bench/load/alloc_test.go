@@ -52,7 +52,7 @@ func TestCompressedMessagesAllocateLittle(t *testing.T) {
 	for _, frame := range w.offerFrames(64) {
 		packed := stream.pack(frame[4:])
 		messages = append(messages, packed)
-		frames = append(frames, append([]byte{finBit | packedBit | opText, length16, byte(len(packed) >> 8), byte(len(packed))}, packed...))
+		frames = append(frames, packedFrame(packed))
 	}
 	at := 0
 	round := func() {

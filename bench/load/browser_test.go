@@ -81,7 +81,7 @@ func TestBrowserSDP(t *testing.T) {
 }
 
 // TestBrowserSDPCompresses proves that a description after another compresses as Chromium's do: what is random in it,
-// 95 bytes by its entropy, is not shortened.
+// 97 bytes by its entropy, is not shortened.
 func TestBrowserSDPCompresses(t *testing.T) {
 	template := newBrowserTemplate("actpass")
 	stream := serverStream{back: 4096}

@@ -26,8 +26,6 @@ type deflater struct {
 	source bytes.Reader
 	input  []byte
 	text   []byte // the last message
-
-	far uint64 // messages that look back further than what is kept
 }
 
 // flateLevel is the effort of the clients' compressor. Chromium's makes more effort and shorter messages, but a client
@@ -108,7 +106,7 @@ func (w *worker) expand(i uint32, packed []byte) (text []byte, why string) {
 	}
 	err := d.inflate(packed, window[:c.windowLen])
 	if err != nil {
-		return nil, d.explain(err, packed, window[:c.windowLen], c.deflate)
+		return nil, w.explain(err, packed, window[:c.windowLen], c.deflate)
 	}
 	c.windowLen = uint32(slide(window, int(c.windowLen), d.text))
 	return d.text, ""
@@ -156,14 +154,15 @@ func (d *deflater) inflate(packed, window []byte) error {
 
 // explain returns why a message could not be expanded. With zeros in the place of the bytes that are no longer kept, a
 // message that looks back at them can be expanded, to a wrong text, and others cannot.
-func (d *deflater) explain(err error, packed, window []byte, a agreement) string {
+func (w *worker) explain(err error, packed, window []byte, a agreement) string {
 	if err == errTooLong {
 		return err.Error()
 	}
+	d := &w.deflate
 	if !a.alone && len(window) == d.keep && d.keep < 1<<a.serverBits {
 		padded := append(make([]byte, 1<<a.serverBits-len(window)), window...)
 		if d.inflate(packed, padded) == nil {
-			d.far++
+			w.lost.far++
 			return "compressed with a look at bytes that are not kept: raise compression_window"
 		}
 	}

@@ -129,6 +129,11 @@ func TestExpandExamples(t *testing.T) {
 	}
 }
 
+// packedFrame returns a compressed message of 126 bytes or more as a server's frame.
+func packedFrame(m []byte) []byte {
+	return append([]byte{finBit | packedBit | opText, length16, byte(len(m) >> 8), byte(len(m))}, m...)
+}
+
 // TestExpandFails proves that a tracker which looks back further than what is kept is told from one that sends corrupt
 // or endless messages, that the connection ends with the reason, and that other clients go on.
 func TestExpandFails(t *testing.T) {
@@ -139,7 +144,7 @@ func TestExpandFails(t *testing.T) {
 		t.Helper()
 		w := deflateWorker(a, keep)
 		for _, m := range messages {
-			w.consume(0, append([]byte{finBit | packedBit | opText, length16, byte(len(m) >> 8), byte(len(m))}, m...))
+			w.consume(0, packedFrame(m))
 		}
 		reasons := ""
 		for kind := range w.errors {
@@ -151,8 +156,8 @@ func TestExpandFails(t *testing.T) {
 		if c := &w.clients[0]; want != "" && (c.windowLen != 0 || c.deflate.on) {
 			t.Errorf("the next connection begins with %d bytes of this one, and as one that agreed: %+v", c.windowLen, c.deflate)
 		}
-		if far := strings.Contains(want, "not kept"); far != (w.deflate.far == 1) {
-			t.Errorf("%d messages are counted as looking back too far, want %v", w.deflate.far, far)
+		if far := strings.Contains(want, "not kept"); far != (w.lost.far == 1) {
+			t.Errorf("%d messages are counted as looking back too far, want %v", w.lost.far, far)
 		}
 		if text, why := w.expand(1, (&serverStream{}).pack(first)); why != "" || !bytes.Equal(text, first) {
 			t.Errorf("the next client: %s", why)

@@ -59,7 +59,6 @@ func (r *run) result(ctx context.Context) Result {
 		out.During.add(&during)
 		r.settle(w)
 		out.Counts.add(&w.counts)
-		w.lost.far = w.deflate.far
 		lost.add(&w.lost)
 		replies.merge(w.replies)
 		cycles.merge(w.cycles)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/bench/plot"
 	"millrace/bench/progress"
 )
 
@@ -94,15 +95,5 @@ func (p *Progress) Line(before *Progress) string {
 	return b.String()
 }
 
-// count writes a number with commas between thousands, so that rates of very different size can be read at a glance.
-func count(v float64) string {
-	digits := fmt.Sprintf("%.0f", v)
-	sign := ""
-	if strings.HasPrefix(digits, "-") {
-		sign, digits = "-", digits[1:]
-	}
-	for k := len(digits) - 3; k > 0; k -= 3 {
-		digits = digits[:k] + "," + digits[k:]
-	}
-	return sign + digits
-}
+// count writes a number for people, see plot.Grouped.
+func count(v float64) string { return plot.Grouped(v) }

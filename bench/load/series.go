@@ -18,8 +18,8 @@ const intervalLength = time.Second
 
 // tally is what a worker has counted since the start of the run.
 type tally struct {
-	announces, replies, offers, answers, connected, errors uint64
-	open                                                   int // connections, at the moment
+	counts Counts
+	open   int // connections, at the moment
 }
 
 // bucket is what a worker saw in an interval.
@@ -77,27 +77,11 @@ func (s *series) fold() {
 func (s *series) due(at time.Duration) *bucket { return &s.buckets[min(int(at/s.width), s.at)] }
 
 // tally returns the worker's counts at this moment.
-func (w *worker) tally() tally {
-	n := &w.counts
-	return tally{
-		announces: n.Announces, replies: n.Replies, offers: n.OffersReceived, answers: n.AnswersReceived,
-		connected: n.Connected, errors: n.errors(), open: w.open,
-	}
-}
+func (w *worker) tally() tally { return tally{w.counts, w.open} }
 
 // errors returns how many messages were wrong, and requests and connections failed.
 func (c *Counts) errors() uint64 {
 	return c.wrong() + c.WrongSize + c.Failures + c.ConnectFailed + c.Disconnected
-}
-
-func (t *tally) add(o *tally) {
-	t.announces += o.announces
-	t.replies += o.replies
-	t.offers += o.offers
-	t.answers += o.answers
-	t.connected += o.connected
-	t.errors += o.errors
-	t.open += o.open
 }
 
 // series puts the series of the workers together. They have ended, and all of them before the given time.
@@ -114,7 +98,8 @@ func (r *run) series(end time.Duration) (all []Interval) {
 			b := &w.series.buckets[k]
 			sum.replies.merge(&b.replies)
 			sum.cycles.merge(&b.cycles)
-			sum.atEnd.add(&b.atEnd)
+			sum.atEnd.counts.add(&b.atEnd.counts)
+			sum.atEnd.open += b.atEnd.open
 		}
 		from := width * time.Duration(k)
 		to := min(from+width, end)
@@ -129,11 +114,11 @@ func (r *run) series(end time.Duration) (all []Interval) {
 
 // interval returns the messages since the tally before, and the latencies.
 func (b *bucket) interval(before *tally) Interval {
-	t := &b.atEnd
+	n := b.atEnd.counts
+	n.subtract(&before.counts)
 	return Interval{
-		Announces: t.announces - before.announces, Replies: t.replies - before.replies,
-		Offers: t.offers - before.offers, Answers: t.answers - before.answers,
-		Connected: t.connected - before.connected, Errors: t.errors - before.errors, Open: t.open,
+		Announces: n.Announces, Replies: n.Replies, Offers: n.OffersReceived, Answers: n.AnswersReceived,
+		Connected: n.Connected, Errors: n.errors(), Open: b.atEnd.open,
 		Reply: b.replies.quantiles(), Answer: b.cycles.quantiles(),
 	}
 }

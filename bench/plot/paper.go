@@ -9,10 +9,7 @@ import (
 )
 
 // Paper is a picture that is being drawn. Coordinates are in pixels from the upper left corner.
-type Paper struct {
-	Width, Height int
-	body          []byte
-}
+type Paper struct{ body []byte }
 
 // Text writes a text at a point. The anchor is start, middle or end; attributes may be empty.
 func (p *Paper) Text(x, y float64, anchor, text, attributes string) {

@@ -57,13 +57,13 @@ func curve(r *load.Result, name string, style int, of func(*load.Interval) float
 // gap is the figure of an interval that has none.
 var gap = math.NaN()
 
-// perSecond returns the rate of a count. The last interval is left out if it is too short for a rate.
-func perSecond(r *load.Result, name string, style int, of func(*load.Interval) uint64) line {
+// perSecond returns the rate of a figure. The last interval is left out if it is too short for a rate.
+func perSecond(r *load.Result, name string, style int, of func(*load.Interval) float64) line {
 	return curve(r, name, style, func(i *load.Interval) float64 {
 		if i.Length < r.Series[0].Length/2 {
 			return gap
 		}
-		return float64(of(i)) / i.Length
+		return of(i) / i.Length
 	})
 }
 
@@ -189,18 +189,18 @@ func rates(r *load.Result) (all []chart) {
 		all = append(all, c)
 	}
 	add("Announces and replies", "The lines lie on each other while the tracker follows.", "per second",
-		perSecond(r, "announces", broad, func(i *load.Interval) uint64 { return i.Announces }),
-		perSecond(r, "replies", darkest, func(i *load.Interval) uint64 { return i.Replies }))
+		perSecond(r, "announces", broad, func(i *load.Interval) float64 { return float64(i.Announces) }),
+		perSecond(r, "replies", darkest, func(i *load.Interval) float64 { return float64(i.Replies) }))
 	if r.Counts.OffersReceived > 0 {
 		add("Offers and answers", "Messages that the tracker has relayed. Each answer completes a signalling cycle.", "per second",
-			perSecond(r, "offers", broad, func(i *load.Interval) uint64 { return i.Offers }),
-			perSecond(r, "answers", darkest, func(i *load.Interval) uint64 { return i.Answers }))
+			perSecond(r, "offers", broad, func(i *load.Interval) float64 { return float64(i.Offers) }),
+			perSecond(r, "answers", darkest, func(i *load.Interval) float64 { return float64(i.Answers) }))
 	}
 	add("Connections", "Open at the end of each "+interval(r)+".", "open",
 		curve(r, "open", darkest, func(i *load.Interval) float64 { return float64(i.Open) }))
 	add("New connections", "Opened up to the end of the WebSocket handshake.", "per second",
-		perSecond(r, "new", darkest, func(i *load.Interval) uint64 { return i.Connected }))
-	errors := func(i *load.Interval) uint64 { return i.Errors }
+		perSecond(r, "new", darkest, func(i *load.Interval) float64 { return float64(i.Connected) }))
+	errors := func(i *load.Interval) float64 { return float64(i.Errors) }
 	for k := range r.Series {
 		if errors(&r.Series[k]) > 0 {
 			add("Errors", "Wrong messages, failure messages, and connections that failed or that the tracker closed.", "per second",
@@ -216,23 +216,15 @@ func resources(r *load.Result) (all []chart) {
 	if len(r.Series) == 0 {
 		return nil
 	}
-	busy := func(name string, style int, of func(*load.Interval) float64) line {
-		return curve(r, name, style, func(i *load.Interval) float64 {
-			if i.Length < r.Series[0].Length/2 {
-				return gap
-			}
-			return of(i) / i.Length
-		})
-	}
 	const about = "Time that each process ran, in all of its threads: 1 is one CPU that is always busy."
-	client := busy("load tester", light, func(i *load.Interval) float64 { return i.ClientCPU })
+	client := perSecond(r, "load tester", light, func(i *load.Interval) float64 { return i.ClientCPU })
 	if r.Server.PID == 0 {
 		c := overTime(r, "CPU", about+" The tracker's process was not watched.", []line{client})
 		c.y = linear("busy CPUs", digits, c.lines)
 		return []chart{c}
 	}
 	c := overTime(r, "CPU", about, []line{
-		busy("tracker", darkest, func(i *load.Interval) float64 { return i.ServerCPU }), client})
+		perSecond(r, "tracker", darkest, func(i *load.Interval) float64 { return i.ServerCPU }), client})
 	c.y = linear("busy CPUs", digits, c.lines)
 	memory := overTime(r, "Memory of the tracker", "Resident memory of its process, the highest reading of each "+interval(r)+".",
 		[]line{curve(r, "tracker", darkest, func(i *load.Interval) float64 { return float64(i.ServerRSS) / (1 << 20) })})

@@ -66,7 +66,10 @@ func (s *Server) makePages() {
 	all := make(map[string]*response)
 	f := s.figures()
 	const html = "text/html; charset=utf-8"
-	figures := newResponse(html, page.Policy, "", page.AppendHTML(nil, f, &s.pages.hour))
+	var figures *response
+	if c.Stats || c.Page && s.pages.own == nil {
+		figures = newResponse(html, page.Policy, "", page.AppendHTML(nil, f, &s.pages.hour))
+	}
 	switch {
 	case c.Page && s.pages.own != nil:
 		all["/"] = newResponse(html, ownPolicy, "", s.pages.own)

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"io"
 	"math/rand/v2"
@@ -70,11 +71,7 @@ func (p *packing) expand(t *tools, message string) (text string, ok bool) {
 	if p.alone {
 		p.window = nil
 	}
-	most := 32 << 10
-	if p.limited > 0 {
-		most = p.limited
-	}
-	p.window = p.window[max(0, len(p.window)-most):]
+	p.window = p.window[max(0, len(p.window)-cmp.Or(p.limited, 32<<10)):]
 	t.reader.(flate.Resetter).Reset(strings.NewReader(message+"\x00\x00\xff\xff\x01\x00\x00\xff\xff"), p.window)
 	out, err := io.ReadAll(t.reader)
 	p.window = append(p.window, out...)

@@ -140,7 +140,8 @@ func (w *world) playStop() {
 // newWorld returns the world of a seed, without any shard.
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 11))
-	w := &world{tools: newTools(),
+	w := &world{
+		tools:  newTools(),
 		rng:    rng,
 		offers: map[string]*offer{},
 		tight:  rng.IntN(4) == 0,

@@ -50,8 +50,8 @@ const (
 // PlainNames are the reasons as they stand in metrics.
 var PlainNames = []string{"short", "busy", "same"}
 
-// level is the effort of the compressor. More of it costs more than it brings: level 3 takes a tenth more CPU under load, for its
-// larger tables, and makes offers a fortieth shorter (bench/results/tried.md).
+// level is the effort of the compressor. More of it costs more than it brings: level 3 takes almost a fifth more CPU under load, for
+// its larger tables, and saves a fiftieth of the bytes (bench/results/tried.md).
 const level = 1
 
 // NewPacker returns a Packer with at most so many bytes of histories.

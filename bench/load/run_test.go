@@ -112,14 +112,18 @@ func (c *trackerConn) read() ([]byte, ws.OpCode, error) {
 	if c.stream == nil {
 		return wsutil.ReadClientData(c)
 	}
-	f, err := ws.ReadFrame(c)
-	if err != nil || f.Header.OpCode == ws.OpClose {
+	h, err := ws.ReadHeader(c)
+	if err != nil || h.OpCode == ws.OpClose {
 		return nil, 0, errors.Join(io.EOF, err)
 	}
-	if f = ws.UnmaskFrame(f); f.Header.Rsv1() {
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	if _, err = io.ReadFull(c, f.Payload); err != nil {
+		return nil, 0, err
+	}
+	if f = ws.UnmaskFrame(f); h.Rsv1() {
 		f, err = wsflate.DecompressFrame(f)
 	}
-	return f.Payload, f.Header.OpCode, err
+	return f.Payload, h.OpCode, err
 }
 
 // write sends a message. The lock is held.

@@ -369,7 +369,8 @@ func TestRunAddsUp(t *testing.T) {
 			n.BytesReceived >= n.PayloadReceived {
 			t.Errorf("%d of %d connections compress: %+v", n.Agreed, n.Connected, n)
 		}
-		if b := r.Traffic; b.Sent <= 0 || b.Sent >= b.PayloadSent || b.Received <= 0 || b.Received >= b.PayloadReceived {
+		// On a busy machine no cycle ends within the measurement, so this is of the whole run.
+		if b := r.Counts.traffic(); b.Sent <= 0 || b.Sent >= b.PayloadSent || b.Received <= 0 || b.Received >= b.PayloadReceived {
 			t.Errorf("bytes per cycle: %+v", b)
 		}
 	}
@@ -381,7 +382,8 @@ func TestRunAddsUp(t *testing.T) {
 	if r.Counts.HandshakesFull != 60 || r.Counts.HandshakesResumed != 0 {
 		t.Errorf("%d full handshakes, %d resumed", r.Counts.HandshakesFull, r.Counts.HandshakesResumed)
 	}
-	if r.Latency.Reply.Count == 0 || r.Latency.Answer.Count == 0 || r.Latency.Handshake.Count != 60 {
+	if n := &r.During; n.Replies > 0 && r.Latency.Reply.Count == 0 || n.AnswersReceived > 0 && r.Latency.Answer.Count == 0 ||
+		r.Latency.Handshake.Count != 60 {
 		t.Errorf("latencies: %+v", r.Latency)
 	}
 }

@@ -8,8 +8,6 @@
 package deflate
 
 import (
-	"github.com/klauspost/compress/flate"
-
 	"millrace/cmd/internal/shard/conn"
 	"millrace/wsproto"
 )
@@ -20,8 +18,7 @@ type Packer struct {
 	memory    int // bytes of histories
 	histories histories
 
-	writer *flate.Writer // nil: nothing has been compressed yet
-	packed sink
+	compressor *compressor // nil: nothing has been compressed yet
 
 	stats PackStats
 }
@@ -50,37 +47,19 @@ const (
 // PlainNames are the reasons as they stand in metrics.
 var PlainNames = []string{"short", "busy", "same"}
 
-// level is the effort of the compressor. More of it costs more than it brings: level 3 takes almost a fifth more CPU under load, for
-// its larger tables, and saves a fiftieth of the bytes (bench/results/tried.md).
-const level = 1
-
 // NewPacker returns a Packer with at most so many bytes of histories.
 func NewPacker(table *conn.Table, memory int) *Packer {
 	return &Packer{table: table, memory: memory}
 }
 
-// open takes the memory of the compressor and of the histories: a megabyte, and what the caller allows. A shard whose clients do not
-// compress never does.
+// open takes the memory of the compressor and of the histories. A shard whose clients do not compress never does.
 func (p *Packer) open() {
 	p.histories = newHistories(p.memory)
-	p.writer, _ = flate.NewWriter(&p.packed, level) // an error is for wrong levels only
+	p.compressor = newCompressor()
 }
 
 // Stats returns the counters.
 func (p *Packer) Stats() PackStats { return p.stats }
-
-// sink gathers what the compressor writes.
-type sink struct{ bytes []byte }
-
-func (s *sink) Write(p []byte) (int, error) {
-	s.bytes = append(s.bytes, p...)
-	return len(p), nil
-}
-
-// tail ends the output of a flush, and is left out.
-//
-// RFC 7692 §7.2.1: «Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.»
-const tail = 4
 
 // The lengths of messages, in bytes, below which they are sent as they are: with a history, and without one. A reply to an announce
 // has about 140.
@@ -101,19 +80,18 @@ func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
 		p.stats.Plain[Busy]++
 		return frame
 	}
-	window, ok := p.window(c, len(payload))
-	if !ok || len(window) == 0 && len(payload) < leastAlone {
+	window, reach := p.history(c), maxWindow
+	if c.Flags.Has(conn.Narrow) {
+		reach = wsproto.NarrowWindow
+	}
+	if len(window) == 0 && len(payload) < leastAlone {
 		p.stats.Plain[Short]++
 		return frame
 	}
-	if p.writer == nil {
+	if p.compressor == nil {
 		p.open()
 	}
-	p.packed.bytes = p.packed.bytes[:0]
-	p.writer.ResetDict(&p.packed, window)
-	p.writer.Write(payload) // a sink takes all
-	p.writer.Flush()
-	packed := p.packed.bytes[:len(p.packed.bytes)-tail]
+	packed := p.compressor.compress(window, payload, reach)
 	if len(packed) >= len(payload) {
 		p.stats.Plain[Same]++
 		return frame
@@ -123,18 +101,6 @@ func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
 	p.stats.After += uint64(len(packed))
 	p.remember(i, c, payload)
 	return wsproto.AppendPacked(frame[:0], packed)
-}
-
-// window returns what a message of n bytes may look back at. ok is false if it may not be compressed at all.
-func (p *Packer) window(c *conn.Conn, n int) (window []byte, ok bool) {
-	window = p.history(c)
-	if !c.Flags.Has(conn.Narrow) {
-		return window, true
-	}
-	if n > wsproto.NarrowWindow {
-		return nil, false
-	}
-	return window[max(0, len(window)-(wsproto.NarrowWindow-n)):], true
 }
 
 // history returns the last bytes that the client of a connection has expanded, as far as they are kept.

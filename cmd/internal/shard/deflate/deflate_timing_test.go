@@ -1,6 +1,7 @@
 package deflate
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -10,34 +11,40 @@ import (
 // BenchmarkPack compresses offers that look back at the one before, offers that look back at nothing, and short messages behind
 // others.
 func BenchmarkPack(b *testing.B) {
-	f := func(n int, history bool) func(*testing.B) {
+	f := func(message func(*rand.Rand) string, history bool) func(*testing.B) {
 		return func(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			r := newRig(1<<16, 1)
 			c := r.table.At(0)
 			var plain [][]byte
 			for range 64 {
-				plain = append(plain, frame(offer(rng, n)))
+				plain = append(plain, frame(message(rng)))
 			}
 			if history {
-				r.Pack(0, c, frame(offer(rng, 1100)), false)
+				r.Pack(0, c, frame(browserMessage(rng)), false)
 			}
-			buffer := make([]byte, len(plain[0]))
+			buffer := make([]byte, 0, 2048)
 			before, after := 0, 0
 			b.ReportAllocs()
 			for k := 0; b.Loop(); k++ {
 				if !history {
 					r.Forget(c)
 				}
-				copy(buffer, plain[k%len(plain)])
+				buffer = append(buffer[:0], plain[k%len(plain)]...)
 				before, after = before+len(buffer), after+len(r.Pack(0, c, buffer, false))
 			}
 			b.ReportMetric(float64(after)/float64(before), "share")
 		}
 	}
-	b.Run("offer with history", f(1100, true))
-	b.Run("offer alone", f(1100, false))
-	b.Run("reply with history", f(140, true))
+	b.Run("offer with history", f(browserMessage, true))
+	b.Run("offer alone", f(browserMessage, false))
+	b.Run("reply with history", f(reply, true))
+}
+
+// reply returns the reply to an announce.
+func reply(rng *rand.Rand) string {
+	return fmt.Sprintf(`{"action":"announce","info_hash":"hhhhhhhhhhhhhhhhhhhh","complete":%d,"incomplete":%d,"interval":120}`,
+		rng.IntN(100), rng.IntN(30))
 }
 
 // BenchmarkExpand expands an announce with five offers.

@@ -166,7 +166,8 @@ func (s *Server) shardOptions(cfg *config.Config, id int, key secrets, pages *ws
 		o.Page = s.pages.answer
 	}
 	o.Addresses, o.Origins, o.Listeners = s.addresses, pages, l.door()
-	o.TLS = s.tls.shardOptions(cfg, s.setup.shards, s.clock)
+	o.TLS = s.tls.shardOptions(cfg, s.setup.shards)
+	o.Clock = s.clock
 	o.Pressure = &s.memory.level
 	return o
 }

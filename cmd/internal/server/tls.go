@@ -91,13 +91,12 @@ func loadCertificate(cfg *config.Config, log *slog.Logger) (*tlsconn.Loaded, err
 }
 
 // shardOptions returns the options with which a shard speaks TLS.
-func (t *tlsServer) shardOptions(cfg *config.Config, shards int, clock func() time.Duration) *shard.TLSOptions {
+func (t *tlsServer) shardOptions(cfg *config.Config, shards int) *shard.TLSOptions {
 	if t == nil {
 		return nil
 	}
 	return &shard.TLSOptions{
 		Certificates: t.certificates,
-		Clock:        clock,
 		MaxInFlight:  max(maxHandshakes/shards, leastHandshakes),
 		MaxFresh:     helloMemory,
 		MaxBuffered:  cfg.IOUring.AssemblyMemory,

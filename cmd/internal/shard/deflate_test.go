@@ -103,8 +103,11 @@ func TestDeflate(t *testing.T) {
 				st := s.Snapshot()
 				sum.Add(&st)
 			}
-			if in, out := sum.Expander, sum.Packer; in.Expanded < 2 || out.Packed < 2 || out.Histories != 1 || out.After >= out.Before/2 {
-				t.Errorf("follow %v, %d shards: %+v, %+v", follow, shards, in, out)
+			in, out := &sum.Messages.Expanded, &sum.Outbox.Packed[outbox.Offer]
+			if in[wsproto.ActionAnnounce].Messages != 1 || in[wsproto.ActionAnswer].Messages != 1 ||
+				in[wsproto.ActionAnswer].Packed >= in[wsproto.ActionAnswer].Plain || out.Messages != 2 || out.Packed >= out.Plain/2 ||
+				sum.Packer.Histories != 1 {
+				t.Errorf("follow %v, %d shards: %+v, %+v, %+v", follow, shards, in, out, sum.Packer)
 			}
 			packer.hangUp(0)
 			plain.hangUp(0)

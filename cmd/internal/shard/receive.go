@@ -265,6 +265,7 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 	case wsproto.Text, wsproto.Binary:
 		c.Messages++
 		s.meter.Message(i, c)
+		s.scratch.packed = 0
 		if c.Reader.Packed() {
 			expanded, bad := s.scratch.expander.Expand(payload, s.opt.Limits.Message)
 			if bad != nil {
@@ -272,7 +273,7 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 				return
 			}
 			s.meter.Spend(c, len(expanded))
-			payload = expanded
+			payload, s.scratch.packed = expanded, len(payload)
 		}
 		s.message(i, c, kind, payload, buf)
 	case wsproto.Ping:

@@ -27,6 +27,7 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 		c.Messages-- // it is read, and counted, again
 		return
 	}
+	s.countExpanded(m.Action, bad, len(text))
 	s.stats.BadOffers += uint64(m.BadOffers)
 	if bad != wsproto.RejectNone {
 		s.reject(i, c, m, bad)
@@ -42,6 +43,20 @@ func (s *Shard) message(i uint32, c *conn.Conn, kind wsproto.Kind, text, buf []b
 	case wsproto.ActionScrape:
 		s.scrape(i, c, m)
 	}
+}
+
+// countExpanded counts a message of n bytes, if it came compressed.
+func (s *Shard) countExpanded(action wsproto.Action, bad wsproto.Reject, n int) {
+	if s.scratch.packed == 0 {
+		return
+	}
+	if bad != wsproto.RejectNone {
+		action = 0
+	}
+	st := &s.stats.Expanded[action]
+	st.Messages++
+	st.Plain += uint64(n)
+	st.Packed += uint64(s.scratch.packed)
 }
 
 // reject deals with a message that cannot be served. A failure that carries no info hash of its own makes clients drop

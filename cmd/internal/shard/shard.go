@@ -2,7 +2,7 @@
 // table.
 //
 // A [Shard] is advanced by [Shard.Step], which turns events into ops and does nothing else: it never blocks, reads no
-// clock but to bound handshakes, and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard
+// clock but for Options.Clock, and touches no descriptor. [Run] (run.go) is the loop around it that does. A Shard
 // conducts its parts, which live in the folders below this one and know nothing of it. The data flows down through the
 // files in this order:
 //
@@ -81,6 +81,10 @@ type Options struct {
 
 	TLS *TLSOptions // nil: none
 
+	// Clock is monotonic. It bounds the time that handshakes take of one Step, and measures that of compression. nil, without TLS
+	// only: nothing is measured.
+	Clock func() time.Duration
+
 	// These answer requests on the listeners that are no upgrades, quickly and from any thread, with at most wsproto.MaxText
 	// bytes; nil: there are no such answers.
 	Health func() (text string, ok bool)            // a health check; it fails without ok
@@ -134,6 +138,7 @@ type scratch struct {
 	offerIDs []swarm.ID
 	targets  []swarm.Target
 	expander deflate.Expander
+	packed   int    // bytes of the message before it was expanded, 0: it came as it is
 	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
@@ -162,7 +167,8 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s.table = conn.NewTable(o.ID, o.MaxConnections, o.TLS != nil)
 	s.door = door.New(o.door(), s.table, &s.turn, s.secure.tlsEngine())
 	s.inbox = inbox.New(asmPool, &s.turn, o.Addresses)
-	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox, deflate.NewPacker(s.table, o.DeflateMemory))
+	s.outbox = outbox.New(o.outbox(), sendPool, s.table, &s.turn, s.inbox, deflate.NewPacker(s.table, o.DeflateMemory, o.Clock))
+	s.scratch.expander = deflate.NewExpander(o.Clock)
 	s.meter = meter.New(o.Guard.meter(), s.table, &s.turn)
 	s.post = post.New(o.ID, w.Boxes, &s.turn)
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},

@@ -72,7 +72,16 @@ type Messages struct {
 	Announces [swarm.Statuses]uint64 `metric:"announces_total" by:"result=announce" help:"Announces by outcome, counted at the torrent."`
 	Replies   stats.Latency          `metric:"announce_reply_seconds" help:"Time from the turn of the loop that read an announce until its reply was handed to the kernel. A wait in which the loop gathered events counts whole."`
 
+	Expanded [wsproto.ActionScrape + 1]ExpandedStats `by:"type=expanded"`
+
 	Answers [swarm.AnswerNoOffer + 1]uint64 `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
+}
+
+// ExpandedStats are the counters of compressed messages of a kind.
+type ExpandedStats struct {
+	Messages uint64 `metric:"deflate_messages_total" label:"direction=in"`
+	Plain    uint64 `metric:"deflate_bytes_total" label:"direction=in,form=plain"`
+	Packed   uint64 `metric:"deflate_bytes_total" label:"direction=in,form=packed"`
 }
 
 // counters are the counters of the path of a message while they are counted.
@@ -90,6 +99,7 @@ type IPStats struct {
 func Tables() stats.Tables {
 	t := stats.Tables{
 		"action":     {"", "announce", "answer", "scrape"},
+		"expanded":   {"unusable", "announce", "answer", "scrape"},
 		"family":     {"4", "6", "shared"},
 		"ip_version": {"4", "6"},
 		"reason":     {""},

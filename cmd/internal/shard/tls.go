@@ -15,13 +15,12 @@ import (
 // TLSOptions are the needs of a shard that speaks TLS.
 type TLSOptions struct {
 	Certificates *tlsconn.Certificates
-	Clock        func() time.Duration // monotonic: it bounds the time that handshakes take of one Step
-	MaxInFlight  int                  // handshakes that have begun to compute and not ended
-	MaxFresh     int                  // bytes of the ClientHellos of those that have not begun to compute
-	MaxBuffered  int                  // bytes for records that have arrived in part
-	MaxExpanded  int                  // connections that keep their expanded keys
-	FirstFlight  uint32               // seconds from a client's first byte to its whole ClientHello, and for its answer
-	GracePeriod  uint32               // seconds that connections on a replaced certificate may stay
+	MaxInFlight  int    // handshakes that have begun to compute and not ended
+	MaxFresh     int    // bytes of the ClientHellos of those that have not begun to compute
+	MaxBuffered  int    // bytes for records that have arrived in part
+	MaxExpanded  int    // connections that keep their expanded keys
+	FirstFlight  uint32 // seconds from a client's first byte to its whole ClientHello, and for its answer
+	GracePeriod  uint32 // seconds that connections on a replaced certificate may stay
 }
 
 // handshakeTime is what handshakes may take of one Step, but that one of them goes on in each. In a storm the clients that
@@ -55,7 +54,7 @@ func newSecure(s *Shard) *secure {
 			MaxBuffered: o.MaxBuffered, MaxExpanded: o.MaxExpanded, KeyUpdatesPerMinute: s.opt.keyUpdates(),
 			Admit: s.handshakeBegins, Ended: s.handshakeEnded,
 		}),
-		clock:      o.Clock,
+		clock:      s.opt.Clock,
 		flight:     o.FirstFlight,
 		grace:      o.GracePeriod,
 		generation: 1,

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 
 	"millrace/ring/ringtest"
@@ -78,11 +79,30 @@ func (c *client) message(m map[string]any) {
 	c.frame(opText, string(b))
 }
 
+// description returns n bytes of text, which compress to nothing, to a half, or not at all.
+func description(rng *rand.Rand, n int) string {
+	var b strings.Builder
+	switch rng.IntN(3) {
+	case 0:
+		return strings.Repeat("x", n)
+	case 1:
+		for b.Len() < n {
+			b.WriteByte("0123456789abcdef"[rng.IntN(16)])
+		}
+	case 2:
+		for b.Len() < n-1 {
+			b.WriteRune(rune(0x80 + rng.IntN(0x800-0x80))) // all runes of two bytes
+		}
+		b.WriteString(strings.Repeat("x", n-b.Len()))
+	}
+	return b.String()
+}
+
 // announce sends an announce with one offer for each length. Each offer is unique in the run.
 func (c *client) announce(hash, event string, left int, lengths []int) {
 	offers := []any{}
 	for _, n := range lengths {
-		o := &offer{hash: hash, from: c.peer, by: c, sdp: "v=0 " + strings.Repeat("x", n)}
+		o := &offer{hash: hash, from: c.peer, by: c, sdp: "v=0 " + description(c.world.rng, n)}
 		name := id("offer %d", len(c.world.offers))
 		c.world.offers[name] = o
 		offers = append(offers, map[string]any{

@@ -6,6 +6,7 @@ import (
 	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/swarm"
+	"millrace/wsproto"
 )
 
 // This file owns the list of rare paths. A simulation that never goes there proves nothing.
@@ -50,8 +51,8 @@ func Paths(st *shard.Stats) []Path {
 		{"a client that was not read from because many did", st.Meter.Crowded},
 		{"an offer that was one too many for its receiver", st.Meter.OffersDropped},
 		{"an offer that was one too many of its sender", st.Meter.OffersHeld},
-		{"a message that was sent compressed", st.Packer.Packed},
-		{"a compressed message of a client", st.Expander.Expanded},
+		{"an offer that was sent compressed", st.Outbox.Packed[outbox.Offer].Messages},
+		{"a compressed announce of a client", st.Messages.Expanded[wsproto.ActionAnnounce].Messages},
 		{"a history that gave way to another", st.Packer.Dropped},
 		{"a message that did not become shorter", st.Packer.Plain[deflate.Same]},
 		{"half a message that was one too many of its address", st.Inbox.AddressFull},

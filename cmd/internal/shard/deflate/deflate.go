@@ -8,6 +8,8 @@
 package deflate
 
 import (
+	"time"
+
 	"millrace/cmd/internal/shard/conn"
 	"millrace/wsproto"
 )
@@ -20,17 +22,16 @@ type Packer struct {
 
 	compressor *compressor // nil: nothing has been compressed yet
 
+	watch stopwatch
 	stats PackStats
 }
 
 // PackStats are the counters of a Packer. Their tags say how they are shown (see package stats).
 type PackStats struct {
-	Before    uint64         `metric:"deflate_bytes_total" label:"direction=out,form=plain" help:"Bytes of messages that were sent or received compressed, before (plain) and after compression (packed)."`
-	After     uint64         `metric:"deflate_bytes_total" label:"direction=out,form=packed"`
-	Packed    uint64         `metric:"deflate_messages_total" label:"direction=out" help:"Messages that were sent or received compressed."`
 	Plain     [Plains]uint64 `metric:"deflate_plain_total" by:"reason=plain" help:"Messages that were sent as they are to clients that take compressed ones."`
 	Histories int            `metric:"deflate_histories" help:"Connections of which the last bytes are kept to compress the next ones."`
 	Dropped   uint64         `metric:"deflate_histories_dropped_total" help:"Histories that gave way to others because the memory for them was used up."`
+	Time      time.Duration  `metric:"deflate_seconds_total" label:"direction=out" help:"Time that compression (out) and expansion (in) took, of CPU. It is estimated from every 13th message."`
 }
 
 // Plain is why a message is sent as it is.
@@ -47,9 +48,9 @@ const (
 // PlainNames are the reasons as they stand in metrics.
 var PlainNames = []string{"short", "busy", "same"}
 
-// NewPacker returns a Packer with at most so many bytes of histories.
-func NewPacker(table *conn.Table, memory int) *Packer {
-	return &Packer{table: table, memory: memory}
+// NewPacker returns a Packer with at most so many bytes of histories. clock measures its work; nil: it is not measured.
+func NewPacker(table *conn.Table, memory int, clock func() time.Duration) *Packer {
+	return &Packer{table: table, memory: memory, watch: stopwatch{clock: clock}}
 }
 
 // open takes the memory of the compressor and of the histories. A shard whose clients do not compress never does.
@@ -59,48 +60,51 @@ func (p *Packer) open() {
 }
 
 // Stats returns the counters.
-func (p *Packer) Stats() PackStats { return p.stats }
+func (p *Packer) Stats() PackStats {
+	st := p.stats
+	st.Time = p.watch.sum
+	return st
+}
 
-// The lengths of messages, in bytes, below which they are sent as they are: with a history, and without one. A reply to an announce
-// has about 140.
-const (
-	leastPacked = 96
-	leastAlone  = 256
-)
+// leastPacked is the length of messages, in bytes, below which they are sent as they are. A reply to an announce has about 140.
+const leastPacked = 96
 
 // Pack compresses the frame of a message for the connection at index i, in place, if the agreement with its client allows it
-// and the frame becomes shorter. It returns the frame. busy says that the shard has no CPU to spare.
-func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) []byte {
+// and the frame becomes shorter. It returns the frame, and whether it is compressed now. busy says that the shard has no CPU to spare.
+func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) (made []byte, packed bool) {
 	payload := wsproto.ServerPayload(frame)
 	switch {
 	case len(payload) < leastPacked:
 		p.stats.Plain[Short]++
-		return frame
+		return frame, false
 	case busy:
 		p.stats.Plain[Busy]++
-		return frame
+		return frame, false
 	}
-	window, reach := p.history(c), maxWindow
-	if c.Flags.Has(conn.Narrow) {
-		reach = wsproto.NarrowWindow
+	since := p.watch.start()
+	made, packed = p.pack(i, c, frame, payload)
+	p.watch.stop(since)
+	if !packed {
+		p.stats.Plain[Same]++
 	}
-	if len(window) == 0 && len(payload) < leastAlone {
-		p.stats.Plain[Short]++
-		return frame
-	}
+	return made, packed
+}
+
+// pack compresses the frame of a message.
+func (p *Packer) pack(i uint32, c *conn.Conn, frame, payload []byte) (made []byte, packed bool) {
 	if p.compressor == nil {
 		p.open()
 	}
-	packed := p.compressor.compress(window, payload, reach)
-	if len(packed) >= len(payload) {
-		p.stats.Plain[Same]++
-		return frame
+	reach := maxWindow
+	if c.Flags.Has(conn.Narrow) {
+		reach = wsproto.NarrowWindow
 	}
-	p.stats.Packed++
-	p.stats.Before += uint64(len(payload))
-	p.stats.After += uint64(len(packed))
+	short := p.compressor.compress(p.history(c), payload, reach)
+	if len(short) >= len(payload) {
+		return frame, false
+	}
 	p.remember(i, c, payload)
-	return wsproto.AppendPacked(frame[:0], packed)
+	return wsproto.AppendPacked(frame[:0], short), true
 }
 
 // history returns the last bytes that the client of a connection has expanded, as far as they are kept.

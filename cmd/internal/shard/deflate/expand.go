@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/klauspost/compress/flate"
 
@@ -13,26 +14,35 @@ import (
 // This file expands the messages of clients.
 
 // Expander expands messages. Each was compressed alone (client_no_context_takeover), so nothing is kept but memory
-// to work in. It belongs to one goroutine at a time. The zero value is ready for use.
+// to work in. It belongs to one goroutine at a time. The zero value is ready for use; nothing measures its work.
 type Expander struct {
 	reader   io.ReadCloser // nil: nothing has been expanded yet
 	source   bytes.Reader
 	input    []byte
 	expanded []byte
 
+	watch stopwatch
+
 	stats ExpandStats
 }
 
 // ExpandStats are the counters of an Expander. Their tags say how they are shown (see package stats).
 type ExpandStats struct {
-	Before   uint64 `metric:"deflate_bytes_total" label:"direction=in,form=plain"`
-	After    uint64 `metric:"deflate_bytes_total" label:"direction=in,form=packed"`
-	Expanded uint64 `metric:"deflate_messages_total" label:"direction=in"`
-	Failed   uint64 `metric:"deflate_failures_total" help:"Compressed messages of clients that could not be expanded, or were too long."`
+	Failed uint64        `metric:"deflate_failures_total" help:"Compressed messages of clients that could not be expanded, or were too long."`
+	Time   time.Duration `metric:"deflate_seconds_total" label:"direction=in"`
+}
+
+// NewExpander returns an Expander whose work is measured with a clock; nil: it is not measured.
+func NewExpander(clock func() time.Duration) Expander {
+	return Expander{watch: stopwatch{clock: clock}}
 }
 
 // Stats returns the counters.
-func (x *Expander) Stats() ExpandStats { return x.stats }
+func (x *Expander) Stats() ExpandStats {
+	st := x.stats
+	st.Time = x.watch.sum
+	return st
+}
 
 // ending is the rest of every message: the bytes that its sender has left out, and a last block that ends the stream, so that an
 // end in the middle of a block shows.
@@ -48,15 +58,13 @@ var (
 // Expand returns the message that a client has compressed, of at most limit bytes: no more are produced. It is good until the next
 // call.
 func (x *Expander) Expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
+	since := x.watch.start()
 	out, err := x.expand(message, limit)
+	x.watch.stop(since)
 	if err != nil {
 		x.stats.Failed++
-		return nil, err
 	}
-	x.stats.Expanded++
-	x.stats.Before += uint64(len(out))
-	x.stats.After += uint64(len(message))
-	return out, nil
+	return out, err
 }
 
 // leastRoom is the first size of the buffer for expanded messages, in bytes.

@@ -11,6 +11,7 @@ import (
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/swarm"
+	"millrace/wsproto"
 )
 
 // Outbox holds the bytes that wait for the clients of a shard. It belongs to the loop's thread.
@@ -44,6 +45,8 @@ type Stats struct {
 	DroppedMemory [Kinds]uint64 `metric:"frames_dropped_total" label:"reason=send_memory" by:"type=frame"`
 	DroppedGone   [Kinds]uint64 `metric:"frames_dropped_total" label:"reason=gone" by:"type=frame"`
 
+	Packed [Kinds]PackedStats `by:"type=frame"`
+
 	Sends      uint64 `metric:"sends_total" help:"Sends handed to the kernel."`
 	ShortSends uint64 `metric:"short_sends_total" help:"Sends of which the kernel took only a part."`
 	HeldBack   uint64 `metric:"held_back_total" help:"Times that a client was not read from because it did not read."`
@@ -54,6 +57,13 @@ type Stats struct {
 // IPStats are the counters that are kept apart for IPv4 and IPv6 clients.
 type IPStats struct {
 	FramesOut [Kinds]uint64 `metric:"frames_sent_total" by:"type=frame" help:"Frames and HTTP responses sent."`
+}
+
+// PackedStats are the counters of compression for a kind of frame.
+type PackedStats struct {
+	Messages uint64 `metric:"deflate_messages_total" label:"direction=out" help:"Messages that were sent or received compressed."`
+	Plain    uint64 `metric:"deflate_bytes_total" label:"direction=out,form=plain" help:"Bytes of messages that were sent or received compressed, without frames: before (plain) and after compression (packed)."`
+	Packed   uint64 `metric:"deflate_bytes_total" label:"direction=out,form=packed"`
 }
 
 // room is a reservation for one frame, between a call of Room and the Commit that ends it.
@@ -142,11 +152,24 @@ func (o *Outbox) Commit(frame []byte) {
 		panic("BUG: a frame is longer than the room reserved for it: " + r.kind.String())
 	}
 	if r.conn.Flags.Has(conn.Deflates) && r.kind != Control && r.kind != HTTP {
-		frame = o.packer.Pack(r.index, r.conn, frame, o.busy)
+		frame = o.pack(r, frame)
 	}
 	r.conn.OutLen += uint32(len(frame))
 	o.stats.ByIP[r.conn.Version].FramesOut[r.kind]++
 	*r = room{}
+}
+
+// pack compresses a frame, if that makes it shorter.
+func (o *Outbox) pack(r *room, frame []byte) []byte {
+	plain := len(wsproto.ServerPayload(frame))
+	frame, packed := o.packer.Pack(r.index, r.conn, frame, o.busy)
+	if packed {
+		st := &o.stats.Packed[r.kind]
+		st.Messages++
+		st.Plain += uint64(plain)
+		st.Packed += uint64(len(wsproto.ServerPayload(frame)))
+	}
+	return frame
 }
 
 // CarryOn notes what an adopted connection was sent by another shard.

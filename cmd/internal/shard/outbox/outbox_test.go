@@ -34,7 +34,7 @@ type rig struct {
 func newRig(t *testing.T, memory, conns int, tls ...*tlsconn.Conn) *rig {
 	r := &rig{t: t, pool: pool.New(make([]byte, memory)), table: conn.NewTable(0, conns, len(tls) > 0)}
 	r.inbox = inbox.New(pool.New(make([]byte, 4096)), &r.turn, nil)
-	r.Outbox = New(Options{MaxPending: maxPending, SendTimeout: 20}, r.pool, r.table, &r.turn, r.inbox, deflate.NewPacker(r.table, 0))
+	r.Outbox = New(Options{MaxPending: maxPending, SendTimeout: 20}, r.pool, r.table, &r.turn, r.inbox, deflate.NewPacker(r.table, 0, nil))
 	r.turn.Begin(0, nil)
 	for i := range conns {
 		var x *tlsconn.Conn

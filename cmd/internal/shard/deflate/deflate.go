@@ -70,28 +70,30 @@ func (p *Packer) Stats() PackStats {
 const leastPacked = 96
 
 // Pack compresses the frame of a message for the connection at index i, in place, if the agreement with its client allows it
-// and the frame becomes shorter. It returns the frame, and whether it is compressed now. busy says that the shard has no CPU to spare.
-func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) (made []byte, packed bool) {
+// and the frame becomes shorter. It returns the frame, and the bytes of the
+// message before and after; packed is 0 if it stays as it is. busy says that the shard has no CPU to spare.
+func (p *Packer) Pack(i uint32, c *conn.Conn, frame []byte, busy bool) (made []byte, plain, packed int) {
 	payload := wsproto.ServerPayload(frame)
 	switch {
 	case len(payload) < leastPacked:
 		p.stats.Plain[Short]++
-		return frame, false
+		return frame, len(payload), 0
 	case busy:
 		p.stats.Plain[Busy]++
-		return frame, false
+		return frame, len(payload), 0
 	}
 	since := p.watch.start()
-	made, packed = p.pack(i, c, frame, payload)
+	plain, packed = len(payload), p.pack(i, c, payload)
 	p.watch.stop(since)
-	if !packed {
+	if packed == 0 {
 		p.stats.Plain[Same]++
+		return frame, plain, 0
 	}
-	return made, packed
+	return wsproto.AppendPacked(frame[:0], p.compressor.out.bytes), plain, packed
 }
 
-// pack compresses the frame of a message.
-func (p *Packer) pack(i uint32, c *conn.Conn, frame, payload []byte) (made []byte, packed bool) {
+// pack compresses a message. It returns the bytes that the compressor holds of it; 0: it does not become shorter.
+func (p *Packer) pack(i uint32, c *conn.Conn, payload []byte) int {
 	if p.compressor == nil {
 		p.open()
 	}
@@ -99,12 +101,12 @@ func (p *Packer) pack(i uint32, c *conn.Conn, frame, payload []byte) (made []byt
 	if c.Flags.Has(conn.Narrow) {
 		reach = wsproto.NarrowWindow
 	}
-	short := p.compressor.compress(p.history(c), payload, reach)
-	if len(short) >= len(payload) {
-		return frame, false
+	packed := p.compressor.compress(p.history(c), payload, reach)
+	if len(packed) >= len(payload) {
+		return 0
 	}
 	p.remember(i, c, payload)
-	return wsproto.AppendPacked(frame[:0], short), true
+	return len(packed)
 }
 
 // history returns the last bytes that the client of a connection has expanded, as far as they are kept.

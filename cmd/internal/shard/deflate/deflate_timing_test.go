@@ -26,7 +26,7 @@ func BenchmarkPack(b *testing.B) {
 			buffer := make([]byte, 0, 2048)
 			before, after := 0, 0
 			pack := func() int {
-				made, _ := r.Pack(0, c, buffer, false)
+				made, _, _ := r.Pack(0, c, buffer, false)
 				return len(made)
 			}
 			b.ReportAllocs()

@@ -11,7 +11,6 @@ import (
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/swarm"
-	"millrace/wsproto"
 )
 
 // Outbox holds the bytes that wait for the clients of a shard. It belongs to the loop's thread.
@@ -161,13 +160,12 @@ func (o *Outbox) Commit(frame []byte) {
 
 // pack compresses a frame, if that makes it shorter.
 func (o *Outbox) pack(r *room, frame []byte) []byte {
-	plain := len(wsproto.ServerPayload(frame))
-	frame, packed := o.packer.Pack(r.index, r.conn, frame, o.busy)
-	if packed {
+	frame, plain, packed := o.packer.Pack(r.index, r.conn, frame, o.busy)
+	if packed > 0 {
 		st := &o.stats.Packed[r.kind]
 		st.Messages++
 		st.Plain += uint64(plain)
-		st.Packed += uint64(len(wsproto.ServerPayload(frame)))
+		st.Packed += uint64(packed)
 	}
 	return frame
 }

@@ -17,7 +17,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme kernels arm64 idle compare abuse report release package unit trypackage clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse report release package unit trypackage clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ kernels: build ## run the tracker on the kernels of older Debian releases, in qe
 
 arm64: ## run the tracker and its black-box tests on a 64-bit ARM processor, in qemu
 	bench/kernels/run.sh arm64
+
+autobahn: ## run the Autobahn test suite against the reader of frames and the compression (WSTEST=its wstest, see bench/autobahn.sh)
+	bench/autobahn.sh
 
 idle: build ## hold CONNECTIONS idle connections (250000) in qemu, for machines that allow too few descriptors
 	bench/kernels/run.sh idle

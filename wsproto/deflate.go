@@ -5,22 +5,16 @@ package wsproto
 import (
 	"bytes"
 	"iter"
+	"strconv"
 )
 
 // Deflate is what a client and the tracker have agreed on about compressed messages. The zero value is nothing: messages are
 // not compressed. The client compresses each of its messages alone (client_no_context_takeover), so nothing is kept for it.
 type Deflate struct {
-	On     bool // messages may be compressed
-	Alone  bool // ours are compressed without those before (server_no_context_takeover)
-	Narrow bool // and look back at most NarrowWindow bytes (server_max_window_bits)
+	On    bool  // messages may be compressed
+	Alone bool  // ours are compressed without those before (server_no_context_takeover)
+	Bits  uint8 // ours look back at most 1 << Bits bytes, 8 to 15; 0: the client says nothing (server_max_window_bits)
 }
-
-// NarrowWindow is the window of a Narrow agreement in bytes, and the least that a client may ask for. Smaller ones, which no
-// known client asks for, would hardly compress anything: offers of them are declined.
-const (
-	NarrowWindow = 1 << narrowBits
-	narrowBits   = 12
-)
 
 // RFC 7692 §7.1.2.1: «This parameter has a decimal integer value without leading zeroes between 8 to 15, inclusive»
 const (
@@ -102,9 +96,8 @@ func parseDeflate(offer []byte) (d Deflate, ok bool) {
 		case equalFold(key, "client_no_context_takeover"):
 			which, good = 1, !hasValue
 		case equalFold(key, "server_max_window_bits"):
-			bits := windowBits(value)
-			which, good = 2, hasValue && bits >= narrowBits
-			d.Narrow = bits < mostBits
+			d.Bits = windowBits(value)
+			which, good = 2, hasValue && d.Bits != 0
 		case equalFold(key, "client_max_window_bits"):
 			// The value is a hint (§7.1.2.2). The answer does without the parameter: any window of theirs can be read.
 			which, good = 3, !hasValue || windowBits(value) != 0
@@ -134,13 +127,13 @@ func unquoteToken(value []byte) []byte {
 }
 
 // windowBits reads a number from 8 to 15; 0 for anything else.
-func windowBits(value []byte) int {
-	bits := 0
+func windowBits(value []byte) uint8 {
+	bits := uint8(0)
 	for _, c := range value {
 		if !isDigit(c) || len(value) > 2 {
 			return 0
 		}
-		bits = 10*bits + int(c-'0')
+		bits = 10*bits + c - '0'
 	}
 	if len(value) == 0 || value[0] == '0' || bits < leastBits || bits > mostBits {
 		return 0
@@ -157,8 +150,10 @@ func appendDeflate(dst []byte, d Deflate) []byte {
 	if d.Alone {
 		dst = append(dst, "; server_no_context_takeover"...)
 	}
-	if d.Narrow {
-		dst = append(dst, "; server_max_window_bits=12"...)
+	// RFC 7692 §7.1.2.1: «A server accepts an extension negotiation offer with this parameter by including the
+	// "server_max_window_bits" extension parameter in the corresponding extension negotiation response [...] with the same or smaller value».
+	if d.Bits != 0 {
+		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(d.Bits), 10)
 	}
 	return dst
 }

@@ -41,18 +41,18 @@ func TestDeflateOffers(t *testing.T) {
 	f(" permessage-deflate", "on")                                                                                   // Firefox, Safari, Tyrus
 	f(" x-webkit-deflate-frame", declined)                                                                           // old WebKit
 	f(" permessage-deflate; server_no_context_takeover; client_no_context_takeover", "; server_no_context_takeover") // gorilla, coder
-	f(" permessage-deflate; client_max_window_bits=15; server_max_window_bits=15", "on")                             // Boost.Beast
-	f(" permessage-deflate; server_max_window_bits=9; client_max_window_bits=9", declined)
-	f(" permessage-deflate; server_max_window_bits=11", declined)
+	f(" permessage-deflate; client_max_window_bits=15; server_max_window_bits=15", "; server_max_window_bits=15")    // Boost.Beast
+	f(" permessage-deflate; server_max_window_bits=9; client_max_window_bits=9", "; server_max_window_bits=9")
+	f(" permessage-deflate; server_max_window_bits=08", declined)
 	f(" permessage-deflate; server_max_window_bits=12", "; server_max_window_bits=12")
-	f(" permessage-deflate; server_max_window_bits=14", "; server_max_window_bits=12")
-	f(` permessage-deflate; server_max_window_bits="13"; client_max_window_bits="10"`, "; server_max_window_bits=12")
+	f(" permessage-deflate; server_max_window_bits=14", "; server_max_window_bits=14")
+	f(` permessage-deflate; server_max_window_bits="13"; client_max_window_bits="10"`, "; server_max_window_bits=13")
 	f("permessage-deflate;client_max_window_bits,permessage-deflate", "on")
 	f("\tPerMessage-Deflate ; Client_Max_Window_Bits ", "on")
 	// The first acceptable offer counts, on any line.
-	f(" permessage-deflate; server_max_window_bits=8, permessage-deflate; server_no_context_takeover", "; server_no_context_takeover")
+	f(" permessage-deflate; server_max_window_bits=7, permessage-deflate; server_no_context_takeover", "; server_no_context_takeover")
 	f(" permessage-bzip2\n foo; bar=\"a,b;c\", permessage-deflate", "on")
-	f(" permessage-deflate; server_max_window_bits=8\n permessage-deflate", "on")
+	f(" permessage-deflate; server_max_window_bits=7\n permessage-deflate", "on")
 	// RFC 7692 §7: unknown, invalid, doubled.
 	f(" permessage-deflate; level=9", declined)
 	f(" permessage-deflate; server_no_context_takeover=1", declined)

@@ -216,8 +216,8 @@ func (s *Shard) agree(c *conn.Conn, d wsproto.Deflate) {
 	if d.Alone {
 		c.Flags |= conn.Alone
 	}
-	if d.Narrow {
-		c.Flags |= conn.Narrow
+	if d.Bits != 0 {
+		c.Flags |= conn.Narrows(d.Bits)
 	}
 }
 

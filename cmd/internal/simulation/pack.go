@@ -25,6 +25,7 @@ var packings = []packing{
 	{}, {}, {offer: "permessage-deflate; client_max_window_bits"}, {offer: "permessage-deflate"},
 	{offer: "permessage-deflate; server_no_context_takeover", alone: true},
 	{offer: "permessage-deflate; server_max_window_bits=12", limited: 4096},
+	{offer: "permessage-deflate; server_max_window_bits=9", limited: 512},
 }
 
 // drawPacking draws the offer of a client.

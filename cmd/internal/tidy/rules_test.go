@@ -86,11 +86,12 @@ var ownImports = map[string][]string{
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/deflate", shardDir + "/outbox", "cmd/internal/trace",
 	},
+	"cmd/internal/echo":                         {shardDir + "/conn", shardDir + "/deflate", "ring", "wsproto"},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
-	"cmd/millrace":         {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
-	"cmd/internal/convert": {"config"},
-	"cmd/millrace-load":    {"wsproto", "ring", "bench", "cmd/internal/cli"},
-	"bench":                {"wsproto", "ring"},
+	"cmd/millrace":                              {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
+	"cmd/internal/convert":                      {"config"},
+	"cmd/millrace-load":                         {"wsproto", "ring", "bench", "cmd/internal/cli"},
+	"bench":                                     {"wsproto", "ring"},
 }
 
 func checkOwnImports(sources []*source) (problems []string) {

@@ -113,8 +113,16 @@ const (
 	Vouched                       // door: it came through a unix socket, whose clients are trusted proxies
 	Deflates                      // shard: its messages may be compressed
 	Alone                         // shard: and ours look back at none before
-	Narrow                        // shard: and ours look back at most wsproto.NarrowWindow bytes
+	// shard: three bits, how many bits fewer than 15 the window has to which ours look back.
+	Narrower
+	Narrow = Narrower | Narrower<<1 | Narrower<<2
 )
+
+// Narrows returns the flags of a window of so many bits, 8 to 15.
+func Narrows(bits uint8) Flags { return Narrower * Flags(15-bits) }
+
+// Window returns how far back a compressed message may look, in bytes.
+func (f Flags) Window() int { return 32 << 10 >> (f & Narrow / Narrower) }
 
 // Pauses are the flags each of which keeps the ring from receiving.
 const Pauses = Held | Throttled | Crowded

@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"millrace/wsproto"
 )
 
 // This file proves that blocks are read by compress/flate as they were meant, that they look back no farther than they may, and that
@@ -85,7 +83,7 @@ func TestCompress(t *testing.T) {
 	for _, distance := range []int{1, 2, 3, 4, 5, 255, 256, 257, 4095, 4096, 4097, 32767, 32768, 32769} {
 		text := noise(rng, distance)
 		f("", text+text[:min(distance, 300)], maxWindow)
-		f("", text+text[:min(distance, 300)], wsproto.NarrowWindow)
+		f("", text+text[:min(distance, 300)], 4096)
 		f(text, text, maxWindow)
 	}
 	window := ""

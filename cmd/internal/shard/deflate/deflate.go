@@ -97,11 +97,7 @@ func (p *Packer) pack(i uint32, c *conn.Conn, payload []byte) int {
 	if p.compressor == nil {
 		p.open()
 	}
-	reach := maxWindow
-	if c.Flags.Has(conn.Narrow) {
-		reach = wsproto.NarrowWindow
-	}
-	packed := p.compressor.compress(p.history(c), payload, reach)
+	packed := p.compressor.compress(p.history(c), payload, c.Flags.Window())
 	if len(packed) >= len(payload) {
 		return 0
 	}

@@ -90,7 +90,7 @@ func TestPack(t *testing.T) {
 		r := newRig(HistorySize*rng.IntN(conns+1), conns)
 		clients := make([]receiver, conns)
 		for i := range conns {
-			r.table.At(uint32(i)).Flags |= []conn.Flags{0, conn.Alone, conn.Narrow, conn.Alone | conn.Narrow}[rng.IntN(4)]
+			r.table.At(uint32(i)).Flags |= []conn.Flags{0, conn.Alone}[rng.IntN(2)] | conn.Narrows(uint8(8+rng.IntN(8)))
 		}
 		packed := 0
 		for step := range 300 {
@@ -99,8 +99,8 @@ func TestPack(t *testing.T) {
 			switch {
 			case c.Flags.Has(conn.Alone):
 				clients[i].window = nil
-			case c.Flags.Has(conn.Narrow):
-				clients[i].window = clients[i].window[max(0, len(clients[i].window)-wsproto.NarrowWindow):]
+			default:
+				clients[i].window = clients[i].window[max(0, len(clients[i].window)-c.Flags.Window()):]
 			}
 			if rng.IntN(20) == 0 {
 				r.Forget(c)

@@ -196,6 +196,11 @@ func (o *Outbox) Touch(i uint32, c *conn.Conn) {
 // not seen all that the next frames would look back at.
 func (o *Outbox) Discard(c *conn.Conn) {
 	o.packer.Forget(c)
+	o.free(c)
+}
+
+// free gives the waiting buffer of a connection back.
+func (o *Outbox) free(c *conn.Conn) {
 	if c.Out != 0 {
 		o.put(c, c.Out)
 		c.Out, c.OutLen = 0, 0

@@ -513,6 +513,46 @@ func TestSealed(t *testing.T) {
 	}
 }
 
+// TestHistory proves that an offer looks back at the one before it, with TLS and without, until the connection gives up bytes that wait.
+func TestHistory(t *testing.T) {
+	f := func(tls ...*tlsconn.Conn) {
+		t.Helper()
+		r := newRig(t, 256<<10, 1, tls...)
+		r.Outbox.packer = deflate.NewPacker(r.table, deflate.HistorySize, nil)
+		c := r.table.At(0)
+		c.Flags |= conn.Deflates
+		rng := rand.New(rand.NewPCG(1, 2))
+		text := make([]byte, 600)
+		for k := range text {
+			text[k] = 'a' + byte(rng.IntN(26))
+		}
+		packed := func() uint64 {
+			before := r.Stats().Packed[Offer].Packed
+			dst := r.Room(0, c, len(text)+10, Offer)
+			r.Commit(append(append(dst, 0x81, 126, byte(len(text)>>8), byte(len(text)&0xff)), text...))
+			return r.Stats().Packed[Offer].Packed - before
+		}
+		leave := func() {
+			ops := r.flush()
+			r.sent(0, len(ops[0].Data), 0)
+		}
+		alone := packed()
+		leave()
+		if n := packed(); n > alone/10 {
+			t.Errorf("%d bytes, and %d behind the same", alone, n)
+		}
+		leave()
+		packed()
+		r.Discard(c)
+		if n := packed(); n != alone {
+			t.Errorf("%d bytes, and %d behind the same that was given up", alone, n)
+		}
+	}
+	f()
+	x, _ := tlstest.New(t).Dial()
+	f(x)
+}
+
 // TestNotSealed proves that frames that cannot be encrypted for lack of memory are named and stay as they are, so that
 // they leave when there is memory; that their connection can give them up without a trace in its records; and that a
 // connection without memory for close_notify goes on without.

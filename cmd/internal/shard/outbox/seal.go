@@ -25,7 +25,7 @@ func (o *Outbox) seal(i uint32, c *conn.Conn) bool {
 	} else {
 		dst = t.Drain(dst)
 	}
-	o.Discard(c)
+	o.free(c)
 	c.Flight, c.FlightOff, c.FlightLen = flight, 0, uint32(len(dst))
 	return true
 }

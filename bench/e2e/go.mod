@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/anacrolix/torrent v1.61.0
+	github.com/coder/websocket v1.8.14
 	github.com/gorilla/websocket v1.5.0
 	github.com/letsencrypt/pebble/v2 v2.10.3
 )

@@ -19,6 +19,7 @@ type setting struct {
 	name    string
 	shards  int
 	tls     bool
+	packs   bool   // messages are compressed, and the test fails if none was
 	proxied bool   // answers only after a PROXY header: the proxy's start waits for both
 	network string // more keys of the table [network], as TOML
 	tables  string // TOML tables that follow [network]
@@ -43,13 +44,11 @@ fixed_send = "off"
 timed_wait = "off"
 min_wait = "off"
 `}
-	packing      = setting{name: "2 shards, compression", shards: 2, network: packs}
-	tlsPacking   = setting{name: "TLS, 2 shards, compression", shards: 2, tls: true, network: packs}
+	packing      = setting{name: "2 shards, compression", shards: 2, packs: true}
+	tlsPacking   = setting{name: "TLS, 2 shards, compression", shards: 2, tls: true, packs: true}
 	tlsOneShard  = setting{name: "TLS, 1 shard", shards: 1, tls: true}
 	tlsTwoShards = setting{name: "TLS, 2 shards", shards: 2, tls: true}
 )
-
-const packs = "compression = \"auto\"\n"
 
 // eachTracker runs test as a subtest with the URL of a tracker for each
 // setting, or once with the tracker that MILLRACE_E2E_TRACKER names.
@@ -75,6 +74,12 @@ func startTracker(t *testing.T, s setting) string {
 		network += fmt.Sprintf("enable_tls = true\ntls_certificate_path = %q\ntls_private_key_path = %q\n",
 			certificate.chainPath, certificate.keyPath)
 	}
+	metrics := ""
+	if s.packs {
+		metrics = freeAddress(t)
+		network += "compression = \"auto\"\n"
+		s.tables += fmt.Sprintf("[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = %q\n", metrics)
+	}
 	config := filepath.Join(t.TempDir(), "millrace.toml")
 	text := fmt.Sprintf("socket_workers = %d\n\n[network]\naddress = %q\n%s%s", s.shards, address, network, s.tables)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -88,6 +93,9 @@ func startTracker(t *testing.T, s setting) string {
 	tracker := startServer(t, atEnd, trackerProgram(t), "-c", config)
 	if !s.proxied {
 		waitForTracker(t, url, tracker)
+	}
+	if s.packs {
+		t.Cleanup(func() { requirePacked(t, metrics) }) // before the tracker ends
 	}
 	return url
 }

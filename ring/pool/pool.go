@@ -78,9 +78,9 @@ func Map(size int) (*Pool, error) {
 	if size < Granule {
 		return nil, fmt.Errorf("cannot map a pool of %d bytes: the least is %d", size, Granule)
 	}
-	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	mem, err := Reserve(size)
 	if err != nil {
-		return nil, fmt.Errorf("cannot map a pool of %d bytes: %w", size, err)
+		return nil, err
 	}
 	p := New(mem)
 	p.mapped = true
@@ -94,6 +94,27 @@ func (p *Pool) Unmap() error {
 	}
 	mem := p.mem
 	*p = *New(nil)
+	return Release(mem)
+}
+
+// Reserve returns size bytes of private anonymous memory outside the Go heap, which takes physical pages only where it is
+// touched. Release gives it back.
+func Reserve(size int) ([]byte, error) {
+	if size == 0 {
+		return nil, nil
+	}
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reserve %d bytes: %w", size, err)
+	}
+	return mem, nil
+}
+
+// Release gives memory of Reserve back to the system.
+func Release(mem []byte) error {
+	if len(mem) == 0 {
+		return nil
+	}
 	return unix.Munmap(mem)
 }
 

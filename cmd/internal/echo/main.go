@@ -57,7 +57,7 @@ type echo struct {
 
 func newEcho(c net.Conn) *echo {
 	table := conn.NewTable(0, 1, false)
-	e := &echo{Conn: c, packer: deflate.NewPacker(table, deflate.HistorySize, nil)}
+	e := &echo{Conn: c, packer: deflate.NewPacker(table, make([]byte, deflate.HistorySize), nil)}
 	e.conn = table.Enter(ring.Slot{Index: 0, Gen: 1}, conn.Accepted, nil)
 	return e
 }

@@ -97,9 +97,8 @@ func shardOptions(c *config.Config, id, n, connsPerShard int, key secrets) shard
 		ShareFamilies:  c.Protocol.ShareSwarmsAcrossIPVersions,
 		MaxBadMessages: c.Limits.BadMessagesPerConnection,
 
-		Deflate:       c.Network.Compression == config.CompressionAuto,
-		DeflateMemory: c.Network.CompressionMemory,
-		DeflateLoad:   float64(c.Network.CompressionCPU) / 100,
+		Deflate:     c.Network.Compression == config.CompressionAuto,
+		DeflateLoad: float64(c.Network.CompressionCPU) / 100,
 
 		FollowTorrents: c.Network.FollowTorrents,
 

@@ -24,6 +24,7 @@ type thread struct {
 	listeners []*host.Listener
 	wiring    shard.Wiring
 	key       secrets
+	histories []byte // of compression; they take no memory until they are used
 	control   *shard.Control
 	opened    chan<- openResult
 	proceed   <-chan []*ring.Ring // all rings, or closed: give up
@@ -54,7 +55,8 @@ func (s *Server) startThreads(cfg *config.Config) error {
 		s.loops.Add(1)
 		s.threads.Add(1)
 		serving.Add(1)
-		t := &thread{s, id, cfg, s.listening.ofShard(id), wirings[id], key, c, opened, proceed, &serving}
+		t := &thread{server: s, id: id, cfg: cfg, listeners: s.listening.ofShard(id), wiring: wirings[id], key: key, control: c,
+			opened: opened, proceed: proceed, serving: &serving}
 		go t.run()
 	}
 	rings := make([]*ring.Ring, n)
@@ -114,6 +116,7 @@ func (t *thread) run() {
 	if asm != nil {
 		asm.Unmap()
 	}
+	_ = pool.Release(t.histories) // it was reserved, so this cannot fail
 }
 
 // open pins the thread, maps the assembly memory and opens the ring.
@@ -129,6 +132,10 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot map io_uring.assembly_memory of shard %d: %w", t.id, err)
 	}
+	if t.histories, err = pool.Reserve(t.cfg.Network.CompressionMemory); err != nil {
+		asm.Unmap()
+		return nil, nil, fmt.Errorf("cannot get network.compression_memory of shard %d: %w", t.id, err)
+	}
 	r, err := ring.OpenWithin(set.plan, t.listeners...)
 	if err != nil {
 		asm.Unmap()
@@ -141,7 +148,9 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	sh := shard.New(s.shardOptions(t.cfg, t.id, t.key, s.origins, &s.listening), r.Pool(), asm, t.wiring)
+	o := s.shardOptions(t.cfg, t.id, t.key, s.origins, &s.listening)
+	o.DeflateMemory = t.histories
+	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	t.serving.Done()
 	if err := shard.Run(r, sh, t.control, s.clock, s.setup.plan.MaxBatchDelay); err != nil {

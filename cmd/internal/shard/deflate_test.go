@@ -69,7 +69,7 @@ func TestDeflate(t *testing.T) {
 	for _, follow := range []bool{false, true} {
 		for _, shards := range []int{1, 2} {
 			w := newWorld(t, shards, func(o *Options) {
-				o.Deflate, o.DeflateMemory, o.DeflateLoad, o.FollowTorrents = true, 1<<16, 1, follow
+				o.Deflate, o.DeflateMemory, o.DeflateLoad, o.FollowTorrents = true, make([]byte, 1<<16), 1, follow
 			})
 			packer, plain := w.dialDeflate(0, "192.0.2.1"), w.dial(shards-1, "192.0.2.2")
 			hash, sdp := id("torrent"), strings.Repeat("candidate ", 40)
@@ -149,7 +149,7 @@ func TestDeflateRefusals(t *testing.T) {
 // TestDeflateAfterLoss proves that a client can go on after frames that were made for it have been left out: what follows looks
 // back at nothing that it has not seen.
 func TestDeflateAfterLoss(t *testing.T) {
-	w := newWorld(t, 1, func(o *Options) { o.Deflate, o.DeflateMemory, o.DeflateLoad = true, 1<<16, 1 })
+	w := newWorld(t, 1, func(o *Options) { o.Deflate, o.DeflateMemory, o.DeflateLoad = true, make([]byte, 1<<16), 1 })
 	c := w.dialDeflate(0, "192.0.2.1")
 	s := w.shards[0]
 	slot := s.table.At(c.slot.Index)

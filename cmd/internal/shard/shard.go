@@ -71,7 +71,7 @@ type Options struct {
 	ShutdownTimeout  uint32 // for all connections together when the tracker stops
 
 	Deflate       bool    // clients that offer to compress messages may
-	DeflateMemory int     // bytes of what was sent that are kept to compress what follows
+	DeflateMemory []byte  // for what was sent and is kept to compress what follows: any memory, which the shard uses from now on
 	DeflateLoad   float64 // CPUs that the loop's thread needs above which nothing is compressed
 
 	FollowTorrents bool // a connection goes to the shard of the torrent that it announces first, and others may come there

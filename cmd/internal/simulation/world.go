@@ -188,7 +188,7 @@ func (w *world) options(k, n int) shard.Options {
 		MaxOffers: 10, MaxScrape: 64, Interval: 120, MaxBadMessages: 3,
 		HandshakeTimeout: 10, PingInterval: 45, IdleTimeout: 180, SendTimeout: 20, CloseTimeout: 1, ShutdownTimeout: 10,
 		ScanPeriod: time.Second, SweepPeriod: 30 * time.Second,
-		Deflate: true, DeflateMemory: histories * deflate.HistorySize, DeflateLoad: 1,
+		Deflate: true, DeflateMemory: make([]byte, histories*deflate.HistorySize), DeflateLoad: 1,
 	}
 	if w.attacked {
 		o.Guard = siegeLimits()

@@ -17,7 +17,7 @@ import (
 // Packer compresses the messages to the clients of a shard. It belongs to the loop's thread.
 type Packer struct {
 	table     *conn.Table
-	memory    int // bytes of histories
+	memory    []byte // for histories
 	histories histories
 
 	compressor *compressor // nil: nothing has been compressed yet
@@ -48,8 +48,8 @@ const (
 // PlainNames are the reasons as they stand in metrics.
 var PlainNames = []string{"short", "busy", "same"}
 
-// NewPacker returns a Packer with at most so many bytes of histories. clock measures its work; nil: it is not measured.
-func NewPacker(table *conn.Table, memory int, clock func() time.Duration) *Packer {
+// NewPacker returns a Packer that keeps histories in memory, which it writes to only when there are some. clock measures its work; nil: it is not measured.
+func NewPacker(table *conn.Table, memory []byte, clock func() time.Duration) *Packer {
 	return &Packer{table: table, memory: memory, watch: stopwatch{clock: clock}}
 }
 

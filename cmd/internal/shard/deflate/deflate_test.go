@@ -26,7 +26,7 @@ type rig struct {
 
 func newRig(memory, conns int) *rig {
 	r := &rig{table: conn.NewTable(0, conns, false)}
-	r.Packer = NewPacker(r.table, memory, nil)
+	r.Packer = NewPacker(r.table, make([]byte, memory), nil)
 	for i := range conns {
 		c := r.table.Enter(ring.Slot{Index: uint32(i), Gen: 1}, conn.Accepted, nil)
 		r.table.Change(c, conn.Upgraded)

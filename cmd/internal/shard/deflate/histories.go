@@ -17,9 +17,9 @@ type histories struct {
 	hand   int      // where the next place is taken from somebody
 }
 
-func newHistories(memory int) histories {
-	n := memory / HistorySize
-	h := histories{memory: make([]byte, n*HistorySize), owners: make([]owner, n), spare: make([]uint32, 0, n)}
+func newHistories(memory []byte) histories {
+	n := len(memory) / HistorySize
+	h := histories{memory: memory, owners: make([]owner, n), spare: make([]uint32, 0, n)}
 	for place := n; place > 0; place-- {
 		h.spare = append(h.spare, uint32(place))
 	}

@@ -57,7 +57,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 		s.Mover = New(Options{Shard: k, Shards: n, Follow: true, Patience: patience}, Parts{
 			Table: table, Turn: &s.turn, Inbox: in, Post: post.New(k, boxes[k], &s.turn),
 			Door:   door.New(door.Options{SourceSeed: maphash.MakeSeed()}, table, &s.turn, tls),
-			Outbox: outbox.New(outbox.Options{MaxPending: 1024, SendTimeout: 20}, s.send, table, &s.turn, in, deflate.NewPacker(table, 0, nil)),
+			Outbox: outbox.New(outbox.Options{MaxPending: 1024, SendTimeout: 20}, s.send, table, &s.turn, in, deflate.NewPacker(table, nil, nil)),
 		}, lanes[k])
 		s.step(func() {})
 		all[k] = s

@@ -34,7 +34,7 @@ type rig struct {
 func newRig(t *testing.T, memory, conns int, tls ...*tlsconn.Conn) *rig {
 	r := &rig{t: t, pool: pool.New(make([]byte, memory)), table: conn.NewTable(0, conns, len(tls) > 0)}
 	r.inbox = inbox.New(pool.New(make([]byte, 4096)), &r.turn, nil)
-	r.Outbox = New(Options{MaxPending: maxPending, SendTimeout: 20}, r.pool, r.table, &r.turn, r.inbox, deflate.NewPacker(r.table, 0, nil))
+	r.Outbox = New(Options{MaxPending: maxPending, SendTimeout: 20}, r.pool, r.table, &r.turn, r.inbox, deflate.NewPacker(r.table, nil, nil))
 	r.turn.Begin(0, nil)
 	for i := range conns {
 		var x *tlsconn.Conn
@@ -518,7 +518,7 @@ func TestHistory(t *testing.T) {
 	f := func(tls ...*tlsconn.Conn) {
 		t.Helper()
 		r := newRig(t, 256<<10, 1, tls...)
-		r.Outbox.packer = deflate.NewPacker(r.table, deflate.HistorySize, nil)
+		r.Outbox.packer = deflate.NewPacker(r.table, make([]byte, deflate.HistorySize), nil)
 		c := r.table.At(0)
 		c.Flags |= conn.Deflates
 		rng := rand.New(rand.NewPCG(1, 2))

@@ -244,6 +244,7 @@ func defaultNetwork() Network {
 		ShutdownTimeout:          10,
 		MaxRequestHead:           16 << 10,
 		FollowTorrents:           true,
+		Compression:              CompressionAuto,
 		CompressionMemory:        16 << 20,
 		CompressionCPU:           75,
 	}

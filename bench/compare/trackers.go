@@ -65,6 +65,7 @@ const (
 	millrace2       = "millrace-2"
 	millraceClassic = "millrace-classic"
 	millraceNoDelay = "millrace-nodelay"
+	millracePlain   = "millrace-plain"
 	millraceBase    = "millrace-base"
 	millraceBase2   = "millrace-base-2"
 	aquatic         = "aquatic"
@@ -81,6 +82,7 @@ func trackers(base string) []tracker {
 		{millrace2, "millrace, 2 shards", true, true, 2, installMillrace, configureMillrace},
 		{millraceClassic, "millrace without ML-KEM", true, true, 1, installMillrace, configureClassic},
 		{millraceNoDelay, "millrace without a window", true, true, 1, installMillrace, configureNoDelay},
+		{millracePlain, "millrace without compression", true, true, 1, installMillrace, configurePlain},
 		{floorServer, "floor", false, true, 1, installFloor, configureFloor},
 		{aquatic, "aquatic_ws 0.9.0", true, false, 1, installAquatic("0.9.0", true), configureAquatic},
 		{aquaticCurrent, "aquatic_ws, latest", true, false, 1, installAquaticLatest, configureAquatic},
@@ -102,7 +104,7 @@ func trackers(base string) []tracker {
 func (t *tracker) ours() bool { return isOurs(t.name) }
 
 func isOurs(name string) bool {
-	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceNoDelay, millraceBase, millraceBase2}, name)
+	return slices.Contains([]string{millrace, millrace2, millraceClassic, millraceNoDelay, millracePlain, millraceBase, millraceBase2}, name)
 }
 
 // titleOf returns a tracker's name as tables show it.
@@ -121,6 +123,11 @@ func configureMillrace(p place) ([]string, map[string]string) { return millraceC
 // configureClassic leaves ML-KEM out of the key exchange of TLS. aquatic_ws cannot do that.
 func configureClassic(p place) ([]string, map[string]string) {
 	return millraceConfig(p, "tls_post_quantum = false\n")
+}
+
+// configurePlain compresses no messages, also with clients that offer it.
+func configurePlain(p place) ([]string, map[string]string) {
+	return millraceConfig(p, "compression = \"off\"\n")
 }
 
 // configureNoDelay answers every event at once, however much of its CPU a shard needs.

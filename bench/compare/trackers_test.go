@@ -41,6 +41,8 @@ func TestConfigure(t *testing.T) {
 	f(millrace2, two, "-c config.toml", "socket_workers = 2\nlog_level = \"warn\"\n\n"+secure+metrics)
 	f(millraceClassic, plain, "-c config.toml", "socket_workers = 1\nlog_level = \"warn\"\n\n"+network+
 		"tls_post_quantum = false\n"+metrics)
+	f(millracePlain, plain, "-c config.toml", "socket_workers = 1\nlog_level = \"warn\"\n\n"+network+
+		"compression = \"off\"\n"+metrics)
 	f(millraceNoDelay, plain, "-c config.toml", "socket_workers = 1\nlog_level = \"warn\"\n\n"+network+metrics+
 		"\n[io_uring]\nmax_batch_delay_us = 0\n")
 	f(aquatic, plain, "-c config.toml", "socket_workers = 1\nswarm_workers = 1\nlog_level = \"error\"\n\n"+network)

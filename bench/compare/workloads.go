@@ -34,6 +34,7 @@ var (
 	realTLS   = []string{millrace, millraceClassic, aquatic, aquaticCurrent}
 	loaded    = []string{millrace, millraceNoDelay, floorServer, aquatic, aquaticCurrent, "bittorrent-tracker", "peertube"}
 	loadedTLS = []string{millrace, millraceNoDelay, aquatic, aquaticCurrent}
+	packing   = []string{millrace, millracePlain}
 	shardPair = []string{millrace, millrace2}
 )
 
@@ -50,6 +51,7 @@ const (
 	idleWS, idleWSS           = "idle-ws", "idle-wss"
 	stormFull, stormResumed   = "storm-full", "storm-resumed"
 	stormPlain                = "storm-ws"
+	packedWS, packedWSS       = "packed-ws", "packed-wss"
 	shortWS, shortWSS         = "short-ws", "short-wss"
 	sweep, sweepWSS           = "sweep", "sweep-wss"
 	atSeventy                 = "at-70"
@@ -72,6 +74,10 @@ var workloads = []workload{
 		about: "two fifths of a public tracker: 16,800 connections that stay for 350 s on average, 1.8 peers a swarm"},
 	{name: realWSS, title: "real, wss", profile: "real", change: partOfReal, tls: true, trackers: realTLS, figure: "cycle",
 		about: "the same over TLS 1.3, handshakes of the newcomers included"},
+	{name: packedWS, title: "real with compression, ws", profile: "real", change: compressing, trackers: packing,
+		figure: "cycle", about: "the same with clients that compress, as browsers do, and browsers' offers"},
+	{name: packedWSS, title: "real with compression, wss", profile: "real", change: compressing, tls: true, trackers: packing,
+		figure: "cycle", about: "the same over TLS 1.3"},
 	{name: shortWS, title: "short lives, ws", profile: "real", change: shortLives(4000), trackers: noNode, figure: "connect",
 		about: "4,000 connections that stay for 10 s on average: 400 come and 400 go in every second"},
 	{name: shortWSS, title: "short lives, wss", profile: "real", change: shortLives(2000), tls: true, trackers: realTLS,
@@ -157,6 +163,12 @@ func shortLives(connections int) func(*load.Config) {
 // partOfReal scales the profile of a public tracker to a limit of 20,000 open files. Its connections open faster than
 // those of the public tracker.
 func partOfReal(c *load.Config) { c.Scale(0.4); c.Ramp = 40 }
+
+// compressing is partOfReal with clients that compress, half as many: they take more CPU than the tracker.
+func compressing(c *load.Config) {
+	c.Scale(0.2)
+	c.Ramp, c.Compression, c.SDP = 40, true, "browser"
+}
 
 // config returns the load for a tracker. rate is the announces per second; 0: the workload's own.
 func (w *workload) config(o *options, t *tracker, rate float64) (load.Config, error) {

@@ -75,9 +75,10 @@ func startTracker(t *testing.T, s setting) string {
 			certificate.chainPath, certificate.keyPath)
 	}
 	metrics := ""
-	if s.packs {
+	if !s.packs {
+		network += "compression = \"off\"\n"
+	} else {
 		metrics = freeAddress(t)
-		network += "compression = \"auto\"\n"
 		s.tables += fmt.Sprintf("[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = %q\n", metrics)
 	}
 	config := filepath.Join(t.TempDir(), "millrace.toml")

@@ -95,7 +95,7 @@ func TestGoToBrowser(t *testing.T) {
 // TestNodeClient shows that the npm bittorrent-tracker client gets the
 // replies that it understands; node-client.js has the details.
 func TestNodeClient(t *testing.T) {
-	eachTracker(t, []setting{oneShard, twoShards, packing, tlsOneShard, tlsTwoShards, tlsPacking}, testNodeClient)
+	eachTracker(t, []setting{oneShard, twoShards, answering, tlsOneShard, tlsTwoShards, tlsAnswering}, testNodeClient)
 }
 
 func testNodeClient(t *testing.T, trackerURL string) {

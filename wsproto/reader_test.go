@@ -71,8 +71,35 @@ func feed(t *testing.T, stream []byte, lim *Limits, chop func() int) (got []rece
 			t.Fatalf("kept %d bytes but needs %d", kept, need)
 		}
 		buf = append([]byte(nil), buf[:kept]...) // the bytes behind are lost
+		var other Reader // goes on in its place
+		if !other.SetState(r.State(), kept) {
+			t.Fatalf("the state %+v is refused for %d bytes", r.State(), kept)
+		}
+		r = other
 	}
 	return got, nil
+}
+
+// TestReaderState proves that what is compressed is still known behind a change of readers, and that a state which no Reader has is
+// refused.
+func TestReaderState(t *testing.T) {
+	f := func(s ReaderState, kept int, want bool) {
+		t.Helper()
+		var r Reader
+		if got := r.SetState(s, kept); got != want || got && r.State() != s {
+			t.Errorf("%+v with %d bytes: %v, and the reader has %+v", s, kept, got, r.State())
+		}
+	}
+	f(ReaderState{}, 0, true)
+	f(ReaderState{Agreed: true}, 9, true)
+	f(ReaderState{Size: 4, Kind: Text, Agreed: true, Packed: true}, 4, true)
+	f(ReaderState{Size: 4, Kind: Binary}, 5, true)
+	f(ReaderState{Kind: Text}, 0, true) // an empty first fragment
+	f(ReaderState{Size: 4, Kind: Text}, 3, false)
+	f(ReaderState{Size: 4}, 9, false)
+	f(ReaderState{Kind: Ping}, 9, false)
+	f(ReaderState{Kind: Text, Packed: true}, 0, false)
+	f(ReaderState{Packed: true, Agreed: true}, 0, false)
 }
 
 // model reads the stream frame by frame with gobwas/ws and joins messages by appending.

@@ -37,9 +37,12 @@ func (s AnswerStatus) String() string {
 // no answer is relayed after it has left.
 //
 // A peer may leave with many offers, and a connection with many peers, so the offers of a peer that leaves
-// are not dropped one by one. They become orphans: their sender's record is hidden. Its slot is part of
-// their fingerprints and is not used again while there are any of them, so no search finds them. They are
+// are not dropped one by one. They become orphans: their sender's record is hidden. A search wants the slot of
+// a sender, and this one is not used again while there are any of them, so no search finds them. They are
 // dropped a few at a time, and before any other offer has to give way.
+//
+// The fingerprint says nothing of the sender, so another table with the same seed can take the offer over. Here an
+// offer is found by both, its fingerprint and the slot of its sender.
 type offers struct {
 	pending records[pending]
 	senders records[sender]
@@ -55,7 +58,7 @@ type offers struct {
 
 // pending is one relayed offer. It is a member of two chains by time: of all offers and of its sender's.
 type pending struct {
-	fingerprint uint64 // keyed hash of the slot of its sender, the receiver's peer id and the offer id
+	fingerprint uint64 // keyed hash of the receiver's peer id and the offer id
 	at          uint32 // when it was relayed
 	sender      uint32 // slot of its record in offers.senders
 	inAll       neighbours
@@ -82,7 +85,7 @@ type chain struct{ oldest, newest uint32 }
 type neighbours struct{ older, newer uint32 }
 
 func (o *offers) init(seed [2]uint64) {
-	o.pending.hash = func(p *pending) uint64 { return p.fingerprint }
+	o.pending.hash = func(p *pending) uint64 { return hashPending(p.fingerprint, p.sender) }
 	o.senders.hash = func(s *sender) uint64 { return hashSender(seed, s.peer) }
 }
 
@@ -92,10 +95,17 @@ func hashSender(seed [2]uint64, p uint32) uint64 {
 	return h.sum()
 }
 
-// fingerprint names the offer that a sender, by slot, has sent to a receiver.
-func (t *Table) fingerprint(own uint32, receiver, offer *ID) uint64 {
+// hashPending returns the hash of an offer of the sender at slot own. Strangers can let many senders offer the same to
+// one receiver, and so give many offers one fingerprint. The product puts these into different chains, since it maps
+// different slots to numbers whose low bits differ; 2^64 by the golden ratio lets its high bits differ too. Where offers
+// of different fingerprints fall remains a secret of the seed.
+func hashPending(fingerprint uint64, own uint32) uint64 {
+	return fingerprint + uint64(own)*0x9e3779b97f4a7c15
+}
+
+// fingerprint names an offer that is sent to a receiver, among those of one sender.
+func (t *Table) fingerprint(receiver, offer *ID) uint64 {
 	h := newHash(t.o.Seed, useOffer)
-	h.word(uint64(own))
 	h.id(receiver)
 	h.id(offer)
 	return h.sum()
@@ -153,7 +163,7 @@ func (t *Table) findOffer(p uint32, a *Answer) uint32 {
 	if own == 0 {
 		return 0
 	}
-	return t.offers.find(t.fingerprint(own, &a.Peer, &a.Offer))
+	return t.offers.find(t.fingerprint(&a.Peer, &a.Offer), own)
 }
 
 // remember notes an offer that the peer at slot p sends to a receiver. The same offer to the same receiver
@@ -165,10 +175,9 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 	o := &t.offers
 	h := hashSender(t.o.Seed, p)
 	own := o.findSender(h, p)
-	f := uint64(0)
+	f := t.fingerprint(receiver, offer)
 	if own != 0 {
-		f = t.fingerprint(own, receiver, offer)
-		if slot := o.find(f); slot != 0 {
+		if slot := o.find(f, own); slot != 0 {
 			o.unchain(slot)
 			o.enchain(slot, own, now)
 			return true
@@ -188,14 +197,21 @@ func (t *Table) remember(now, p uint32, receiver, offer *ID, already uint32) boo
 	// The sender's record may have gone with its only offer.
 	if own == 0 || o.senders.at(own).peer != p {
 		own = o.senders.insert(h, sender{peer: p})
-		f = t.fingerprint(own, receiver, offer)
 	}
-	o.enchain(o.pending.insert(f, pending{fingerprint: f}), own, now)
+	o.enchain(o.add(f, own), own, now)
 	return true
 }
 
-func (o *offers) find(fingerprint uint64) uint32 {
-	return o.pending.find(fingerprint, func(p *pending) bool { return p.fingerprint == fingerprint })
+// add inserts an offer of the sender at slot own, in no chain yet, and returns its slot.
+func (o *offers) add(fingerprint uint64, own uint32) uint32 {
+	return o.pending.insert(hashPending(fingerprint, own), pending{fingerprint: fingerprint, sender: own})
+}
+
+// find returns the slot of an offer of the sender at slot own, or 0.
+func (o *offers) find(fingerprint uint64, own uint32) uint32 {
+	return o.pending.find(hashPending(fingerprint, own), func(p *pending) bool {
+		return p.fingerprint == fingerprint && p.sender == own
+	})
 }
 
 func (o *offers) findSender(h uint64, p uint32) uint32 {
@@ -207,7 +223,7 @@ func (o *offers) tooOld(now, slot, maxAge uint32) bool { return now-o.pending.at
 // enchain makes the offer at a slot the newest, of all and of its sender.
 func (o *offers) enchain(slot, own, now uint32) {
 	p, s := o.pending.at(slot), o.senders.at(own)
-	p.at, p.sender = now, own
+	p.at = now
 	s.count++
 	p.inAll = neighbours{older: o.all.newest}
 	if o.all.newest == 0 {

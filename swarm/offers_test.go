@@ -221,6 +221,41 @@ func TestGoneLeavesOffersToLaterCalls(t *testing.T) {
 	})
 }
 
+// Many senders that offer the same to a receiver of the same peer id make no long chain in the table of offers, although all
+// these offers have one fingerprint.
+func TestAlikeOffersAreSpread(t *testing.T) {
+	const senders = 20_000
+	table := New(testOptions())
+	for i := range senders {
+		a := Announce{Key: Key{Hash: testID('h', i)}, Peer: testID('r', 0), From: Addr{Index: uint32(i)}}
+		table.Announce(0, &a, nil)
+		a.Peer, a.From.Gen, a.Offers = testID('s', 0), 1, make([]ID, 1)
+		table.Announce(0, &a, nil)
+	}
+	o, longest := &table.offers.pending, 0
+	for i := range o.buckets {
+		n := 0
+		for l := o.heads[i>>pageBits][i%pageLen]; l != 0; l = *o.link(l & slotMask) {
+			n++
+		}
+		longest = max(longest, n)
+	}
+	if o.len() != senders || longest > 4*load {
+		t.Errorf("%d offers, the longest chain has %d", o.len(), longest)
+	}
+}
+
+// An offer is found only as its sender's, even if another sender has one with the same fingerprint in the same chain.
+func TestOfferOfAnotherSender(t *testing.T) {
+	table := New(testOptions())
+	table.offers.add(7, 1)
+	for own := range uint32(1 << 20) {
+		if found := table.offers.find(7, own) != 0; found != (own == 1) {
+			t.Fatalf("the offer of sender 1 is found for sender %d: %t", own, found)
+		}
+	}
+}
+
 // checkOffers checks the invariants of the memory of offers: each offer is in the chain of all and in that of
 // its sender, in the order of time, and each sender is either found by its peer or among the orphans.
 func checkOffers(t *testing.T, table *Table) {
@@ -230,7 +265,7 @@ func checkOffers(t *testing.T, table *Table) {
 	n, last, at := 0, uint32(0), uint32(0)
 	for slot := o.all.oldest; slot != 0; slot = o.pending.at(slot).inAll.newer {
 		p := o.pending.at(slot)
-		if p.inAll.older != last || p.at < at || o.find(p.fingerprint) != slot {
+		if p.inAll.older != last || n > 0 && int32(p.at-at) < 0 || o.find(p.fingerprint, p.sender) != slot {
 			t.Fatalf("offer %d is %+v after offer %d of %d", slot, p, last, at)
 		}
 		own[p.sender] = append(own[p.sender], slot)

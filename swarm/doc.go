@@ -14,6 +14,8 @@
 //	seats.go       how many peer ids a connection has in a swarm
 //	pick.go        the peers that receive the offers of an announce
 //	offers.go      relayed offers that wait for their answer
+//	save.go        the content of a table in plain data
+//	restore.go     and its way into another table
 //	sweep.go       housekeeping in bounded slices
 //	access.go      the torrents that are served: allow and deny lists
 //	owner.go       the shard that owns a torrent
@@ -35,4 +37,5 @@
 // Time is a number of seconds since an arbitrary start, and never goes back. A peer is fresh until it
 // has not announced for Options.MaxPeerAge, then quiet until Options.MaxQuietAge, then gone. Sweep
 // makes peers quiet and removes them; a Table without sweeps still answers rightly but forgets nobody.
+// Only differences of times are used, so a clock may also begin shortly before 2^32 seconds and go on with 0.
 package swarm

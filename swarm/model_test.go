@@ -323,6 +323,8 @@ type pair struct {
 	dice func(n int) int // the next choice from 0 to n-1
 	ids  int             // number of different peers that take part
 
+	hashes []int // the numbers of the info hashes
+
 	origins map[uint32]int // by Announce.Origin: peers, as the table has counted them
 }
 
@@ -336,7 +338,7 @@ func testID(kind byte, n int) ID {
 }
 
 func (p *pair) key() Key {
-	return Key{Hash: testID('h', p.dice(3)), Family: []uint8{0, 4, 6}[p.dice(3)]}
+	return Key{Hash: testID('h', p.hashes[p.dice(len(p.hashes))]), Family: []uint8{0, 4, 6}[p.dice(3)]}
 }
 
 // originOf returns the origin of a connection: those of one client address have the same, or none.
@@ -510,7 +512,7 @@ func (p *pair) setAccess() {
 	m := p.model
 	m.access, m.listed = AccessMode(p.dice(3)), make(map[ID]bool)
 	var file []byte
-	for i := range 3 {
+	for _, i := range p.hashes {
 		if id := testID('h', i); p.dice(2) == 0 {
 			m.listed[id] = true
 			file = fmt.Appendf(file, "%x\n", id)
@@ -522,7 +524,7 @@ func (p *pair) setAccess() {
 		p.fatalf("%d of %d hashes, error %v", l.Len(), len(m.listed), err)
 	}
 	p.table.SetAccess(&Access{Mode: m.access, List: l})
-	for i := range 3 {
+	for _, i := range p.hashes {
 		if id := testID('h', i); p.table.Allowed(&id) != m.allows(id) {
 			p.fatalf("hash %d is allowed: %t", i, !m.allows(id))
 		}
@@ -704,7 +706,7 @@ func newPair(t *testing.T, ids int, o Options, dice func(int) int) *pair {
 	nothing := func() string { return "nothing" }
 	origins := make(map[uint32]int)
 	o.Count = func(origin uint32, delta int) { origins[origin] += delta }
-	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, what: nothing, dice: dice, ids: ids, origins: origins}
+	return &pair{t: t, table: New(o), model: newModel(o), now: 1000, what: nothing, dice: dice, ids: ids, hashes: []int{0, 1, 2}, origins: origins}
 }
 
 // shrink lets every hash table below a new Table begin with one bucket instead of thousands, so that a few records grow it:

@@ -241,6 +241,33 @@ func (o *offers) enchain(slot, own, now uint32) {
 	s.own.newest = slot
 }
 
+// enchainOwn makes the offer at a slot the oldest of its sender.
+func (o *offers) enchainOwn(slot, own uint32) {
+	s := o.senders.at(own)
+	s.count++
+	o.pending.at(slot).inOwn = neighbours{newer: s.own.oldest}
+	if s.own.oldest == 0 {
+		s.own.newest = slot
+	} else {
+		o.pending.at(s.own.oldest).inOwn.older = slot
+	}
+	s.own.oldest = slot
+}
+
+// enchainAll puts the offer at a slot before another one, or behind all if newer is 0.
+func (o *offers) enchainAll(slot, newer uint32) {
+	before, behind := &o.all.newest, &o.all.oldest
+	if newer != 0 {
+		before = &o.pending.at(newer).inAll.older
+	}
+	older := *before
+	if older != 0 {
+		behind = &o.pending.at(older).inAll.newer
+	}
+	o.pending.at(slot).inAll = neighbours{older: older, newer: newer}
+	*before, *behind = slot, slot
+}
+
 // unchain takes the offer at a slot out of both its chains.
 func (o *offers) unchain(slot uint32) {
 	p := o.pending.at(slot)

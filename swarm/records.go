@@ -2,7 +2,10 @@ package swarm
 
 // This file owns the hash table below all others: records at fixed slots in pages, grown one bucket at a time.
 
-import "reflect"
+import (
+	"math/bits"
+	"reflect"
+)
 
 const (
 	// 2,048 records of a multiple of 4 bytes fill whole 8 KiB pages of Go's heap, so nothing is lost to rounding.
@@ -103,6 +106,19 @@ func (r *records[T]) insert(h uint64, record T) uint32 {
 		r.split()
 	}
 	return slot
+}
+
+// reserve makes the buckets for n records, so that their insertion splits none. It does nothing for a table that has
+// buckets.
+func (r *records[T]) reserve(n int) {
+	if r.buckets != 0 || n <= load*pageLen {
+		return
+	}
+	r.buckets = uint32((n + load - 1) / load)
+	r.base = 1 << (bits.Len32(r.buckets) - 1)
+	for range (int(r.buckets) + pageLen - 1) / pageLen {
+		r.heads = append(r.heads, new([pageLen]uint32))
+	}
 }
 
 // take returns a free slot.

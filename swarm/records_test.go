@@ -80,3 +80,28 @@ func TestOwnerIsUniform(t *testing.T) {
 		}
 	}
 }
+
+// A table that has reserved buckets for its records finds all of them and splits no bucket, and grows as others do if more
+// come.
+func TestReserve(t *testing.T) {
+	for _, n := range []uint32{1, load * pageLen, load*pageLen + 1, 10_000, 65_535, 65_536, 100_001} {
+		seed := [2]uint64{3, 4}
+		r := records[sender]{hash: func(s *sender) uint64 { return hashSender(seed, s.peer) }}
+		r.reserve(int(n))
+		if r.buckets != 0 && (r.base > r.buckets || r.buckets >= 2*r.base) {
+			t.Errorf("%d records: %d buckets and base %d", n, r.buckets, r.base)
+		}
+		for i := range 2 * n {
+			if i == n && r.moved > 0 {
+				t.Errorf("%d records: splits have moved %d", n, r.moved)
+			}
+			r.insert(hashSender(seed, i), sender{peer: i})
+		}
+		r.reserve(1 << 20) // nothing happens
+		for i := range 2 * n {
+			if r.find(hashSender(seed, i), func(s *sender) bool { return s.peer == i }) == 0 {
+				t.Fatalf("%d records: one is not found", n)
+			}
+		}
+	}
+}

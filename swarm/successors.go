@@ -100,16 +100,21 @@ func (t *Table) handOver(m uint32) uint32 {
 			oldest = p
 		}
 	})
-	member, heir := t.peers.at(m), t.peers.at(oldest)
+	t.exchange(m, oldest, t.nextInLine())
+	t.handedOver++
+	return oldest
+}
+
+// exchange makes a member of the successor at slot p, and of its member at slot m a successor with a number in line.
+func (t *Table) exchange(m, p, number uint32) {
+	member, heir := t.peers.at(m), t.peers.at(p)
 	sw := t.swarms.at(member.swarm)
 	wasFresh := sw.classAt(member.place) != quietPeers
 	seeder, fresh := heir.seeder, heir.role == freshSuccessor
 	heir.role, heir.place, heir.seeder = member.role, member.place, member.seeder
-	*t.lists.entry(&sw.members, heir.place) = oldest
-	member.role, member.place = successorRole(wasFresh), t.nextInLine()
-	t.set(oldest, seeder, fresh)
-	t.handedOver++
-	return oldest
+	*t.lists.entry(&sw.members, heir.place) = p
+	member.role, member.place = successorRole(wasFresh), number
+	t.set(p, seeder, fresh)
 }
 
 // Yield hands every peer of a connection over that has a successor. It is for a connection that was asked whether it is

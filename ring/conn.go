@@ -24,6 +24,7 @@ const (
 	flagParked                 // waits for a receive buffer
 	flagPausing                // OpPause was given: no receive is started
 	flagSingle                 // it was paused: no receive is a multishot one before its socket is empty
+	flagCancelling             // OpCancelSend was given for the send in flight
 )
 
 func (r *Ring) initConns(n int) {

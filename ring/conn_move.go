@@ -1,6 +1,10 @@
 package ring
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // This file owns the move of a connection from one ring to another one of the same process: OpPause, EventPaused,
 // OpRelease here, and OpAdopt, EventAdopted there. Until OpRelease the connection stays in this ring's table, so that
@@ -22,10 +26,8 @@ func (r *Ring) pause(s Slot) {
 		r.paused = append(r.paused, s.Index)
 		return
 	}
-	r.cancel(userData(kindReceive, c.gen, s.Index))
-	if !r.plan.Use[BufferRing] {
-		r.cancel(userData(kindPoll, c.gen, s.Index))
-	}
+	r.cancelReceive(s.Index, c)
+	r.cancels = append(r.cancels, s)
 }
 
 // receiving returns how many requests in flight are not a send.
@@ -53,23 +55,36 @@ func (r *Ring) resume(s Slot) {
 	}
 	c.flags &^= flagPausing
 	c.flags |= flagSingle
-	kept := r.paused[:0]
-	for _, i := range r.paused {
-		if i != s.Index {
-			kept = append(kept, i)
-		}
-	}
-	r.paused = kept
+	r.forgetPaused(s.Index)
 	if c.state.receives() && c.receiving() == 0 {
 		r.receive(s.Index, c)
 	}
 }
 
+// forgetPaused withdraws an EventPaused that is due.
+func (r *Ring) forgetPaused(i uint32) {
+	r.paused = slices.DeleteFunc(r.paused, func(other uint32) bool { return other == i })
+}
+
+// FD returns the descriptor of a connection that ops may name. It belongs to the ring until [OpRelease]. A duplicate is of the
+// same socket: [OpClose] and [Ring.Close] end the connection for its holder too, and [OpRelease] does not.
+func (r *Ring) FD(s Slot) int32 { return r.named(s).fd }
+
+// Quiet reports that a connection which ops may name is paused, that the kernel has no request on it, and that all events of
+// its requests were reported. It stays so until OpSend or OpResume, and meanwhile another ring or process may adopt a duplicate
+// of the descriptor. [OpRelease] demands no more than this. From EventPaused on it is true while no send is outstanding. Where
+// it is true before, OpRelease may be given too, and EventPaused does not come.
+func (r *Ring) Quiet(s Slot) bool {
+	c := r.named(s)
+	return c.flags&flagPausing != 0 && c.pending == 0
+}
+
 // giveAway takes a paused connection out of the table and leaves its descriptor open.
 func (r *Ring) giveAway(s Slot) {
-	if c := r.named(s); c.flags&flagPausing == 0 || c.pending > 0 {
+	if !r.Quiet(s) {
 		panic("BUG: ring: a connection is released that is not paused or has a send in flight")
 	}
+	r.forgetPaused(s.Index)
 	r.release(s.Index, endRelease)
 }
 
@@ -82,7 +97,11 @@ func (r *Ring) adopt(op *Op) {
 	} else {
 		i, c := r.take(op.FD, endTake)
 		e.Slot = Slot{Index: i, Gen: c.gen}
-		r.receive(i, c)
+		if op.Paused {
+			c.flags |= flagPausing
+		} else {
+			r.receive(i, c)
+		}
 	}
 	r.adopted = append(r.adopted, e)
 }

@@ -36,15 +36,15 @@ func (r *Ring) onSend(events []Event, cqe CQE) []Event {
 	if c == nil {
 		return events
 	}
-	c.flags &^= flagSending
+	c.flags &^= flagSending | flagCancelling
 	e := Event{Kind: EventSent, Slot: Slot{Index: i, Gen: c.gen}}
-	switch {
-	case cqe.Res >= 0:
+	switch unix.Errno(max(-cqe.Res, 0)) {
+	case 0:
 		e.N = uint32(cqe.Res)
 		if e.N < c.asked {
 			r.stats.ShortSends++
 		}
-	case unix.Errno(-cqe.Res) == unix.EINTR || unix.Errno(-cqe.Res) == unix.EAGAIN:
+	case unix.EINTR, unix.EAGAIN, unix.ECANCELED:
 		r.stats.ShortSends++ // N is 0: the caller sends it again
 	default:
 		e.Errno = Errno(-cqe.Res)

@@ -171,10 +171,7 @@ func (r *Ring) endCancel(i uint32, c *conn) {
 		r.cancel(userData(kindConnect, c.gen, i))
 		return
 	}
-	r.cancel(userData(kindReceive, c.gen, i))
-	if !r.plan.Use[BufferRing] {
-		r.cancel(userData(kindPoll, c.gen, i))
-	}
+	r.cancelReceive(i, c)
 	if c.flags&flagSending != 0 {
 		r.cancel(userData(kindSend, c.gen, i))
 	}

@@ -52,13 +52,21 @@ const (
 	OpResume
 
 	// OpRelease takes a connection for which EventPaused has been reported, and on which no send is outstanding, out of
-	// the table. Its descriptor stays open and becomes the caller's, to be given to OpAdopt of some ring. This is the
-	// last op that may name the slot; no event answers it.
+	// the table; [Ring.Quiet] tells the same. Its descriptor stays open and becomes the caller's, to be given to OpAdopt
+	// of some ring. This is the last op that may name the slot; no event answers it.
 	OpRelease
 
 	// OpAdopt takes the connected socket FD into the table. No other ring may have a request on it. EventAdopted
-	// answers it.
+	// answers it. With Paused the connection is as if EventPaused had been reported for it: nothing is received until
+	// OpResume, and OpSend, OpRelease and OpClose may be given before.
 	OpAdopt
+
+	// OpCancelSend asks that the send which is outstanding on the connection end now, whether or not its client makes
+	// room. EventSent answers the send as always: N bytes were taken, none with N and Errno 0. Nothing of Data is sent
+	// after that event, and the caller may send the rest again. The kernel may be at work on the send at that moment:
+	// then the ring asks again at each tick until the event has come. Without a send outstanding, and when it is given
+	// again, the op does nothing. OpClose may follow.
+	OpCancelSend
 )
 
 // Op is a request of the event loop to its ring: plain data, without any call into the kernel.
@@ -66,12 +74,13 @@ type Op struct {
 	Data   []byte         // OpSend
 	Local  netip.AddrPort // OpConnect
 	Remote netip.AddrPort // OpConnect
-	Slot   Slot           // OpSend, OpShutdown, OpClose, OpPause, OpResume, OpRelease
+	Slot   Slot           // OpSend, OpShutdown, OpClose, OpPause, OpResume, OpRelease, OpCancelSend
 	Tag    uint32         // OpConnect, OpAdopt: any number, given back in its event
 	FD     int32          // OpAdopt
 	Target uint16         // OpWake
 	Kind   OpKind
 	Abort  bool // OpClose
+	Paused bool // OpAdopt
 }
 
 // EventKind is the kind of an [Event].
@@ -91,8 +100,9 @@ const (
 	// the error. It comes at most once and is not followed by EventRecv; the connection stays until OpClose.
 	EventHangup
 
-	// EventSent answers an OpSend: N bytes of its Data were taken by the kernel, or none and Errno says why. The bytes
-	// of Data belong to the caller again.
+	// EventSent answers an OpSend: N bytes of its Data were taken by the kernel, or none and Errno says why. N and Errno
+	// are both 0 where the send was interrupted or cancelled before anything was taken. The bytes of Data belong to the
+	// caller again.
 	EventSent
 
 	// EventClosed reports that a connection is gone after OpClose and that its slot may be handed out again.
@@ -120,8 +130,8 @@ const (
 	EventPaused
 
 	// EventAdopted answers an OpAdopt and gives its Tag back. With Errno 0, Slot is the name of the connection and the
-	// ring has begun to receive on it; with ENFILE the connection table was full and the ring has closed the
-	// descriptor.
+	// ring has begun to receive on it, unless the op said Paused; with ENFILE the connection table was full and the ring
+	// has closed the descriptor.
 	EventAdopted
 )
 

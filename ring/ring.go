@@ -33,6 +33,7 @@ type Ring struct {
 	joined             []uint32 // connections whose descriptor the next Wait closes
 	unconnected        []Event  // connects that failed before a request was made
 	paused             []uint32 // connections whose EventPaused is due
+	cancels            []Slot   // connections on which a cancel may have missed: the next tick looks after them
 	adopted            []Event  // EventAdopted that are due
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
@@ -160,6 +161,8 @@ func (r *Ring) Submit(ops []Op) {
 			r.giveAway(op.Slot)
 		case OpAdopt:
 			r.adopt(op)
+		case OpCancelSend:
+			r.cancelSend(op.Slot)
 		default:
 			panic(fmt.Sprintf("BUG: ring: op of unknown kind %d", op.Kind))
 		}

@@ -102,5 +102,6 @@ func (r *Ring) onTick(events []Event) []Event {
 	if !r.stopped {
 		r.armAccepts()
 	}
+	r.cancelAgain()
 	return append(events, Event{Kind: EventTick})
 }

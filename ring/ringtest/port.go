@@ -83,6 +83,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 	if submit == 0 && wait > 0 && p.k.chance(p.k.faults.Interrupt) {
 		return 0, ring.Errno(unix.EINTR)
 	}
+	p.hurry()
 	for range submit {
 		head := atomic.LoadUint32(p.mem.SQHead)
 		atomic.StoreUint32(p.mem.SQHead, head+1)
@@ -248,7 +249,7 @@ func (p *port) idle() bool {
 		atomic.LoadUint32(p.mem.SQTail) != atomic.LoadUint32(p.mem.SQHead) {
 		return false
 	}
-	return !slices.ContainsFunc(p.pending, func(r *request) bool { return r.runnable(p) })
+	return !slices.ContainsFunc(p.pending, func(r *request) bool { return r.late || r.runnable(p) })
 }
 
 // Teardown implements ring.Kernel.

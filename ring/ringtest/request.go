@@ -23,6 +23,7 @@ type request struct {
 	linked   *request // started when this one succeeds
 	waiting  bool     // linked behind another one, not started
 	sum      uint64   // of a send's bytes
+	late     bool     // a cancel that waits for another Enter
 	bid      int      // buffer that a receive holds while it waits (kernels before 5.18); -1 none
 	deadline time.Duration
 }
@@ -82,7 +83,9 @@ func (p *port) prepare(r *request) unix.Errno {
 		}
 	case giouring.OpMsgRing:
 		return p.must(p.plan.Use[ring.MessageRing], "message to a ring")
-	case giouring.OpProvideBuffers, giouring.OpAsyncCancel:
+	case giouring.OpAsyncCancel:
+		r.late = p.k.chance(p.k.faults.LateCancel)
+	case giouring.OpProvideBuffers:
 	default:
 		return p.must(false, "unknown kind")
 	}
@@ -207,6 +210,8 @@ func (r *request) runnable(p *port) bool {
 		return p.k.now >= r.deadline
 	case giouring.OpRead:
 		return p.event.count > 0
+	case giouring.OpAsyncCancel:
+		return !r.late
 	}
 	return true
 }
@@ -359,10 +364,30 @@ func (p *port) runProvide(r *request) {
 func (p *port) runCancel(r *request) {
 	for _, other := range p.pending {
 		if other != r && !other.waiting && other.sqe.UserData == r.sqe.Addr {
+			if other.mayBeBusy() && p.k.chance(p.k.faults.BusyCancel) {
+				p.complete(r, -int32(unix.EALREADY), 0)
+				return
+			}
 			p.complete(other, -int32(unix.ECANCELED), 0)
 			p.complete(r, 0, 0)
 			return
 		}
 	}
 	p.complete(r, -int32(unix.ENOENT), 0)
+}
+
+// mayBeBusy reports whether a worker thread of the kernel may be at work on a request.
+func (r *request) mayBeBusy() bool {
+	switch r.sqe.OpCode {
+	case giouring.OpAccept, giouring.OpRecv, giouring.OpSend, giouring.OpWriteFixed:
+		return true
+	}
+	return false
+}
+
+// hurry decides again which of the cancels that are late still are.
+func (p *port) hurry() {
+	for _, r := range p.pending {
+		r.late = r.late && p.k.chance(p.k.faults.LateCancel)
+	}
 }

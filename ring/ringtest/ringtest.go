@@ -31,6 +31,8 @@ type Faults struct {
 	EndMultishot float64 // a multishot request ends with a good result
 	ProvideError float64 // PROVIDE_BUFFERS fails with ENOMEM
 	MessageError float64 // MSG_RING fails with EOVERFLOW
+	BusyCancel   float64 // a cancel of a send, a receive or an accept fails with EALREADY, and that request goes on
+	LateCancel   float64 // a cancel waits for another Enter, behind requests that were submitted later
 	SocketBuffer int     // bytes a client may leave unread before sends to it wait; default 64 KiB
 }
 

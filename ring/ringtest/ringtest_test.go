@@ -67,6 +67,7 @@ type echo struct {
 	aborted         bool
 	pausing, paused bool  // OpPause was given, EventPaused has come
 	fd              int32 // since EventPaused
+	atRest          bool  // it was given to the other ring as a paused one
 }
 
 func (w *world) failf(format string, args ...any) {
@@ -108,6 +109,7 @@ func randomFaults(rng *rand.Rand) Faults {
 	return Faults{
 		ShortSend: p(0.5), Reset: p(0.02), NoBuffers: p(0.3), Delay: p(0.5), Reorder: p(0.8), Overflow: p(0.3),
 		AcceptError: p(0.3), Interrupt: p(0.3), EndMultishot: p(0.3), ProvideError: p(0.2), MessageError: p(0.3),
+		BusyCancel: p(0.8), LateCancel: p(0.8),
 		SocketBuffer: 1 + rng.IntN(4000),
 	}
 }
@@ -313,6 +315,7 @@ func (s *server) step() {
 			s.ticks++
 		}
 	}
+	s.checkQuiet()
 	for _, slot := range touched {
 		if c := s.conns[slot]; c != nil {
 			s.push(slot, c)
@@ -322,7 +325,35 @@ func (s *server) step() {
 		return
 	}
 	s.pauseSome()
+	s.cancelSome()
 	s.wakeSome()
+}
+
+// checkQuiet proves that Quiet is true of each paused connection without a send, and of no other one that receives or sends.
+func (s *server) checkQuiet() {
+	for slot, c := range s.conns {
+		if c.closing {
+			continue
+		}
+		quiet := s.r.Quiet(slot)
+		if c.paused && !c.sending && !quiet || quiet && (!c.pausing || c.sending) {
+			s.w.failf("quiet is %v of %+v", quiet, c)
+		}
+		if c.paused && s.r.FD(slot) != c.fd {
+			s.w.failf("descriptor %d, and %d when it was paused", s.r.FD(slot), c.fd)
+		}
+	}
+}
+
+// cancelSome cancels the sends of some connections, and tries to where there is none.
+func (s *server) cancelSome() {
+	for index := range uint32(12) {
+		for slot, c := range s.conns {
+			if slot.Index == index && !c.closing && s.w.rng.IntN(6) == 0 {
+				s.ops = append(s.ops, ring.Op{Kind: ring.OpCancelSend, Slot: slot})
+			}
+		}
+	}
 }
 
 func (s *server) wakeSome() {
@@ -337,7 +368,7 @@ func (s *server) wakeSome() {
 }
 
 func (s *server) sent(c *echo, e ring.Event) {
-	if c == nil || !c.sending || (e.Errno != 0 && e.N > 0) || int(e.N) > c.to-c.from {
+	if c == nil || !c.sending || e.Errno != 0 && (e.N > 0 || e.Errno.String() == "ECANCELED") || int(e.N) > c.to-c.from {
 		s.w.failf("unexpected %+v", e)
 		return
 	}
@@ -425,7 +456,8 @@ func (s *server) leave(slot ring.Slot, c *echo) {
 	s.r.Submit(append(s.ops, ring.Op{Kind: ring.OpRelease, Slot: slot}))
 	s.ops = s.ops[:0]
 	to := w.servers[w.rng.IntN(len(w.servers))]
-	to.ops = append(to.ops, ring.Op{Kind: ring.OpAdopt, FD: c.fd, Tag: w.tags})
+	c.atRest = w.rng.IntN(2) == 0
+	to.ops = append(to.ops, ring.Op{Kind: ring.OpAdopt, FD: c.fd, Tag: w.tags, Paused: c.atRest})
 }
 
 // adopted returns the connection that has arrived; nil if there was no room for it.
@@ -441,7 +473,7 @@ func (s *server) adopted(e ring.Event) *echo {
 		return nil
 	}
 	s.w.moved++
-	c.pausing, c.paused = false, false
+	c.pausing, c.paused = c.atRest, c.atRest
 	s.conns[e.Slot] = c
 	return c
 }

@@ -27,13 +27,17 @@ type ListenOptions struct {
 
 // Listener is a listening socket that is one ring's. Several share a TCP address by SO_REUSEPORT, and the kernel spreads the
 // clients over them; those of a unix socket, or of one that was passed to the process, are descriptors of the same socket.
-// It is a blocking socket. A ring takes its descriptor over.
+// It is a blocking socket. A ring takes its descriptor over. Where a process with more rings has passed its sockets, a Listener
+// has several of them, since clients wait in each.
 type Listener struct {
 	addr   netip.AddrPort // zero: a unix socket
 	path   string         // of a unix socket
+	asked  string         // the address as it was asked for; "": unknown
 	made   os.FileInfo    // of the path, where Listen has made it
 	fd     int            // -1 once closed or taken over
+	more   []int          // descriptors of further sockets
 	shared bool
+	kept   bool // by the service manager
 }
 
 const (
@@ -115,7 +119,7 @@ func listenAll(addr netip.AddrPort, o ListenOptions) (listeners []*Listener, err
 		if err != nil {
 			return listeners, err
 		}
-		listeners = append(listeners, &Listener{addr: addr, fd: fd})
+		listeners = append(listeners, &Listener{addr: addr, asked: o.Address, fd: fd})
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return listeners, err
 		}
@@ -194,16 +198,24 @@ func (l *Listener) String() string {
 // Shared reports whether other descriptors are of the same socket, so that shutting it down would end those too.
 func (l *Listener) Shared() bool { return l.shared }
 
-// FD returns the descriptor, -1 once it is closed or taken over.
+// FD returns the descriptor, the first one where there are several; -1 once it is closed or taken over.
 func (l *Listener) FD() int { return l.fd }
 
-// Release hands the descriptor over: the caller closes it from now on, and Close does nothing.
-func (l *Listener) Release() { l.fd = -1 }
-
-// Close closes the socket, unless it has been taken over. Closing twice does nothing.
-func (l *Listener) Close() {
-	if l.fd >= 0 {
-		unix.Close(l.fd)
-		l.fd = -1
+// FDs returns all descriptors; none once they are closed or taken over.
+func (l *Listener) FDs() []int {
+	if l.fd < 0 {
+		return nil
 	}
+	return append([]int{l.fd}, l.more...)
+}
+
+// Release hands the descriptors over: the caller closes them from now on, and Close does nothing.
+func (l *Listener) Release() { l.fd, l.more = -1, nil }
+
+// Close closes the sockets, unless they have been taken over. Closing twice does nothing.
+func (l *Listener) Close() {
+	for _, fd := range l.FDs() {
+		unix.Close(fd)
+	}
+	l.Release()
 }

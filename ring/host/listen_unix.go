@@ -50,7 +50,7 @@ func listenUnix(path string, o ListenOptions) (listeners []*Listener, err error)
 		made, err = os.Lstat(path)
 	}
 	if err == nil {
-		listeners, err = spread(&Listener{path: path, made: made, fd: fd, shared: true}, o.Sockets)
+		listeners, err = spread(&Listener{path: path, asked: o.Address, made: made, fd: fd, shared: true}, o.Sockets)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -90,20 +90,20 @@ func removeStale(path string) error {
 func spread(l *Listener, n int) ([]*Listener, error) {
 	listeners := []*Listener{l}
 	for len(listeners) < n {
-		fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err := duplicate(l.fd)
 		if err != nil {
 			for _, other := range listeners[1:] {
 				other.Close()
 			}
 			return nil, err
 		}
-		listeners = append(listeners, &Listener{addr: l.addr, path: l.path, fd: fd, shared: true})
+		listeners = append(listeners, &Listener{path: l.path, asked: l.asked, fd: fd, shared: true})
 	}
 	return listeners, nil
 }
 
 // Remove removes the path of a unix socket, unless something else has taken it meanwhile. It does nothing for other listeners,
-// and for a socket that was passed to the process.
+// and for a socket that was passed to the process, unless Claim was called.
 func (l *Listener) Remove() error {
 	if l.made == nil {
 		return nil

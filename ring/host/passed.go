@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 // This file owns the listening sockets that a service manager has opened and passed to the process: socket activation.
 // Clients that come while the process restarts wait in them.
 
-// Passed holds them for as long as the process runs. A nil Passed holds none.
+// Passed holds them for as long as the process runs. Those that [HandedSockets] has taken over, and that no service manager
+// keeps, it holds until Listen returns them. A nil Passed holds none.
 type Passed struct {
 	listeners []*Listener
 }
@@ -45,6 +47,7 @@ func PassedSockets() (*Passed, error) {
 			p.Close()
 			return nil, fmt.Errorf("cannot take over descriptor %d that was passed: %w", fd, err)
 		}
+		l.kept = true
 		p.listeners = append(p.listeners, l)
 	}
 	return p, nil
@@ -88,19 +91,42 @@ func adopt(fd int) (*Listener, error) {
 	return l, unix.SetNonblock(fd, false)
 }
 
-// Listen returns so many listeners on the socket that was passed for an address of [ListenOptions]; nil where none was.
+// Listen returns so many listeners, which have all the sockets that were passed for an address of [ListenOptions]; nil where
+// none was. Where there are more listeners than sockets, several have the same one; where there are fewer, some have several.
 func (p *Passed) Listen(address string, sockets int) ([]*Listener, error) {
+	var passed []*Listener
 	for _, l := range p.all() {
-		if !l.at(address) {
-			continue
+		if l.at(address) {
+			passed = append(passed, l)
 		}
-		all, err := spread(l, sockets+1) // l stays here
-		if err != nil {
-			return nil, fmt.Errorf("cannot listen on %s, a socket that was passed: %w", address, err)
-		}
-		return all[1:], nil
 	}
-	return nil, nil
+	if passed == nil {
+		return nil, nil
+	}
+	listeners := make([]*Listener, sockets)
+	for i := range max(sockets, len(passed)) {
+		from, to := passed[i%len(passed)], &listeners[i%sockets]
+		fd, err := duplicate(from.fd)
+		switch {
+		case err != nil:
+			for _, l := range listeners[:min(i, sockets)] {
+				l.Close()
+			}
+			return nil, fmt.Errorf("cannot listen on %s, a socket that was passed: %w", address, err)
+		case *to == nil:
+			*to = &Listener{addr: from.addr, path: from.path, asked: from.asked, fd: fd, shared: true, kept: from.kept}
+		default:
+			(*to).more = append((*to).more, fd)
+		}
+	}
+	p.listeners = slices.DeleteFunc(p.listeners, func(l *Listener) bool {
+		gone := !l.kept && slices.Contains(passed, l)
+		if gone {
+			l.Close()
+		}
+		return gone
+	})
+	return listeners, nil
 }
 
 // at reports whether the listener is at an address of [ListenOptions].
@@ -109,7 +135,7 @@ func (l *Listener) at(address string) bool {
 		return l.path == path
 	}
 	addr, err := netip.ParseAddrPort(address)
-	return err == nil && addr == l.addr
+	return err == nil && addr == l.addr || address == l.asked
 }
 
 // Missing returns the first socket that none of these addresses is of; nil where there is none.

@@ -11,17 +11,18 @@ import (
 
 // This file owns the listening sockets and the ACCEPT requests on them.
 
-// MaxListeners bounds the listening sockets of a ring. Event.Listener numbers them from 0.
+// MaxListeners bounds the numbers of the listeners of a ring. Event.Listener counts them from 0.
 const MaxListeners = 16
 
 // singleAccepts is the number of accepts in flight on each listener without multishot: a batching window would let in one
 // client per window otherwise.
 const singleAccepts = 16
 
-// listening is one listening socket.
+// listening is one listening socket. Accepts name it by its index in Ring.listeners, which others use when it has ended.
 type listening struct {
 	fd     int32  // -1: none
 	flight uint32 // bit i: accept i is in flight
+	number uint8  // of the listener that it is of, which may have several
 	shared bool   // other rings or processes accept from the socket too
 	ending bool   // no more accepts; the descriptor is closed when the last one has come back
 }
@@ -29,33 +30,65 @@ type listening struct {
 // Listen takes a listener over under the number n, which no other has, and begins to accept. It reports false, and has taken
 // nothing, where n is in use: a listener that was ended keeps its number until its last accept has come back.
 func (r *Ring) Listen(n int, l *host.Listener) bool {
-	if r.stopped || n >= MaxListeners || r.listeners[n].fd >= 0 {
+	if r.stopped || n >= MaxListeners || r.Listens(n) {
 		return false
 	}
-	r.listen(n, int32(l.FD()), l.Shared())
+	for _, fd := range l.FDs() {
+		r.listen(n, int32(fd), l.Shared())
+	}
 	l.Release()
 	return true
 }
 
 func (r *Ring) listen(n int, fd int32, shared bool) {
-	r.listeners[n] = listening{fd: fd, shared: shared}
+	i := slices.IndexFunc(r.listeners, func(l listening) bool { return l.fd < 0 })
+	if i < 0 {
+		i = len(r.listeners)
+		r.listeners = append(r.listeners, listening{})
+	}
+	r.listeners[i] = listening{fd: fd, number: uint8(n), shared: shared}
 	r.armAccepts()
 }
 
 // Unlisten ends the listener with the number n. Connections that are accepted already stay.
-func (r *Ring) Unlisten(n int) { r.endListener(uint32(n)) }
+func (r *Ring) Unlisten(n int) {
+	for i := range r.listeners {
+		if int(r.listeners[i].number) == n {
+			r.endListener(uint32(i))
+		}
+	}
+}
 
 // Listens reports whether the number n is in use.
-func (r *Ring) Listens(n int) bool { return r.listeners[n].fd >= 0 }
+func (r *Ring) Listens(n int) bool {
+	return slices.ContainsFunc(r.listeners, func(l listening) bool { return l.fd >= 0 && int(l.number) == n })
+}
 
-// Accepting reports whether a listening socket is open. It can be so for a moment after OpStopAccept.
+// ListenerFDs returns the descriptors of the listener with the number n. They stay the ring's.
+func (r *Ring) ListenerFDs(n int) (fds []int) {
+	for _, l := range r.listeners {
+		if l.fd >= 0 && !l.ending && int(l.number) == n {
+			fds = append(fds, int(l.fd))
+		}
+	}
+	return fds
+}
+
+// Accepting reports whether a listening socket is open. It can be so for a moment after OpStopAccept, and it is so after
+// OpHoldAccept.
 func (r *Ring) Accepting() bool {
-	return slices.ContainsFunc(r.listeners[:], func(l listening) bool { return l.fd >= 0 })
+	return slices.ContainsFunc(r.listeners, func(l listening) bool { return l.fd >= 0 })
+}
+
+// AcceptHeld reports that OpHoldAccept is in force and no accept is in flight: Wait has reported every connection that this
+// ring has taken from its listening sockets.
+func (r *Ring) AcceptHeld() bool {
+	return r.held && !slices.ContainsFunc(r.listeners, func(l listening) bool { return l.flight != 0 })
 }
 
 // admit takes an accepted descriptor into the connection table, or closes it.
-func (r *Ring) admit(events []Event, listener uint32, fd int32) []Event {
-	if r.listeners[listener].ending {
+func (r *Ring) admit(events []Event, l *listening, fd int32) []Event {
+	if l.ending {
 		r.k.CloseFD(fd)
 		return events
 	}
@@ -75,7 +108,7 @@ func (r *Ring) admit(events []Event, listener uint32, fd int32) []Event {
 	r.receive(i, c)
 	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	return append(events, Event{
-		Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer, Listener: uint8(listener),
+		Kind: EventAccept, Slot: Slot{Index: i, Gen: c.gen}, Peer: peer, Listener: l.number,
 	})
 }
 
@@ -87,7 +120,7 @@ func (r *Ring) onAccept(events []Event, c CQE) []Event {
 	}
 	pause := false
 	if c.Res >= 0 {
-		events = r.admit(events, n, c.Res)
+		events = r.admit(events, l, c.Res)
 	} else if !l.ending {
 		errno := Errno(-c.Res)
 		if pause = acceptMustPause(errno); pause {
@@ -96,7 +129,7 @@ func (r *Ring) onAccept(events []Event, c CQE) []Event {
 	}
 	if l.ending {
 		r.closeListener(l)
-	} else if c.Flags&cqeMore == 0 && !pause {
+	} else if c.Flags&cqeMore == 0 && !pause && !r.held {
 		if r.acceptsMany(l) {
 			r.stats.Rearms++
 		}
@@ -105,12 +138,13 @@ func (r *Ring) onAccept(events []Event, c CQE) []Event {
 	return events
 }
 
-// acceptMustPause tells the errors that concern one client, after which accepting goes on, from those that would come
-// again at once.
+// acceptMustPause tells the errors that concern one client or one accept, after which accepting goes on, from those that
+// would come again at once.
 func acceptMustPause(e Errno) bool {
 	switch unix.Errno(e) {
 	case unix.ECONNABORTED, unix.EINTR, unix.EAGAIN, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENOPROTOOPT,
-		unix.EHOSTDOWN, unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH:
+		unix.EHOSTDOWN, unix.ENONET, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH,
+		unix.ECANCELED: // by an OpHoldAccept that OpGoAccept has followed
 		return false
 	}
 	return true
@@ -118,6 +152,9 @@ func acceptMustPause(e Errno) bool {
 
 // armAccepts starts the accepts that are missing.
 func (r *Ring) armAccepts() {
+	if r.stopped || r.held {
+		return
+	}
 	for n := range r.listeners {
 		l := &r.listeners[n]
 		for k := range r.accepts(l) {
@@ -128,7 +165,7 @@ func (r *Ring) armAccepts() {
 	}
 }
 
-// acceptData names accept k of listener n.
+// acceptData names accept k of the listening socket n.
 func acceptData(n, k uint32) uint64 { return userData(kindAccept, 0, n*singleAccepts+k) }
 
 // armAccept starts an accept. On a shared socket it ends with its first client, and the next one stands behind those of the
@@ -157,15 +194,28 @@ func (r *Ring) stopAccept() {
 	}
 }
 
-// endListener ends a listener. Its own socket is shut down, which refuses new clients at once and ends the accepts in flight;
-// on a shared one they are cancelled, and its clients go to the others.
+// holdAccept cancels the accepts. One that has a client by then reports it.
+func (r *Ring) holdAccept() {
+	r.held = true
+	for n := range r.listeners {
+		r.cancelAccepts(uint32(n))
+	}
+}
+
+func (r *Ring) goAccept() {
+	r.held = false
+	r.armAccepts()
+}
+
+// endListener ends a listening socket. The ring's own one is shut down, which refuses new clients at once and ends the accepts
+// in flight; on one that is or may be shared they are cancelled, and its clients go to the others.
 func (r *Ring) endListener(n uint32) {
 	l := &r.listeners[n]
 	if l.fd < 0 || l.ending {
 		return
 	}
 	l.ending = true
-	if l.shared || r.k.Shutdown(l.fd, unix.SHUT_RDWR) != 0 {
+	if l.shared || r.held || r.k.Shutdown(l.fd, unix.SHUT_RDWR) != 0 {
 		r.cancelAccepts(n)
 	}
 	r.closeListener(l)
@@ -175,6 +225,15 @@ func (r *Ring) cancelAccepts(n uint32) {
 	for k := range uint32(singleAccepts) {
 		if r.listeners[n].flight&(1<<k) != 0 {
 			r.cancel(acceptData(n, k))
+		}
+	}
+}
+
+// cancelAcceptsAgain repeats the cancels of accepts that have not come back: see conn_cancel.go. It is called at each tick.
+func (r *Ring) cancelAcceptsAgain() {
+	for n, l := range r.listeners {
+		if r.held || l.ending {
+			r.cancelAccepts(uint32(n))
 		}
 	}
 }

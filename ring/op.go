@@ -67,6 +67,15 @@ const (
 	// then the ring asks again at each tick until the event has come. Without a send outstanding, and when it is given
 	// again, the op does nothing. OpClose may follow.
 	OpCancelSend
+
+	// OpHoldAccept stops accepting and leaves the listening sockets open: new clients wait in the sockets' queues. A
+	// connection that the kernel had accepted by then is still reported by EventAccept; [Ring.AcceptHeld] tells when none
+	// can come any more. While accepting is held, a listening socket that ends is closed without a shutdown, so that a
+	// process to which a duplicate was passed goes on with it.
+	OpHoldAccept
+
+	// OpGoAccept begins to accept again after OpHoldAccept, on all listening sockets.
+	OpGoAccept
 )
 
 // Op is a request of the event loop to its ring: plain data, without any call into the kernel.

@@ -38,8 +38,9 @@ type Ring struct {
 	lent               []uint16 // receive buffers that the events of the last Wait point into
 	ring               bufRing
 
-	listeners     [MaxListeners]listening
+	listeners     []listening
 	stopped       bool // accepting has been stopped
+	held          bool // OpHoldAccept is in force
 	refused       uint32
 	acceptErrno   Errno
 	woken         bool
@@ -108,9 +109,6 @@ func OpenOn(k Kernel, p Plan, listeners ...int32) (*Ring, error) {
 	r.giveBack()
 	r.armTick()
 	r.armWakeRead()
-	for n := range r.listeners {
-		r.listeners[n].fd = -1
-	}
 	for n, fd := range listeners {
 		r.listen(n, fd, false)
 	}
@@ -161,6 +159,10 @@ func (r *Ring) Submit(ops []Op) {
 			r.giveAway(op.Slot)
 		case OpAdopt:
 			r.adopt(op)
+		case OpHoldAccept:
+			r.holdAccept()
+		case OpGoAccept:
+			r.goAccept()
 		case OpCancelSend:
 			r.cancelSend(op.Slot)
 		default:

@@ -99,9 +99,8 @@ func (r *Ring) onTick(events []Event) []Event {
 		return events
 	}
 	r.armTick()
-	if !r.stopped {
-		r.armAccepts()
-	}
+	r.armAccepts()
+	r.cancelAcceptsAgain()
 	r.cancelAgain()
 	return append(events, Event{Kind: EventTick})
 }

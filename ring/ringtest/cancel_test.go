@@ -1,6 +1,7 @@
 package ringtest
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 	"time"
@@ -25,7 +26,10 @@ func (b *busy) rounds(n int) (all []ring.Event) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		all = append(all, events...)
+		for _, e := range events {
+			e.Data = bytes.Clone(e.Data) // it is the ring's again at the next Wait
+			all = append(all, e)
+		}
 	}
 	return all
 }
@@ -119,6 +123,102 @@ func TestBusyPause(t *testing.T) {
 			t.Errorf("paused %d times, quiet %v", n+m, b.r.Quiet(slot))
 		}
 	})
+}
+
+// TestBusyHold proves that accepting is held once the kernel lets it, that a client whom an accept takes until then is reported,
+// and that later ones wait.
+func TestBusyHold(t *testing.T) {
+	eachBusy(t, func(t *testing.T, b *busy, _ ring.Slot) {
+		dial := func() *Client { return b.k.Dial(b.r, netip.MustParseAddrPort("192.0.2.2:1000")) }
+		accepted := func(want int) {
+			t.Helper()
+			if n, _ := count(b.rounds(5), ring.EventAccept); n != want {
+				t.Errorf("%d clients came in, want %d", n, want)
+			}
+		}
+		b.r.Submit([]ring.Op{{Kind: ring.OpHoldAccept}})
+		b.rounds(3)
+		dial()
+		accepted(1)
+		if b.r.AcceptHeld() {
+			t.Error("accepting is held, and an accept is in flight")
+		}
+		b.k.SetFaults(Faults{})
+		b.rounds(5)
+		if !b.r.AcceptHeld() {
+			t.Error("accepting is not held, although the kernel lets it")
+		}
+		c := dial()
+		accepted(0)
+		b.r.Submit([]ring.Op{{Kind: ring.OpGoAccept}})
+		accepted(1)
+		if c.Refused() || c.WasReset() {
+			t.Error("a client that waited has been refused")
+		}
+	})
+}
+
+// TestHandOver proves that a ring takes the connections and the listener of another one over by duplicates, without a sign to
+// the clients, and that the other one resumes all where that does not come about.
+func TestHandOver(t *testing.T) {
+	f := func(succeeds bool) {
+		t.Helper()
+		p, err := ring.Choose(ring.Features{}, ring.Options{
+			Entries: 64, ReceiveBuffers: 4, ReceiveBufferSize: 512, SendMemory: 64 << 10, MaxConnections: 8,
+			Tick: 10 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := New(1, Faults{})
+		old := &busy{t: t, k: k, r: k.Open(p)}
+		c := k.Dial(old.r, netip.MustParseAddrPort("192.0.2.1:1000"))
+		_, e := count(old.rounds(3), ring.EventAccept)
+		old.r.Submit([]ring.Op{{Kind: ring.OpHoldAccept}, {Kind: ring.OpPause, Slot: e.Slot}})
+		old.rounds(3)
+		if !old.r.Quiet(e.Slot) || !old.r.AcceptHeld() {
+			t.Fatal("the ring does not come to rest")
+		}
+		late := k.Dial(old.r, netip.MustParseAddrPort("192.0.2.1:1001"))
+		c.Write([]byte("meanwhile"))
+		fd, listener := k.Duplicate(old.r.FD(e.Slot)), k.Duplicate(int32(old.r.ListenerFDs(0)[0]))
+		heir := &busy{t: t, k: k, r: old.r}
+		var events []ring.Event
+		goOn := []ring.Op{{Kind: ring.OpGoAccept}, {Kind: ring.OpResume, Slot: e.Slot}}
+		if succeeds {
+			heir.r = k.OpenOn(p, listener)
+			heir.r.Submit([]ring.Op{{Kind: ring.OpAdopt, FD: fd, Paused: true}})
+			events = heir.rounds(1) // it has begun to accept
+			_, adopted := count(events, ring.EventAdopted)
+			released := old.r.FD(e.Slot)
+			old.r.Submit([]ring.Op{{Kind: ring.OpRelease, Slot: e.Slot}})
+			if err := old.r.Close(); err != nil {
+				t.Error(err)
+			}
+			k.CloseFD(released)
+			goOn = []ring.Op{{Kind: ring.OpResume, Slot: adopted.Slot}}
+		} else {
+			k.CloseFD(fd)
+			k.CloseFD(listener)
+		}
+		k.Dial(heir.r, netip.MustParseAddrPort("192.0.2.1:1002"))
+		heir.r.Submit(goOn)
+		events = append(events, heir.rounds(3)...)
+		if n, e := count(events, ring.EventRecv); n != 1 || string(e.Data) != "meanwhile" {
+			t.Errorf("%d receives, %q", n, e.Data)
+		}
+		if n, _ := count(events, ring.EventAccept); n != 2 || c.WasReset() || c.EOF() || late.WasReset() {
+			t.Errorf("%d clients came in, or one was lost", n)
+		}
+		if err := heir.r.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := k.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	f(true)
+	f(false)
 }
 
 // TestLateCancel proves that a cancel which the kernel executes after the next send of the connection does no harm: that send

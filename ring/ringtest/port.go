@@ -18,16 +18,16 @@ const arenaBase = 0x10_0000_0000
 
 // port is the kernel's side of one ring. It implements ring.Kernel.
 type port struct {
-	k        *Kernel
-	plan     ring.Plan
-	lay      ring.Layout
-	ring     *ring.Ring
-	listener *file
-	event    *file
-	eventFD  int32
-	fd       int32
-	closed   bool
-	mem      ring.Memory
+	k       *Kernel
+	plan    ring.Plan
+	lay     ring.Layout
+	ring    *ring.Ring
+	door    *door // the ring's own listener
+	event   *file
+	eventFD int32
+	fd      int32
+	closed  bool
+	mem     ring.Memory
 
 	pending  []*request   // accepted, not complete
 	ready    []completion // complete, not yet in the queue

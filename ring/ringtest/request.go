@@ -19,6 +19,7 @@ type request struct {
 	sqe      ring.SQE
 	key      uint64
 	fd       int32 // -1 when the entry names none
+	file     *file // nil when the entry names no connection
 	socket   *socket
 	linked   *request // started when this one succeeds
 	waiting  bool     // linked behind another one, not started
@@ -106,7 +107,8 @@ func (p *port) prepareSocket(r *request) unix.Errno {
 	if f == nil {
 		return unix.EBADF
 	}
-	r.fd, r.socket = e.Fd, f.socket
+	r.fd, r.file, r.socket = e.Fd, f, f.socket
+	f.flight++
 	if f.port != p { // the first request of a ring that has adopted the connection
 		if s := f.socket; s.receives+s.sends+s.polls > 0 {
 			p.k.violate("a request on descriptor %d while another ring has one in flight on it", e.Fd)
@@ -145,6 +147,7 @@ func (r *request) delivered(p *port, flags uint32) {
 	if r.socket == nil || flags&more != 0 {
 		return
 	}
+	r.file.flight--
 	switch r.sqe.OpCode {
 	case giouring.OpPollAdd:
 		r.socket.polls--
@@ -199,7 +202,7 @@ func (r *request) runnable(p *port) bool {
 	switch r.sqe.OpCode {
 	case giouring.OpAccept:
 		f := p.k.fds[r.fd]
-		return f == nil || !f.listening || len(f.queue) > 0
+		return f == nil || !f.door.listening || len(f.door.queue) > 0
 	case giouring.OpPollAdd:
 		return r.socket.readable()
 	case giouring.OpRecv:
@@ -243,7 +246,7 @@ func (p *port) run(r *request) {
 
 func (p *port) runAccept(r *request) {
 	f := p.k.fds[r.fd]
-	if f == nil || !f.listening {
+	if f == nil || !f.door.listening {
 		p.complete(r, -int32(unix.EINVAL), 0)
 		return
 	}
@@ -252,11 +255,11 @@ func (p *port) runAccept(r *request) {
 		p.complete(r, -int32(errs[p.k.rng.IntN(len(errs))]), 0)
 		return
 	}
-	s := f.queue[0]
-	f.queue = f.queue[1:]
-	s.fd = p.k.install(&file{kind: fileSocket, port: p, socket: s})
+	s := f.door.queue[0]
+	f.door.queue = f.door.queue[1:]
+	fd := p.k.install(&file{kind: fileSocket, port: p, socket: s})
 	p.k.live = append(p.k.live, s)
-	p.result(r, s.fd, 0, giouring.AcceptMultishot)
+	p.result(r, fd, 0, giouring.AcceptMultishot)
 }
 
 // result completes a request that may be a multishot one, which then goes on.

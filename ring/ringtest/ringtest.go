@@ -31,7 +31,7 @@ type Faults struct {
 	EndMultishot float64 // a multishot request ends with a good result
 	ProvideError float64 // PROVIDE_BUFFERS fails with ENOMEM
 	MessageError float64 // MSG_RING fails with EOVERFLOW
-	BusyCancel   float64 // a cancel of a send, a receive or an accept fails with EALREADY, and that request goes on
+	BusyCancel   float64 // a cancel of a send, a receive or an accept fails with EALREADY, and that request goes on: the ring needs ticks
 	LateCancel   float64 // a cancel waits for another Enter, behind requests that were submitted later
 	SocketBuffer int     // bytes a client may leave unread before sends to it wait; default 64 KiB
 }
@@ -66,16 +66,31 @@ func (k *Kernel) SetFaults(f Faults) {
 
 // Open makes a ring with a listener of its own. Its Wait never blocks: when nothing can complete it returns no events.
 func (k *Kernel) Open(p ring.Plan) *ring.Ring {
-	port := &port{k: k, plan: p}
+	return k.OpenOn(p, k.install(&file{kind: fileListener, door: &door{listening: true}}))
+}
+
+// OpenOn makes a ring as Open does, with a listener that Duplicate has returned.
+func (k *Kernel) OpenOn(p ring.Plan, listener int32) *ring.Ring {
+	port := &port{k: k, plan: p, door: k.fds[listener].door}
 	k.ports = append(k.ports, port)
-	listener := &file{kind: fileListener, listening: true, port: port}
-	r, err := ring.OpenOn(port, p, k.install(listener))
+	k.fds[listener].port = port
+	r, err := ring.OpenOn(port, p, listener)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: ringtest: a ring of memory cannot be opened: %v", err))
 	}
-	port.ring, port.listener = r, listener
+	port.ring = r
 	return r
 }
+
+// Duplicate returns another descriptor of the same connection or listener, to be passed to the ring of another process. The
+// socket is open until all of its descriptors are closed.
+func (k *Kernel) Duplicate(fd int32) int32 {
+	f := k.fds[fd]
+	return k.install(&file{kind: f.kind, door: f.door, socket: f.socket})
+}
+
+// CloseFD closes a descriptor that no ring has: one that Duplicate has returned, or that was taken out by OpRelease.
+func (k *Kernel) CloseFD(fd int32) { (&port{k: k}).CloseFD(fd) }
 
 // Advance lets time pass; timers that are due complete with the next Enter of their ring.
 func (k *Kernel) Advance(d time.Duration) { k.now += d }
@@ -120,8 +135,8 @@ func (k *Kernel) Dial(r *ring.Ring, from netip.AddrPort) *Client {
 	s := &socket{peer: from}
 	c := &Client{k: k, s: s}
 	for _, p := range k.ports {
-		if p.ring == r && p.listener.listening {
-			p.listener.queue = append(p.listener.queue, s)
+		if p.ring == r && p.door.listening {
+			p.door.queue = append(p.door.queue, s)
 			return c
 		}
 	}

@@ -34,6 +34,7 @@ type world struct {
 	tags   uint32
 	moved  int // connections that were adopted
 	lost   int // connections for which the adopting ring had no room
+	held   int // rounds in which a ring took no connections
 }
 
 // client remembers the bytes that it wrote and read.
@@ -53,6 +54,8 @@ type server struct {
 	ops       []ring.Op
 	events    []ring.Event
 	asked     bool // a wake is owed
+	holding   bool // OpHoldAccept was given
+	held      bool // AcceptHeld said so
 	ticks     int
 	lastRound []ring.Event // whose data must be intact until the next Wait
 	lastData  [][]byte
@@ -117,7 +120,8 @@ func randomFaults(rng *rand.Rand) Faults {
 // run plays one seed and returns the first fault found.
 func run(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	w := &world{k: New(seed, randomFaults(rng)), rng: rng, moving: map[uint32]*echo{}}
+	faults := randomFaults(rng)
+	w := &world{k: New(seed, faults), rng: rng, moving: map[uint32]*echo{}}
 	plan := randomPlan(rng)
 	rings := make([]*ring.Ring, 1+rng.IntN(2))
 	for i := range rings {
@@ -134,6 +138,8 @@ func run(seed uint64) error {
 	if rng.IntN(2) == 0 {
 		w.drain()
 	}
+	faults.BusyCancel = 0 // Close asks again at each tick, and no time passes here
+	w.k.SetFaults(faults)
 	for _, s := range w.servers {
 		s.r.Submit(s.ops) // adoptions that another one has asked for
 		if err := s.r.Close(); err != nil {
@@ -144,12 +150,12 @@ func run(seed uint64) error {
 	if w.err == nil {
 		w.err = w.k.Check()
 	}
-	moved, lost = moved+w.moved, lost+w.lost
+	moved, lost, held = moved+w.moved, lost+w.lost, held+w.held
 	return w.err
 }
 
 // Counts over all seeds.
-var moved, lost int
+var moved, lost, held int
 
 // act lets the clients and the clock do something.
 func (w *world) act() {
@@ -273,7 +279,7 @@ func (s *server) step() {
 		c := s.conns[e.Slot]
 		switch e.Kind {
 		case ring.EventAccept:
-			if c != nil || e.Slot.Gen == 0 || !e.Peer.IsValid() {
+			if c != nil || e.Slot.Gen == 0 || !e.Peer.IsValid() || s.held {
 				s.w.failf("bad accept %+v", e)
 			}
 			s.conns[e.Slot] = &echo{}
@@ -316,15 +322,18 @@ func (s *server) step() {
 		}
 	}
 	s.checkQuiet()
+	s.checkHeld()
 	for _, slot := range touched {
 		if c := s.conns[slot]; c != nil {
 			s.push(slot, c)
 		}
 	}
 	if s.w.draining {
+		s.goAccept()
 		return
 	}
 	s.pauseSome()
+	s.holdSome()
 	s.cancelSome()
 	s.wakeSome()
 }
@@ -342,6 +351,35 @@ func (s *server) checkQuiet() {
 		if c.paused && s.r.FD(slot) != c.fd {
 			s.w.failf("descriptor %d, and %d when it was paused", s.r.FD(slot), c.fd)
 		}
+	}
+}
+
+// checkHeld notes whether a ring takes connections no more.
+func (s *server) checkHeld() {
+	s.held = s.r.AcceptHeld()
+	if s.held && !s.holding {
+		s.w.failf("accepting is held and nobody has asked for it")
+	}
+	if s.held {
+		s.w.held++
+	}
+}
+
+// holdSome stops and starts accepting, at times before the stop is done.
+func (s *server) holdSome() {
+	switch s.w.rng.IntN(16) {
+	case 0:
+		s.holding = true
+		s.ops = append(s.ops, ring.Op{Kind: ring.OpHoldAccept})
+	case 1, 2:
+		s.goAccept()
+	}
+}
+
+func (s *server) goAccept() {
+	if s.holding {
+		s.holding, s.held = false, false
+		s.ops = append(s.ops, ring.Op{Kind: ring.OpGoAccept})
 	}
 }
 
@@ -494,8 +532,9 @@ func TestEchoUnderFaults(t *testing.T) {
 			t.Fatalf("replay with -seed %d: %v", seed, err)
 		}
 	}
-	if moved == 0 || lost == 0 {
-		t.Errorf("%d connections went from ring to ring, %d found no room: the seeds do not lead there", moved, lost)
+	if moved == 0 || lost == 0 || held == 0 {
+		t.Errorf("%d connections went from ring to ring, %d found no room, %d rounds without accepts: "+
+			"the seeds do not lead there", moved, lost, held)
 	}
 }
 

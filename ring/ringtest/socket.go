@@ -21,19 +21,25 @@ const (
 
 // file stands behind a descriptor of a ring's side.
 type file struct {
-	kind      fileKind
-	port      *port
-	listening bool      // fileListener
-	queue     []*socket // fileListener: connected, not yet accepted
-	socket    *socket   // fileSocket
-	count     uint64    // fileEvent
+	kind   fileKind
+	port   *port   // of the ring that uses it; nil: it is on its way to one
+	door   *door   // fileListener
+	socket *socket // fileSocket
+	flight int     // fileSocket: requests by this descriptor whose completion is not in the queue yet
+	count  uint64  // fileEvent
+}
+
+// door is a listening socket.
+type door struct {
+	listening   bool
+	queue       []*socket // connected, not yet accepted
+	descriptors int       // that are open
 }
 
 // socket is a connection: bytes on their way to the ring's side (in) and to the client (out).
 type socket struct {
 	peer      netip.AddrPort
 	in, out   []byte
-	fd        int32
 	inEOF     bool // the client sends no more
 	reset     bool
 	told      bool // the reset has been reported once; reads then give the end
@@ -42,6 +48,8 @@ type socket struct {
 	receives  int // requests whose completion is not in the queue yet
 	sends     int
 	polls     int
+
+	descriptors int // that are open
 }
 
 func (s *socket) resetByPeer() {
@@ -53,6 +61,12 @@ func (s *socket) readable() bool { return len(s.in) > 0 || s.inEOF || s.reset ||
 
 // install gives a file the next descriptor.
 func (k *Kernel) install(f *file) int32 {
+	switch f.kind {
+	case fileListener:
+		f.door.descriptors++
+	case fileSocket:
+		f.socket.descriptors++
+	}
 	k.lastFD++
 	k.fds[k.lastFD] = f
 	return k.lastFD
@@ -69,12 +83,12 @@ func (k *Kernel) lookup(fd int32, kind fileKind, what string) *file {
 }
 
 // unlisten refuses new clients and resets those that wait.
-func (f *file) unlisten() {
-	f.listening = false
-	for _, s := range f.queue {
+func (d *door) unlisten() {
+	d.listening = false
+	for _, s := range d.queue {
 		s.resetByPeer()
 	}
-	f.queue = nil
+	d.queue = nil
 }
 
 // Socket implements ring.Kernel. Rings of memory open no connections.
@@ -97,7 +111,7 @@ func (p *port) PeerName(fd int32) (netip.AddrPort, ring.Errno) {
 // Shutdown implements ring.Kernel.
 func (p *port) Shutdown(fd int32, how int) ring.Errno {
 	if f := p.k.fds[fd]; f != nil && f.kind == fileListener {
-		f.unlisten()
+		f.door.unlisten()
 		return 0
 	}
 	f := p.k.lookup(fd, fileSocket, "shutdown")
@@ -137,13 +151,18 @@ func (p *port) CloseFD(fd int32) {
 		}
 	}
 	delete(p.k.fds, fd)
-	if f.kind == fileListener {
-		f.unlisten()
-	}
-	if f.kind == fileSocket {
+	switch f.kind {
+	case fileListener:
+		if f.door.descriptors--; f.door.descriptors == 0 {
+			f.door.unlisten()
+		}
+	case fileSocket:
 		s := f.socket
-		if s.receives+s.sends+s.polls > 0 {
+		if f.flight > 0 {
 			p.k.violate("close of descriptor %d before its completions were delivered", fd)
+		}
+		if s.descriptors--; s.descriptors > 0 {
+			return
 		}
 		s.shutRead, s.shutWrite = true, true
 		if len(s.in) > 0 {

@@ -16,6 +16,10 @@
 //	                └────► Conn.Next ◄─ record layer ◄──────────┘
 //	socket ◄─ Conn.Drain (flights, alerts) and Conn.Write (data)
 //
+// An established connection can go on in another process. [Conn.AppendState] writes it as bytes, and [Engine.Restore]
+// makes a connection of them there (saved.go). Sessions resume there when [Certificates.UseTicketKeys] has taken over the
+// keys of [Certificates.TicketKeys].
+//
 // One table says which states a connection passes and how it ends (end.go).
 //
 // A server name with a trailing dot is refused by crypto/tls with decode_error, and its message cannot be changed before

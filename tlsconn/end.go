@@ -2,7 +2,8 @@ package tlsconn
 
 // This file owns the life of a connection and each of its ends: the states, the events, the table of which event leads
 // to which state, and every function that makes a connection fail, sends or obeys close_notify or an alert, gives up a
-// handshake or closes. Nothing outside this file sets Conn.state or Conn.err.
+// handshake or closes. Nothing outside this file sets Conn.state or Conn.err. A connection begins in New, or in the state in
+// which it was saved: see Start and Restore.
 //
 //	New ──hello──► Hello ──wait──► Waiting     also New ──wait──► Waiting; begin, refuse and close come in all three
 //	 │               │                │
@@ -279,8 +280,8 @@ func (c *Conn) CloseNotify(dst []byte) []byte {
 	return dst
 }
 
-// Close gives back what the connection holds and abandons a handshake in flight. It sends nothing. It may be called
-// twice.
+// Close gives back what the connection holds, overwrites its keys and abandons a handshake in flight. It sends nothing. It
+// may be called twice.
 func (c *Conn) Close() {
 	if c.hs != nil {
 		c.engine.abandon(c.hs, ErrClosed)
@@ -294,4 +295,5 @@ func (c *Conn) Close() {
 	if c.engine != nil {
 		c.engine.dismiss(c)
 	}
+	c.wipe()
 }

@@ -120,6 +120,35 @@ func TestOpenSSLKeyUpdate(t *testing.T) {
 	}
 }
 
+// OpenSSL's client talks with a connection that is handed over after each of its messages, with each suite, and through
+// changes of keys that both sides make.
+func TestOpenSSLWhileHandedOver(t *testing.T) {
+	f := func(kind string, steps, wants []string, args ...string) {
+		t.Helper()
+		l := newLoop(t, testCerts(t, kind), answerLines)
+		l.do(func() {
+			l.second = NewEngine(l.engine.opt)
+			l.engine.rekeyAfter, l.second.rekeyAfter = 2, 2
+		})
+		out := sClient(t, l.addr, append(steps, "bye\n"), append(wants, "BYE\n"), args...)
+		l.do(func() {
+			if !strings.Contains(out, "closed") || len(l.ended) > 0 || l.moves < len(steps) {
+				t.Errorf("%v: %d times handed over, %v: %s", args, l.moves, l.ended, out)
+			}
+		})
+	}
+	lines, answers := []string{"one\n", "two\n", "three\n"}, []string{"ONE\n", "TWO\n", "THREE\n"}
+	for _, s := range []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"} {
+		f("ecdsa", lines, answers, "-tls1_3", "-ciphersuites", s)
+	}
+	for _, s := range []string{"AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"} {
+		f("ecdsa", lines, answers, "-tls1_2", "-cipher", "ECDHE-ECDSA-"+s)
+		f("rsa", lines, answers, "-tls1_2", "-cipher", "ECDHE-RSA-"+s)
+	}
+	f("ecdsa", []string{"uno\n", "k\n", "two\n", "K\n", "three\n", "K\n", "k\n", "four\n"},
+		[]string{"UNO\n", "KEYUPDATE", "TWO\n", "KEYUPDATE", "THREE\n", "KEYUPDATE", "KEYUPDATE", "FOUR\n"}, "-tls1_3")
+}
+
 // Renegotiation is refused with the warning that OpenSSL reports.
 func TestOpenSSLRenegotiation(t *testing.T) {
 	l := newLoop(t, testCerts(t, "ecdsa"), answerLines)

@@ -104,12 +104,14 @@ func testCerts(tb testing.TB, kind string) *Certificates {
 // data from a client by serve.
 type loop struct {
 	engine *Engine
+	second *Engine // not nil: connections go to and fro between both, as saved states
 	serve  func(c *Conn, data []byte) (answer []byte, end bool)
 	jobs   chan func()
 	conns  map[Handle]*peer
 	next   Handle
 	addr   string
 	ended  []error // why connections failed
+	moves  int     // connections that were handed over, each time counted
 }
 
 type peer struct {
@@ -146,6 +148,9 @@ func newLoop(tb testing.TB, certs *Certificates, serve func(*Conn, []byte) ([]by
 		})
 		accepting.Wait()
 		l.do(l.engine.Close)
+		if l.second != nil {
+			l.do(l.second.Close)
+		}
 		close(l.jobs)
 		running.Wait()
 	})
@@ -234,9 +239,27 @@ func (l *loop) advance(h Handle, p *peer) {
 		p.sock.Write(p.out)
 		p.out = p.out[:0]
 	}
+	if l.second != nil && p.conn.Phase() == Established {
+		l.handOver(h, p)
+	}
 	if p.conn.Phase() == Failed || p.conn.state == stateOursEnded || p.conn.state == stateBothEnded {
 		l.drop(h, p)
 	}
+}
+
+// handOver replaces a connection by its saved state, restored on the other engine.
+func (l *loop) handOver(h Handle, p *peer) {
+	to := l.second
+	if p.conn.engine == to {
+		to = l.engine
+	}
+	next, err := handOver(p.conn, to, h)
+	if err != nil {
+		l.ended = append(l.ended, err)
+		return
+	}
+	p.conn = next
+	l.moves++
 }
 
 func (l *loop) drop(h Handle, p *peer) {

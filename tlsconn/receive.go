@@ -3,10 +3,7 @@ package tlsconn
 // This file owns the client's records after the handshake: it puts them together, and obeys those that are not data. It
 // also makes our own records, with a change of keys where one is due.
 
-import (
-	"crypto/tls"
-	"time"
-)
+import "crypto/tls"
 
 // Types of handshake messages (RFC 8446 §4).
 const (
@@ -189,7 +186,7 @@ func (c *Conn) keyUpdate(request byte) {
 // allow counts a request of the client that costs work and carries no data. It ends the connection and reports false if
 // there are too many. The alert is that of OpenSSL, BoringSSL and crypto/tls for too many KeyUpdates.
 func (c *Conn) allow() bool {
-	if now := uint32(c.engine.now / time.Second); now-c.since >= 60 {
+	if now := c.engine.seconds(); now-c.since >= minute {
 		c.since, c.asked = now, 0
 	}
 	if c.asked++; int(c.asked) > c.engine.opt.KeyUpdatesPerMinute {

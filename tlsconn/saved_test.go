@@ -355,11 +355,15 @@ func TestRestoreBehindHandshake(t *testing.T) {
 			wire.from <- k.conn.Drain(make([]byte, 0, k.conn.Pending()))
 		}
 	}
-	if data, err := k.conn.Next(); len(data) > 0 || err != nil || k.conn.Pending() == 0 {
-		t.Fatalf("%d bytes are pending, %v", k.conn.Pending(), err)
+	pending := k.conn.Pending()
+	if data, err := k.conn.Next(); len(data) > 0 || err != nil || pending == 0 {
+		t.Fatalf("%d bytes are pending, %v", pending, err)
 	}
 	k.handOver()
 	k.handOver()
+	if k.conn.Pending() != pending {
+		t.Fatalf("%d bytes are pending, %d were", k.conn.Pending(), pending)
+	}
 	wire.from <- k.conn.Drain(make([]byte, 0, k.conn.Pending()))
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -545,11 +549,11 @@ func TestRestoreMemory(t *testing.T) {
 			}
 		}
 		w := newTwin(t, here, full, s)
-		dst := make([]byte, 0, w.conn.StateLen())
-		if n := testing.AllocsPerRun(100, func() { dst = w.conn.AppendState(dst[:0]) }); n != 0 {
+		room := make([]byte, w.conn.StateLen())
+		if n := testing.AllocsPerRun(100, func() { w.conn.AppendState(room[:0:len(room)]) }); n != 0 {
 			t.Errorf("AppendState makes %v objects", n)
 		}
-		if n := testing.AllocsPerRun(100, func() { full.Restore(1, dst) }); n != 1 {
+		if n := testing.AllocsPerRun(100, func() { full.Restore(1, room) }); n != 1 {
 			t.Errorf("Restore makes %v objects", n)
 		}
 	})

@@ -26,8 +26,19 @@ type entry struct {
 // busy is added to entry.conns while the entry changes hands.
 const busy = -1 << 30
 
-// acquire returns the number of the entry of a key, with one more connection.
+// acquire returns the number of the entry of a key, with one more connection: the shared one of its set if there is no other.
 func (t *Table) acquire(key uint64, now time.Duration) uint32 {
+	if n := t.own(key, now); n != 0 {
+		return n
+	}
+	t.stats.Shared.Add(1)
+	k := uint32(key & t.mask)
+	t.sets[k][ways-1].conns.Add(1)
+	return k*ways + ways
+}
+
+// own returns the number of the entry that a key has alone, with one more connection, or 0 if there is none.
+func (t *Table) own(key uint64, now time.Duration) uint32 {
 	k := uint32(key & t.mask)
 	s := &t.sets[k]
 	for range ways {
@@ -41,9 +52,7 @@ func (t *Table) acquire(key uint64, now time.Duration) uint32 {
 		}
 		e.conns.Add(-1) // it changes hands
 	}
-	t.stats.Shared.Add(1)
-	s[ways-1].conns.Add(1)
-	return k*ways + ways
+	return 0
 }
 
 // find returns the way of a key in its set, and gives it one that nobody uses if it has none. It returns -1 if all are in
@@ -113,3 +122,26 @@ func (b *bucket) take(r Rate, factor int, now time.Duration) bool {
 
 // empty reports whether the bucket is as if it had never been used.
 func (b *bucket) empty(now time.Duration) bool { return b.full.Load() <= int64(now) }
+
+// left returns the time until the bucket is empty.
+func (b *bucket) left(now time.Duration) time.Duration {
+	return max(time.Duration(b.full.Load())-now, 0)
+}
+
+// fill makes the bucket so full that it is empty after a time, if it is not fuller.
+func (b *bucket) fill(left, now time.Duration) {
+	for {
+		old := b.full.Load()
+		if left <= 0 || old >= int64(now+left) || b.full.CompareAndSwap(old, int64(now+left)) {
+			return
+		}
+	}
+}
+
+// full returns the time after which a full bucket is empty.
+func (r Rate) full() time.Duration {
+	if r.PerSecond == 0 {
+		return 0
+	}
+	return time.Second / time.Duration(r.PerSecond) * time.Duration(max(r.Burst, 1))
+}

@@ -7,8 +7,6 @@
 package guard
 
 import (
-	"encoding/binary"
-	"hash/maphash"
 	"math/bits"
 	"net/netip"
 	"sync/atomic"
@@ -40,18 +38,20 @@ type Options struct {
 	Limits  Limits
 	Exempt  []netip.Prefix // addresses without limits
 	Entries int            // addresses that are told apart at a time; rounded up to a power of two, at least 64
+	Secret  Secret         // key of the entries; the zero Secret stands for a random one
 }
 
 // Table has the entries of all addresses in use. Its memory is bounded: 64 bytes for each of Options.Entries and a ninth
 // more. An entry that is not in use any more gives way to another address. When all entries of a set are in use, further
 // addresses of the set share one: they have less together, and nobody has more.
 type Table struct {
-	rule atomic.Pointer[rules]
-	seed maphash.Seed
-	sets []set
-	mask uint64
+	rule   atomic.Pointer[rules]
+	secret Secret
+	sets   []set
+	mask   uint64
 
-	stats counters
+	stats  counters
+	banned atomic.Bool // a ban has come from another table
 }
 
 // rules are the limits in force and the addresses without limits.
@@ -103,7 +103,10 @@ func New(o Options) *Table {
 	if n := bits.Len(uint(sets - 1)); sets != 1<<n {
 		sets = 1 << n
 	}
-	t := &Table{seed: maphash.MakeSeed(), sets: make([]set, sets), mask: uint64(sets - 1)}
+	if o.Secret == (Secret{}) {
+		o.Secret = NewSecret()
+	}
+	t := &Table{secret: o.Secret, sets: make([]set, sets), mask: uint64(sets - 1)}
 	t.Change(o.Limits, o.Exempt)
 	return t
 }
@@ -121,14 +124,9 @@ func (t *Table) at(n uint32) *entry { return &t.sets[(n-1)/ways][(n-1)%ways] }
 // Enter counts a new connection of an address at the time now, on any monotonic clock that all callers share. Leave must
 // follow for each connection that is admitted.
 func (t *Table) Enter(ip netip.Addr, now time.Duration) (Ref, Verdict) {
-	ip = ip.Unmap()
-	if !ip.IsValid() || t.exempt(ip) {
-		return Ref{}, Admitted
-	}
-	block, net := t.keys(ip)
-	r := Ref{block: t.acquire(block, now)}
-	if net != 0 {
-		r.net = t.acquire(net, now)
+	r := t.count(ip, now)
+	if r.Exempt() {
+		return r, Admitted
 	}
 	v := t.admit(t.at(r.block), 1, now)
 	if v == Admitted && r.net != 0 {
@@ -141,6 +139,20 @@ func (t *Table) Enter(ip netip.Addr, now time.Duration) (Ref, Verdict) {
 		return Ref{}, v
 	}
 	return r, Admitted
+}
+
+// count counts a new connection of an address, unless it is exempt.
+func (t *Table) count(ip netip.Addr, now time.Duration) (r Ref) {
+	ip = ip.Unmap()
+	if !ip.IsValid() || t.exempt(ip) {
+		return Ref{}
+	}
+	block, net := t.secret.keys(ip)
+	r.block = t.acquire(block, now)
+	if net != 0 {
+		r.net = t.acquire(net, now)
+	}
+	return r
 }
 
 // admit decides about a connection that has been counted for its entry.
@@ -174,30 +186,4 @@ func (t *Table) exempt(ip netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// keys returns the keyed hashes of an address and of its /48, which is 0 for IPv4. Neither is ever 0.
-func (t *Table) keys(ip netip.Addr) (block, net uint64) {
-	b := ip.As16()
-	if ip.Is4() {
-		return t.hash(b[:], 4), 0
-	}
-	return t.hash(b[:8], 64), t.hash(b[:6], 48)
-}
-
-func (t *Table) hash(b []byte, kind byte) uint64 {
-	var in [17]byte
-	in[0] = kind
-	copy(in[1:], b)
-	return maphash.Bytes(t.seed, in[:]) | 1<<63
-}
-
-// Block returns the first bytes of an address that tell it apart from others: all of an IPv4 address in its mapped form,
-// the first half of an IPv6 address.
-func Block(ip netip.Addr) [16]byte {
-	b := ip.Unmap().As16()
-	if !ip.Unmap().Is4() {
-		binary.BigEndian.PutUint64(b[8:], 0)
-	}
-	return b
 }

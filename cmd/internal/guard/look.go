@@ -45,7 +45,7 @@ func (t *Table) known(ip netip.Addr) *entry {
 	if ip = ip.Unmap(); !ip.IsValid() {
 		return nil
 	}
-	key, _ := t.keys(ip)
+	key, _ := t.secret.keys(ip)
 	s := &t.sets[key&t.mask]
 	for w := range ways - 1 {
 		if e := &s[w]; e.key.Load() == key {
@@ -60,7 +60,7 @@ func (t *Table) Ban(ip netip.Addr, d, now time.Duration) error {
 	if ip = ip.Unmap(); t.exempt(ip) {
 		return ErrExempt
 	}
-	key, _ := t.keys(ip)
+	key, _ := t.secret.keys(ip)
 	r := Ref{block: t.acquire(key, now)}
 	defer t.Leave(r)
 	if (r.block-1)%ways == ways-1 { // the entry that several addresses share

@@ -35,7 +35,7 @@ func (t *Table) Refusals() (n uint64) {
 
 // Banned returns how many addresses are refused. It looks at all entries if there ever was such an address.
 func (t *Table) Banned(now time.Duration) int {
-	if t.stats.Bans.Load() == 0 {
+	if t.stats.Bans.Load() == 0 && !t.banned.Load() {
 		return 0
 	}
 	return t.Stats(now).Banned

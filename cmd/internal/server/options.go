@@ -4,9 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
@@ -61,7 +61,7 @@ func wishes(u *config.IOUring) (want ring.Want) {
 // choose where they fall.
 type secrets struct {
 	owner, table [2]uint64
-	source       maphash.Seed
+	source       guard.Secret
 }
 
 func newSecrets() secrets {
@@ -71,7 +71,7 @@ func newSecrets() secrets {
 	return secrets{
 		owner:  [2]uint64{word(0), word(1)},
 		table:  [2]uint64{word(2), word(3)},
-		source: maphash.MakeSeed(),
+		source: guard.NewSecret(),
 	}
 }
 

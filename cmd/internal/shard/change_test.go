@@ -45,9 +45,7 @@ func numbers(v reflect.Value, prefix string) map[string]any {
 		f, name := v.Field(k), prefix+v.Type().Field(k).Name
 		switch f.Kind() {
 		case reflect.Struct:
-			if f.Type().PkgPath() != "hash/maphash" {
-				maps.Copy(out, numbers(f, name+"."))
-			}
+			maps.Copy(out, numbers(f, name+"."))
 		case reflect.Bool, reflect.Int, reflect.Uint32, reflect.Int64:
 			out[name] = f.Interface()
 		}
@@ -60,9 +58,7 @@ func setAll(v reflect.Value, n int) {
 	for k := range v.NumField() {
 		switch f := v.Field(k); f.Kind() {
 		case reflect.Struct:
-			if f.Type().PkgPath() != "hash/maphash" {
-				setAll(f, n)
-			}
+			setAll(f, n)
 		case reflect.Bool:
 			f.SetBool(true)
 		case reflect.Int, reflect.Int64:

@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"hash/maphash"
-	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"net/netip"
 	"strings"
@@ -18,8 +16,7 @@ func trustLoopback(o *Options) {
 
 // sourceOf returns the fingerprint of an address: of its first half, with IPv6.
 func sourceOf(address string) uint64 {
-	b := guard.Block(netip.MustParseAddr(address))
-	return maphash.Bytes(testSeed, b[:])
+	return testSeed.Source(netip.MustParseAddr(address))
 }
 
 // What a trusted proxy says of the client's address decides whose connection it is; what others say does not.

@@ -17,7 +17,6 @@
 package shard
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -45,7 +44,7 @@ type Options struct {
 	MaxConnections int // capacity of the connection table, the same as the ring's
 
 	OwnerSeed  [2]uint64    // which shard owns a torrent: the same for all shards
-	SourceSeed maphash.Seed // fingerprints of client addresses: the same for all shards
+	SourceSeed guard.Secret // fingerprints of client addresses: the same for all shards
 	Swarm      swarm.Options
 	Guard      Limits         // of one address or one connection
 	Addresses  *guard.Table   // counts what each address uses, for all shards; nil: no limits for addresses

@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"syscall"
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/post"
 	"millrace/ring"
 	"millrace/ring/pool"
@@ -80,7 +80,7 @@ func testOptions(id, n int) Options {
 	}
 }
 
-var testSeed = maphash.MakeSeed()
+var testSeed = guard.Secret{1}
 
 // newWorld returns n shards; change may alter their options.
 func newWorld(t testing.TB, n int, change func(*Options)) *world {

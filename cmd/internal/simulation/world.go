@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -139,7 +138,7 @@ func (w *world) open(n int, follow bool) {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: the simulation has no plan for its rings: %v", err))
 	}
-	rings, source, addresses := make([]*ring.Ring, n), maphash.MakeSeed(), w.addresses()
+	rings, source, addresses := make([]*ring.Ring, n), guard.NewSecret(), w.addresses()
 	for k, wiring := range shard.Wire(n, mailbox) {
 		o := w.options(k, n)
 		o.SourceSeed, o.Addresses = source, addresses

@@ -4,7 +4,6 @@
 package door
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 // Options are the settings of a door. Times are in whole seconds.
 type Options struct {
-	SourceSeed       maphash.Seed   // fingerprints of client addresses: the same for all shards
+	SourceSeed       guard.Secret   // fingerprints of client addresses: the same for all shards
 	ShareFamilies    bool           // IPv4 and IPv6 peers in one swarm
 	TrustedProxies   []netip.Prefix // their words about the client's address are believed
 	Listeners        Listeners      // by the numbers that the ring gives them
@@ -212,8 +211,7 @@ func SlotOf(h tlsconn.Handle) ring.Slot { return ring.Slot{Index: uint32(h), Gen
 func (d *Door) identify(c *conn.Conn, client netip.AddrPort) {
 	ip := client.Addr().Unmap()
 	c.Addr, c.Port = ip.As16(), client.Port()
-	block := guard.Block(ip)
-	c.Source, c.Family = maphash.Bytes(d.opt.SourceSeed, block[:]), d.family(ip)
+	c.Source, c.Family = d.opt.SourceSeed.Source(ip), d.family(ip)
 	version := uint8(1)
 	if ip.Is4() {
 		version = 0

@@ -5,7 +5,6 @@ package mover
 
 import (
 	"bytes"
-	"hash/maphash"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -56,7 +55,7 @@ func newSides(t *testing.T, n, conns int, engine *tlstest.Engine) []*side {
 		in := inbox.New(s.asm, &s.turn, nil)
 		s.Mover = New(Options{Shard: k, Shards: n, Follow: true, Patience: patience}, Parts{
 			Table: table, Turn: &s.turn, Inbox: in, Post: post.New(k, boxes[k], &s.turn),
-			Door:   door.New(door.Options{SourceSeed: maphash.MakeSeed()}, table, &s.turn, tls),
+			Door:   door.New(door.Options{SourceSeed: guard.Secret{1}}, table, &s.turn, tls),
 			Outbox: outbox.New(outbox.Options{MaxPending: 1024, SendTimeout: 20}, s.send, table, &s.turn, in, deflate.NewPacker(table, nil, nil)),
 		}, lanes[k])
 		s.step(func() {})

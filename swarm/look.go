@@ -14,7 +14,7 @@ type Seat struct {
 	Key       Key
 	Peer      ID
 	From      Addr   // its connection
-	Seen      uint32 // when it last announced
+	Seen      uint32 // when it last announced: see Time in the package's comment
 	Seeder    bool
 	Quiet     bool // it has not announced for Options.MaxPeerAge
 	Successor bool // another connection has the peer id: this one waits, uncounted

@@ -99,11 +99,12 @@ func (h *Handler) seats(ctx context.Context, of []swarm.Addr, to []ctl.Connectio
 	return nil
 }
 
-// peer returns the words about a peer, at the second now of the shard that holds it.
+// peer returns the words about a peer, at the second now of the shard that holds it. The peer may have announced before the
+// clock began, when another process had it: only the difference counts.
 func (h *Handler) peer(s *swarm.Seat, now uint32) ctl.Peer {
 	return ctl.Peer{
 		InfoHash: hex.EncodeToString(s.Key.Hash[:]), PeerID: hex.EncodeToString(s.Peer[:]), Software: h.Software(s.Peer[:]),
-		Seeder: s.Seeder, Quiet: s.Quiet, Waits: s.Successor, Announced: int(now - min(s.Seen, now)),
+		Seeder: s.Seeder, Quiet: s.Quiet, Waits: s.Successor, Announced: int(max(int32(now-s.Seen), 0)),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"millrace/cmd/internal/cli"
 	"millrace/cmd/internal/convert"
+	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/logqueue"
 	"millrace/cmd/internal/notify"
 	"millrace/cmd/internal/server"
@@ -29,6 +30,12 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run meets the request of the command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	environment := os.Environ() // before anything is taken out
+	predecessor, err := handover.FromEnvironment()
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace:", err)
+		return cli.ExitError
+	}
 	inherited := host.CloseInherited()
 	if len(args) > 0 && args[0] == "ctl" {
 		return runCtl(args[1:], stdout, stderr)
@@ -67,7 +74,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away does not take the tracker with it
 	lines := logqueue.New(stderr, logqueue.Size)
 	defer lines.Close(lastWords)
-	return serve(cfg, newProcess(cfg, cmd.ConfigFile, lines), lines, inherited)
+	process := newProcess(cfg, cmd.ConfigFile, lines)
+	process.Predecessor, process.Successor = predecessor, successor(args, environment)
+	return serve(cfg, process, lines, inherited)
 }
 
 // lastWords is how long the end of the tracker waits for the reader of the log.
@@ -119,13 +128,12 @@ func test(cfg *config.Config, name string, stdout, stderr io.Writer) int {
 func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, inherited int) int {
 	log := process.Log
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
 	manager, err := notify.Open()
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	process.Draining = func() { manager.Tell(notify.Stopping) }
-	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
+	listenFor(&process, manager)
 	process.Passed, err = host.PassedSockets()
 	var srv *server.Server
 	if err == nil {
@@ -143,12 +151,8 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 		log.Info("swarm_workers has no effect: every shard (socket_workers) keeps its own swarms")
 	}
 	manager.Tell(notify.Ready, status(srv))
-	var words <-chan time.Time
-	if every := manager.Every(); every > 0 {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		words = ticker.C
-	}
+	words, silence := manager.Ticker()
+	defer silence()
 	var stopping time.Time       // when the first signal came
 	var reloaded <-chan struct{} // a reload that the manager has been told of
 	for {
@@ -169,6 +173,8 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 			return cli.ExitOK
 		case sig := <-signals:
 			switch {
+			case sig == syscall.SIGUSR2:
+				go upgrade(srv, manager)
 			case sig == syscall.SIGUSR1, sig == syscall.SIGHUP:
 				manager.Tell(notify.Reloading(host.Monotonic())...)
 				reloaded = srv.Reload()
@@ -184,6 +190,21 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 				srv.Stop()
 			}
 		}
+	}
+}
+
+// listenFor has a service manager told what the tracker tells of itself.
+func listenFor(process *server.Process, manager *notify.Manager) {
+	process.Draining = func() { manager.Tell(notify.Stopping) }
+	process.HandedOver = func(pid int) { manager.Tell(notify.MainPID(pid)) }
+	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
+}
+
+// upgrade hands everything to a new process, and goes on if that fails, as the log says then.
+func upgrade(srv *server.Server, manager *notify.Manager) {
+	manager.Tell(notify.Reloading(host.Monotonic())...)
+	if srv.Upgrade() != nil {
+		manager.Tell(notify.Ready)
 	}
 }
 

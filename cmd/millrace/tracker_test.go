@@ -83,6 +83,7 @@ type tracker struct {
 	scheme string       // ws or wss
 	addr   string       // host:port
 	client *http.Client // for wss
+	heir   *os.Process  // that has taken over from cmd; nil: none has
 	exited chan struct{}
 	code   int
 	log    syncBuffer
@@ -194,7 +195,13 @@ func start(t *testing.T, s settings) *tracker {
 var listeningLine = regexp.MustCompile(`msg=listening url=(wss?)://(\S+)`)
 
 // signal sends a signal to the process.
-func (tr *tracker) signal(sig os.Signal) { tr.cmd.Process.Signal(sig) }
+func (tr *tracker) signal(sig os.Signal) {
+	if tr.heir != nil {
+		tr.heir.Signal(sig)
+		return
+	}
+	tr.cmd.Process.Signal(sig)
+}
 
 // wait waits for the end of the process and returns its exit code.
 func (tr *tracker) wait() int {

@@ -70,12 +70,26 @@ func (m *Manager) Every() time.Duration {
 	return m.every
 }
 
+// Ticker returns a channel that tells when the manager wants to hear something, and a function that ends it. Without a manager the channel
+// is nil.
+func (m *Manager) Ticker() (words <-chan time.Time, stop func()) {
+	every := m.Every()
+	if every == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(every)
+	return t.C, t.Stop
+}
+
 // Tell sends words, each a NAME=value. It never waits: a manager that does not read for long misses some.
 func (m *Manager) Tell(words ...string) {
 	if m != nil {
 		_, _ = syscall.Write(m.fd, []byte(strings.Join(words, "\n")))
 	}
 }
+
+// MainPID says which process the service is from now on: only the one that was so far may say it.
+func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
 
 // Reloading returns the words for the begin of a reload at a time of CLOCK_MONOTONIC. Ready ends it.
 func Reloading(now time.Duration) []string {

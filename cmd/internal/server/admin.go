@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
 	"millrace/config"
+	"millrace/ring/host"
 )
 
 // This file owns the listener for operators and says which page answers which path: the metrics (metrics.go), the trace
@@ -34,6 +36,7 @@ type adminServer struct {
 	url      string
 	http     *http.Server
 	listener net.Listener
+	address  string // as it is configured
 	remove   func() // what the listener leaves behind; nil: nothing
 }
 
@@ -81,7 +84,15 @@ func (a *adminServer) close() {
 }
 
 // listenAdmin listens on the address of the metrics.
-func listenAdmin(c *config.Metrics) (net.Listener, error) {
+func listenAdmin(c *config.Metrics, in *inheritance) (net.Listener, error) {
+	address := c.PrometheusEndpointAddress.String()
+	inherited, err := in.take(listenerMetrics, address)
+	if err != nil {
+		return nil, err
+	}
+	if inherited != nil {
+		return netListener(inherited[0], address)
+	}
 	l, err := net.Listen("tcp", c.PrometheusEndpointAddress.String())
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on metrics.prometheus_endpoint_address: %w", err)
@@ -89,20 +100,29 @@ func listenAdmin(c *config.Metrics) (net.Listener, error) {
 	return l, nil
 }
 
+// netListener makes a listener of package net of a socket.
+func netListener(l *host.Listener, name string) (net.Listener, error) {
+	file := os.NewFile(uintptr(l.FD()), name)
+	l.Release()
+	defer file.Close()
+	return net.FileListener(file) // a descriptor of its own
+}
+
 // openAdmin listens on the address of the configuration. Nobody is answered before serve.
 func (s *Server) openAdmin(c *config.Metrics) (*adminServer, error) {
-	l, err := listenAdmin(c)
+	l, err := listenAdmin(c, s.inherits)
 	if err != nil {
 		return nil, err
 	}
 	pages := &adminPages{
 		config:   func() *config.Metrics { return &s.config.Load().Metrics },
 		metrics:  s.scrape,
-		trace:    tracePage{tracers(s.controls), s.start}.answer,
+		trace:    tracePage{tracers(s.controls), func() time.Time { return s.start }}.answer,
 		profiles: profiles(),
 		slots:    make(chan struct{}, adminDebug),
 	}
 	a := newAdminServer("metrics", "http://"+l.Addr().String()+"/metrics", l, pages)
+	a.address = c.PrometheusEndpointAddress.String()
 	// At every scrape the metrics library complains through package log about files in /proc that the process cannot
 	// read after it has dropped its privileges. Nothing else uses that package.
 	stdlog.SetOutput(io.Discard)

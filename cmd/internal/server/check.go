@@ -73,7 +73,7 @@ func listenOnce(cfg *config.Config) (errs []error) {
 		}
 	}
 	if cfg.Control.Listen != "" {
-		if socket, l, err := listenControl(&cfg.Control); err != nil {
+		if socket, l, err := listenControl(&cfg.Control, nil); err != nil {
 			errs = append(errs, err)
 		} else {
 			defer socket.Remove()
@@ -83,7 +83,7 @@ func listenOnce(cfg *config.Config) (errs []error) {
 	if !cfg.Metrics.RunPrometheusEndpoint {
 		return errs
 	}
-	l, err := listenAdmin(&cfg.Metrics)
+	l, err := listenAdmin(&cfg.Metrics, nil)
 	if err != nil {
 		return append(errs, err)
 	}

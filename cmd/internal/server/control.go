@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"millrace/cmd/internal/control"
@@ -31,7 +30,7 @@ func (s *Server) openControl(c *config.Control) (*adminServer, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
-	socket, listener, err := listenControl(c)
+	socket, listener, err := listenControl(c, s.inherits)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +44,7 @@ func (s *Server) openControl(c *config.Control) (*adminServer, error) {
 		Status: s.status, Reload: s.Reload, Files: s.reloadedFiles, Drain: s.Drain, Left: s.draining,
 	}, socket.Addr().IsValid())
 	a := newAdminServer("commands", socket.String(), listener, handler)
+	a.address = c.Listen
 	a.http.WriteTimeout = controlWrite
 	a.remove = func() {
 		if err := socket.Remove(); err != nil {
@@ -55,16 +55,16 @@ func (s *Server) openControl(c *config.Control) (*adminServer, error) {
 }
 
 // listenControl opens the socket.
-func listenControl(c *config.Control) (*host.Listener, net.Listener, error) {
-	all, err := host.Listen(host.ListenOptions{Address: c.Listen, Mode: controlMode})
+func listenControl(c *config.Control, in *inheritance) (*host.Listener, net.Listener, error) {
+	all, err := in.take(listenerControl, c.Listen)
+	if err == nil && all == nil {
+		all, err = host.Listen(host.ListenOptions{Address: c.Listen, Mode: controlMode})
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w (control.listen)", err)
 	}
 	socket := all[0]
-	file := os.NewFile(uintptr(socket.FD()), c.Listen)
-	socket.Release()
-	defer file.Close()
-	listener, err := net.FileListener(file) // a descriptor of its own
+	listener, err := netListener(socket, c.Listen)
 	if err != nil {
 		_ = socket.Remove()
 		return nil, nil, fmt.Errorf("cannot listen on control.listen %s: %w", c.Listen, err)
@@ -84,6 +84,7 @@ func (s *Server) Drain(over time.Duration) error {
 	if !s.drainUntil.CompareAndSwap(nil, &until) {
 		return errors.New("a drain is under way: SIGTERM tells the rest of the clients at once")
 	}
+	s.stopping.Store(true)
 	s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
 	if s.process.Draining != nil {
 		s.process.Draining()

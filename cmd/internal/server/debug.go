@@ -35,7 +35,7 @@ func tracers(controls []*shard.Control) []trace.Source {
 // tracePage is the page with the last events.
 type tracePage struct {
 	tracers []trace.Source
-	start   time.Time // at which the clock of the loops was zero
+	start   func() time.Time // at which the clock of the loops was zero
 }
 
 // answer answers one request.
@@ -50,7 +50,7 @@ func (p tracePage) answer(w http.ResponseWriter, r *http.Request) {
 	copies, errs := trace.Take(ctx, p.tracers)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	now := time.Now()
-	fmt.Fprintf(w, "# now: %.6fs, %s\n", now.Sub(p.start).Seconds(), now.UTC().Format(time.RFC3339Nano))
+	fmt.Fprintf(w, "# now: %.6fs, %s\n", now.Sub(p.start()).Seconds(), now.UTC().Format(time.RFC3339Nano))
 	for k, err := range errs {
 		if err != nil {
 			fmt.Fprintf(w, "# shard %d: cannot get its trace: %v\n", k, err)

@@ -41,7 +41,7 @@ func twoTracers() []trace.Source {
 // TestTracePage proves that the page shows the events of all shards that a request asks for, by time, the last 200
 // where it does not say how many; that the clock of the first line is the loops'; and that a mistake gets a sentence.
 func TestTracePage(t *testing.T) {
-	page := tracePage{twoTracers(), time.Now().Add(-time.Hour)}
+	page := tracePage{twoTracers(), func() time.Time { return time.Now().Add(-time.Hour) }}
 	get := func(query string) (int, string) {
 		w := httptest.NewRecorder()
 		page.answer(w, httptest.NewRequest("GET", "/debug/trace"+query, nil))

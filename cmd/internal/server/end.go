@@ -39,7 +39,7 @@ func (s *Server) join() {
 		s.tls.acme.Load().Close()
 	}
 	for _, l := range s.listening {
-		if l != nil {
+		if l != nil && s.upgrades.gone.Load() == 0 {
 			s.remove(l)
 		}
 	}

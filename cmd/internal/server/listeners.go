@@ -222,5 +222,12 @@ func (s *Server) listen(next *listenTable) {
 	}
 	next.taken()
 	s.listening = *next
+	s.showListening()
+}
+
+// showListening shows the sockets to other goroutines.
+func (s *Server) showListening() {
+	table := s.listening
+	s.served.Store(&table)
 	s.urls.Store(s.listening.urls())
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 
 	"millrace/cmd/internal/ctl"
 	"millrace/cmd/internal/guard"
+	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring/host"
@@ -31,7 +34,15 @@ type Process struct {
 	Reread  func() (*config.Config, error) // reads it again
 	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
 
-	Draining func()              // is called when a drain begins; nil: nobody wants to know
+	Draining func() // is called when a drain begins; nil: nobody wants to know
+	// Successor starts another process of the tracker's program, which inherits one end of a hand-over; nil: there can be no hand-over.
+	// HandedOver is called when that process has everything; nil: nobody wants to know.
+	Successor  func(link *os.File) (*exec.Cmd, error)
+	HandedOver func(pid int)
+
+	// Predecessor is the link to the process that this one takes over from; nil: it starts from nothing.
+	Predecessor *handover.Link
+
 	Progress func(status string) // is told from time to time how far long work has come; nil: nobody wants to know
 }
 
@@ -49,6 +60,11 @@ type Server struct {
 	controls  []*shard.Control
 	addresses *guard.Table
 	origins   *wsproto.Origins // the pages that may connect at the start; nil: all
+	secrets   secrets          // keys of hashes
+	inherits  *inheritance     // what comes from a predecessor, at the start; nil: there is none
+
+	stopping atomic.Bool // a stop or a drain has begun
+	upgrades upgrades
 
 	loops        sync.WaitGroup // loops that still turn
 	threads      sync.WaitGroup // threads that still hold a ring
@@ -57,15 +73,16 @@ type Server struct {
 	done         chan struct{}  // closed when all is over
 	err          error          // why, before done is closed; guarded by once
 	fail         sync.Once
-	procs        int           // GOMAXPROCS to restore
-	listening    listenTable   // belongs to the goroutine of watch, as those below do
-	admin        *adminServer  // metrics; nil: not asked for
-	control      *adminServer  // commands; nil: not asked for
-	pages        pages         // made by the goroutine of watch, read by all
-	traces       *traceLog     // nil: events are not logged
-	tls          *tlsServer    // nil: ws only
-	rule         *swarm.Access // the torrents that the configuration had served when it was read last; nil: all
-	files        []*watched    // the files that Reload reads again
+	procs        int                         // GOMAXPROCS to restore
+	served       atomic.Pointer[listenTable] // a copy of listening, for all
+	listening    listenTable                 // belongs to the goroutine of watch, as those below do
+	admin        *adminServer                // metrics; nil: not asked for
+	control      *adminServer                // commands; nil: not asked for
+	pages        pages                       // made by the goroutine of watch, read by all
+	traces       *traceLog                   // nil: events are not logged
+	tls          *tlsServer                  // nil: ws only
+	rule         *swarm.Access               // the torrents that the configuration had served when it was read last; nil: all
+	files        []*watched                  // the files that Reload reads again
 	reloadCounts reloadCounts
 	outcomes     []ctl.ReloadedFile // of the reload under way
 	recent       recent
@@ -78,8 +95,28 @@ type Server struct {
 	reloaded     chan struct{}             // closed when the reload that was asked for is done; nil: none was
 }
 
-// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy.
+// Start starts a tracker. It returns when it accepts connections, or with one error that names the remedy. With a predecessor it has
+// all that this had then.
 func Start(cfg *config.Config, p Process) (*Server, error) {
+	if p.Predecessor == nil {
+		return start(cfg, p, nil)
+	}
+	in, err := greet(p.Predecessor, p.Version)
+	if err == nil {
+		if p.Passed, err = in.passed(cfg); err == nil {
+			var s *Server
+			if s, err = start(cfg, p, in); err == nil {
+				return s, nil
+			}
+		}
+	}
+	_ = p.Predecessor.Send(handover.KindFailed, &handover.Failed{Why: err.Error()}, -1) // it may have ended
+	p.Predecessor.Close()
+	return nil, err
+}
+
+// start is Start, with what comes from a predecessor; nil: there is none.
+func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 	held := &heldHandler{Handler: p.Log.Handler()}
 	log := slog.New(held) // an error that keeps the tracker from starting must be the first line
 	user, err := lookUpPrivileges(cfg.Privileges)
@@ -138,11 +175,14 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 		origins: pages,
 		memory:  memory,
 
+		secrets:  newSecrets(),
+		inherits: in,
+
 		listening: listening,
 	}
 	s.config.Store(cfg)
 	s.reloadCounts.at.Store(time.Now().Unix())
-	s.urls.Store(s.listening.urls())
+	s.showListening()
 	s.pages.asked, s.pages.own = make(chan struct{}, 1), ownPage
 	if err := s.startAll(cfg); err != nil {
 		s.listening.closeFresh()
@@ -199,6 +239,7 @@ func (s *Server) Config() *config.Config { return s.config.Load() }
 
 // Stop begins a graceful stop. Done tells when it is complete.
 func (s *Server) Stop() {
+	s.stopping.Store(true)
 	for _, c := range s.controls {
 		c.Stop()
 	}

@@ -23,7 +23,6 @@ type thread struct {
 	cfg       *config.Config
 	listeners []*host.Listener
 	wiring    shard.Wiring
-	key       secrets
 	histories []byte // of compression; they take no memory until they are used
 	control   *shard.Control
 	opened    chan<- openResult
@@ -48,14 +47,11 @@ func (s *Server) startThreads(cfg *config.Config) error {
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
 	var serving sync.WaitGroup
-	key := newSecrets()
-	limits := guardLimits(&cfg.Limits)
-	s.addresses = limits.Addresses(min(s.setup.connsPerShard*n, maxAddresses))
 	for id, c := range s.controls {
 		s.loops.Add(1)
 		s.threads.Add(1)
 		serving.Add(1)
-		t := &thread{server: s, id: id, cfg: cfg, listeners: s.listening.ofShard(id), wiring: wirings[id], key: key, control: c,
+		t := &thread{server: s, id: id, cfg: cfg, listeners: s.listening.ofShard(id), wiring: wirings[id], control: c,
 			opened: opened, proceed: proceed, serving: &serving}
 		go t.run()
 	}
@@ -81,15 +77,23 @@ func (s *Server) startThreads(cfg *config.Config) error {
 		s.tls.ports = acmePorts(&s.listening, cfg.TLS.ACMEHTTPPort)
 		err = s.tls.openACME(s.tls.ports, keyExchange(cfg))
 	}
+	if err == nil && s.inherits != nil {
+		err = s.takeState(s.inherits)
+	}
 	if err != nil {
 		close(proceed)
 		s.threads.Wait()
 		return err
 	}
+	limits := guardLimits(&cfg.Limits)
+	s.addresses = limits.Addresses(min(s.setup.connsPerShard*n, maxAddresses), s.secrets.source)
 	for range n {
 		proceed <- rings
 	}
 	serving.Wait()
+	if s.inherits != nil {
+		return s.inherit(s.inherits)
+	}
 	return nil
 }
 
@@ -148,8 +152,12 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Ring) *shard.Shard {
 	defer s.loops.Done()
 	r.SetPeers(rings)
-	o := s.shardOptions(t.cfg, t.id, t.key, s.origins, &s.listening)
+	o := s.shardOptions(t.cfg, t.id, s.secrets, s.origins, &s.listening)
 	o.DeflateMemory = t.histories
+	if s.inherits != nil {
+		o.Frozen, o.Awake = true, s.inherits.awake()
+		r.Submit([]ring.Op{{Kind: ring.OpHoldAccept}})
+	}
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)
 	t.serving.Done()

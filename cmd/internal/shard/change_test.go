@@ -2,6 +2,7 @@ package shard
 
 import (
 	"maps"
+	"millrace/cmd/internal/guard"
 	"reflect"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func setAll(v reflect.Value, n int) {
 // were off can be put on and off again.
 func TestChangedLimits(t *testing.T) {
 	var off Limits
-	table := off.Addresses(1024)
+	table := off.Addresses(1024, guard.Secret{})
 	w := newWorld(t, 1, func(o *Options) { o.Addresses = table })
 	a, b := w.dial(0, "192.0.2.1"), w.dial(0, "192.0.2.2")
 	w.run()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/shard/torrents"
+	"millrace/cmd/internal/stats"
 	"millrace/cmd/internal/trace"
 	"millrace/ring"
 	"millrace/ring/host"
@@ -27,13 +28,22 @@ type Control struct {
 	drain atomic.Int64 // nanoseconds that a drain takes
 	beat  atomic.Int64 // nanoseconds on the clock of the loops at which it published last
 
+	base atomic.Pointer[Totals]
+
 	mu        sync.Mutex
 	published Published
 	asked     chan struct{} // closed and replaced at each publication
 	traces    []traceRequest
 	listens   []ListenOrder
 	looks     []pendingLook
+	jobs      []job
 	lastTrace trace.Copy // once the loop has ended
+}
+
+// job is something that the loop is to do.
+type job struct {
+	do   func(*Shard, *ring.Ring)
+	done chan<- struct{} // closed then
 }
 
 // traceRequest asks for a copy of the trace.
@@ -52,6 +62,32 @@ type Published struct {
 
 	Census *torrents.Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
 }
+
+// Totals are the figures of another process with which those of this one go on.
+type Totals struct {
+	Shard Stats
+	Ring  ring.Stats
+	Loop  LoopStats
+}
+
+// Totals returns the figures that another process can go on with.
+func (p *Published) Totals() Totals {
+	t := Totals{p.Shard, p.Ring, p.Loop}
+	stats.KeepTotals(&t.Shard)
+	stats.KeepTotals(&t.Ring)
+	t.Loop.Longest = 0
+	return t
+}
+
+// Add adds the figures of another shard.
+func (t *Totals) Add(o *Totals) {
+	stats.Add(&t.Shard, &o.Shard)
+	stats.Add(&t.Ring, &o.Ring)
+	stats.Add(&t.Loop, &o.Loop)
+}
+
+// GoOnFrom has the figures of the shard go on from those of another process, in its next publication.
+func (c *Control) GoOnFrom(t *Totals) { c.base.Store(t) }
 
 // LoopStats are counters of the loop itself.
 type LoopStats struct {
@@ -73,6 +109,7 @@ const (
 	bitTrace
 	bitLook
 	bitDrain
+	bitDo
 )
 
 // NewControl returns a control word for one shard.
@@ -205,6 +242,40 @@ func (c *Control) Look(ctx context.Context, l Look) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Do has the loop call a function between two turns, and waits for that or for the end of ctx. After an error the function may be
+// called yet. The function may block: the shard stands still meanwhile.
+func (c *Control) Do(ctx context.Context, f func(*Shard, *ring.Ring)) error {
+	done := make(chan struct{})
+	c.mu.Lock()
+	ended := c.published.Ended
+	if !ended {
+		c.jobs = append(c.jobs, job{f, done})
+	}
+	c.mu.Unlock()
+	if ended {
+		return ErrEnded
+	}
+	c.request(bitDo)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// doJobs calls the functions of Do. It is called by the loop's thread.
+func (c *Control) doJobs(s *Shard, r *ring.Ring) {
+	c.mu.Lock()
+	jobs := c.jobs
+	c.jobs = nil
+	c.mu.Unlock()
+	for _, j := range jobs {
+		j.do(s, r)
+		close(j.done)
 	}
 }
 

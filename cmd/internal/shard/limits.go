@@ -63,10 +63,10 @@ func (l *Limits) meter() meter.Options {
 const senderBurst = 2
 
 // Addresses returns a table that keeps the limits of addresses, for all shards together, of which entries addresses are
-// told apart at a time.
-func (l *Limits) Addresses(entries int) *guard.Table {
+// told apart at a time. secret is the key of their hashes.
+func (l *Limits) Addresses(entries int, secret guard.Secret) *guard.Table {
 	limits, exempt := l.addresses()
-	return guard.New(guard.Options{Limits: limits, Exempt: exempt, Entries: entries})
+	return guard.New(guard.Options{Limits: limits, Exempt: exempt, Entries: entries, Secret: secret})
 }
 
 // Change puts the limits in force in a table that Addresses has made.

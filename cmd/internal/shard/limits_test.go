@@ -21,7 +21,7 @@ func limited(change func(*Limits)) func(*Options) {
 		l := Limits{Active: true}
 		change(&l)
 		if table == nil {
-			table = l.Addresses(1024)
+			table = l.Addresses(1024, guard.Secret{})
 		}
 		o.Guard, o.Addresses = l, table
 	}

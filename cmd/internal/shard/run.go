@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"millrace/cmd/internal/stats"
 	"millrace/ring"
 	"millrace/ring/host"
 )
@@ -87,6 +88,9 @@ func (l *loop) obey(bits uint32) {
 			l.shard.Look(p.Look, p.done)
 		}
 	}
+	if bits&bitDo != 0 {
+		l.control.doJobs(l.shard, l.ring)
+	}
 	if bits&bitListen != 0 {
 		l.listens = append(l.listens, l.control.takeListens()...)
 	}
@@ -153,6 +157,11 @@ func (l *loop) figures(now time.Duration, ended bool) Published {
 	p := Published{
 		Shard: l.shard.Snapshot(), Ring: l.ring.Stats(), Loop: l.stats, At: now, Ended: ended,
 		Census: l.shard.Census(),
+	}
+	if base := l.control.base.Load(); base != nil {
+		stats.Add(&p.Shard, &base.Shard)
+		stats.Add(&p.Ring, &base.Ring)
+		stats.Add(&p.Loop, &base.Loop)
 	}
 	l.stats.Longest = 0
 	l.nextPub = now + publishPeriod

@@ -97,6 +97,9 @@ type Options struct {
 	SweepPeriod  time.Duration // one pass over all peers, looking for old ones
 	EndedPerStep int           // peers that one Step removes, old ones and of ended connections; 0: the product's bound
 
+	Frozen bool          // it begins frozen, to inherit what another process has (see freeze.go)
+	Awake  time.Duration // at which its seconds begin
+
 	Census bool // that pass also counts the peers by the first bytes of their ids (see torrents.Census)
 }
 
@@ -120,9 +123,10 @@ type Shard struct {
 
 // chores are the slow tasks of a shard.
 type chores struct {
-	scan  scan
-	stop  stopState
-	looks []pendingLook
+	scan   scan
+	stop   stopState
+	looks  []pendingLook
+	freeze freezeState // see freeze.go
 
 	mostConns int // of all shards together, while memory is short; else noMost
 }
@@ -137,7 +141,8 @@ type scratch struct {
 	offerIDs []swarm.ID
 	targets  []swarm.Target
 	expander deflate.Expander
-	packed   int    // bytes of the message before it was expanded, 0: it came as it is
+	packed   int // bytes of the message before it was expanded, 0: it came as it is
+	seats    []swarm.Seat
 	proxied  []byte // the bytes behind a PROXY header that came in pieces
 }
 
@@ -160,6 +165,8 @@ func Wire(n, size int) []Wiring {
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s := &Shard{opt: o}
+	s.chores.freeze.on = o.Frozen
+	s.turn.Start(o.Awake)
 	s.secure = newSecure(s)
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}
@@ -186,6 +193,10 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.turn.Begin(now, ops)
 	s.stats.replies.begin(now)
 	s.secure.setTime(s.turn.Awake())
+	if s.chores.freeze.on {
+		s.stepFrozen(events)
+		return s.turn.End()
+	}
 	s.heedPressure()
 	s.torrents.RemoveEnded()
 	s.post.FlushBacklog()
@@ -201,6 +212,21 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	s.mover.PublishLoad(s.torrents.Sizes())
 	s.post.Publish()
 	return s.turn.End()
+}
+
+// stepFrozen is the part of a Step that a frozen shard has. Connections that were on their way out go on to their end.
+func (s *Shard) stepFrozen(events []ring.Event) {
+	s.post.FlushBacklog()
+	for i := range events {
+		e := &events[i]
+		if s.event(e); e.Kind == ring.EventAccept {
+			s.freezeConn(e.Slot.Index, s.table.At(e.Slot.Index))
+		}
+	}
+	s.readMail()
+	s.lookSlice()
+	s.flush()
+	s.post.Publish()
 }
 
 // event hands one event to the function that knows what it means.
@@ -219,7 +245,11 @@ func (s *Shard) event(e *ring.Event) {
 	case ring.EventPaused:
 		s.mover.Paused(i, s.table.Named(e.Slot), e.FD)
 	case ring.EventAdopted:
-		s.adopted(i, e)
+		if e.Tag&heirTag != 0 {
+			s.inherited(i, e)
+		} else {
+			s.adopted(i, e)
+		}
 	case ring.EventRefused, ring.EventAcceptFailed:
 		s.door.Refused(e)
 	case ring.EventTick, ring.EventWake:

@@ -171,7 +171,7 @@ func (w *world) addresses() *guard.Table {
 		return nil
 	}
 	limits := siegeLimits()
-	return limits.Addresses(1 << 14)
+	return limits.Addresses(1<<14, guard.Secret{})
 }
 
 // options are those of shard k of n, with small limits.

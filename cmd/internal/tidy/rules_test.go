@@ -73,12 +73,12 @@ var ownImports = map[string][]string{
 	shardDir: {
 		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/door",
 		shardDir + "/inbox", shardDir + "/loans", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
-		shardDir + "/torrents",
+		shardDir + "/torrents", "cmd/internal/handover",
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
 		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme", "cmd/internal/page",
-		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human",
+		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human", "cmd/internal/handover", shardDir + "/mover",
 	}, leaves...),
 	"cmd/internal/ctl":     {"cmd/internal/human"},
 	"cmd/internal/page":    {"cmd/internal/human"},
@@ -88,7 +88,7 @@ var ownImports = map[string][]string{
 	},
 	"cmd/internal/echo":                         {shardDir + "/conn", shardDir + "/deflate", "ring", "wsproto"},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
-	"cmd/millrace":                              {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "config", "ring"},
+	"cmd/millrace":                              {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "cmd/internal/handover", "config", "ring"},
 	"cmd/internal/convert":                      {"config"},
 	"cmd/millrace-load":                         {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":                                     {"wsproto", "ring"},

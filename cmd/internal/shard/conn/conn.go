@@ -113,6 +113,8 @@ const (
 	Vouched                       // door: it came through a unix socket, whose clients are trusted proxies
 	Deflates                      // shard: its messages may be compressed
 	Alone                         // shard: and ours look back at none before
+	Frozen                        // shard: it waits to be handed to another process
+	Resting                       // outbox: the rest of its flight waits, since it is frozen
 	// shard: three bits, how many bits fewer than 15 the window has to which ours look back.
 	Narrower
 	Narrow = Narrower | Narrower<<1 | Narrower<<2
@@ -121,11 +123,14 @@ const (
 // Narrows returns the flags of a window of so many bits, 8 to 15.
 func Narrows(bits uint8) Flags { return Narrower * Flags(15-bits) }
 
+// WindowBits returns how many bits that window has.
+func (f Flags) WindowBits() uint8 { return 15 - uint8(f&Narrow/Narrower) }
+
 // Window returns how far back a compressed message may look, in bytes.
 func (f Flags) Window() int { return 32 << 10 >> (f & Narrow / Narrower) }
 
 // Pauses are the flags each of which keeps the ring from receiving.
-const Pauses = Held | Throttled | Crowded
+const Pauses = Held | Throttled | Crowded | Frozen
 
 // Has reports whether one of the flags is set.
 func (f Flags) Has(g Flags) bool { return f&g != 0 }

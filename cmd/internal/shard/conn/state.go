@@ -7,7 +7,8 @@ package conn
 //	                      ▼ │
 //	                     moving ─► free, and open on another shard
 //
-// handshake, open, closing and draining can also fall to closed at once. cmd/internal/shard/end.go has the drawing of how
+// handshake, open, closing and draining can also fall to closed at once. handshake and open are free when another process has the
+// connection. cmd/internal/shard/end.go has the drawing of how
 // a connection ends together with its TLS and its place in the ring.
 
 // State is where a connection is in its life.
@@ -41,21 +42,22 @@ type Event uint8
 
 // The events.
 const (
-	Accepted Event = iota // the ring has accepted the connection
-	Adopted               // the ring has taken it over from another shard
-	Upgraded              // the upgrade request is complete and acceptable
-	Follows               // its torrent is another shard's, and it is to go there
-	Stays                 // it does not go after all
-	Released              // the other shard has it
-	Ends                  // its last bytes are queued
-	Flushed               // its last bytes have left, and our side is shut
-	Closes                // the ring is told to close it
-	Gone                  // the ring has closed it
-	events                // how many there are
+	Accepted  Event = iota // the ring has accepted the connection
+	Adopted                // the ring has taken it over from another shard
+	Upgraded               // the upgrade request is complete and acceptable
+	Follows                // its torrent is another shard's, and it is to go there
+	Stays                  // it does not go after all
+	Released               // the other shard has it
+	GivenAway              // another process has it
+	Ends                   // its last bytes are queued
+	Flushed                // its last bytes have left, and our side is shut
+	Closes                 // the ring is told to close it
+	Gone                   // the ring has closed it
+	events                 // how many there are
 )
 
 var eventNames = [events]string{
-	"accepted", "adopted", "upgraded", "follows", "stays", "released", "ends", "flushed", "closes", "gone",
+	"accepted", "adopted", "upgraded", "follows", "stays", "released", "given away", "ends", "flushed", "closes", "gone",
 }
 
 // transitions are all changes of state that there are.
@@ -70,6 +72,8 @@ var transitions = []struct {
 	{Open, Follows, Moving},
 	{Moving, Stays, Open},
 	{Moving, Released, Free},
+	{Handshake, GivenAway, Free},
+	{Open, GivenAway, Free},
 	{Handshake, Ends, Closing},
 	{Open, Ends, Closing},
 	{Closing, Flushed, Draining},

@@ -44,11 +44,14 @@ const (
 	OrderCertificate
 	OrderChange
 	OrderDrain
+	OrderFreeze
+	OrderThaw
+	OrderGiveAway
 	orders
 )
 
 var orderNames = [orders]string{"stop", "serve by another access list", "use another certificate",
-	"take other options", "drain"}
+	"take other options", "drain", "stand still", "go on", "give everything away"}
 
 // Note adds an event of a connection of this shard, at index i, to the trace and returns it to be completed.
 func (t *Turn) Note(i uint32, c *Conn, e trace.Event) *trace.Record {
@@ -78,6 +81,9 @@ func (t *Turn) NoteOrder(o Order) {
 // twice a second. When the process was stopped for a minute, its clients were not heard for a minute: that is not their
 // silence.
 const maxAway = 2 * time.Second
+
+// Start says at which time the seconds begin. It is called before the first Step.
+func (t *Turn) Start(awake time.Duration) { t.awake = int64(awake) }
 
 // Begin starts a Step at the time now. Ops are appended to ops.
 func (t *Turn) Begin(now time.Duration, ops []ring.Op) {

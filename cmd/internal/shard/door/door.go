@@ -179,6 +179,22 @@ func (d *Door) Adopt(slot ring.Slot, t *tlsconn.Conn, flags conn.Flags, client n
 	return c
 }
 
+// Inherit lets in a connection that another process had, with its TLS (nil without), its flags and its client's address: an open one, or
+// one that has not become a WebSocket yet. counted says that it counts for its address, which it does then over any limit.
+func (d *Door) Inherit(slot ring.Slot, t *tlsconn.Conn, open, counted bool, flags conn.Flags, client netip.AddrPort) *conn.Conn {
+	e := conn.Accepted
+	if open {
+		e = conn.Adopted
+	}
+	c := d.table.Enter(slot, e, t)
+	c.Flags = flags
+	d.identify(c, client)
+	if d.opt.Addresses != nil && counted {
+		c.Guard = d.opt.Addresses.Readmit(c.Client().Addr(), time.Duration(d.turn.Nanos))
+	}
+	return c
+}
+
 // CarryOn notes how many seconds ago an adopted connection came to the tracker.
 func (d *Door) CarryOn(c *conn.Conn, since uint32) { c.Since = d.turn.Now - min(since, d.turn.Now) }
 

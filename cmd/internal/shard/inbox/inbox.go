@@ -195,6 +195,9 @@ func (b *Inbox) Unpack(c *conn.Conn, p Parcel) bool {
 	return p.buf != 0
 }
 
+// CarryOn says in which second the message began that the connection is in the middle of; 0: it is in none.
+func (b *Inbox) CarryOn(c *conn.Conn, since uint32) { c.AsmSince = since }
+
 // Discard gives the bytes up.
 func (b *Inbox) Discard(p Parcel) {
 	if p.buf != 0 {

@@ -63,6 +63,16 @@ func (m *Meter) Change(o Options) {
 // Stats returns the counters.
 func (m *Meter) Stats() Stats { return m.stats }
 
+// Paid returns up to which times all is paid for that a connection has sent and got, for [Meter.CarryOn].
+func (m *Meter) Paid(c *conn.Conn) [5]uint32 {
+	return [...]uint32{c.MessagesPaid, c.BytesPaid, c.ControlPaid, c.OffersPaid, c.SentPaid}
+}
+
+// CarryOn gives a connection that has come from another process, whose clock this one has, what Paid returned there.
+func (m *Meter) CarryOn(c *conn.Conn, paid [5]uint32) {
+	c.MessagesPaid, c.BytesPaid, c.ControlPaid, c.OffersPaid, c.SentPaid = paid[0], paid[1], paid[2], paid[3], paid[4]
+}
+
 // Received counts received bytes.
 func (m *Meter) Received(i uint32, c *conn.Conn, n int) {
 	if c.Guard.Exempt() {

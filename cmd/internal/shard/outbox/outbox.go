@@ -255,6 +255,8 @@ func (o *Outbox) Flush() []uint32 {
 		c := o.table.At(i)
 		c.Flags &^= conn.Dirty
 		switch {
+		case c.Flags.Has(conn.Frozen) && !c.State().Ends(): // see GoOn
+			continue
 		case c.Flight != 0 || c.State() == conn.Closed || c.State() == conn.Free || c.Out == 0 && !o.table.TLSPending(i):
 			continue
 		case !o.table.Secure(i):
@@ -282,12 +284,64 @@ func (o *Outbox) send(i uint32, c *conn.Conn) {
 	})
 }
 
+// GoOn sends what has waited while a connection was frozen.
+func (o *Outbox) GoOn(i uint32, c *conn.Conn) {
+	if c.Flags.Has(conn.Resting) {
+		c.Flags &^= conn.Resting
+		o.send(i, c)
+	}
+	if !o.Idle(i, c) {
+		o.Touch(i, c)
+	}
+}
+
+// Unsent returns the bytes of a frozen connection that were made for the wire and not sent, and the frames behind them. They are good
+// until the connection goes on or gives them up.
+func (o *Outbox) Unsent(c *conn.Conn) (flight, waiting []byte) {
+	if c.Flight != 0 {
+		flight = o.pool.Bytes(c.Flight)[c.FlightOff:c.FlightLen]
+	}
+	if c.Out != 0 {
+		waiting = o.pool.Bytes(c.Out)[:c.OutLen]
+	}
+	return flight, waiting
+}
+
+// GiveUp gives back the buffers of a frozen connection that another process has now.
+func (o *Outbox) GiveUp(c *conn.Conn) {
+	o.Discard(c)
+	if c.Flight != 0 {
+		o.put(c, c.Flight)
+	}
+	c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0
+	c.Flags &^= conn.Resting
+}
+
+// TakeUnsent gives a frozen connection that has come from another process what Unsent has returned there. It reports false where
+// there is no memory.
+func (o *Outbox) TakeUnsent(c *conn.Conn, flight, waiting []byte) bool {
+	if len(flight) > 0 {
+		if c.Flight = o.get(c, len(flight)); c.Flight == 0 {
+			return false
+		}
+		c.FlightLen = uint32(copy(o.pool.Bytes(c.Flight), flight))
+		c.Flags |= conn.Resting
+	}
+	if len(waiting) > 0 {
+		if !o.grow(c, len(waiting)) {
+			return false
+		}
+		c.OutLen = uint32(copy(o.pool.Bytes(c.Out), waiting))
+	}
+	return true
+}
+
 // Outcome is the meaning of the end of a send for its connection.
 type Outcome uint8
 
 // The outcomes.
 const (
-	Goes   Outcome = iota // the rest of a short send is on its way
+	Goes   Outcome = iota // the rest of a short send is on its way, or rests with a frozen connection
 	Broken                // the connection has failed
 	Left                  // the send is complete; Idle tells whether more waits
 )
@@ -300,7 +354,11 @@ func (o *Outbox) Sent(i uint32, c *conn.Conn, e *ring.Event) Outcome {
 	if c.State() != conn.Closed && e.Errno == 0 && c.FlightOff < c.FlightLen {
 		o.stats.ShortSends++
 		o.turn.Note(i, c, trace.Sent).N = e.N
-		o.send(i, c)
+		if c.Flags.Has(conn.Frozen) && !c.State().Ends() {
+			c.Flags |= conn.Resting
+		} else {
+			o.send(i, c)
+		}
 		return Goes
 	}
 	o.put(c, c.Flight)

@@ -1,0 +1,281 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"millrace/cmd/internal/guard"
+	"millrace/cmd/internal/handover"
+	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/mover"
+	"millrace/ring"
+	"millrace/swarm"
+)
+
+// This file owns the start of a tracker that takes over from another process: the successor's side of upgrade.go.
+
+// save writes the keys of hashes down.
+func (k *secrets) save(st *handover.State) {
+	put := func(b *[16]byte, words [2]uint64) {
+		binary.LittleEndian.PutUint64(b[:], words[0])
+		binary.LittleEndian.PutUint64(b[8:], words[1])
+	}
+	put(&st.Owner, k.owner)
+	put(&st.Table, k.table)
+	st.Source = k.source
+}
+
+// secretsOf returns the keys of hashes that were written down.
+func secretsOf(st *handover.State) secrets {
+	words := func(b *[16]byte) [2]uint64 {
+		return [2]uint64{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}
+	}
+	return secrets{owner: words(&st.Owner), table: words(&st.Table), source: st.Source}
+}
+
+// takeState tells the predecessor that this process could serve, and goes on with the state of that.
+func (s *Server) takeState(in *inheritance) error {
+	if err := in.ready(); err != nil {
+		return err
+	}
+	s.start, s.secrets = in.clockStart(), secretsOf(&in.state)
+	if s.tls == nil || len(in.tickets) == 0 {
+		return nil
+	}
+	keys, err := parseTicketKeys(string(in.tickets))
+	clear(in.tickets)
+	if err != nil {
+		return fmt.Errorf("cannot take over the keys of session tickets: %w", err)
+	}
+	s.tls.certificates.UseTicketKeys(keys, time.Now())
+	return nil
+}
+
+// inherit takes in all that the predecessor has, and serves when that says so.
+func (s *Server) inherit(in *inheritance) error {
+	in.shards = len(s.controls)
+	in.counts, in.batches, in.peers = make([]int, in.shards), make([][]shard.Heir, in.shards), make([][]shard.HeirPeer, in.shards)
+	in.link.SetDeadline(time.Now().Add(carryPatience))
+	for {
+		r, err := in.link.Receive()
+		if err != nil {
+			return fmt.Errorf("cannot take over: %w", err)
+		}
+		if r.Kind == handover.KindEnd {
+			if err := s.inheritEnd(in, &r); err != nil {
+				return err
+			}
+			break
+		}
+		if err := s.inheritRecord(in, &r); err != nil {
+			return fmt.Errorf("cannot take over: %w", err)
+		}
+	}
+	if err := in.link.Send(handover.KindMine, nil, -1); err != nil {
+		return err
+	}
+	if _, err := in.link.Want(handover.KindYours, nil); err != nil {
+		return fmt.Errorf("cannot take over: %w", err)
+	}
+	in.link.Close()
+	defer in.cancel()
+	for _, c := range s.controls {
+		err := c.Do(in.context(), func(sh *shard.Shard, r *ring.Ring) {
+			r.Submit(sh.Thaw())
+			r.Submit([]ring.Op{{Kind: ring.OpGoAccept}})
+		})
+		if err != nil {
+			return fmt.Errorf("cannot go on after the hand-over: %w", err)
+		}
+	}
+	s.log.Info("took over from another process", "version", in.state.Program, "shards", in.state.Shards,
+		"connections", len(in.places), "connections_lost", in.lost, "peers", in.got.Peers, "peers_lost", in.lostPeers)
+	return nil
+}
+
+// inheritRecord takes one record in.
+func (s *Server) inheritRecord(in *inheritance, r *handover.Received) error {
+	switch r.Kind {
+	case handover.KindConnection:
+		return s.inheritConnection(in, r)
+	case handover.KindAddress: // behind the connections, which must find their places
+		if err := s.flushHeirs(in); err != nil {
+			return err
+		}
+		return s.inheritAddress(in, r)
+	case handover.KindPeers:
+		if err := s.flushHeirs(in); err != nil {
+			return err
+		}
+		return s.inheritPeers(in, r)
+	case handover.KindCounters:
+		return s.inheritCounters(in, r)
+	}
+	return r.As(handover.KindEnd, nil) // says what it is
+}
+
+// inheritConnection gives a connection to a shard.
+func (s *Server) inheritConnection(in *inheritance, r *handover.Received) error {
+	c := &handover.Connection{}
+	fields := bytes.Clone(r.Fields) // the shard has it longer
+	if err := handover.Read(fields, c); err != nil {
+		return err
+	}
+	if r.FD < 0 {
+		return errors.New("a connection has come without its socket")
+	}
+	k := in.place(c, s.secrets.owner)
+	in.got.Connections++
+	in.batches[k] = append(in.batches[k], shard.Heir{Record: c, FD: int32(r.FD)})
+	if len(in.batches[k]) == heirsAtOnce {
+		return s.flushShard(in, k)
+	}
+	return nil
+}
+
+// place chooses the shard of a connection: the home of its torrent, unless that has a quarter more than its share, else the one that
+// has least.
+func (in *inheritance) place(c *handover.Connection, seed [2]uint64) (k int) {
+	if c.HasTorrent {
+		hash := swarm.ID(c.Torrent)
+		if k = swarm.Owner(seed, &hash, in.shards); in.counts[k] < mover.FairShare(int(in.got.Connections), in.shards) {
+			in.counts[k]++
+			return k
+		}
+	}
+	for j, n := range in.counts {
+		if n < in.counts[k] {
+			k = j
+		}
+	}
+	in.counts[k]++
+	return k
+}
+
+// flushShard gives a shard the connections that wait for it.
+func (s *Server) flushShard(in *inheritance, k int) error {
+	list := in.batches[k]
+	in.batches[k] = nil
+	in.wait.Add(len(list))
+	done := func(h shard.Inherited) {
+		in.mu.Lock()
+		if h.Err == nil {
+			in.places[h.Old] = h
+		} else {
+			in.lost++
+		}
+		in.mu.Unlock()
+		in.wait.Done()
+	}
+	return s.controls[k].Do(in.context(), func(sh *shard.Shard, r *ring.Ring) { r.Submit(sh.Inherit(list, done)) })
+}
+
+// flushHeirs gives the shards all connections that wait for them, and waits until all are taken in.
+func (s *Server) flushHeirs(in *inheritance) error {
+	for k := range in.batches {
+		if len(in.batches[k]) > 0 {
+			if err := s.flushShard(in, k); err != nil {
+				return err
+			}
+		}
+	}
+	taken := make(chan struct{})
+	go func() {
+		in.wait.Wait()
+		close(taken)
+	}()
+	select {
+	case <-taken:
+		return nil
+	case <-in.context().Done():
+		return errors.New("the shards have not taken the connections in")
+	}
+}
+
+// inheritAddress takes in what is remembered of an address. If there is no place for it, it is forgotten.
+func (s *Server) inheritAddress(in *inheritance, r *handover.Received) error {
+	var a handover.Address
+	if err := r.As(handover.KindAddress, &a); err != nil {
+		return err
+	}
+	in.got.Addresses++
+	s.addresses.Restore(&guard.Saved{
+		Key: a.Key, Banned: time.Duration(a.Banned), OffenceAge: time.Duration(a.OffenceAge), Arrivals: time.Duration(a.Arrivals),
+		Handshakes: time.Duration(a.Handshakes), Offences: a.Offences,
+	}, s.clock())
+	return nil
+}
+
+// peersAtOnce bounds the peers that a shard takes in between two turns: some milliseconds.
+const peersAtOnce = 2048
+
+// inheritPeers gives peers to the shards that are the homes of their torrents.
+func (s *Server) inheritPeers(in *inheritance, r *handover.Received) error {
+	return handover.EachPeer(r.Fields, func(p *handover.Peer) error {
+		if !p.More {
+			in.got.Peers++
+		}
+		place, ok := in.places[p.From]
+		if !ok { // its connection could not be taken in
+			in.lostPeers++
+			return nil
+		}
+		hash := swarm.ID(p.Hash)
+		k := swarm.Owner(s.secrets.owner, &hash, in.shards)
+		in.peers[k] = append(in.peers[k], shard.HeirOf(p, &place))
+		if len(in.peers[k]) < peersAtOnce {
+			return nil
+		}
+		return s.flushPeers(in, k)
+	})
+}
+
+// flushPeers gives a shard the peers that wait for it.
+func (s *Server) flushPeers(in *inheritance, k int) error {
+	list := in.peers[k]
+	err := s.controls[k].Do(in.context(), func(sh *shard.Shard, _ *ring.Ring) { in.lostPeers += sh.InheritPeers(list) })
+	in.peers[k] = list[:0]
+	return err
+}
+
+// inheritCounters has the figures of a shard go on. Those of shards that there are not any more go to the first.
+func (s *Server) inheritCounters(in *inheritance, r *handover.Received) error {
+	t := &shard.Totals{}
+	if err := json.Unmarshal(r.Fields, t); err != nil {
+		return fmt.Errorf("the counters of a shard: %w", err)
+	}
+	in.totals = append(in.totals, t)
+	return nil
+}
+
+// inheritEnd checks that everything has come.
+func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
+	var sent handover.End
+	if err := r.As(handover.KindEnd, &sent); err != nil {
+		return err
+	}
+	if err := s.flushHeirs(in); err != nil {
+		return err
+	}
+	for k := range in.peers {
+		if err := s.flushPeers(in, k); err != nil {
+			return err
+		}
+	}
+	if in.got != sent {
+		return fmt.Errorf("cannot take over: %+v has come of %+v", in.got, sent)
+	}
+	for k, t := range in.totals {
+		if k >= in.shards {
+			in.totals[0].Add(t)
+		}
+	}
+	for k, t := range in.totals[:min(len(in.totals), in.shards)] {
+		s.controls[k].GoOnFrom(t)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package shard
+
+import (
+	"millrace/cmd/internal/shard/conn"
+	"millrace/ring"
+	"millrace/swarm"
+)
+
+// This file makes a shard stand still, so that all it has can be handed to another process, and go on again if that fails:
+//
+//	Freeze   nothing new is received, read or sent; what is under way comes to rest
+//	Still    nothing is under way any more in this shard, but perhaps between two of them: see Mail
+//	Thaw     all goes on as if nothing had happened
+//	GiveAway everything is another process's
+//
+// A frozen shard has Steps, which handle events and mail. It keeps no times and ends nobody, since it has no chance to send.
+
+// freezeState is what a shard has that stands still.
+type freezeState struct {
+	on        bool
+	heirs     []heir           // connections of another process that the ring is to adopt, by tag
+	restoring *swarm.Restoring // peers of another process; nil: there are none yet
+}
+
+// Freeze makes the shard come to rest. TLS handshakes that are under way end: another process could not go on with their computation.
+// It is called between two Steps, by the loop's thread, and returns ops for the ring, as the others here do.
+func (s *Shard) Freeze() []ring.Op {
+	s.turn.NoteOrder(conn.OrderFreeze)
+	s.chores.freeze.on = true
+	for i := range s.table.Used() {
+		s.freezeConn(i, s.table.At(i))
+	}
+	return s.turn.End()
+}
+
+// freezeConn has nothing received from a connection, and its send come back.
+func (s *Shard) freezeConn(i uint32, c *conn.Conn) {
+	s.mover.Stay(i, c)
+	if c.State() != conn.Open && c.State() != conn.Handshake {
+		return
+	}
+	if c.Flags.Has(conn.Encrypted) && !c.Flags.Has(conn.Established) {
+		s.endNow(i, c, conn.ReasonStopping, true)
+		return
+	}
+	s.table.Pause(&s.turn, i, c, conn.Frozen)
+	if c.Flight != 0 {
+		s.turn.Do(ring.Op{Kind: ring.OpCancelSend, Slot: s.table.Slot(i)})
+	}
+}
+
+// frozenConn reports whether a connection can go to another process.
+func frozenConn(c *conn.Conn) bool { return c.Flags.Has(conn.Frozen) && !c.State().Ends() }
+
+// Still reports whether nothing is under way in a frozen shard. quiet says that of a connection in the ring.
+func (s *Shard) Still(quiet func(ring.Slot) bool) bool {
+	for i := range s.table.Used() {
+		if frozenConn(s.table.At(i)) && !quiet(s.table.Slot(i)) {
+			return false
+		}
+	}
+	return s.post.Stats().Backlog == 0
+}
+
+// Mail returns how many records the shard has sent to others, and read. When all are still, and all together have read what they have
+// sent, nothing is under way between them.
+func (s *Shard) Mail() (sent, read uint64) {
+	st := s.post.Stats()
+	return st.MailOut, st.MailIn
+}
+
+// TLSHandshakes returns how many are under way, those included that have not begun to compute.
+func (s *Shard) TLSHandshakes() int {
+	if s.secure == nil {
+		return 0
+	}
+	return s.secure.engine.InFlight() + s.secure.engine.Fresh()
+}
+
+// Second returns the second in which the shard is, on the clock of its deadlines.
+func (s *Shard) Second() uint32 { return s.turn.Now }
+
+// Thaw lets a frozen shard go on as if nothing had happened.
+func (s *Shard) Thaw() []ring.Op {
+	s.turn.NoteOrder(conn.OrderThaw)
+	s.chores.freeze = freezeState{}
+	for i := range s.table.Used() {
+		c := s.table.At(i)
+		if !c.Flags.Has(conn.Frozen) {
+			continue
+		}
+		s.table.Resume(&s.turn, i, c, conn.Frozen)
+		s.outbox.GoOn(i, c)
+		if c.State() == conn.Open && c.Asm != 0 {
+			s.readKept(i, c)
+		}
+	}
+	return s.turn.End()
+}
+
+// GiveAway takes all connections that another process has now out of the table and the ring. giveUp gets their descriptors, which are
+// the caller's. What is left of the shard stops.
+func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32)) []ring.Op {
+	s.turn.NoteOrder(conn.OrderGiveAway)
+	for i := range s.table.Used() {
+		c := s.table.At(i)
+		if !frozenConn(c) {
+			continue
+		}
+		giveUp(fd(s.table.Slot(i)))
+		s.turn.Do(ring.Op{Kind: ring.OpRelease, Slot: s.table.Slot(i)})
+		s.inbox.Free(c)
+		s.outbox.GiveUp(c)
+		s.table.CloseTLS(i)
+		s.door.Lost(c.Guard)
+		s.table.Leave(i, conn.GivenAway)
+	}
+	s.chores.freeze = freezeState{}
+	s.beginStop(conn.OrderStop, 0)
+	return s.turn.End()
+}

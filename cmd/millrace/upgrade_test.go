@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// This file proves, from outside, that a running tracker is replaced by another process, and that no client notices.
+
+// upgrade replaces the tracker by another process and waits until that serves. The tracker of the test is that process then.
+func (tr *tracker) upgrade() {
+	tr.t.Helper()
+	times := strings.Count(tr.log.String(), handedOver) + 1
+	tr.signal(syscall.SIGUSR2)
+	tr.logged("took over from another process", times)
+	tr.logged(handedOver, times)
+	all := regexp.MustCompile(handedOver+`" pid=(\d+)`).FindAllStringSubmatch(tr.log.String(), -1)
+	pid, _ := strconv.Atoi(all[len(all)-1][1])
+	heir, err := os.FindProcess(pid)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	old := tr.heir
+	tr.heir = heir
+	tr.t.Cleanup(func() { heir.Kill() })
+	if old == nil {
+		old = tr.cmd.Process
+	}
+	eventually(tr.t, "the old process ends", func() bool { return !alive(old.Pid) })
+}
+
+const handedOver = "handed over to a new process"
+
+// alive reports whether a process runs, and has not ended without somebody to notice.
+func alive(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+// half sends half of a message, and returns a function that sends the rest and wants one reply. Without TLS that is half of a frame, in
+// the middle of a fragmented message.
+func (tr *tracker) half(hash string) (finish func()) {
+	tr.t.Helper()
+	if tr.scheme != "ws" {
+		return func() {}
+	}
+	c := tr.raw()
+	fmt.Fprint(c, head("GET / HTTP/1.1", "")+"\r\n")
+	readUntil(tr.t, c, "\r\n\r\n")
+	text := fmt.Sprintf(`{"action":"scrape","info_hash":%q}`, hash)
+	first, second := text[:10], text[10:]
+	frame := func(op byte, payload string) []byte {
+		return append([]byte{op, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...) // a mask of zeros changes nothing
+	}
+	rest := frame(0x80, second)
+	c.Write(append(frame(0x01, first), rest[:12]...))
+	return func() {
+		tr.t.Helper()
+		c.Write(rest[12:])
+		if got := readUntil(tr.t, c, "}}}"); !strings.Contains(got, `"complete":1`) {
+			tr.t.Errorf("the message of two halves is answered with %q", got)
+		}
+		c.Close()
+	}
+}
+
+// TestUpgrade proves that clients, with TLS and without, stay connected while the tracker is replaced, several times and with other
+// numbers of shards: an offer from before is answered after, swarms and what they remember are the same, a message of which half had
+// come is read whole, what a client had sent ahead is answered once, and new clients are let in. The last process stops as usual.
+func TestUpgrade(t *testing.T) {
+	pk := newPKI(t, "ecdsa", 1, time.Now().Add(time.Hour))
+	f := func(name, network string, connect func(*tracker)) {
+		t.Run(name, func(t *testing.T) {
+			s := settings{top: "socket_workers = 2", network: "address = '" + freeAddr(t) + "'\n" + network}
+			tr := start(t, s)
+			connect(tr)
+			hash := id("torrent")
+			a, b := tr.dial(), tr.dial()
+			a.send(announce(hash, id("a"), 0, map[string]any{"left": 0}))
+			a.receive()
+			for k, shards := range []int{1, 3, 2} {
+				b.send(announce(hash, id("b"), 1, nil))
+				if m := b.receive(); m["complete"] != 1.0 || m["incomplete"] != 1.0 {
+					t.Fatalf("before hand-over %d: %v", k, m)
+				}
+				offer := a.receive()
+				s.top = fmt.Sprintf("socket_workers = %d", shards)
+				if err := os.WriteFile(tr.config, []byte(s.file()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				finish := tr.half(hash)
+				tr.upgrade()
+				finish()
+				a.send(map[string]any{
+					"action": "announce", "info_hash": hash, "peer_id": id("a"), "to_peer_id": offer["peer_id"],
+					"offer_id": offer["offer_id"], "answer": map[string]any{"type": "answer", "sdp": "v=0"},
+				})
+				if m := b.receive(); m["offer_id"] != offer["offer_id"] || m["answer"] == nil {
+					t.Fatalf("the answer to an offer from before hand-over %d is %v", k, m)
+				}
+				a.send(map[string]any{"action": "scrape", "info_hash": hash})
+				if m := a.receive()["files"].(map[string]any)[hash].(map[string]any); m["complete"] != 1.0 || m["incomplete"] != 1.0 {
+					t.Fatalf("behind hand-over %d: %v", k, m)
+				}
+				relay(t, tr)
+			}
+			if tr.code != 0 {
+				t.Errorf("the first process has ended with %d", tr.code)
+			}
+			last := tr.dial()
+			tr.signal(syscall.SIGTERM)
+			if code := last.closeCode(); code != 1001 {
+				t.Errorf("closed with %d at the stop", code)
+			}
+			tr.wait() // for the end of the last process
+		})
+	}
+	f("ws", "", func(*tracker) {})
+	f("wss 1.3", pk.settings(), func(tr *tracker) { tr.client = pk.client(tls.VersionTLS13, nil) })
+	f("wss 1.2", pk.settings(), func(tr *tracker) { tr.client = pk.client(tls.VersionTLS12, nil) })
+}

@@ -70,6 +70,7 @@ type State struct {
 	Source   [32]byte
 	Tickets  []byte // keys of session tickets
 	Reloaded int64  // unix seconds
+	Done     uint64 // hand-overs before this one
 }
 
 func (r *State) fields(c *codec) {
@@ -83,6 +84,7 @@ func (r *State) fields(c *codec) {
 	c.array(r.Source[:])
 	c.bytes(&r.Tickets)
 	c.int64(&r.Reloaded)
+	c.uint64(&r.Done)
 }
 
 // Name is the name of a connection in the predecessor.

@@ -74,7 +74,7 @@ func (h *handOver) secondOfAll() (second uint32) {
 func (s *Server) state(second uint32) *handover.State {
 	st := &handover.State{
 		Program: s.process.Version, Clock: int64(s.clock()), ClockAt: int64(host.Monotonic()), Second: second,
-		Shards: uint16(len(s.controls)), Reloaded: s.reloadCounts.at.Load(),
+		Shards: uint16(len(s.controls)), Reloaded: s.reloadCounts.at.Load(), Done: s.upgrades.done,
 	}
 	s.secrets.save(st)
 	if s.tls != nil {

@@ -42,7 +42,7 @@ func (s *Server) takeState(in *inheritance) error {
 	if err := in.ready(); err != nil {
 		return err
 	}
-	s.start, s.secrets = in.clockStart(), secretsOf(&in.state)
+	s.start, s.secrets, s.upgrades.done = in.clockStart(), secretsOf(&in.state), in.state.Done+1
 	if s.tls == nil || len(in.tickets) == 0 {
 		return nil
 	}

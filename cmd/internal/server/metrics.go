@@ -111,9 +111,11 @@ type processFigures struct {
 	Pressure        int    `metric:"memory_pressure" help:"0: there is enough memory. 1: no more peers are taken in than there are. 2: no more connections either."`
 	LogLinesDropped uint64 `metric:"log_lines_dropped_total" help:"Lines of the log that were dropped because its reader stood still or was gone."`
 
-	ReloadsOK     [reloadKinds]uint64 `metric:"reloads_total" label:"result=ok" by:"file=reload" help:"Times that a file was read again while the tracker ran."`
-	ReloadsFailed [reloadKinds]uint64 `metric:"reloads_total" label:"result=failed" by:"file=reload"`
-	ReloadedAt    int                 `metric:"configuration_timestamp_seconds" help:"When the configuration in force was read, in Unix time."`
+	ReloadsOK       [reloadKinds]uint64 `metric:"reloads_total" label:"result=ok" by:"file=reload" help:"Times that a file was read again while the tracker ran."`
+	ReloadsFailed   [reloadKinds]uint64 `metric:"reloads_total" label:"result=failed" by:"file=reload"`
+	HandOvers       uint64              `metric:"handovers_total" label:"result=ok" help:"Times that a new process has taken over everything, and that this failed."`
+	HandOversFailed uint64              `metric:"handovers_total" label:"result=failed"`
+	ReloadedAt      int                 `metric:"configuration_timestamp_seconds" help:"When the configuration in force was read, in Unix time."`
 }
 
 // processFigures returns the figures of this moment.
@@ -131,6 +133,8 @@ func (s *Server) processFigures(shards int) *processFigures {
 		LogLinesDropped: s.process.Lost(),
 		ReloadsOK:       s.reloadCounts.read(0),
 		ReloadsFailed:   s.reloadCounts.read(1),
+		HandOvers:       s.upgrades.done,
+		HandOversFailed: s.upgrades.failed.Load(),
 		ReloadedAt:      int(s.reloadCounts.at.Load()),
 	}
 }

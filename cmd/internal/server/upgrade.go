@@ -33,8 +33,8 @@ const (
 
 // upgrades are the hand-overs of a process.
 type upgrades struct {
-	sync.Mutex // held by the one under way
-	tried      atomic.Uint64
+	sync.Mutex        // held by the one under way
+	done       uint64 // with the one by which this process came
 	failed     atomic.Uint64
 	gone       atomic.Int64 // the process to which everything has gone; 0: none
 }
@@ -46,7 +46,6 @@ func (s *Server) Upgrade() error {
 		return errors.New("cannot hand over: a hand-over is under way already")
 	}
 	defer s.upgrades.Unlock()
-	s.upgrades.tried.Add(1)
 	began := time.Now()
 	h := &handOver{server: s, ctx: context.Background(), listening: *s.served.Load()}
 	pid, err := h.run()

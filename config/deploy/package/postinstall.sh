@@ -1,6 +1,6 @@
 #!/bin/sh
 # After the files are there: the user of the unit, and the folder for its sockets. The tracker is not started, since its configuration comes first; one that
-# runs goes on until it is restarted, since that closes all its connections.
+# runs goes on until systemctl reload has the new version take over from it.
 set -e
 if ! getent passwd millrace >/dev/null; then
 	if command -v systemd-sysusers >/dev/null; then

@@ -71,7 +71,7 @@ func feed(t *testing.T, stream []byte, lim *Limits, chop func() int) (got []rece
 			t.Fatalf("kept %d bytes but needs %d", kept, need)
 		}
 		buf = append([]byte(nil), buf[:kept]...) // the bytes behind are lost
-		var other Reader // goes on in its place
+		var other Reader                         // goes on in its place
 		if !other.SetState(r.State(), kept) {
 			t.Fatalf("the state %+v is refused for %d bytes", r.State(), kept)
 		}

@@ -194,7 +194,7 @@ func (l *Link) receive() (kind Kind, b []byte, fd int, err error) {
 	case err == nil && flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0:
 		closeFD(fd)
 		return 0, nil, -1, errors.New("cannot read a record of the other process: it is cut off")
-	case n == 0:
+	case n <= 0: // after an error it may be -1
 		closeFD(fd)
 		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
 			return 0, nil, -1, ErrEnded

@@ -83,3 +83,14 @@ func TestLinkEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLinkEndsUnread proves that an end of the other process is noticed as such when it has not read what was sent to it: the kernel tells
+// of that in another way.
+func TestLinkEndsUnread(t *testing.T) {
+	a, b := links(t)
+	a.Send(KindEnd, &End{}, -1)
+	b.Close()
+	if _, err := a.Want(KindMine, nil); !errors.Is(err, ErrEnded) {
+		t.Error(err)
+	}
+}

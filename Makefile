@@ -17,7 +17,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse report release package unit trypackage clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse upgrade report release package unit trypackage clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,6 +88,12 @@ compare: ## run trackers side by side, or a commit and the working tree (ARGS=-h
 abuse: build ## attack the tracker beside honest clients, and say what those felt (ARGS=-h lists options and attacks)
 	$(BUILD) -o bin/millrace-abuse ./bench/abuse
 	bin/millrace-abuse $(ARGS)
+
+CONNECTIONS ?= 2000
+upgrade: build ## replace the tracker under load, again and again, with CONNECTIONS clients (2000; ARGS=-h lists the options)
+	$(BUILD) -o bin/millrace-upgrade ./bench/upgrade
+	$(BUILD) -o bin/millrace-fakeheir ./cmd/internal/handover/fakeheir
+	bin/millrace-upgrade -connections $(CONNECTIONS) $(ARGS)
 
 release: ## build the archives, SBOMs and checksums of a release into dist, for amd64 and arm64
 	LINKFLAGS='$(LINKFLAGS)' SBOM='$(SBOM)' config/deploy/release.sh

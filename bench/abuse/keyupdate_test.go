@@ -9,16 +9,18 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
+
+	"millrace/bench/certificate"
 )
 
 // TestKeyUpdates proves that another implementation follows our keys: data after many KeyUpdates arrives unchanged, and
 // the server's answers to them come.
 func TestKeyUpdates(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeCertificate(dir); err != nil {
+	if err := certificate.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, certificate.File), filepath.Join(dir, certificate.KeyFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,17 +5,9 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/bench/certificate"
 )
 
 // settings are keys of a configuration file by their section; the section "" has those above all sections.
@@ -52,12 +46,8 @@ func (s settings) text() string {
 	return b.String()
 }
 
-// Names of files in the tracker's folder.
-const (
-	configFile      = "millrace.toml"
-	certificateFile = "certificate.pem"
-	keyFile         = "key.pem"
-)
+// configFile is the name of the configuration in the tracker's folder.
+const configFile = "millrace.toml"
 
 // tracker is a running tracker.
 type tracker struct {
@@ -93,8 +83,8 @@ func baseSettings(binary string, shards int, secure bool) (settings, error) {
 	}
 	if secure {
 		s.set("network", "enable_tls", "true")
-		s.set("network", "tls_certificate_path", strconv.Quote(certificateFile))
-		s.set("network", "tls_private_key_path", strconv.Quote(keyFile))
+		s.set("network", "tls_certificate_path", strconv.Quote(certificate.File))
+		s.set("network", "tls_private_key_path", strconv.Quote(certificate.KeyFile))
 	}
 	return s, nil
 }
@@ -105,7 +95,7 @@ func startTracker(binary, dir string, s settings) (*tracker, error) {
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(s.text()), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write the configuration: %w", err)
 	}
-	if err := writeCertificate(dir); err != nil {
+	if err := certificate.Write(dir); err != nil {
 		return nil, err
 	}
 	binary, err := filepath.Abs(binary)
@@ -199,35 +189,4 @@ func (t *tracker) descriptors() int {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	return len(names)
-}
-
-// writeCertificate writes a self-signed certificate on P-256 and its key.
-func writeCertificate(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("cannot make a key: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "localhost"},
-		DNSNames:     []string{"localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().AddDate(0, 1, 0),
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return fmt.Errorf("cannot make a certificate: %w", err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("cannot encode a key: %w", err)
-	}
-	block := func(kind string, b []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}) }
-	if err := errors.Join(
-		os.WriteFile(filepath.Join(dir, certificateFile), block("CERTIFICATE", certificate), 0o600),
-		os.WriteFile(filepath.Join(dir, keyFile), block("PRIVATE KEY", encoded), 0o600),
-	); err != nil {
-		return fmt.Errorf("cannot write the certificate: %w", err)
-	}
-	return nil
 }

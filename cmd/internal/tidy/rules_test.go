@@ -90,6 +90,7 @@ var ownImports = map[string][]string{
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
 	"cmd/millrace":                              {"cmd/internal/server", "cmd/internal/cli", "cmd/internal/ctl", "cmd/internal/convert", "cmd/internal/logqueue", "cmd/internal/notify", "cmd/internal/handover", "config", "ring"},
 	"cmd/internal/convert":                      {"config"},
+	"cmd/internal/handover/fakeheir":            {"cmd/internal/handover"},
 	"cmd/millrace-load":                         {"wsproto", "ring", "bench", "cmd/internal/cli"},
 	"bench":                                     {"wsproto", "ring"},
 }

@@ -44,7 +44,7 @@ simulate: ## simulate whole shards under faults, with new random seeds, for MINU
 	$(BUILD) -o bin/millrace-simulate ./cmd/internal/simulation/millrace-simulate
 	bin/millrace-simulate $(if $(SEED),-seed $(SEED),-minutes $(MINUTES))
 
-e2e: build ## move real files between real clients (installs npm packages, Chromium, nginx and HAProxy where they are missing)
+e2e: build ## move real files between real clients (installs npm packages, Chromium, Firefox, nginx and HAProxy where they are missing)
 	bench/e2e/run.sh
 	$(TEST) -tags interop ./tlsconn
 

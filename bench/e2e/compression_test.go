@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,4 +144,30 @@ func TestGoClientsCompress(t *testing.T) {
 	f("gorilla", dialGorilla)
 	f("coder with all before", dialCoder(coder.CompressionContextTakeover))
 	f("coder with each alone", dialCoder(coder.CompressionNoContextTakeover))
+}
+
+// TestFirefoxCompresses shows that Firefox exchanges its offers and answers in compressed messages.
+func TestFirefoxCompresses(t *testing.T) {
+	program := firefoxProgram(t)
+	ctx, cancel := context.WithTimeout(t.Context(), transferTimeout)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "node", "firefox.js", program, startTracker(t, packing)).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(output)) != "permessage-deflate" {
+		t.Fatalf("firefox.js: %v\n%s", err, output)
+	}
+}
+
+// firefoxProgram returns the path of Firefox.
+func firefoxProgram(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("FIREFOX"); path != "" {
+		return path
+	}
+	for _, name := range []string{"firefox-esr", "firefox"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("no Firefox on PATH: install it (\"make e2e\" does) or name it in FIREFOX")
+	return ""
 }

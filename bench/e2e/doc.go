@@ -21,6 +21,7 @@
 //	                       (ThroughProxyProtocol, IdleThroughProxy and ClientAddress test functions that it lacks:
 //	                       they run MILLRACE_BIN all the same)
 //	CHROMIUM               the Chromium program; without it, the first one on PATH
+//	FIREFOX                the same of Firefox
 //
 // This folder is a module of its own, so that the clients' many dependencies
 // stay out of the tracker's go.mod.

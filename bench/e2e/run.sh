@@ -16,6 +16,9 @@ if [[ -z ${CHROMIUM:-} ]] && ! have chromium && ! have chromium-browser &&
 	! have google-chrome-stable && ! have google-chrome; then
 	packages+=(chromium)
 fi
+if [[ -z ${FIREFOX:-} ]] && ! have firefox-esr && ! have firefox; then
+	packages+=(firefox-esr)
+fi
 have nginx || packages+=(nginx)
 [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || packages+=(libnginx-mod-stream)
 have haproxy || packages+=(haproxy)

@@ -17,12 +17,11 @@ import (
 func main() {
 	address := flag.String("address", "127.0.0.1:9001", "`address` to listen on")
 	flag.Parse()
-	if err := serve(*address); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot serve echoes:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "cannot serve echoes:", serve(*address))
+	os.Exit(1)
 }
 
+// serve serves until that fails.
 func serve(address string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -62,6 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cfg, err := load(cmd.ConfigFile)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		predecessor.Fail(err)
 		return cli.ExitError
 	}
 	if cmd.Mode == cli.PrintParsed {

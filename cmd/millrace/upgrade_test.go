@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -130,4 +131,49 @@ func TestUpgrade(t *testing.T) {
 	f("ws", "", func(*tracker) {})
 	f("wss 1.3", pk.settings(), func(tr *tracker) { tr.client = pk.client(tls.VersionTLS13, nil) })
 	f("wss 1.2", pk.settings(), func(tr *tracker) { tr.client = pk.client(tls.VersionTLS12, nil) })
+}
+
+// TestUpgradeFails proves that the tracker goes on with its clients where the new process cannot start, and says why; and that a later
+// one takes over.
+func TestUpgradeFails(t *testing.T) {
+	s := settings{top: "socket_workers = 1", network: "address = '" + freeAddr(t) + "'"}
+	tr := start(t, s)
+	p := tr.dial()
+	ask := func() {
+		t.Helper()
+		p.send(announce(id("torrent"), id("peer"), 0, nil))
+		if m := p.receive(); m["incomplete"] != 1.0 {
+			t.Fatalf("reply %v", m)
+		}
+	}
+	f := func(config, want string, times int) {
+		t.Helper()
+		if err := os.WriteFile(tr.config, []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		tr.signal(syscall.SIGUSR2)
+		tr.logged("cannot hand over to a new process: this one goes on", times)
+		tr.logged(want, 1)
+		ask()
+	}
+	ask()
+	f("socket_workers = 'many'", `the other process: `+tr.config+`:1:18: socket_workers must be a whole number`, 1)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s.network = "address = '" + taken.Addr().String() + "'"
+	f(s.file(), "the new process cannot serve: the other process: cannot listen on "+taken.Addr().String()+": another program listens", 2)
+	s.network = "address = '" + tr.addr + "'"
+	if err := os.WriteFile(tr.config, []byte(s.file()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr.upgrade()
+	ask()
+	tr.signal(syscall.SIGTERM)
+	if code := p.closeCode(); code != 1001 {
+		t.Errorf("closed with %d at the stop", code)
+	}
+	tr.wait()
 }

@@ -150,6 +150,16 @@ func (l *Link) message(kind Kind, b, rights []byte) error {
 	return nil
 }
 
+// Fail tells the other process why this one cannot go on, as far as that hears, and closes the link. A nil link is none.
+func (l *Link) Fail(why error) {
+	if l == nil {
+		return
+	}
+	l.SetDeadline(time.Now().Add(time.Second))
+	_ = l.Send(KindFailed, &Failed{Why: why.Error()}, -1) // it may have ended
+	l.Close()
+}
+
 // ErrEnded says that the other process has ended, or closed its link.
 var ErrEnded = errors.New("the other process has ended")
 

@@ -110,8 +110,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 			}
 		}
 	}
-	_ = p.Predecessor.Send(handover.KindFailed, &handover.Failed{Why: err.Error()}, -1) // it may have ended
-	p.Predecessor.Close()
+	p.Predecessor.Fail(err)
 	return nil, err
 }
 

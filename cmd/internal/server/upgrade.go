@@ -129,9 +129,7 @@ func (h *handOver) start() error {
 
 // giveUp ends a successor that did not get everything.
 func (h *handOver) giveUp(why error) {
-	h.link.SetDeadline(time.Now().Add(time.Second))
-	_ = h.link.Send(handover.KindFailed, &handover.Failed{Why: why.Error()}, -1) // it may have ended
-	h.link.Close()
+	h.link.Fail(why)
 	select {
 	case <-h.ended:
 	case <-time.After(heirPatience):

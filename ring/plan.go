@@ -46,6 +46,10 @@ type Plan struct {
 	Tick              time.Duration
 	MaxBatchDelay     time.Duration // 0: no batching windows, since none are wanted or TimedWait is not used
 	Outgoing          bool
+
+	// HoldAccept makes the ring begin as if OpHoldAccept had been given: it takes no client of a socket that another process still
+	// serves. The caller of Choose sets it.
+	HoldAccept bool
 }
 
 // The sizes that Choose accepts. A receive buffer ring has at most 32768 entries (io_register_pbuf_ring), and so has a

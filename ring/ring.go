@@ -95,7 +95,7 @@ func OpenOn(k Kernel, p Plan, listeners ...int32) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, parkHead: noSlot, parkTail: noSlot}
+	r := &Ring{k: k, plan: p, lay: p.Layout(), mem: mem, parkHead: noSlot, parkTail: noSlot, held: p.HoldAccept}
 	r.waker = &Waker{k: k}
 	r.pool = pool.New(mem.Arena[r.lay.Send : r.lay.Send+p.SendMemory])
 	r.lent = make([]uint16, p.ReceiveBuffers)

@@ -186,9 +186,13 @@ func TestHandOver(t *testing.T) {
 		var events []ring.Event
 		goOn := []ring.Op{{Kind: ring.OpGoAccept}, {Kind: ring.OpResume, Slot: e.Slot}}
 		if succeeds {
+			p.HoldAccept = true
 			heir.r = k.OpenOn(p, listener)
 			heir.r.Submit([]ring.Op{{Kind: ring.OpAdopt, FD: fd, Paused: true}})
-			events = heir.rounds(1) // it has begun to accept
+			events = heir.rounds(1)
+			if n, _ := count(events, ring.EventAccept); n != 0 || !heir.r.AcceptHeld() {
+				t.Errorf("%d clients came in before the hand-over was done", n)
+			}
 			_, adopted := count(events, ring.EventAdopted)
 			released := old.r.FD(e.Slot)
 			old.r.Submit([]ring.Op{{Kind: ring.OpRelease, Slot: e.Slot}})
@@ -196,7 +200,7 @@ func TestHandOver(t *testing.T) {
 				t.Error(err)
 			}
 			k.CloseFD(released)
-			goOn = []ring.Op{{Kind: ring.OpResume, Slot: adopted.Slot}}
+			goOn = []ring.Op{{Kind: ring.OpGoAccept}, {Kind: ring.OpResume, Slot: adopted.Slot}}
 		} else {
 			k.CloseFD(fd)
 			k.CloseFD(listener)

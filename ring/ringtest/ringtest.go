@@ -69,12 +69,14 @@ func (k *Kernel) Open(p ring.Plan) *ring.Ring {
 	return k.OpenOn(p, k.install(&file{kind: fileListener, door: &door{listening: true}}))
 }
 
-// OpenOn makes a ring as Open does, with a listener that Duplicate has returned.
-func (k *Kernel) OpenOn(p ring.Plan, listener int32) *ring.Ring {
-	port := &port{k: k, plan: p, door: k.fds[listener].door}
+// OpenOn makes a ring as Open does, with listeners that Duplicate has returned. Dial connects clients to the first one.
+func (k *Kernel) OpenOn(p ring.Plan, listeners ...int32) *ring.Ring {
+	port := &port{k: k, plan: p, door: k.fds[listeners[0]].door}
 	k.ports = append(k.ports, port)
-	k.fds[listener].port = port
-	r, err := ring.OpenOn(port, p, listener)
+	for _, fd := range listeners {
+		k.fds[fd].port = port
+	}
+	r, err := ring.OpenOn(port, p, listeners...)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: ringtest: a ring of memory cannot be opened: %v", err))
 	}

@@ -140,7 +140,9 @@ func (t *thread) open() (*ring.Ring, *pool.Pool, error) {
 		asm.Unmap()
 		return nil, nil, fmt.Errorf("cannot get network.compression_memory of shard %d: %w", t.id, err)
 	}
-	r, err := ring.OpenWithin(set.plan, t.listeners...)
+	plan := set.plan
+	plan.HoldAccept = t.server.inherits != nil
+	r, err := ring.OpenWithin(plan, t.listeners...)
 	if err != nil {
 		asm.Unmap()
 		return nil, nil, err
@@ -156,7 +158,6 @@ func (s *Server) loop(t *thread, r *ring.Ring, asm *pool.Pool, rings []*ring.Rin
 	o.DeflateMemory = t.histories
 	if s.inherits != nil {
 		o.Frozen, o.Awake = true, s.inherits.awake()
-		r.Submit([]ring.Op{{Kind: ring.OpHoldAccept}})
 	}
 	sh := shard.New(o, r.Pool(), asm, t.wiring)
 	sh.SetAccess(s.rule)

@@ -33,6 +33,9 @@ func (s *Shard) end(i uint32, c *conn.Conn, why conn.Reason) {
 	}
 	s.outbox.Release(i, c) // to see the client's end
 	s.meter.Forgive(i, c)
+	if s.table.Resume(&s.turn, i, c, conn.Frozen) {
+		s.outbox.GoOn(i, c) // it goes to its end here
+	}
 	s.endPeers(i, c)
 	c.Reason = why
 	c.Deadline = s.turn.Now + s.opt.CloseTimeout
@@ -121,7 +124,7 @@ func (s *Shard) endJoin(i uint32, c *conn.Conn) {
 // its event.
 func (s *Shard) endClose(i uint32, c *conn.Conn, abort bool) {
 	s.inbox.Free(c)
-	s.outbox.Discard(c)
+	s.outbox.GiveUp(c)
 	s.table.CloseTLS(i)
 	s.table.Change(c, conn.Closes)
 	c.Flags &^= conn.Pauses // the ring closes it as it is

@@ -33,9 +33,15 @@ func (s *Shard) Freeze() []ring.Op {
 	return s.turn.End()
 }
 
-// freezeConn has nothing received from a connection, and its send come back.
+// enters reports whether an event has brought a connection that still has to be frozen: one of a client, or of another shard.
+func (s *Shard) enters(e *ring.Event) bool {
+	return e.Kind == ring.EventAccept || e.Kind == ring.EventAdopted && e.Errno == 0 && e.Tag&heirTag == 0
+}
+
+// freezeConn has nothing received from a connection, and its send come back. What it has sent while it was about to go to another
+// shard is read here.
 func (s *Shard) freezeConn(i uint32, c *conn.Conn) {
-	s.mover.Stay(i, c)
+	stays := s.mover.Stay(i, c)
 	if c.State() != conn.Open && c.State() != conn.Handshake {
 		return
 	}
@@ -46,6 +52,9 @@ func (s *Shard) freezeConn(i uint32, c *conn.Conn) {
 	s.table.Pause(&s.turn, i, c, conn.Frozen)
 	if c.Flight != 0 {
 		s.turn.Do(ring.Op{Kind: ring.OpCancelSend, Slot: s.table.Slot(i)})
+	}
+	if stays {
+		s.readKept(i, c)
 	}
 }
 
@@ -59,7 +68,7 @@ func (s *Shard) Still(quiet func(ring.Slot) bool) bool {
 			return false
 		}
 	}
-	return s.post.Stats().Backlog == 0
+	return s.post.Stats().Backlog == 0 && s.mover.Coming() == 0
 }
 
 // Mail returns how many records the shard has sent to others, and read. When all are still, and all together have read what they have

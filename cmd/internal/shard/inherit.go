@@ -24,7 +24,7 @@ type Heir struct {
 type Inherited struct {
 	Old    handover.Name
 	Err    error      // why it could not be taken in, and is closed
-	Addr   swarm.Addr // its name here
+	Addr   swarm.Addr // its name here; zero where the table is full
 	Source uint64     // as in swarm.Announce
 	Origin uint32
 	Family uint8 // of the swarms in which its peers take part
@@ -83,6 +83,7 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 	case !s.inbox.Unpack(c, s.inbox.Pack(r.Unread)) && len(r.Unread) > 0 || !s.outbox.TakeUnsent(c, r.Flight, r.Waiting):
 		in.Err = errNoRoom
 	}
+	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
 	if in.Err != nil {
 		s.endNow(i, c, conn.ReasonNoMemory, true)
 		return in
@@ -92,8 +93,6 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 	} else {
 		s.inbox.CarryOn(c, r.UnreadSince)
 	}
-	in.Addr, in.Source, in.Origin = s.table.Address(i), c.Source, c.Guard.Origin()
-	in.Family = c.Family
 	return in
 }
 

@@ -48,6 +48,10 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		if bits&bitAbort != 0 {
 			return nil
 		}
+		if bits&bitDo != 0 { // a job looks at a shard that has seen all that its ring has reported
+			l.turn(now, clock)
+			l.events = l.events[:0]
+		}
 		l.obey(bits)
 		l.turn(now, clock)
 		if bits&bitPublish != 0 || now >= l.nextPub {

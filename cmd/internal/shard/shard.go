@@ -165,7 +165,7 @@ func Wire(n, size int) []Wiring {
 // New returns a shard that has seen no event. sendPool is its ring's pool, asmPool may be any memory.
 func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s := &Shard{opt: o}
-	s.chores.freeze.on = o.Frozen
+	s.chores.freeze.on, s.chores.mostConns = o.Frozen, noMost
 	s.turn.Start(o.Awake)
 	s.secure = newSecure(s)
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
@@ -219,7 +219,7 @@ func (s *Shard) stepFrozen(events []ring.Event) {
 	s.post.FlushBacklog()
 	for i := range events {
 		e := &events[i]
-		if s.event(e); e.Kind == ring.EventAccept {
+		if s.event(e); s.enters(e) {
 			s.freezeConn(e.Slot.Index, s.table.At(e.Slot.Index))
 		}
 	}

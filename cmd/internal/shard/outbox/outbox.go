@@ -307,14 +307,15 @@ func (o *Outbox) Unsent(c *conn.Conn) (flight, waiting []byte) {
 	return flight, waiting
 }
 
-// GiveUp gives back the buffers of a frozen connection that another process has now.
+// GiveUp is Discard for a connection to which nothing more is sent from here: a flight that rests, which no event of the ring will
+// give back, goes too.
 func (o *Outbox) GiveUp(c *conn.Conn) {
 	o.Discard(c)
-	if c.Flight != 0 {
+	if c.Flags.Has(conn.Resting) {
 		o.put(c, c.Flight)
+		c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0
+		c.Flags &^= conn.Resting
 	}
-	c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0
-	c.Flags &^= conn.Resting
 }
 
 // TakeUnsent gives a frozen connection that has come from another process what Unsent has returned there. It reports false where

@@ -61,7 +61,7 @@ func (l *loop) heldBytes() int {
 // checkPeers compares the swarms with the knowledge of the clients, at rest. A client that was reset or has left is in
 // no swarm; any other one is in those that its replies said. Two connections of one peer count as one.
 func (w *world) checkPeers() {
-	lost, got, want := w.tight, 0, make(map[[2]string]bool)
+	lost, got, want := w.tight || w.hand.lostReplies(), 0, make(map[[2]string]bool)
 	for _, l := range w.loops {
 		st := l.shard.Snapshot()
 		lost = lost || lostReplies(&st)
@@ -91,16 +91,10 @@ func (w *world) checkPeers() {
 // checkEnd closes the rings of stopped shards and proves that nothing is left.
 func (w *world) checkEnd() {
 	for k, l := range w.loops {
-		if l.held != 0 {
-			l.ring.Pool().Put(l.held)
-		}
+		l.giveHeldBack()
 		st := l.shard.Snapshot()
-		closed := uint64(0)
-		for _, n := range st.Table.Closed {
-			closed += n
-		}
-		if st.Open() != 0 || st.Outbox.SendMemory != 0 || underWay(&st) || st.Torrents.Swarm.Peers != 0 || st.Torrents.Swarm.Torrents != 0 ||
-			st.Torrents.Swarm.Connections != 0 || closed+st.Mover.MovedOut != st.Door.Accepted+st.Mover.MovedIn {
+		if !l.isEmpty(&st) || underWay(&st) || st.Torrents.Swarm.Peers != 0 || st.Torrents.Swarm.Torrents != 0 ||
+			st.Torrents.Swarm.Connections != 0 {
 			w.failf("shard %d still holds something: %+v", k, st)
 		}
 		l.ended = true
@@ -113,4 +107,22 @@ func (w *world) checkEnd() {
 	if err := w.k.Check(); err != nil {
 		w.failf("the kernel found: %v", err)
 	}
+}
+
+// giveHeldBack gives the send memory back that was kept from the shard.
+func (l *loop) giveHeldBack() {
+	if l.held != 0 {
+		l.ring.Pool().Put(l.held)
+		l.held = 0
+	}
+}
+
+// isEmpty reports whether a shard has no connection and no memory of one, and has counted the way out of all that came in.
+func (l *loop) isEmpty(st *shard.Stats) bool {
+	out := uint64(l.given) + st.Mover.MovedOut
+	for _, n := range st.Table.Closed {
+		out += n
+	}
+	in := st.Door.Accepted + st.Mover.MovedIn + uint64(l.inherited)
+	return st.Open() == 0 && st.Outbox.SendMemory == 0 && st.Inbox.AssemblyMemory == 0 && out == in
 }

@@ -42,6 +42,7 @@ type offer struct {
 	to              string // the peer that received it
 	answered        bool   // that peer has sent an answer
 	answers         int    // answers that came back
+	age             uint64 // how many hand-overs there were before it was made
 }
 
 // up reports whether the connection is open, as far as its client knows.
@@ -102,7 +103,7 @@ func description(rng *rand.Rand, n int) string {
 func (c *client) announce(hash, event string, left int, lengths []int) {
 	offers := []any{}
 	for _, n := range lengths {
-		o := &offer{hash: hash, from: c.peer, by: c, sdp: "v=0 " + description(c.world.rng, n)}
+		o := &offer{hash: hash, from: c.peer, by: c, sdp: "v=0 " + description(c.world.rng, n), age: c.world.handOvers()}
 		name := id("offer %d", len(c.world.offers))
 		c.world.offers[name] = o
 		offers = append(offers, map[string]any{
@@ -257,6 +258,9 @@ func (c *client) sawAnswer(m map[string]any) {
 		sdp(m["answer"]) != "answer to "+o.sdp {
 		c.world.failf("client %d got an answer that nobody gave: %.200v", c.n, m)
 		return
+	}
+	if c.world.handOvers() > o.age {
+		c.world.hand.Late++
 	}
 	if o.answers++; o.answers > 1 {
 		c.world.failf("client %d got %d answers to one offer", c.n, o.answers)

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/deflate"
 	"millrace/cmd/internal/shard/outbox"
@@ -18,7 +17,8 @@ type Path struct {
 }
 
 // Paths returns how often each rare path was taken.
-func Paths(st *shard.Stats) []Path {
+func Paths(r *Result) []Path {
+	st := &r.Stats
 	reply, offer, answer := outbox.Reply, outbox.Offer, outbox.Answer
 	paths := []Path{
 		{"a short send", st.Outbox.ShortSends},
@@ -66,5 +66,5 @@ func Paths(st *shard.Stats) []Path {
 	} {
 		paths = append(paths, Path{"a connection that ended with " + why.String(), st.Table.Closed[why]})
 	}
-	return paths
+	return append(paths, handOverPaths(&r.HandOvers)...)
 }

@@ -30,6 +30,9 @@ func (w *world) playService() {
 		}
 		c.announce(serviceHash, "", 1, make([]int, before))
 		c.scrape()
+		if w.hand != nil && w.hand.IntN(4) == 0 {
+			w.handOverUnread()
+		}
 		w.settle()
 	}
 	for _, c := range fresh {
@@ -77,4 +80,15 @@ func (w *world) checkExchange(n int) {
 	if made != n*(n-1)/2 {
 		w.failf("%d new clients made %d offers", n, made)
 	}
+}
+
+// handOverUnread hands over while nobody reads, so that the offers of before are answered behind it.
+func (w *world) handOverUnread() {
+	for _, c := range w.clients {
+		c.deaf = true
+	}
+	for range w.hand.IntN(20) {
+		w.turn()
+	}
+	w.handOver(never)
 }

@@ -10,6 +10,9 @@
 // A run goes through phases (simulation.go): faults, rest, siege, service, stop. The clients are in client.go, their random
 // acts in act.go, the checks of the tables in check.go, the new clients in service.go, the rare paths in paths.go, the
 // attackers in attackers.go, the clients amid them in siege.go.
+//
+// In some runs the shards hand everything over to others at random moments, as a tracker does to its successor, or fail to
+// (handover.go and heirs.go). All checks hold across that: clients cannot tell.
 package simulation
 
 import (
@@ -18,12 +21,21 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
+	"millrace/ring/ringtest"
 )
 
 // Result says what a run without a failure has led to.
 type Result struct {
-	Stats shard.Stats // the counters of all shards together, after the stop
+	Stats     shard.Stats // the counters of all shards together, after the stop
+	HandOvers HandOvers
+}
+
+// Add adds the figures of another run.
+func (r *Result) Add(o *Result) {
+	r.Stats.Add(&o.Stats)
+	r.HandOvers.add(&o.HandOvers)
 }
 
 // Failure is the error of a run that found something wrong.
@@ -89,6 +101,7 @@ func run(seed uint64, plant func(*world)) (res Result, err error) {
 		st := l.shard.Snapshot()
 		res.Stats.Add(&st)
 	}
+	w.hand.addTo(&res)
 	return res, nil
 }
 
@@ -97,6 +110,7 @@ func (w *world) playFaults() {
 	for range 250 {
 		w.act()
 		w.turn()
+		w.maybeHandOver(handOverEvery)
 		if len(w.problems) > 0 {
 			return
 		}
@@ -151,5 +165,11 @@ func newWorld(seed uint64) *world {
 		seed:   seed,
 	}
 	w.attacked = !w.tight && !w.abrupt && rng.IntN(6) == 0
+	w.addresses = w.newAddresses()
+	w.secrets = secrets{owner: [2]uint64{1, 2}, table: [2]uint64{3, 4}, source: guard.NewSecret()}
+	if w.hand = drawHand(seed); w.hand != nil {
+		w.faults.BusyCancel, w.faults.LateCancel = w.hand.Float64()*0.5, w.hand.Float64()*0.5
+	}
+	w.k = ringtest.New(seed, w.faults)
 	return w
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"millrace/cmd/internal/shard"
 	"millrace/ring"
 )
 
@@ -28,10 +27,10 @@ func TestSimulation(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		seeds = 300
 	}
-	var all shard.Stats
+	var all Result
 	for seed := range seeds {
 		res := play(t, seed)
-		all.Add(&res.Stats)
+		all.Add(&res)
 	}
 	for _, p := range Paths(&all) {
 		t.Logf("%8d × %s", p.Count, p.Name)

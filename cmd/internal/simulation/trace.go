@@ -11,8 +11,9 @@ const lastEvents = 200
 
 // trace returns the last events, one a line, oldest first.
 func (w *world) trace() string {
-	copies := make([]trace.Copy, len(w.loops))
-	for k, l := range w.loops {
+	loops := w.running()
+	copies := make([]trace.Copy, len(loops))
+	for k, l := range loops {
 		copies[k] = l.shard.Trace(nil)
 	}
 	if len(copies) == 0 {

@@ -8,12 +8,9 @@ import (
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard"
-	"millrace/cmd/internal/shard/deflate"
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/ring/ringtest"
-	"millrace/swarm"
-	"millrace/wsproto"
 )
 
 // This file owns the world of one run: the shards, their rings, the time, and the turns of their loops.
@@ -45,7 +42,8 @@ type world struct {
 	rng      *rand.Rand
 	k        *ringtest.Kernel
 	faults   ringtest.Faults
-	loops    []*loop
+	loops    []*loop // those that serve
+	hand     *hand   // hand-overs to other loops; nil: there are none in this run
 	clients  []*client
 	tools    tools
 	offers   map[string]*offer // by offer id: each is made once in a run
@@ -54,6 +52,8 @@ type world struct {
 
 	attacked  bool // there are attackers, and limits for addresses
 	besieged  bool // the attackers are at work
+	secrets   secrets
+	addresses *guard.Table // what attackers use; nil: there are none
 	lives     []*life
 	attackers []*attacker
 	dialed    int       // connections that attackers have opened
@@ -74,6 +74,8 @@ type loop struct {
 	events []ring.Event
 	ops    []ring.Op
 	ended  bool
+
+	inherited, given int // connections that came from other loops, and went to them, by hand-overs
 }
 
 // failf notes a problem.
@@ -85,9 +87,6 @@ func (w *world) failf(format string, args ...any) {
 
 // now returns the time of the kernel, which begins at 0.
 func (w *world) now() time.Duration {
-	if w.k == nil {
-		return 0
-	}
 	return w.k.Now()
 }
 
@@ -111,100 +110,17 @@ func (w *world) noFaults() ringtest.Faults {
 	return ringtest.Faults{SocketBuffer: w.faults.SocketBuffer}
 }
 
-// plan draws a plan of rings from all there are.
-func (w *world) plan(memory int) (ring.Plan, error) {
-	var want ring.Want
-	for _, f := range []ring.Feature{
-		ring.MultishotAccept, ring.BufferRing, ring.MultishotReceive, ring.MessageRing, ring.RegisteredBuffers,
-		ring.TimedWait, ring.MinWait,
-	} {
-		want[f] = ring.Tri(w.rng.IntN(2)) // Auto or Off
-	}
-	return ring.Choose(ring.Features{}, ring.Options{
-		Entries: 32, ReceiveBuffers: 4 << w.rng.IntN(4), ReceiveBufferSize: 512,
-		SendMemory: max(leastSending, memory), MaxConnections: w.maxConnections(),
-		Tick: 250 * time.Millisecond, MaxBatchDelay: time.Millisecond, Want: want,
-	})
-}
-
-// open opens n shards. Connections follow their torrents or not.
-func (w *world) open(n int, follow bool) {
-	w.k = ringtest.New(w.seed, w.faults)
-	memory, mailbox := roomyMemory, roomyMailbox
-	if w.tight {
-		memory, mailbox = tightMemory, tightMailbox
-	}
-	plan, err := w.plan(memory)
-	if err != nil {
-		panic(fmt.Sprintf("BUG: the simulation has no plan for its rings: %v", err))
-	}
-	rings, source, addresses := make([]*ring.Ring, n), guard.NewSecret(), w.addresses()
-	for k, wiring := range shard.Wire(n, mailbox) {
-		o := w.options(k, n)
-		o.SourceSeed, o.Addresses = source, addresses
-		o.FollowTorrents = follow
-		o.EndedPerStep = 1 + w.rng.IntN(4) // so that some wait
-		rings[k] = w.k.Open(plan)
-		l := &loop{shard: shard.New(o, rings[k].Pool(), pool.New(make([]byte, memory)), wiring), ring: rings[k]}
-		if w.tight {
-			l.held = rings[k].Pool().Get(tightHeld)
-		}
-		w.loops = append(w.loops, l)
-	}
-	for _, r := range rings {
-		r.SetPeers(rings)
-	}
-}
-
-// maxConnections is how many connections a shard may have.
-func (w *world) maxConnections() int {
-	if w.attacked {
-		return siegeConnections
-	}
-	return maxConnections
-}
-
-// addresses returns the table of the clients' addresses, nil where there are no attackers. It is so large that no two
-// addresses of a run share an entry.
-func (w *world) addresses() *guard.Table {
-	if !w.attacked {
-		return nil
-	}
-	limits := siegeLimits()
-	return limits.Addresses(1<<14, guard.Secret{})
-}
-
-// options are those of shard k of n, with small limits.
-func (w *world) options(k, n int) shard.Options {
-	o := shard.Options{
-		ID: k, Shards: n, MaxConnections: w.maxConnections(),
-		OwnerSeed: [2]uint64{1, 2},
-		Swarm: swarm.Options{
-			Seed: [2]uint64{3, 4}, MaxPeerAge: 180, MaxQuietAge: 1800, MaxOfferAge: 120,
-			MaxPeersPerConnection: 64, MaxIDsPerTorrent: 4, MaxPeers: 10_000, MaxPendingOffers: 10_000, MaxPendingPerPeer: 64,
-		},
-		MaxHead: 4096, Limits: wsproto.Limits{Message: 65536, Frame: 65536}, MaxPending: 6000,
-		MaxOffers: 10, MaxScrape: 64, Interval: 120, MaxBadMessages: 3,
-		HandshakeTimeout: 10, PingInterval: 45, IdleTimeout: 180, SendTimeout: 20, CloseTimeout: 1, ShutdownTimeout: 10,
-		ScanPeriod: time.Second, SweepPeriod: 30 * time.Second,
-		Deflate: true, DeflateMemory: make([]byte, histories*deflate.HistorySize), DeflateLoad: 1,
-	}
-	if w.attacked {
-		o.Guard = siegeLimits()
-	}
-	return o
-}
-
 // turn runs every loop once, in random order; a slow or frozen one may be left out. Then the clients read. It reports
 // whether anything happened.
 func (w *world) turn() bool {
 	busy := false
 	w.frozenFor--
-	for _, k := range w.rng.Perm(len(w.loops)) {
-		if w.loops[k].ended || w.rng.IntN(w.slow) > 0 || k == w.frozen && w.frozenFor > 0 {
+	loops := w.running()
+	for _, k := range w.rng.Perm(len(loops)) {
+		if loops[k].ended || w.rng.IntN(w.slow) > 0 || k == w.frozen && w.frozenFor > 0 {
 			continue
 		}
-		busy = w.step(k) || busy
+		busy = w.step(loops[k]) || busy
 	}
 	if w.besieged {
 		w.attackSome()
@@ -214,6 +130,7 @@ func (w *world) turn() bool {
 			c.readAll()
 		}
 	}
+	w.bury()
 	return busy || !w.k.Idle()
 }
 
@@ -231,17 +148,16 @@ func (w *world) sleep(seconds int) {
 }
 
 // step runs one loop once and reports whether anything happened.
-func (w *world) step(k int) bool {
-	l := w.loops[k]
+func (w *world) step(l *loop) bool {
 	now := w.k.Now()
 	before := l.framesRead(w.besieged)
 	l.ops = l.shard.Step(now, l.events, l.ops[:0])
-	w.checkStep(k, before)
+	w.checkStep(l, before)
 	l.ring.Submit(l.ops)
 	asleep := !l.shard.Busy() && l.shard.PrepareToSleep()
 	var err error
 	if l.events, err = l.ring.Wait(l.events[:0], ring.Window{}); err != nil {
-		w.failf("shard %d: %v", k, err)
+		w.failf("a ring: %v", err)
 	}
 	l.shard.AwakeAgain()
 	return !asleep || len(l.events) > 0 || len(l.ops) > 0
@@ -278,8 +194,11 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
-// stopped reports whether all shards have stopped.
+// stopped reports whether all shards have stopped, those included that have given everything away.
 func (w *world) stopped() bool {
+	if w.hand != nil && len(w.hand.retired) > 0 {
+		return false
+	}
 	for _, l := range w.loops {
 		if !l.shard.Stopped() {
 			return false

@@ -84,7 +84,8 @@ var ownImports = map[string][]string{
 	"cmd/internal/page":    {"cmd/internal/human"},
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
 	"cmd/internal/simulation": {
-		"ring", "wsproto", "swarm", "cmd/internal/guard", shardDir, shardDir + "/conn", shardDir + "/deflate", shardDir + "/outbox", "cmd/internal/trace",
+		"ring", "wsproto", "swarm", "cmd/internal/guard", "cmd/internal/handover", shardDir, shardDir + "/conn", shardDir + "/deflate",
+		shardDir + "/outbox", "cmd/internal/stats", "cmd/internal/trace",
 	},
 	"cmd/internal/echo":                         {shardDir + "/conn", shardDir + "/deflate", "ring", "wsproto"},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/simulation"
 )
 
@@ -25,12 +24,12 @@ type fleet struct {
 	simulate simulator
 
 	mu       sync.Mutex
-	next     uint64          // the seed to play next
-	underWay map[uint64]bool // seeds
-	played   int             // simulations without a failure
-	total    shard.Stats     // of them
-	err      error           // the first failure
-	failed   uint64          // its seed
+	next     uint64            // the seed to play next
+	underWay map[uint64]bool   // seeds
+	played   int               // simulations without a failure
+	total    simulation.Result //  of them
+	err      error             // the first failure
+	failed   uint64            // its seed
 }
 
 // newFleet returns a fleet that has played nothing.
@@ -107,7 +106,7 @@ func (f *fleet) one(seed uint64) bool {
 	switch {
 	case err == nil:
 		f.played++
-		f.total.Add(&res.Stats)
+		f.total.Add(&res)
 	case f.err == nil:
 		f.err, f.failed = err, seed
 	}

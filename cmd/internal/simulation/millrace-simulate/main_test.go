@@ -154,7 +154,7 @@ func TestRealSimulations(t *testing.T) {
 	})
 	f.play(ctx, 4, time.Hour, io.Discard)
 	var stdout, stderr bytes.Buffer
-	if code := f.report(&stdout, &stderr); code != exitOK || f.played < 20 || f.total.Door.Accepted == 0 ||
+	if code := f.report(&stdout, &stderr); code != exitOK || f.played < 20 || f.total.Stats.Door.Accepted == 0 ||
 		!strings.Contains(stdout.String(), "none failed") {
 		t.Errorf("code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}

@@ -13,7 +13,8 @@ import (
 //	Thaw     all goes on as if nothing had happened
 //	GiveAway everything is another process's
 //
-// A frozen shard has Steps, which handle events and mail. It keeps no times and ends nobody, since it has no chance to send.
+// A frozen shard has Steps, which handle events and mail. It keeps no times and ends nobody, since it has no chance to send: its seconds
+// stand still, so that this is nobody's silence.
 
 // freezeState is what a shard has that stands still.
 type freezeState struct {
@@ -26,7 +27,7 @@ type freezeState struct {
 // It is called between two Steps, by the loop's thread, and returns ops for the ring, as the others here do.
 func (s *Shard) Freeze() []ring.Op {
 	s.turn.NoteOrder(conn.OrderFreeze)
-	s.chores.freeze.on = true
+	s.chores.freeze.on, s.turn.Stands = true, true
 	for i := range s.table.Used() {
 		s.freezeConn(i, s.table.At(i))
 	}
@@ -92,10 +93,14 @@ func (s *Shard) Second() uint32 { return s.turn.Now }
 // Thaw lets a frozen shard go on as if nothing had happened.
 func (s *Shard) Thaw() []ring.Op {
 	s.turn.NoteOrder(conn.OrderThaw)
-	s.chores.freeze = freezeState{}
+	s.chores.freeze, s.turn.Stands = freezeState{}, false
 	for i := range s.table.Used() {
 		c := s.table.At(i)
 		if !c.Flags.Has(conn.Frozen) {
+			continue
+		}
+		if c.Reason != conn.ReasonNone && !c.State().Ends() { // it could not be taken in
+			s.endNow(i, c, c.Reason, true)
 			continue
 		}
 		s.table.Resume(&s.turn, i, c, conn.Frozen)
@@ -124,7 +129,7 @@ func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32)) []ring
 		s.door.Lost(c.Guard)
 		s.table.Leave(i, conn.GivenAway)
 	}
-	s.chores.freeze = freezeState{}
+	s.chores.freeze, s.turn.Stands = freezeState{}, false
 	s.beginStop(conn.OrderStop, 0)
 	return s.turn.End()
 }

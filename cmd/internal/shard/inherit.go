@@ -84,8 +84,10 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 		in.Err = errNoRoom
 	}
 	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
-	if in.Err != nil {
-		s.endNow(i, c, conn.ReasonNoMemory, true)
+	if in.Err != nil { // Thaw ends it: until then the other process may go on with it
+		s.inbox.Free(c)
+		s.outbox.GiveUp(c)
+		c.Owners, c.Reason = 0, conn.ReasonNoMemory
 		return in
 	}
 	if len(r.Unread) == 0 {

@@ -48,12 +48,7 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 		if bits&bitAbort != 0 {
 			return nil
 		}
-		if bits&bitDo != 0 { // a job looks at a shard that has seen all that its ring has reported
-			l.turn(now, clock)
-			l.events = l.events[:0]
-		}
-		l.obey(bits)
-		l.turn(now, clock)
+		l.round(bits, now, clock)
 		if bits&bitPublish != 0 || now >= l.nextPub {
 			c.publish(l.figures(now, false))
 		}
@@ -65,6 +60,16 @@ func Run(r *ring.Ring, s *Shard, c *Control, clock func() time.Duration, maxDela
 			return fmt.Errorf("shard %d: %w", s.opt.ID, err)
 		}
 	}
+}
+
+// round carries out orders and runs a Step. A job finds a shard that has seen all that its ring has reported.
+func (l *loop) round(bits uint32, now time.Duration, clock func() time.Duration) {
+	if bits&bitDo != 0 {
+		l.turn(now, clock)
+		l.events = l.events[:0]
+	}
+	l.obey(bits)
+	l.turn(now, clock)
 }
 
 // obey carries out the orders of the rest of the process.

@@ -167,6 +167,7 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s := &Shard{opt: o}
 	s.chores.freeze.on, s.chores.mostConns = o.Frozen, noMost
 	s.turn.Start(o.Awake)
+	s.turn.Stands = o.Frozen
 	s.secure = newSecure(s)
 	s.turn.Trace = trace.New(o.ID, trace.DefaultSize, &conn.Names)
 	s.scratch.dec = wsproto.Decoder{MaxOffers: o.MaxOffers, MaxScrape: o.MaxScrape}

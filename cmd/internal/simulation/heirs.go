@@ -228,7 +228,8 @@ func (t *takeover) takePeers() bool {
 		}
 	}
 	for k, list := range lists {
-		if lost := t.loops[k].shard.InheritPeers(list); lost > 0 {
+		// A limit for one connection counts on each shard, and where there are fewer shards attackers are over it.
+		if lost := t.loops[k].shard.InheritPeers(list); lost > 0 && !w.besieged {
 			w.failf("%d peers could not be taken in", lost)
 		}
 		t.someTurns()

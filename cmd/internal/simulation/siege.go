@@ -48,6 +48,7 @@ func (w *world) playSiege() {
 	w.drawLives()
 	faults := w.faults
 	faults.Reset, faults.AcceptError = 0, 0 // these are nobody's fault, and end connections
+	faults.BusyCancel = 0                   // a cancel that is given again at a tick takes longer than the patience here
 	w.k.SetFaults(faults)
 	w.besieged = true
 	for range siegeRounds {

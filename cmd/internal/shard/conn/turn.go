@@ -19,6 +19,9 @@ type Turn struct {
 	Ops   []ring.Op // for the ring, in the order in which they are to be carried out
 	Seq   uint32    // number of the Step
 	More  bool      // work is left: the loop must not block before the next Step
+
+	Stands bool // the shard stands still, and so does Now
+
 	Trace trace.Buffer
 }
 
@@ -87,7 +90,7 @@ func (t *Turn) Start(awake time.Duration) { t.awake = int64(awake) }
 
 // Begin starts a Step at the time now. Ops are appended to ops.
 func (t *Turn) Begin(now time.Duration, ops []ring.Op) {
-	if t.Now > 0 {
+	if t.Now > 0 && !t.Stands {
 		t.awake += min(int64(now)-t.Nanos, int64(maxAway))
 	}
 	t.Nanos, t.Now = int64(now), uint32(t.awake/int64(time.Second))+1

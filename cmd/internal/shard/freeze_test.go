@@ -1,0 +1,201 @@
+package shard
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"millrace/cmd/internal/handover"
+	"millrace/cmd/internal/shard/conn"
+	"millrace/ring"
+	"millrace/ring/pool"
+	"millrace/ring/ringtest"
+	"millrace/swarm"
+	"millrace/wsproto"
+)
+
+// This file proves what a shard does that stands still. Package simulation has whole hand-overs.
+
+// still is one shard whose events the test makes, and whose ops it looks at.
+type still struct {
+	*Shard
+	t    *testing.T
+	now  time.Duration
+	send *pool.Pool
+}
+
+// newStill returns the first of n shards.
+func newStill(t *testing.T, n int, frozen bool) *still {
+	o := testOptions(0, n)
+	o.Frozen = frozen
+	send := pool.New(make([]byte, 1<<20))
+	return &still{t: t, send: send, Shard: New(o, send, pool.New(make([]byte, 1<<20)), Wire(n, 1<<16)[0])}
+}
+
+// step lets a second pass and gives the shard events.
+func (s *still) step(events ...ring.Event) []ring.Op {
+	s.now += time.Second
+	return s.Step(s.now, events, nil)
+}
+
+// seat is the place of the only connection.
+var seat = ring.Slot{Index: 3, Gen: 1}
+
+// client lets one in that has sent its upgrade request and something behind it.
+func (s *still) client(sent string) []ring.Op {
+	return s.step(
+		ring.Event{Kind: ring.EventAccept, Slot: seat, Peer: netip.MustParseAddrPort("192.0.2.1:1000")},
+		ring.Event{Kind: ring.EventRecv, Slot: seat, Data: []byte(testHead + sent)})
+}
+
+// find returns the op of a kind, which must be there once or not at all.
+func (s *still) find(ops []ring.Op, kind ring.OpKind, want bool) (op ring.Op) {
+	s.t.Helper()
+	n := 0
+	for _, o := range ops {
+		if o.Kind == kind {
+			op = o
+			n++
+		}
+	}
+	if n > 1 || want != (n == 1) {
+		s.t.Errorf("%d ops of kind %d, want one: %t", n, kind, want)
+	}
+	return op
+}
+
+// TestFrozenNewcomer proves that a client is not refused that comes while a shard, frozen from the start, has had no whole Step.
+func TestFrozenNewcomer(t *testing.T) {
+	s := newStill(t, 1, true)
+	s.find(s.client(""), ring.OpClose, false)
+	s.find(append(s.Thaw(), s.step()...), ring.OpSend, true)
+}
+
+// TestFrozenEnd proves that a connection which ends while its shard stands still sends the rest of a send that was cancelled, and
+// waits for its client; and that one which fails gives that rest back.
+func TestFrozenEnd(t *testing.T) {
+	f := func(errno ring.Errno, sends bool) {
+		t.Helper()
+		s := newStill(t, 1, false)
+		op := s.find(s.client(""), ring.OpSend, true)
+		s.Freeze()
+		s.step(ring.Event{Kind: ring.EventSent, Slot: seat, N: 1})
+		ops := s.step(ring.Event{Kind: ring.EventHangup, Slot: seat, Errno: errno})
+		s.find(ops, ring.OpSend, sends)
+		s.find(ops, ring.OpResume, sends)
+		if sends {
+			ops = s.step(ring.Event{Kind: ring.EventSent, Slot: seat, N: uint32(len(op.Data) - 1)})
+		}
+		s.find(ops, ring.OpClose, true)
+		s.step(ring.Event{Kind: ring.EventClosed, Slot: seat})
+		if n := s.send.InUse(); n != 0 {
+			t.Errorf("%d bytes of send memory are left", n)
+		}
+	}
+	f(0, true)
+	f(104, false)
+}
+
+// TestFrozenMove proves that a connection which was about to go to another shard stays when this one is to stand still, and that its
+// announce is read, so that the end of its client does not lose it.
+func TestFrozenMove(t *testing.T) {
+	s := newStill(t, 2, false)
+	hash := wsproto.ID{}
+	for k := 0; swarm.Owner(s.opt.OwnerSeed, &hash, 2) == 0; k++ {
+		hash = wsproto.ID([]byte(id("%d", k)))
+	}
+	s.find(s.client(string(clientFrame(0x81, `{"action":"announce","info_hash":"`+string(hash[:])+
+		`","peer_id":"`+id("peer")+`","left":1,"offers":[]}`))), ring.OpPause, true)
+	if sent, _ := s.Mail(); sent != 0 {
+		t.Fatal("the connection does not move")
+	}
+	s.Freeze()
+	if sent, _ := s.Mail(); sent != 1 {
+		t.Errorf("%d records went to the other shard, want the announce", sent)
+	}
+}
+
+// TestFrozenTime proves that the time in which a shard stands still is nobody's silence: half a request may go on as long as before.
+func TestFrozenTime(t *testing.T) {
+	s := newStill(t, 1, false)
+	s.step(ring.Event{Kind: ring.EventAccept, Slot: seat, Peer: netip.MustParseAddrPort("192.0.2.1:1000")})
+	s.Freeze()
+	for range 100 {
+		s.step()
+	}
+	s.Thaw()
+	for range s.opt.HandshakeTimeout / 2 {
+		s.find(s.step(), ring.OpSend, false)
+	}
+	if st := s.Snapshot(); st.Table.Conns[conn.Handshake] != 1 {
+		t.Error("the connection has ended")
+	}
+}
+
+// TestHeirThatFails proves that a connection which cannot be taken in is not harmed before the hand-over is done: the process that has
+// it may go on.
+func TestHeirThatFails(t *testing.T) {
+	f := func(r handover.Connection, goesOn bool) {
+		t.Helper()
+		s := newStill(t, 1, true)
+		var in Inherited
+		op := s.find(s.Inherit([]Heir{{Record: &r, FD: 7}}, func(i Inherited) { in = i }), ring.OpAdopt, true)
+		s.find(s.step(ring.Event{Kind: ring.EventAdopted, Slot: seat, Tag: op.Tag}), ring.OpClose, false)
+		if in.Err == nil || s.send.InUse() != 0 {
+			t.Errorf("%v, %d bytes in use", in.Err, s.send.InUse())
+		}
+		if goesOn {
+			s.find(s.Thaw(), ring.OpClose, true)
+			s.step(ring.Event{Kind: ring.EventClosed, Slot: seat})
+			return
+		}
+		var given []int32
+		s.find(s.GiveAway(func(ring.Slot) int32 { return 7 }, func(fd int32) { given = append(given, fd) }), ring.OpRelease, true)
+		if !slices.Equal(given, []int32{7}) {
+			t.Errorf("given up are %d", given)
+		}
+	}
+	for _, goesOn := range []bool{false, true} {
+		f(handover.Connection{Open: true, MessageSize: 1}, goesOn)                                            // makes no sense
+		f(handover.Connection{Open: true, Unread: make([]byte, 2<<20)}, goesOn)                               // no memory
+		f(handover.Connection{Open: true, Flight: make([]byte, 1<<19), Waiting: make([]byte, 1<<20)}, goesOn) // the same
+		f(handover.Connection{Open: true, TLS: []byte{1}}, goesOn)                                            // no TLS
+	}
+}
+
+// TestJobSeesAllEvents proves that a job of a loop finds no event that the ring has reported and the shard has not seen: a ring
+// is quiet then, and the shard is not.
+func TestJobSeesAllEvents(t *testing.T) {
+	plan, err := ring.Choose(ring.Features{}, ring.Options{
+		Entries: 64, ReceiveBuffers: 4, ReceiveBufferSize: 512, SendMemory: 64 << 10, MaxConnections: 8, Tick: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := ringtest.New(1, ringtest.Faults{})
+	r := k.Open(plan)
+	o := testOptions(0, 1)
+	l := &loop{ring: r, control: NewControl(), shard: New(o, r.Pool(), pool.New(make([]byte, 1<<20)), Wire(1, 1<<16)[0])}
+	clock := func() time.Duration { return time.Second }
+	c := k.Dial(r, netip.MustParseAddrPort("192.0.2.1:1000"))
+	c.Write([]byte(testHead))
+	for accepted := false; !accepted; {
+		if l.events, err = r.Wait(l.events[:0], ring.Window{}); err != nil {
+			t.Fatal(err)
+		}
+		accepted = slices.ContainsFunc(l.events, func(e ring.Event) bool { return e.Kind == ring.EventRecv })
+		if !accepted {
+			l.turn(0, clock)
+		}
+	}
+	open := 0
+	l.control.jobs = []job{{func(s *Shard, _ *ring.Ring) {
+		st := s.Snapshot()
+		open = st.Table.Conns[conn.Open]
+	}, make(chan struct{})}}
+	l.round(bitDo, 0, clock)
+	if open != 1 {
+		t.Error("a job came before the request that the ring had reported")
+	}
+}

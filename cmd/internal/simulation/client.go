@@ -54,7 +54,7 @@ func (c *client) frame(op byte, payload string) {
 	if op == opText && c.packing.agreed && c.world.rng.IntN(4) > 0 {
 		op, payload = op|packed, c.world.tools.pack(payload)
 	}
-	f := appendFrame(nil, op, payload)
+	f := c.frames(op, payload)
 	if c.cut {
 		c.queued = append(c.queued, f...)
 		return
@@ -69,6 +69,15 @@ func (c *client) frame(op byte, payload string) {
 	}
 	c.Write(append(f, c.queued...))
 	c.queued = nil
+}
+
+// frames returns the bytes of a frame. In runs with hand-overs some messages go in two fragments.
+func (c *client) frames(op byte, payload string) []byte {
+	if c.world.hand == nil || op&^packed != opText || len(payload) == 0 || c.world.hand.IntN(4) > 0 {
+		return appendFrame(nil, op, payload)
+	}
+	n := c.world.hand.IntN(len(payload))
+	return appendFrame(appendFrame(nil, op&^final, payload[:n]), final, payload[n:])
 }
 
 // message sends a text frame with the JSON of m.

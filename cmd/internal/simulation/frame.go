@@ -15,6 +15,7 @@ const upgrade = "GET /announce HTTP/1.1\r\nHost: tracker\r\nUpgrade: websocket\r
 // First bytes of whole frames (RFC 6455 §5.2: FIN and the opcode).
 const (
 	opText  = 0x81
+	final   = 0x80 // FIN: no fragment of the message follows
 	packed  = 0x40 // RSV1: the message is compressed
 	opClose = 0x88
 	opPing  = 0x89

@@ -63,13 +63,13 @@ func TestSameSeedSameRun(t *testing.T) {
 // TestPlantedFaults proves that the simulation can fail: each check finds the fault that is planted for it, and tells
 // it with the seed, the phase, and the last events of the shards.
 func TestPlantedFaults(t *testing.T) {
-	// plant reports whether it could plant its fault in this run.
-	f := func(phase, want string, plant func(w *world) bool) {
+	// plant reports whether it could plant its fault in this run, which has hand-overs or not.
+	in := func(handsOver bool, phase, want string, plant func(w *world) bool) {
 		t.Helper()
 		planted := false
 		for seed := uint64(1); seed < 100 && !planted; seed++ {
 			_, err := run(seed, func(w *world) {
-				if w.phase == phase && !w.tight {
+				if w.phase == phase && !w.tight && handsOver == (w.hand != nil) {
 					planted = plant(w)
 				}
 			})
@@ -86,6 +86,10 @@ func TestPlantedFaults(t *testing.T) {
 		if !planted {
 			t.Errorf("%q was planted in no run", want)
 		}
+	}
+	f := func(phase, want string, plant func(w *world) bool) {
+		t.Helper()
+		in(false, phase, want, plant)
 	}
 	// with plants a fault in a client that is connected.
 	with := func(plant func(c *client)) func(*world) bool {
@@ -133,6 +137,7 @@ func TestPlantedFaults(t *testing.T) {
 	leak := func(w *world) bool { return w.loops[0].ring.Pool().Get(64) != 0 }
 	f("faults", "is at rest and still has something to do", leak)
 	f("stop", "still holds something", leak)
+	in(true, "faults", "that has given everything away still holds something", leak)
 	f("service", "is not connected", func(w *world) bool { w.loops[0].ended = true; return true })
 	f("siege", "do not come to rest", func(w *world) bool { w.loops[len(w.loops)-1].ended = true; return true })
 	f("siege", "reached another one", with(func(c *client) {

@@ -49,6 +49,14 @@ func (s *Shard) Change(o Options) {
 	s.mover.SetPatience(o.CloseTimeout)
 	s.torrents.Change(o.torrents())
 	s.secure.change(&o)
+	s.SetLoad(s.chores.load)
+}
+
+// SetLoad says how much CPU the loop's thread needs, in CPUs. Above Options.DeflateLoad nothing is compressed, nor where compression has been
+// turned off since its client came: that may always be.
+func (s *Shard) SetLoad(cpus float64) {
+	s.chores.load = cpus
+	s.outbox.SetBusy(cpus > s.opt.DeflateLoad || !s.opt.Deflate)
 }
 
 func (o *Options) door() door.Options {

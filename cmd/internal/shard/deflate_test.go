@@ -7,7 +7,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/outbox"
 	"millrace/wsproto"
 )
@@ -178,4 +180,82 @@ func mustJSON(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestDeflateStops proves that nothing is compressed while the shard has no CPU to spare, nor to a client that is there when compression is
+// turned off; and that what it sends is read all the same.
+func TestDeflateStops(t *testing.T) {
+	var o Options
+	w := newWorld(t, 1, func(made *Options) {
+		made.Deflate, made.DeflateMemory, made.DeflateLoad = true, make([]byte, 1<<16), 0.5
+		o = *made
+	})
+	c, s := w.dialDeflate(0, "192.0.2.1"), w.shards[0]
+	var x expander
+	f := func(what string, want int) {
+		t.Helper()
+		c.send(squeeze(t, mustJSON(t, announce(id("torrent"), id("peer"), 0, nil))))
+		w.run()
+		if texts, packed := x.texts(t, c.frames()); len(texts) != 1 || packed != want {
+			t.Errorf("%s: %d of %d replies are compressed, want %d", what, packed, len(texts), want)
+		}
+	}
+	f("idle", 1)
+	s.SetLoad(0.6)
+	f("busy", 0)
+	s.SetLoad(0.4)
+	f("idle again", 1)
+	o.Deflate = false
+	s.Change(o)
+	f("off", 0)
+	s.SetLoad(0.1)
+	f("off and idle", 0)
+	o.Deflate = true
+	s.Change(o)
+	f("on again", 1)
+}
+
+// TestDeflateIsPaidFor proves that a client pays for what its messages expand to, or for the time that this takes if it is long, and that
+// long messages that expand to nothing are no keepalives.
+func TestDeflateIsPaidFor(t *testing.T) {
+	now := time.Duration(0)
+	slow := time.Duration(0) // how long it takes to expand a message
+	limited := func(o *Options) {
+		o.Deflate, o.MaxBadMessages = true, 2
+		o.Guard = Limits{Active: true, BytesPerConnectionRate: 1000, BytesPerConnectionBurst: 20_000}
+		o.Addresses = o.Guard.Addresses(64, guard.Secret{})
+		o.Clock = func() time.Duration {
+			now += slow
+			return now
+		}
+	}
+	f := func(name string, message string, takes time.Duration, want int) {
+		t.Helper()
+		now, slow = 0, takes
+		w := newWorld(t, 1, limited)
+		c := w.dialDeflate(0, "192.0.2.1")
+		read := 0
+		for ; read < 10 && w.shards[0].Snapshot().Meter.Throttled == 0; read++ {
+			c.send(squeeze(t, message))
+			w.run()
+		}
+		if read != want {
+			t.Errorf("%s: %d messages are read at once, want %d", name, read, want)
+		}
+	}
+	small := mustJSON(t, announce(id("torrent"), id("peer"), 0, nil))
+	f("small", small, 0, 10)
+	f("large", strings.Repeat(" ", 6000)+small, 0, 4)
+	f("small and slow", small, 60*time.Microsecond, 4)
+	w := newWorld(t, 1, limited)
+	c := w.dialDeflate(0, "192.0.2.1")
+	c.send(clientFrame(0xc1, "\x00"))
+	w.run()
+	for range 3 {
+		c.send(clientFrame(0xc1, strings.Repeat("\x00\x00\x00\xff\xff", 10)+"\x00"))
+	}
+	w.run()
+	if got := c.closeCode(); got != 1008 {
+		t.Errorf("closed with %d", got)
+	}
 }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"time"
+
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/outbox"
@@ -272,7 +274,7 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 				s.endProtocol(i, c, bad)
 				return
 			}
-			s.meter.Spend(c, len(expanded))
+			s.chargeExpanded(i, c, len(expanded))
 			payload, s.scratch.packed = expanded, len(payload)
 		}
 		s.message(i, c, kind, payload, buf)
@@ -289,6 +291,17 @@ func (s *Shard) frame(i uint32, c *conn.Conn, kind wsproto.Kind, payload, buf []
 		s.noteControl(i, c, kind, payload)
 		s.endByClient(i, c, payload)
 	}
+}
+
+// expandedByte is the time in which the shard can be expected to expand a byte. Real messages take a fifth of it.
+const expandedByte = 10 * time.Nanosecond
+
+// chargeExpanded counts a message that came compressed and has n bytes, for the connection's turn and its rate of bytes: a few bytes of
+// deflate can be much work.
+func (s *Shard) chargeExpanded(i uint32, c *conn.Conn, n int) {
+	n = max(n, int(s.scratch.expander.Took()/expandedByte))
+	s.meter.Spend(c, n)
+	s.meter.Received(i, c, n)
 }
 
 // nameControl is the name of wsproto.Ping in traces; those of wsproto.Pong and wsproto.Close follow.

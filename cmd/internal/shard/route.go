@@ -74,7 +74,7 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 		s.deliverFailure(s.table.Address(i), m.Action, hash, why.Failure())
 		return
 	}
-	if why == wsproto.RejectKeepalive {
+	if why == wsproto.RejectKeepalive && s.scratch.packed <= maxPackedKeepalive {
 		return
 	}
 	c.Bad++
@@ -82,6 +82,9 @@ func (s *Shard) reject(i uint32, c *conn.Conn, m *wsproto.Message, why wsproto.R
 		s.endSaying(i, c, conn.ReasonBadMessages, wsproto.StatusPolicy, "too many unusable messages")
 	}
 }
+
+// maxPackedKeepalive is how many bytes a keepalive may have that came compressed: one needs a byte or two, and more is work for nothing.
+const maxPackedKeepalive = 16
 
 // nameReject is the name of wsproto.RejectNone in traces; those of the other reasons follow.
 var nameReject = conn.Names.Add(rejectNames()...)

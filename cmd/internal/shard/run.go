@@ -122,7 +122,7 @@ func (l *loop) listen() {
 
 // turn runs one Step and hands its ops to the ring.
 func (l *loop) turn(now time.Duration, clock func() time.Duration) {
-	l.shard.outbox.SetBusy(l.pace.Load() > l.shard.opt.DeflateLoad)
+	l.shard.SetLoad(l.pace.Load())
 	l.ops = l.shard.Step(now, l.events, l.ops[:0])
 	l.ring.Submit(l.ops)
 	clear(l.ops) // they point into buffers that change hands

@@ -128,7 +128,8 @@ type chores struct {
 	looks  []pendingLook
 	freeze freezeState // see freeze.go
 
-	mostConns int // of all shards together, while memory is short; else noMost
+	load      float64 // CPUs that the loop needs
+	mostConns int     // of all shards together, while memory is short; else noMost
 }
 
 // scratch is memory that is used again and again on the path of a message. Nothing in it outlives the call that fills

@@ -31,7 +31,7 @@ type PackStats struct {
 	Plain     [Plains]uint64 `metric:"deflate_plain_total" by:"reason=plain" help:"Messages that were sent as they are to clients that take compressed ones."`
 	Histories int            `metric:"deflate_histories" help:"Connections of which the last bytes are kept to compress the next ones."`
 	Dropped   uint64         `metric:"deflate_histories_dropped_total" help:"Histories that gave way to others because the memory for them was used up."`
-	Time      time.Duration  `metric:"deflate_seconds_total" label:"direction=out" help:"Time that compression (out) and expansion (in) took, of CPU. It is estimated from every 13th message."`
+	Time      time.Duration  `metric:"deflate_seconds_total" label:"direction=out" help:"Time that compression (out) and expansion (in) took. That of compression is estimated from every 13th message."`
 }
 
 // Plain is why a message is sent as it is.

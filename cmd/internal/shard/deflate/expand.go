@@ -21,7 +21,8 @@ type Expander struct {
 	input    []byte
 	expanded []byte
 
-	watch stopwatch
+	clock func() time.Duration // monotonic; nil: the work is not measured
+	took  time.Duration
 
 	stats ExpandStats
 }
@@ -34,15 +35,14 @@ type ExpandStats struct {
 
 // NewExpander returns an Expander whose work is measured with a clock; nil: it is not measured.
 func NewExpander(clock func() time.Duration) Expander {
-	return Expander{watch: stopwatch{clock: clock}}
+	return Expander{clock: clock}
 }
 
+// Took returns how long the last message took; 0: it was not measured.
+func (x *Expander) Took() time.Duration { return x.took }
+
 // Stats returns the counters.
-func (x *Expander) Stats() ExpandStats {
-	st := x.stats
-	st.Time = x.watch.sum
-	return st
-}
+func (x *Expander) Stats() ExpandStats { return x.stats }
 
 // ending is the rest of every message: the bytes that its sender has left out, and a last block that ends the stream, so that an
 // end in the middle of a block shows.
@@ -58,9 +58,15 @@ var (
 // Expand returns the message that a client has compressed, of at most limit bytes: no more are produced. It is good until the next
 // call.
 func (x *Expander) Expand(message []byte, limit int) ([]byte, *wsproto.CloseError) {
-	since := x.watch.start()
+	var since time.Duration
+	if x.clock != nil {
+		since = x.clock()
+	}
 	out, err := x.expand(message, limit)
-	x.watch.stop(since)
+	if x.clock != nil {
+		x.took = x.clock() - since
+		x.stats.Time += x.took
+	}
 	if err != nil {
 		x.stats.Failed++
 	}

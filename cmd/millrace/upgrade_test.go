@@ -36,6 +36,9 @@ func (tr *tracker) upgrade() {
 		old = tr.cmd.Process
 	}
 	eventually(tr.t, "the old process ends", func() bool { return !alive(old.Pid) })
+	if log, _, _ := strings.Cut(tr.log.String(), fmt.Sprintf(handedOver+`" pid=%d`, pid)); strings.Count(log, "msg=stopped") >= times {
+		tr.t.Error("the process ended before it had said to which other one it has handed over")
+	}
 }
 
 const handedOver = "handed over to a new process"

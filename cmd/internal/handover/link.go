@@ -9,11 +9,13 @@
 //	                                 freezes: from here on nobody is served
 //	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, End
 //	Mine: it has got all    ───────►
-//	                        ◄─────── Yours: the predecessor never goes on from here
+//	                        ◄─────── Yours: the successor may go on
+//	Serving: it does        ───────►
 //	serves                           ends
 //
-// Whatever happens before Yours, a Failed, a silence or the end of the successor, the predecessor goes on as if nothing had happened,
-// and a successor that does not get Yours ends.
+// Whatever happens before Serving, a Failed, a silence or the end of the successor, the predecessor goes on as if nothing had happened,
+// and a successor that does not get Yours ends. A predecessor that hears no Serving kills the successor before it goes on: it cannot know
+// how far that is.
 package handover
 
 import (

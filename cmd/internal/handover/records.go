@@ -30,6 +30,7 @@ const (
 	KindMine                       // successor: it has got all of it
 	KindYours                      // predecessor: it will not go on
 	KindFailed                     // either: it cannot go on, and why
+	KindServing                    // successor: it goes on from here
 	part           Kind = 0x7f     // a piece of the next record
 	optional       Kind = 0x80
 )
@@ -38,11 +39,13 @@ const (
 type Hello struct {
 	Format  uint16
 	Program string // its version
+	Answers bool   // it answers Yours with Serving
 }
 
 func (r *Hello) fields(c *codec) {
 	c.uint16(&r.Format)
 	c.text(&r.Program)
+	c.bool(&r.Answers)
 }
 
 // Listener is a listening socket.
@@ -71,6 +74,8 @@ type State struct {
 	Tickets  []byte // keys of session tickets
 	Reloaded int64  // unix seconds
 	Done     uint64 // hand-overs before this one
+	Peers    uint64 // about how many will come
+	Failed   uint64 // hand-overs that have failed
 }
 
 func (r *State) fields(c *codec) {
@@ -85,6 +90,8 @@ func (r *State) fields(c *codec) {
 	c.bytes(&r.Tickets)
 	c.int64(&r.Reloaded)
 	c.uint64(&r.Done)
+	c.uint64(&r.Peers)
+	c.uint64(&r.Failed)
 }
 
 // Name is the name of a connection in the predecessor.

@@ -23,9 +23,9 @@ type inheritance struct {
 	tickets   []byte
 
 	shards  int
-	counts  []int              // connections by shard
-	batches [][]shard.Heir     // by shard, not yet given to it
-	peers   [][]shard.HeirPeer // by shard, not yet given to it
+	counts  []int          // connections by shard
+	batches [][]shard.Heir // by shard, not yet given to it
+	feeds   []*feed        // by shard
 	totals  []*shard.Totals
 	got     handover.End
 
@@ -40,7 +40,7 @@ type inheritance struct {
 	cancel context.CancelFunc
 }
 
-// context returns one that ends when taking over has lasted too long.
+// context returns one that ends when taking over has lasted too long. inherit begins with it: later, any goroutine may ask.
 func (in *inheritance) context() context.Context {
 	if in.ctx == nil {
 		in.ctx, in.cancel = context.WithTimeout(context.Background(), carryPatience)
@@ -55,7 +55,7 @@ const heirsAtOnce = 256
 func greet(link *handover.Link, version string) (*inheritance, error) {
 	in := &inheritance{link: link, listeners: map[string][]host.Handed{}, places: map[handover.Name]shard.Inherited{}}
 	link.SetDeadline(time.Now().Add(startPatience))
-	if err := link.Send(handover.KindHello, &handover.Hello{Format: handover.Version, Program: version}, -1); err != nil {
+	if err := link.Send(handover.KindHello, &handover.Hello{Format: handover.Version, Program: version, Answers: true}, -1); err != nil {
 		return nil, err
 	}
 	for {

@@ -42,6 +42,7 @@ func (s *Server) takeState(in *inheritance) error {
 	if err := in.ready(); err != nil {
 		return err
 	}
+	s.upgrades.failed.Store(in.state.Failed)
 	s.start, s.secrets, s.upgrades.done = in.clockStart(), secretsOf(&in.state), in.state.Done+1
 	if s.tls == nil || len(in.tickets) == 0 {
 		return nil
@@ -58,7 +59,10 @@ func (s *Server) takeState(in *inheritance) error {
 // inherit takes in all that the predecessor has, and serves when that says so.
 func (s *Server) inherit(in *inheritance) error {
 	in.shards = len(s.controls)
-	in.counts, in.batches, in.peers = make([]int, in.shards), make([][]shard.Heir, in.shards), make([][]shard.HeirPeer, in.shards)
+	in.counts, in.batches = make([]int, in.shards), make([][]shard.Heir, in.shards)
+	in.context()
+	s.startFeeds(in)
+	defer in.endFeeds() // after an error too
 	in.link.SetDeadline(time.Now().Add(carryPatience))
 	for {
 		r, err := in.link.Receive()
@@ -80,6 +84,9 @@ func (s *Server) inherit(in *inheritance) error {
 	}
 	if _, err := in.link.Want(handover.KindYours, nil); err != nil {
 		return fmt.Errorf("cannot take over: %w", err)
+	}
+	if err := in.link.Send(handover.KindServing, nil, -1); err != nil {
+		return err
 	}
 	in.link.Close()
 	defer in.cancel()
@@ -210,9 +217,6 @@ func (s *Server) inheritAddress(in *inheritance, r *handover.Received) error {
 	return nil
 }
 
-// peersAtOnce bounds the peers that a shard takes in between two turns: some milliseconds.
-const peersAtOnce = 2048
-
 // inheritPeers gives peers to the shards that are the homes of their torrents.
 func (s *Server) inheritPeers(in *inheritance, r *handover.Received) error {
 	return handover.EachPeer(r.Fields, func(p *handover.Peer) error {
@@ -225,21 +229,9 @@ func (s *Server) inheritPeers(in *inheritance, r *handover.Received) error {
 			return nil
 		}
 		hash := swarm.ID(p.Hash)
-		k := swarm.Owner(s.secrets.owner, &hash, in.shards)
-		in.peers[k] = append(in.peers[k], shard.HeirOf(p, &place))
-		if len(in.peers[k]) < peersAtOnce {
-			return nil
-		}
-		return s.flushPeers(in, k)
+		in.feeds[swarm.Owner(s.secrets.owner, &hash, in.shards)].add(p, &place)
+		return nil
 	})
-}
-
-// flushPeers gives a shard the peers that wait for it.
-func (s *Server) flushPeers(in *inheritance, k int) error {
-	list := in.peers[k]
-	err := s.controls[k].Do(in.context(), func(sh *shard.Shard, _ *ring.Ring) { in.lostPeers += sh.InheritPeers(list) })
-	in.peers[k] = list[:0]
-	return err
 }
 
 // inheritCounters has the figures of a shard go on. Those of shards that there are not any more go to the first.
@@ -261,10 +253,8 @@ func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
 	if err := s.flushHeirs(in); err != nil {
 		return err
 	}
-	for k := range in.peers {
-		if err := s.flushPeers(in, k); err != nil {
-			return err
-		}
+	if err := in.endFeeds(); err != nil {
+		return fmt.Errorf("the shards have not taken the peers in: %w", err)
 	}
 	if in.got != sent {
 		return fmt.Errorf("cannot take over: %+v has come of %+v", in.got, sent)

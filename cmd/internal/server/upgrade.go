@@ -27,6 +27,7 @@ const (
 	handshakePatience = 2 * time.Second  // until TLS handshakes that are under way have ended
 	freezePatience    = 5 * time.Second  // until nothing is under way any more
 	carryPatience     = 30 * time.Second // until the successor has everything
+	servingPatience   = 5 * time.Second  // until the successor goes on
 	heirPatience      = 5 * time.Second  // until a successor that has failed has ended by itself
 	lookEvery         = time.Millisecond // at shards that come to rest
 )
@@ -43,6 +44,7 @@ type upgrades struct {
 // goes on as if nothing had happened.
 func (s *Server) Upgrade() error {
 	if !s.upgrades.TryLock() {
+		s.log.Warn("a hand-over is under way already: another one was not begun")
 		return errors.New("cannot hand over: a hand-over is under way already")
 	}
 	defer s.upgrades.Unlock()
@@ -57,6 +59,7 @@ func (s *Server) Upgrade() error {
 	s.upgrades.gone.Store(int64(pid))
 	s.log.Info("handed over to a new process", "pid", pid, "connections", h.sent.Connections, "peers", h.sent.Peers,
 		"nobody_served_ms", h.frozenFor.Milliseconds(), "took_ms", time.Since(began).Milliseconds())
+	h.goAway() // from here on the process may end at any time
 	return nil
 }
 
@@ -69,6 +72,7 @@ type handOver struct {
 	link      *handover.Link
 	child     *exec.Cmd
 	ended     chan struct{} // closed when the child has ended
+	answers   bool          // the successor says that it goes on
 
 	sent      handover.End
 	frozenAt  time.Time
@@ -159,15 +163,39 @@ func (h *handOver) give() (err error) {
 	if _, err := h.link.Want(handover.KindMine, nil); err != nil {
 		return fmt.Errorf("the new process has not got everything: %w", err)
 	}
-	if h.server.process.HandedOver != nil {
-		h.server.process.HandedOver(h.child.Process.Pid)
-	}
-	if err := h.link.Send(handover.KindYours, nil, -1); err != nil {
+	h.tellManager(h.child.Process.Pid)
+	if err := h.letGo(); err != nil {
+		h.tellManager(os.Getpid())
 		return err
 	}
 	h.frozenFor = time.Since(h.frozenAt)
-	h.goAway()
 	return nil
+}
+
+// tellManager says which process serves from now on.
+func (h *handOver) tellManager(pid int) {
+	if h.server.process.HandedOver != nil {
+		h.server.process.HandedOver(pid)
+	}
+}
+
+// letGo lets the successor go on, and waits until it says that it does. One that says nothing is killed, so that no two processes serve the
+// same clients.
+func (h *handOver) letGo() error {
+	h.link.SetDeadline(time.Now().Add(servingPatience))
+	err := h.link.Send(handover.KindYours, nil, -1)
+	if err == nil && !h.answers {
+		return nil // an older version, which serves without a word
+	}
+	if err == nil {
+		_, err = h.link.Want(handover.KindServing, nil)
+	}
+	if err == nil {
+		return nil
+	}
+	_ = h.child.Process.Kill() // it may have ended
+	<-h.ended
+	return fmt.Errorf("the new process does not go on: %w", err)
 }
 
 // introduce gives the successor the listening sockets and waits until it could serve.
@@ -180,6 +208,7 @@ func (h *handOver) introduce() error {
 		return fmt.Errorf("the new process (%s) speaks version %d of the hand-over, this one version %d: restart instead", hello.Program,
 			hello.Format, handover.Version)
 	}
+	h.answers = hello.Answers
 	if err := h.sendListeners(); err != nil {
 		return err
 	}
@@ -208,17 +237,28 @@ func (h *handOver) sendListeners() (err error) {
 		if a == nil || err != nil {
 			continue
 		}
-		f, fileErr := a.listener.(interface{ File() (*os.File, error) }).File()
-		if fileErr != nil {
-			return fmt.Errorf("cannot pass the listener for %s on: %w", a.name, fileErr)
-		}
-		err = h.link.Send(handover.KindListener, &handover.Listener{Name: name, Address: a.address}, int(f.Fd()))
-		f.Close()
+		err = h.sendAdmin(name, a)
 	}
 	if err == nil {
 		err = h.link.Send(handover.KindListeners, nil, -1)
 	}
 	return err
+}
+
+// sendAdmin sends the listening socket of a server for operators. The descriptor is borrowed where it is: os.File.Fd would have the socket
+// block from then on, in this process too, and an Accept that blocks cannot be ended.
+func (h *handOver) sendAdmin(name string, a *adminServer) error {
+	c, err := a.listener.(syscall.Conn).SyscallConn()
+	if err == nil {
+		controlErr := c.Control(func(fd uintptr) {
+			err = h.link.Send(handover.KindListener, &handover.Listener{Name: name, Address: a.address}, int(fd))
+		})
+		err = errors.Join(err, controlErr)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot pass the listener for %s on: %w", a.name, err)
+	}
+	return nil
 }
 
 // sendListener sends a descriptor of a listening socket.

@@ -54,23 +54,27 @@ type HeirPeer struct {
 	Origin uint32
 }
 
-// HeirOf returns a peer that was written down, of a connection that has its place now. It keeps nothing of p.
-func HeirOf(p *handover.Peer, place *Inherited) HeirPeer {
-	h := HeirPeer{Source: place.Source, Origin: place.Origin, Peer: swarm.SavedPeer{
-		Key: swarm.Key{Hash: p.Hash, Family: place.Family}, Downloaded: p.Downloaded, Peer: p.ID, From: place.Addr, Age: p.Age,
-		Seeder: p.Seeder, Line: p.Line, More: p.More,
-	}}
-	for _, o := range p.Offers {
-		h.Peer.Offers = append(h.Peer.Offers, swarm.SavedOffer{Fingerprint: o.Fingerprint, Age: o.Age})
+// AppendHeir appends a peer that was written down, of a connection that has its place now. It keeps nothing of p, and uses again what the
+// list has behind its end.
+func AppendHeir(list []HeirPeer, p *handover.Peer, place *Inherited) []HeirPeer {
+	var offers []swarm.SavedOffer
+	if n := len(list); n < cap(list) {
+		offers = list[:n+1][n].Peer.Offers[:0]
 	}
-	return h
+	for _, o := range p.Offers {
+		offers = append(offers, swarm.SavedOffer{Fingerprint: o.Fingerprint, Age: o.Age})
+	}
+	return append(list, HeirPeer{Source: place.Source, Origin: place.Origin, Peer: swarm.SavedPeer{
+		Key: swarm.Key{Hash: p.Hash, Family: place.Family}, Downloaded: p.Downloaded, Peer: p.ID, From: place.Addr, Age: p.Age,
+		Seeder: p.Seeder, Line: p.Line, More: p.More, Offers: offers,
+	}})
 }
 
-// InheritPeers puts peers into the swarm table of a shard that is their home, and returns how many have no place in it. It is called
-// between two Steps, by the loop's thread, and ends with Thaw.
-func (s *Shard) InheritPeers(list []HeirPeer) (lost int) {
+// InheritPeers puts peers into the swarm table of a shard that is their home, and returns how many have no place in it. About so many
+// are expected in all. It is called between two Steps, by the loop's thread, and ends with Thaw.
+func (s *Shard) InheritPeers(list []HeirPeer, expected int) (lost int) {
 	if s.chores.freeze.restoring == nil {
-		s.chores.freeze.restoring = s.torrents.Restore(s.turn.Now, 0, 0)
+		s.chores.freeze.restoring = s.torrents.Restore(s.turn.Now, expected, 0)
 	}
 	for k := range list {
 		h := &list[k]

@@ -218,7 +218,7 @@ func (t *takeover) takePeers() bool {
 				if place, ok := t.places[p.From]; ok { // else its connection has ended, or found no place
 					hash := swarm.ID(p.Hash)
 					k := swarm.Owner(t.secrets.owner, &hash, len(t.loops))
-					lists[k] = append(lists[k], shard.HeirOf(p, &place))
+					lists[k] = shard.AppendHeir(lists[k], p, &place)
 				}
 				return nil
 			})
@@ -229,7 +229,7 @@ func (t *takeover) takePeers() bool {
 	}
 	for k, list := range lists {
 		// A limit for one connection counts on each shard, and where there are fewer shards attackers are over it.
-		if lost := t.loops[k].shard.InheritPeers(list); lost > 0 && !w.besieged {
+		if lost := t.loops[k].shard.InheritPeers(list, len(list)); lost > 0 && !w.besieged {
 			w.failf("%d peers could not be taken in", lost)
 		}
 		t.someTurns()

@@ -77,7 +77,7 @@ func run() error {
 		return errors.Join(errors.New("nobody hands over to this process"), err)
 	}
 	h.at("started")
-	if err := h.link.Send(handover.KindHello, &handover.Hello{Format: handover.Version, Program: "fakeheir"}, -1); err != nil {
+	if err := h.link.Send(handover.KindHello, &handover.Hello{Format: handover.Version, Program: "fakeheir", Answers: true}, -1); err != nil {
 		return err
 	}
 	if err := h.until(handover.KindListeners); err != nil {

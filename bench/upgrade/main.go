@@ -38,6 +38,8 @@ type harness struct {
 	transports   []string
 	heir         string   // a program that fails as a successor
 	failures     []string // its steps and deeds
+	peers, swarm int      // of a measurement with many peers
+	shards       int      // up to which it has them
 	json         bool
 	stderr       io.Writer
 }
@@ -59,7 +61,11 @@ func command(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err = subreaper(); err == nil {
-		err = h.all(ctx, stdout)
+		if h.peers > 0 {
+			err = h.crowds(ctx, stdout)
+		} else {
+			err = h.all(ctx, stdout)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "upgrade:", err)
@@ -83,6 +89,9 @@ func parse(args []string, stderr io.Writer) (*harness, error) {
 	transports := flags.String("transports", "ws,wss", "`names` with commas")
 	flags.StringVar(&h.heir, "heir", "bin/millrace-fakeheir", "`file` of the program that fails as a successor")
 	failures := flags.String("failures", allFailures, "`steps` at which it fails, each with what it does, with commas; empty: none")
+	flags.IntVar(&h.peers, "peers", 0, "`number` of peers of a measurement with few clients in many torrents, in place of all others; 0: none")
+	flags.IntVar(&h.shards, "shards", 2, "`number` up to which that measurement has shards")
+	flags.IntVar(&h.swarm, "swarm", 2, "`number` of those peers in a swarm")
 	flags.BoolVar(&h.json, "json", false, "print one JSON object a run")
 	if err := flags.Parse(args); err != nil {
 		return nil, err

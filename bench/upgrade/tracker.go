@@ -345,7 +345,7 @@ func (l *trackerLog) ended() error {
 func (l *trackerLog) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.lines[max(len(l.lines)-10, 0):], "\n")
+	return strings.Join(l.lines[max(len(l.lines)-20, 0):], "\n")
 }
 
 // field returns the value of a key in a line of the log.

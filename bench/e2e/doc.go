@@ -9,7 +9,7 @@
 // over TLS, with a certificate that certificate_test.go makes. proxy_test.go
 // puts nginx and HAProxy in front of the tracker, address_test.go shows whose
 // address counts then. faults_test.go plays an operator's faults and holds the
-// table of OPERATING.md.
+// table of OPERATING.md. upgrade_test.go replaces the tracker under the clients.
 //
 // "make e2e" installs missing programs and runs the tests; see run.sh. After
 // that "go test" in this folder is enough. Node 18 with npm 9 will do. The

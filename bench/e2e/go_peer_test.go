@@ -19,6 +19,7 @@ import (
 	"github.com/anacrolix/torrent/bencode"
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
+	"golang.org/x/time/rate"
 )
 
 // goPeer is an anacrolix/torrent client with one torrent.
@@ -26,19 +27,21 @@ type goPeer struct {
 	client *torrent.Client
 	dir    string
 	closed bool
+	upload *rate.Limiter // of data to other peers: as fast as it can at first
 
 	otherNetworks atomic.Int32 // connections to peers that were not WebRTC
 }
 
 func newGoPeer(t *testing.T) peer {
 	t.Helper()
-	p := &goPeer{dir: t.TempDir()}
+	p := &goPeer{dir: t.TempDir(), upload: rate.NewLimiter(rate.Inf, 256<<10)}
 	config := torrent.NewDefaultClientConfig()
 	config.DefaultStorage = storage.NewFileOpts(storage.NewFileClientOpts{
 		ClientBaseDir:   p.dir,
 		PieceCompletion: storage.NewMapPieceCompletion(),
 	})
 	config.Seed = true
+	config.UploadRateLimiter = p.upload
 	// Only WebRTC remains, and the tracker is the only way to find a peer.
 	config.NoDHT = true
 	config.DisableTCP = true

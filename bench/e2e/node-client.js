@@ -1,11 +1,14 @@
 // The npm bittorrent-tracker client, without WebRTC, against a running
-// tracker whose URL is the only argument. Two peers, a seeder and a leecher,
+// tracker whose URL is the first argument. Two peers, a seeder and a leecher,
 // come, are counted, are scraped, change and go. The exit code is 0 if every
 // reply was as it should be.
 //
 // Both peers have the same URL, so the library lets them share one socket: two
 // peer ids on one connection, the usual case of this client. The scrapes use a
 // second URL, thus a second connection.
+//
+// With a second argument it writes a line when both have come, and goes on when it
+// has read one.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -51,6 +54,12 @@ assert.deepEqual(await counts(leecher, () => leecher.start({ left: 1000, numwant
   { complete: 1, incomplete: 1 }, 'the leecher comes')
 assert.deepEqual(await scraped(observer, [infoHash]),
   { infoHash, complete: 1, incomplete: 1 }, 'a scrape tells both')
+if (process.argv[3]) {
+  console.log('pause')
+  await once(process.stdin, 'data')
+  assert.deepEqual(await scraped(observer, [infoHash]),
+    { infoHash, complete: 1, incomplete: 1 }, 'a scrape after the pause tells both')
+}
 assert.deepEqual(await scraped(observer, [unknownHash]),
   { infoHash: unknownHash, complete: 0, incomplete: 0 }, 'a scrape of a torrent that nobody announced')
 assert.deepEqual(await counts(leecher, () => leecher.update({ left: 500, numwant: 0 })),

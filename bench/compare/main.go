@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/bench/certificate"
 )
 
 // Exit codes.
@@ -123,7 +125,7 @@ func runComparison(ctx context.Context, root string, o *options, args []string, 
 		return fmt.Errorf("cannot make a folder for the trackers' files: %w", err)
 	}
 	defer os.RemoveAll(work)
-	if err := writeCertificate(work); err != nil {
+	if err := certificate.Write(work); err != nil {
 		return err
 	}
 	name, out, err := createOutput(root, o, about)

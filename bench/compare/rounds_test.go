@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/bench/certificate"
 	"millrace/bench/load"
 )
 
@@ -95,7 +96,7 @@ func playedComparison(t *testing.T, names ...string) (*comparison, *bytes.Buffer
 		runTimeout: time.Minute}, programs: map[string]program{}, tester: self, work: t.TempDir(), told: map[string]bool{}}
 	var out bytes.Buffer
 	c.out, c.log, c.progress = &out, t.Output(), t.Output()
-	if err := writeCertificate(c.work); err != nil {
+	if err := certificate.Write(c.work); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {

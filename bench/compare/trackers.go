@@ -5,20 +5,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"time"
+
+	"millrace/bench/certificate"
 )
 
 // tracker is a server that takes part in the comparison.
@@ -55,8 +47,8 @@ type place struct {
 // Names of the files that a tracker finds in its working directory.
 const (
 	configFile      = "config.toml"
-	certificateFile = "certificate.pem"
-	keyFile         = "key.pem"
+	certificateFile = certificate.File
+	keyFile         = certificate.KeyFile
 )
 
 // Names of trackers.
@@ -231,40 +223,4 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// writeCertificate writes a self-signed certificate on P-256 and its key as PKCS#8. All trackers read that form.
-func writeCertificate(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("cannot make a key: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "localhost"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().AddDate(0, 1, 0),
-		DNSNames:              []string{"localhost"},
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return fmt.Errorf("cannot make a certificate: %w", err)
-	}
-	encodedKey, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("cannot encode a key: %w", err)
-	}
-	for name, block := range map[string]*pem.Block{
-		certificateFile: {Type: "CERTIFICATE", Bytes: certificate},
-		keyFile:         {Type: "PRIVATE KEY", Bytes: encodedKey},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			return fmt.Errorf("cannot write the certificate: %w", err)
-		}
-	}
-	return nil
 }

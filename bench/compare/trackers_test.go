@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"millrace/bench/certificate"
 )
 
 // TestConfigure proves the configuration of each tracker, word for word: the comparison depends on these lines.
@@ -61,7 +63,7 @@ func TestConfigure(t *testing.T) {
 // TestCertificate proves that certificate and key belong together and are in the form that all trackers read.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeCertificate(dir); err != nil {
+	if err := certificate.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	certificate, key := filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile)

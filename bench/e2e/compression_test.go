@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,15 +20,7 @@ import (
 // requirePacked fails the test unless messages were compressed in each direction, as the tracker's metrics at an address say.
 func requirePacked(t *testing.T, metrics string, directions []string) {
 	t.Helper()
-	r, err := http.Get("http://" + metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	page, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := metricsPage(t, metrics)
 	for _, direction := range directions {
 		sum := 0.0
 		for line := range strings.Lines(string(page)) {

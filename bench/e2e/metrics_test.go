@@ -47,6 +47,17 @@ func TestMetricsPage(t *testing.T) {
 	s.tables = "[metrics]\nrun_prometheus_endpoint = true\npeer_clients = true\npeer_id_prefixes = true\n" +
 		"prometheus_endpoint_address = \"" + address + "\"\n"
 	startTracker(t, s)
+	page := metricsPage(t, address)
+	check := exec.Command("promtool", "check", "metrics")
+	check.Stdin = bytes.NewReader(page)
+	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
+// metricsPage returns the page of a tracker that serves metrics at an address.
+func metricsPage(t *testing.T, address string) []byte {
+	t.Helper()
 	r, err := http.Get("http://" + address + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +67,5 @@ func TestMetricsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := exec.Command("promtool", "check", "metrics")
-	check.Stdin = bytes.NewReader(page)
-	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("promtool: %v\n%s", err, out)
-	}
+	return page
 }

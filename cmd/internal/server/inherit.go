@@ -183,6 +183,12 @@ func (s *Server) flushShard(in *inheritance, k int) error {
 
 // flushHeirs gives the shards all connections that wait for them, and waits until all are taken in.
 func (s *Server) flushHeirs(in *inheritance) error {
+	in.mu.Lock()
+	all := len(in.places)+in.lost == int(in.got.Connections)
+	in.mu.Unlock()
+	if all {
+		return nil
+	}
 	for k := range in.batches {
 		if len(in.batches[k]) > 0 {
 			if err := s.flushShard(in, k); err != nil {

@@ -33,7 +33,7 @@ type Inherited struct {
 // heir is a connection that the ring is to adopt.
 type heir struct {
 	Heir
-	done func(Inherited) // nil: the place is free
+	done func(Inherited)
 }
 
 // heirTag is set in the tags of heirs. Those of connections that move between shards are below it.
@@ -80,7 +80,7 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 		in.Err = err
 	case !c.Reader.SetState(readerState(r), len(r.Unread)):
 		in.Err = errBadWord
-	case !s.inbox.Unpack(c, s.inbox.Pack(r.Unread)) && len(r.Unread) > 0 || !s.outbox.TakeUnsent(c, r.Flight, r.Waiting):
+	case len(r.Unread) > 0 && !s.inbox.Unpack(c, s.inbox.Pack(r.Unread)) || !s.outbox.TakeUnsent(c, r.Flight, r.Waiting):
 		in.Err = errNoRoom
 	}
 	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
@@ -90,9 +90,7 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 		c.Owners, c.Reason = 0, conn.ReasonNoMemory
 		return in
 	}
-	if len(r.Unread) == 0 {
-		s.inbox.Free(c)
-	} else {
+	if len(r.Unread) > 0 {
 		s.inbox.CarryOn(c, r.UnreadSince)
 	}
 	return in

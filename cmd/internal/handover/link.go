@@ -201,6 +201,9 @@ func (l *Link) Receive() (Received, error) {
 // receive returns the next message.
 func (l *Link) receive() (kind Kind, b []byte, fd int, err error) {
 	n, oobn, flags, _, err := l.conn.ReadMsgUnix(l.in, l.oob)
+	if errors.Is(err, syscall.ECONNRESET) { // once, before what the other process has said last
+		n, oobn, flags, _, err = l.conn.ReadMsgUnix(l.in, l.oob)
+	}
 	fd = rights(l.oob[:oobn])
 	switch {
 	case err == nil && flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0:

@@ -85,11 +85,15 @@ func TestLinkEnds(t *testing.T) {
 }
 
 // TestLinkEndsUnread proves that an end of the other process is noticed as such when it has not read what was sent to it: the kernel tells
-// of that in another way.
+// of that in another way. What that process has said before is read.
 func TestLinkEndsUnread(t *testing.T) {
 	a, b := links(t)
 	a.Send(KindEnd, &End{}, -1)
+	b.Send(KindReady, nil, -1)
 	b.Close()
+	if _, err := a.Want(KindReady, nil); err != nil {
+		t.Error(err)
+	}
 	if _, err := a.Want(KindMine, nil); !errors.Is(err, ErrEnded) {
 		t.Error(err)
 	}

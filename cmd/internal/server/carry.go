@@ -14,6 +14,7 @@ import (
 
 // carry sends everything.
 func (h *handOver) carry() error {
+	h.wait()
 	s := h.server
 	state := s.state(h.secondOfAll())
 	err := h.link.Send(handover.KindState, state, -1)
@@ -27,6 +28,7 @@ func (h *handOver) carry() error {
 	}
 	send(func(sh *shard.Shard, r *ring.Ring) error {
 		return sh.SaveConnections(state.Second, r.FD, func(c *handover.Connection, fd int32) error {
+			h.wait()
 			h.sent.Connections++
 			return h.link.Send(handover.KindConnection, c, int(fd))
 		})
@@ -36,6 +38,7 @@ func (h *handOver) carry() error {
 	}
 	send(func(sh *shard.Shard, _ *ring.Ring) error {
 		return sh.SavePeers(func(fields []byte, peers int) error {
+			h.wait()
 			h.sent.Peers += uint64(peers)
 			return h.link.SendRaw(handover.KindPeers, fields)
 		})
@@ -55,6 +58,7 @@ func (h *handOver) sendAddresses() (err error) {
 		if err != nil {
 			return
 		}
+		h.wait()
 		h.sent.Addresses++
 		err = h.link.Send(handover.KindAddress, &handover.Address{
 			Key: a.Key, Banned: int64(a.Banned), OffenceAge: int64(a.OffenceAge), Arrivals: int64(a.Arrivals), Handshakes: int64(a.Handshakes),

@@ -85,9 +85,7 @@ func (s *Server) inherit(in *inheritance) error {
 	if _, err := in.link.Want(handover.KindYours, nil); err != nil {
 		return fmt.Errorf("cannot take over: %w", err)
 	}
-	if err := in.link.Send(handover.KindServing, nil, -1); err != nil {
-		return err
-	}
+	_ = in.link.Send(handover.KindServing, nil, -1) // an older version does not wait for it, and is gone
 	in.link.Close()
 	defer in.cancel()
 	for _, c := range s.controls {

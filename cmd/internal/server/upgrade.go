@@ -27,6 +27,7 @@ const (
 	handshakePatience = 2 * time.Second  // until TLS handshakes that are under way have ended
 	freezePatience    = 5 * time.Second  // until nothing is under way any more
 	carryPatience     = 30 * time.Second // until the successor has everything
+	silencePatience   = 10 * time.Second // until it takes the next record, or says that it has everything
 	servingPatience   = 5 * time.Second  // until the successor goes on
 	heirPatience      = 5 * time.Second  // until a successor that has failed has ended by itself
 	lookEvery         = time.Millisecond // at shards that come to rest
@@ -76,6 +77,7 @@ type handOver struct {
 
 	sent      handover.End
 	frozenAt  time.Time
+	carryEnd  time.Time // by which the successor must have everything
 	frozenFor time.Duration
 }
 
@@ -156,10 +158,11 @@ func (h *handOver) give() (err error) {
 	if err := h.freeze(); err != nil {
 		return err
 	}
-	h.link.SetDeadline(time.Now().Add(carryPatience))
+	h.carryEnd = time.Now().Add(carryPatience)
 	if err := h.carry(); err != nil {
-		return err
+		return h.lastWord(err)
 	}
+	h.wait()
 	if _, err := h.link.Want(handover.KindMine, nil); err != nil {
 		return fmt.Errorf("the new process has not got everything: %w", err)
 	}
@@ -170,6 +173,26 @@ func (h *handOver) give() (err error) {
 	}
 	h.frozenFor = time.Since(h.frozenAt)
 	return nil
+}
+
+// wait gives the successor time for its next step.
+func (h *handOver) wait() {
+	next := time.Now().Add(silencePatience)
+	if next.After(h.carryEnd) {
+		next = h.carryEnd
+	}
+	h.link.SetDeadline(next)
+}
+
+// lastWord returns the reason that a successor gave before it ended, so that nothing could be sent to it any more; else err.
+func (h *handOver) lastWord(err error) error {
+	if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		return err
+	}
+	if _, word := h.link.Want(handover.KindMine, nil); word != nil {
+		return fmt.Errorf("the new process has not got everything: %w", word)
+	}
+	return err
 }
 
 // tellManager says which process serves from now on.
@@ -210,7 +233,7 @@ func (h *handOver) introduce() error {
 	}
 	h.answers = hello.Answers
 	if err := h.sendListeners(); err != nil {
-		return err
+		return h.lastWord(err)
 	}
 	if _, err := h.link.Want(handover.KindReady, nil); err != nil {
 		return fmt.Errorf("the new process cannot serve: %w", err)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -53,6 +52,7 @@ func (h heirTest) play(link *handover.Link) {
 	for {
 		r, err := link.Receive()
 		if err != nil || r.Kind == h.last {
+			link.Send(handover.KindFailed, &handover.Failed{Why: "the disk is full"}, -1)
 			return
 		}
 		if r.FD >= 0 {
@@ -67,7 +67,7 @@ func (h heirTest) play(link *handover.Link) {
 	}
 }
 
-// TestFailedHandOver proves that a tracker goes on, serves its metrics, counts the failure, and can be stopped, when its successor ends at
+// TestFailedHandOver proves that a tracker says why and goes on, serves its metrics, counts the failure, and can be stopped, when its successor ends at
 // one of the steps: also when it has said that it has everything, and has been let go.
 func TestFailedHandOver(t *testing.T) {
 	heir := heirTest{}
@@ -88,7 +88,7 @@ func TestFailedHandOver(t *testing.T) {
 	steps := []handover.Kind{handover.KindListener, handover.KindListeners, handover.KindState, handover.KindEnd, handover.KindYours}
 	for k, kind := range steps {
 		heir.last = kind
-		if err := s.Upgrade(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := s.Upgrade(); err == nil || !strings.Contains(err.Error(), "the disk is full") {
 			t.Fatalf("a successor that ends at %d: %v", kind, err)
 		}
 		for range 3 { // so that the listener accepts again
@@ -112,6 +112,63 @@ func TestFailedHandOver(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the tracker does not stop")
 	}
+	if err := s.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOlderPredecessor proves that a tracker goes on when its predecessor has let everything go and does not hear that it does: an older
+// version is gone by then.
+func TestOlderPredecessor(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf, err := syscall.Dup(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(deaf)
+	var links [2]*handover.Link
+	for k, fd := range fds {
+		if links[k], err = handover.Open(os.NewFile(uintptr(fd), "hand-over")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := links[0]
+	old.SetDeadline(time.Now().Add(patience))
+	failed := make(chan error, 1)
+	go func() {
+		defer old.Close()
+		_, err := old.Want(handover.KindHello, nil)
+		for _, step := range []func() error{
+			func() error { return old.Send(handover.KindListeners, nil, -1) },
+			func() error { _, err := old.Want(handover.KindReady, nil); return err },
+			func() error { return old.Send(handover.KindState, &handover.State{Second: 1, Shards: 1}, -1) },
+			func() error { return old.Send(handover.KindEnd, &handover.End{}, -1) },
+			func() error { _, err := old.Want(handover.KindMine, nil); return err },
+			func() error { return syscall.Shutdown(deaf, syscall.SHUT_RD) },
+			func() error { return old.Send(handover.KindYours, nil, -1) },
+		} {
+			if err == nil {
+				err = step()
+			}
+		}
+		failed <- err
+	}()
+	cfg, err := config.Load("test", []byte("[network]\naddress = '127.0.0.1:0'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.IOUring.Entries, cfg.IOUring.ReceiveBuffers, cfg.IOUring.SendMemory = 256, 64, 1<<20
+	s, err := Start(cfg, Process{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lost: func() uint64 { return 0 }, Predecessor: links[1]})
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
 	if err := s.Err(); err != nil {
 		t.Error(err)
 	}

@@ -17,10 +17,10 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse upgrade report release package unit trypackage clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse upgrade upgrade-test report release package unit trypackage clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build bin/millrace, the load tester bin/millrace-load and the floor bin/millrace-floor
 	$(BUILD) -o bin/millrace ./cmd/millrace
@@ -94,6 +94,10 @@ upgrade: build ## replace the tracker under load, again and again, with CONNECTI
 	$(BUILD) -o bin/millrace-upgrade ./bench/upgrade
 	$(BUILD) -o bin/millrace-fakeheir ./cmd/internal/handover/fakeheir
 	bin/millrace-upgrade -connections $(CONNECTIONS) $(ARGS)
+
+upgrade-test: build ## hand over from the tracker of commit BASE to the working tree's and back, under load
+	$(BUILD) -o bin/millrace-upgrade ./bench/upgrade
+	LINKFLAGS='$(LINKFLAGS)' bench/upgradetest.sh '$(BASE)' $(ARGS)
 
 release: ## build the archives, SBOMs and checksums of a release into dist, for amd64 and arm64
 	LINKFLAGS='$(LINKFLAGS)' SBOM='$(SBOM)' config/deploy/release.sh

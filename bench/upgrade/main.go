@@ -36,6 +36,7 @@ type harness struct {
 	ramp, settle time.Duration
 	gap          time.Duration // the longest that is right between an announce and its reply
 	transports   []string
+	other        string   // a tracker to which every second hand-over goes; empty: all go to the same
 	heir         string   // a program that fails as a successor
 	failures     []string // its steps and deeds
 	peers, swarm int      // of a measurement with many peers
@@ -80,6 +81,7 @@ func parse(args []string, stderr io.Writer) (*harness, error) {
 	flags := flag.NewFlagSet("upgrade", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&h.binary, "binary", "bin/millrace", "`file` of the tracker")
+	flags.StringVar(&h.other, "other", "", "`file` of another tracker: hand-overs go to it and back")
 	flags.IntVar(&h.connections, "connections", 2000, "`number` of clients")
 	flags.IntVar(&h.handovers, "handovers", 10, "`number` of hand-overs in a row")
 	flags.DurationVar(&h.seconds, "seconds", 3*time.Second, "`time` that one hand-over takes at most on average: the load lasts for so long")

@@ -164,7 +164,15 @@ func (s *session) handOvers(n int) error {
 		if k == n-1 {
 			shards = firstShards
 		}
-		if err := s.handOver(fmt.Sprint(k+1), shards); err != nil {
+		name := fmt.Sprint(k + 1)
+		if s.other != "" {
+			program := [2]string{s.other, s.binary}[k%2]
+			name += ", to " + program
+			if err := s.tracker.install(program); err != nil {
+				return err
+			}
+		}
+		if err := s.handOver(name, shards); err != nil {
 			return err
 		}
 	}
@@ -236,7 +244,11 @@ func (s *session) fail(way string) error {
 	for _, what := range after.wentBack(before) {
 		s.out.report("%s: %s", way, what)
 	}
-	s.out.Steps = append(s.out.Steps, step{Name: way, Why: field(line, "error")})
+	why := field(line, "error")
+	if why == "" {
+		s.out.report("%s: the log does not say why: %s", way, line)
+	}
+	s.out.Steps = append(s.out.Steps, step{Name: way, Why: why})
 	s.say(way)
 	return nil
 }

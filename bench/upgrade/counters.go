@@ -57,3 +57,13 @@ func (now counters) wentBack(before counters) (list []string) {
 	}
 	return list
 }
+
+// sum adds up the counters of one name.
+func (now counters) sum(name string) (n float64) {
+	for full, v := range now {
+		if before, _, _ := strings.Cut(full, "{"); before == name {
+			n += v
+		}
+	}
+	return n
+}

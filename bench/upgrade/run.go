@@ -196,6 +196,7 @@ func (s *session) handOver(name string, shards int) error {
 	for _, what := range after.wentBack(before) {
 		s.out.report("hand-over %s: %s", name, what)
 	}
+	done.Refused = int(after.sum("millrace_requests_overloaded_total") - before.sum("millrace_requests_overloaded_total"))
 	s.out.Steps = append(s.out.Steps, step{Name: name, handOver: done})
 	s.say(name)
 	if done.Connections != s.connections || done.Peers != s.connections || done.Lost != 0 {
@@ -264,6 +265,9 @@ func (s *session) judge() {
 	s.out.Gap = int(r.Latency.Reply.Max / 1000)
 	s.out.Announces, s.out.Offers, s.out.Answers = n.Announces, n.OffersReceived, n.AnswersReceived
 	s.out.Problems = append(s.out.Problems, r.Problems...)
+	for _, e := range r.Errors {
+		s.out.report("%d times: %s", e.Count, e.Kind)
+	}
 	if n.OffersReceived != n.OffersExpected || n.AnswersReceived != n.AnswersSent || n.Replies != n.Announces || n.Late > 0 {
 		s.out.report("%d of %d replies, %d of %d offers and %d of %d answers came; %d announces were left out", n.Replies, n.Announces,
 			n.OffersReceived, n.OffersExpected, n.AnswersReceived, n.AnswersSent, n.Late)
@@ -281,13 +285,13 @@ func (o *outcome) table(w io.Writer) {
 	fmt.Fprintf(w, "\n%s, %s: %d announces, %d offers and %d answers were relayed; the longest gap between an announce and its reply was %d ms\n",
 		o.Transport, o.What, o.Announces, o.Offers, o.Answers, o.Gap)
 	fmt.Fprintf(w, "memory of the first process %d MiB, of the last %d MiB, each after the same time with all clients\n\n", o.Memory[0]>>20, o.Memory[1]>>20)
-	fmt.Fprintf(w, "| hand-over | shards | connections | peers | nobody_served_ms | took_ms | the log says |\n|---|---:|---:|---:|---:|---:|---|\n")
+	fmt.Fprintf(w, "| hand-over | shards | connections | peers | nobody_served_ms | took_ms | refused | the log says |\n|---|---:|---:|---:|---:|---:|---:|---|\n")
 	for _, k := range o.Steps {
 		if k.Why != "" {
-			fmt.Fprintf(w, "| %s | | | | | | %s |\n", k.Name, k.Why)
+			fmt.Fprintf(w, "| %s | | | | | | | %s |\n", k.Name, k.Why)
 			continue
 		}
-		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %d | |\n", k.Name, k.Shards, k.Connections, k.Peers, k.Frozen, k.Took)
+		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %d | %d | |\n", k.Name, k.Shards, k.Connections, k.Peers, k.Frozen, k.Took, k.Refused)
 	}
 	for _, p := range o.Problems {
 		fmt.Fprintf(w, "- PROBLEM: %s\n", p)

@@ -132,6 +132,7 @@ type handOver struct {
 	Lost        int `json:"lost"` // connections and peers for which there was no place
 	Frozen      int `json:"nobody_served_ms"`
 	Took        int `json:"took_ms"`
+	Refused     int `json:"refused"` // requests, since a mailbox to another shard was full, around the hand-over
 }
 
 const (

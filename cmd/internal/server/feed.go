@@ -1,12 +1,36 @@
 package server
 
 import (
+	"context"
+
 	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
 	"millrace/ring"
 )
 
-// This file gives shards the peers of a predecessor: each shard takes some in while the next ones are being read for it and for others.
+// This file gives shards the peers of a predecessor: each shard takes some in while the next ones are being read for it and for others. It
+// also lets them go on, some connections at a time.
+
+// thawAtOnce bounds the connections of a shard that go on in one turn. The longest announces of so many go into a mailbox.
+const thawAtOnce = 64
+
+// thaw lets all shards go on, in turns.
+func (s *Server) thaw(ctx context.Context) (err error) {
+	for more := true; more && err == nil; {
+		more = false
+		for _, c := range s.controls {
+			err = c.Do(ctx, func(sh *shard.Shard, r *ring.Ring) {
+				ops, left := sh.Thaw(thawAtOnce)
+				r.Submit(ops)
+				more = more || left
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
 
 const (
 	peersAtOnce = 2048 // bounds the peers that a shard takes in between two turns: some milliseconds

@@ -88,11 +88,11 @@ func (s *Server) inherit(in *inheritance) error {
 	_ = in.link.Send(handover.KindServing, nil, -1) // an older version does not wait for it, and is gone
 	in.link.Close()
 	defer in.cancel()
+	err := s.thaw(in.context())
 	for _, c := range s.controls {
-		err := c.Do(in.context(), func(sh *shard.Shard, r *ring.Ring) {
-			r.Submit(sh.Thaw())
-			r.Submit([]ring.Op{{Kind: ring.OpGoAccept}})
-		})
+		if err == nil {
+			err = c.Do(in.context(), func(_ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpGoAccept}}) })
+		}
 		if err != nil {
 			return fmt.Errorf("cannot go on after the hand-over: %w", err)
 		}

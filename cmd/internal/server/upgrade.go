@@ -332,12 +332,10 @@ func (h *handOver) stand() (undo func()) {
 		return h.all(func(sh *shard.Shard, r *ring.Ring) bool { return r.AcceptHeld() && sh.TLSHandshakes() == 0 })
 	})
 	return func() {
-		h.each(func(_ int, sh *shard.Shard, r *ring.Ring) {
-			if !h.frozenAt.IsZero() {
-				r.Submit(sh.Thaw())
-			}
-			r.Submit([]ring.Op{{Kind: ring.OpGoAccept}})
-		})
+		if !h.frozenAt.IsZero() {
+			_ = h.server.thaw(h.ctx) // a loop that has ended has failed, and says so
+		}
+		h.each(func(_ int, _ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpGoAccept}}) })
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 //
 //	Freeze   nothing new is received, read or sent; what is under way comes to rest
 //	Still    nothing is under way any more in this shard, but perhaps between two of them: see Mail
-//	Thaw     all goes on as if nothing had happened
+//	Thaw     all goes on as if nothing had happened, some connections at a time
 //	GiveAway everything is another process's
 //
 // A frozen shard has Steps, which handle events and mail. It keeps no times and ends nobody, since it has no chance to send: its seconds
@@ -21,13 +21,14 @@ type freezeState struct {
 	on        bool
 	heirs     []heir           // connections of another process that the ring is to adopt, by tag
 	restoring *swarm.Restoring // peers of another process; nil: there are none yet
+	thawed    uint32           // connections below it go on already
 }
 
 // Freeze makes the shard come to rest. TLS handshakes that are under way end: another process could not go on with their computation.
 // It is called between two Steps, by the loop's thread, and returns ops for the ring, as the others here do.
 func (s *Shard) Freeze() []ring.Op {
 	s.turn.NoteOrder(conn.OrderFreeze)
-	s.chores.freeze.on, s.turn.Stands = true, true
+	s.chores.freeze.on, s.chores.freeze.thawed, s.turn.Stands = true, 0, true
 	for i := range s.table.Used() {
 		s.freezeConn(i, s.table.At(i))
 	}
@@ -90,26 +91,33 @@ func (s *Shard) TLSHandshakes() int {
 // Second returns the second in which the shard is, on the clock of its deadlines.
 func (s *Shard) Second() uint32 { return s.turn.Now }
 
-// Thaw lets a frozen shard go on as if nothing had happened.
-func (s *Shard) Thaw() []ring.Op {
+// Thaw lets some connections of a frozen shard go on as if nothing had happened, and reports whether there are more. Clients have sent
+// meanwhile, and all of it at once would be too much for the mailboxes to other shards. With the first call the shard is no longer frozen.
+func (s *Shard) Thaw(most int) (ops []ring.Op, more bool) {
 	s.turn.NoteOrder(conn.OrderThaw)
-	s.chores.freeze, s.turn.Stands = freezeState{}, false
-	for i := range s.table.Used() {
-		c := s.table.At(i)
+	f := &s.chores.freeze
+	*f, s.turn.Stands = freezeState{thawed: f.thawed}, false
+	for ; f.thawed < s.table.Used(); f.thawed++ {
+		c := s.table.At(f.thawed)
 		if !c.Flags.Has(conn.Frozen) {
 			continue
 		}
+		if most == 0 {
+			return s.turn.End(), true
+		}
+		most--
 		if c.Reason != conn.ReasonNone && !c.State().Ends() { // it could not be taken in
-			s.endNow(i, c, c.Reason, true)
+			s.endNow(f.thawed, c, c.Reason, true)
 			continue
 		}
-		s.table.Resume(&s.turn, i, c, conn.Frozen)
-		s.outbox.GoOn(i, c)
+		s.table.Resume(&s.turn, f.thawed, c, conn.Frozen)
+		s.outbox.GoOn(f.thawed, c)
 		if c.State() == conn.Open && c.Asm != 0 {
-			s.readKept(i, c)
+			s.readKept(f.thawed, c)
 		}
 	}
-	return s.turn.End()
+	f.thawed = 0
+	return s.turn.End(), false
 }
 
 // GiveAway takes all connections that another process has now out of the table and the ring. giveUp gets their descriptors, which are

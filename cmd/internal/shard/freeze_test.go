@@ -49,6 +49,15 @@ func (s *still) client(sent string) []ring.Op {
 		ring.Event{Kind: ring.EventRecv, Slot: seat, Data: []byte(testHead + sent)})
 }
 
+// thaw lets all connections go on.
+func (s *still) thaw() []ring.Op {
+	ops, more := s.Thaw(1 << 20)
+	if more {
+		s.t.Error("a million were not all")
+	}
+	return ops
+}
+
 // find returns the op of a kind, which must be there once or not at all.
 func (s *still) find(ops []ring.Op, kind ring.OpKind, want bool) (op ring.Op) {
 	s.t.Helper()
@@ -69,7 +78,7 @@ func (s *still) find(ops []ring.Op, kind ring.OpKind, want bool) (op ring.Op) {
 func TestFrozenNewcomer(t *testing.T) {
 	s := newStill(t, 1, true)
 	s.find(s.client(""), ring.OpClose, false)
-	s.find(append(s.Thaw(), s.step()...), ring.OpSend, true)
+	s.find(append(s.thaw(), s.step()...), ring.OpSend, true)
 }
 
 // TestFrozenEnd proves that a connection which ends while its shard stands still sends the rest of a send that was cancelled, and
@@ -124,7 +133,7 @@ func TestFrozenTime(t *testing.T) {
 	for range 100 {
 		s.step()
 	}
-	s.Thaw()
+	s.thaw()
 	for range s.opt.HandshakeTimeout / 2 {
 		s.find(s.step(), ring.OpSend, false)
 	}
@@ -146,7 +155,7 @@ func TestHeirThatFails(t *testing.T) {
 			t.Errorf("%v, %d bytes in use", in.Err, s.send.InUse())
 		}
 		if goesOn {
-			s.find(s.Thaw(), ring.OpClose, true)
+			s.find(s.thaw(), ring.OpClose, true)
 			s.step(ring.Event{Kind: ring.EventClosed, Slot: seat})
 			return
 		}
@@ -197,5 +206,48 @@ func TestJobSeesAllEvents(t *testing.T) {
 	l.round(bitDo, 0, clock)
 	if open != 1 {
 		t.Error("a job came before the request that the ring had reported")
+	}
+}
+
+// TestThawInPortions proves that no more connections than asked go on at once, that their clients are answered then, and that at the end
+// all are, each once.
+func TestThawInPortions(t *testing.T) {
+	w := newWorld(t, 1, func(*Options) {})
+	var clients []*client
+	for range 5 {
+		clients = append(clients, w.dial(0, "192.0.2.1"))
+	}
+	w.run()
+	order := func(ops []ring.Op) {
+		for k := range ops {
+			w.do(0, &ops[k])
+		}
+	}
+	order(w.shards[0].Freeze())
+	w.run()
+	for k, c := range clients {
+		c.text(announce(id("torrent %d", k), id("peer %d", k), 0, nil))
+	}
+	w.run()
+	answered, before := 0, 0
+	for k := 0; ; k++ {
+		for _, c := range clients {
+			answered += len(c.messages())
+		}
+		if answered-before > 2 || k == 0 && answered > 0 {
+			t.Fatalf("portion %d: %d replies, and %d before", k, answered, before)
+		}
+		before = answered
+		if k == 3 {
+			break
+		}
+		ops, more := w.shards[0].Thaw(2)
+		order(ops)
+		if w.run(); more != (k < 2) {
+			t.Fatalf("portion %d: more is %v", k, more)
+		}
+	}
+	if answered != 5 {
+		t.Errorf("%d of 5 clients are answered", answered)
 	}
 }

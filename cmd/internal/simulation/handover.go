@@ -13,6 +13,9 @@ import (
 // away, or go on as if nothing had happened. heirs.go has the side of those that take over. It is the order of package server, with
 // a kernel of memory and without processes.
 
+// thawAtOnce bounds the connections of a shard that go on at once.
+const thawAtOnce = 8
+
 // handOverEvery is after how many acts of clients there is a hand-over, on the mean.
 const handOverEvery = 50
 
@@ -185,9 +188,18 @@ func (l *loop) open() int {
 	return st.Open()
 }
 
+// thaw lets all connections go on, some of each shard at a time.
 func (t *takeover) thaw(loops []*loop) {
-	for _, l := range loops {
-		t.world.do(l, l.shard.Thaw)
+	most := 1 + t.world.hand.IntN(thawAtOnce)
+	for more := true; more; t.someTurns() {
+		more = false
+		for _, l := range loops {
+			t.world.do(l, func() []ring.Op {
+				ops, left := l.shard.Thaw(most)
+				more = more || left
+				return ops
+			})
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -87,11 +88,12 @@ func (s *Server) inherit(in *inheritance) error {
 	}
 	_ = in.link.Send(handover.KindServing, nil, -1) // an older version does not wait for it, and is gone
 	in.link.Close()
-	defer in.cancel()
-	err := s.thaw(in.context())
+	in.cancel()
+	ctx := context.Background() // the clients are this process's now, however long it takes
+	err := s.thaw(ctx)
 	for _, c := range s.controls {
 		if err == nil {
-			err = c.Do(in.context(), func(_ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpGoAccept}}) })
+			err = c.Do(ctx, func(_ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpGoAccept}}) })
 		}
 		if err != nil {
 			return fmt.Errorf("cannot go on after the hand-over: %w", err)

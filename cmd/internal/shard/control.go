@@ -30,6 +30,8 @@ type Control struct {
 
 	base atomic.Pointer[Totals]
 
+	gone chan struct{} // closed when the loop has ended
+
 	mu        sync.Mutex
 	published Published
 	asked     chan struct{} // closed and replaced at each publication
@@ -113,7 +115,7 @@ const (
 )
 
 // NewControl returns a control word for one shard.
-func NewControl() *Control { return &Control{asked: make(chan struct{})} }
+func NewControl() *Control { return &Control{asked: make(chan struct{}), gone: make(chan struct{})} }
 
 // Attach says how the shard is woken. Requests made before are seen in the first turn.
 func (c *Control) Attach(w *ring.Waker) { c.waker.Store(w) }
@@ -223,47 +225,44 @@ func (c *Control) Trace(ctx context.Context) (trace.Copy, error) {
 // ErrEnded is the answer of a shard whose loop has ended.
 var ErrEnded = errors.New("the loop has ended")
 
-// Look has the shard answer a look, and waits for that or for the end of ctx. After an error the look is the loop's, and
+// Look has the shard answer a look, and waits for that, or for the end of ctx or of the loop. After an error the look is the loop's, and
 // nobody may read it.
 func (c *Control) Look(ctx context.Context, l Look) error {
 	done := make(chan struct{})
-	c.mu.Lock()
-	ended := c.published.Ended
-	if !ended {
-		c.looks = append(c.looks, pendingLook{l, func() { close(done) }})
-	}
-	c.mu.Unlock()
-	if ended {
-		return ErrEnded
-	}
-	c.request(bitLook)
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.ask(ctx, bitLook, done, func() { c.looks = append(c.looks, pendingLook{l, func() { close(done) }}) })
 }
 
-// Do has the loop call a function between two turns, and waits for that or for the end of ctx. After an error the function may be
-// called yet. The function may block: the shard stands still meanwhile.
+// Do has the loop call a function between two turns, and waits for that, or for the end of ctx or of the loop. After an error the
+// function may be called yet, unless it is ErrEnded. The function may block: the shard stands still meanwhile.
 func (c *Control) Do(ctx context.Context, f func(*Shard, *ring.Ring)) error {
 	done := make(chan struct{})
+	return c.ask(ctx, bitDo, done, func() { c.jobs = append(c.jobs, job{f, done}) })
+}
+
+// ask queues something that the loop is to do, and waits until it is done.
+func (c *Control) ask(ctx context.Context, bit uint32, done <-chan struct{}, queue func()) error {
 	c.mu.Lock()
 	ended := c.published.Ended
 	if !ended {
-		c.jobs = append(c.jobs, job{f, done})
+		queue()
 	}
 	c.mu.Unlock()
 	if ended {
 		return ErrEnded
 	}
-	c.request(bitDo)
+	c.request(bit)
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-c.gone:
+	}
+	select {
+	case <-done: // just before the end
+		return nil
+	default:
+		return ErrEnded
 	}
 }
 
@@ -310,6 +309,7 @@ func (c *Control) end(s *Shard, p Published) {
 	c.lastTrace = s.Trace(nil)
 	c.dropListensLocked()
 	c.publishLocked(p)
+	close(c.gone)
 }
 
 // Beat returns when, on the clock of the loops, this one published last. A loop that turns does so every second.

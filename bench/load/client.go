@@ -22,6 +22,11 @@ const (
 	stateClosing // the ring has been asked to close
 )
 
+// connected reports whether the client has a connection that ops may name.
+func (s clientState) connected() bool {
+	return s != stateAbsent && s != stateConnecting && s != stateClosing
+}
+
 // client is one of a worker's clients. There may be very many, so it holds no pointers. Its buffers are pieces of
 // pools, and it has them only while they hold something.
 type client struct {

@@ -218,7 +218,7 @@ func (w *worker) onHangup(i uint32, errno ring.Errno) {
 // close ends a connection, in any state. The client comes back when the ring has released the connection.
 func (w *worker) close(i uint32, abort bool) {
 	c := &w.clients[i]
-	if c.state == stateAbsent || c.state == stateClosing || c.state == stateConnecting {
+	if !c.state.connected() {
 		return
 	}
 	switch {

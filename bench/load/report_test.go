@@ -31,7 +31,8 @@ func fullResult(t *testing.T) Result {
 		AnswersSent: 1_199_800, AnswersReceived: 1_199_700, AnswersDropped: 100,
 		Late: 3, WrongTorrent: 1, WrongSender: 2, WrongReceiver: 3, Altered: 4, Own: 5, Duplicate: 6, Unknown: 7, Unreadable: 8,
 		Agreed: 3999, Expanded: 2_000_000, PayloadSent: 3_180_000_000, PayloadReceived: 3_090_000_000,
-		BytesSent: 3_200_000_000, BytesReceived: 3_100_000_000,
+		BytesSent: 3_200_000_000, BytesReceived: 3_100_000_000, SegmentsSent: 2_500_000, SegmentsReceived: 2_600_000,
+		WireSent: 3_330_000_000, WireReceived: 3_235_200_000,
 	}
 	return Result{
 		Config: c, Started: time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC), Measured: 30, Counts: counts, During: counts,

@@ -88,13 +88,22 @@ type Counts struct {
 	// Bytes as they go through the sockets, TLS and upgrades included.
 	BytesSent     uint64 `json:"bytes_sent"`
 	BytesReceived uint64 `json:"bytes_received"`
+
+	// TCP's segments, and their bytes with the headers of TCP and IP, but without the handful of segments behind the end of a
+	// connection. Of connections that hardly read they are not counted. 0: the kernel does not tell.
+	SegmentsSent     uint64 `json:"segments_sent"`
+	SegmentsReceived uint64 `json:"segments_received"`
+	WireSent         uint64 `json:"wire_bytes_sent"`
+	WireReceived     uint64 `json:"wire_bytes_received"`
 }
 
 // Traffic is the bytes of the measurement for each signalling cycle, as clients see them. It has the announces and
 // replies without which there is no cycle, and in loads in which most peers are alone these are nearly all of it.
 type Traffic struct {
-	Sent            float64 `json:"sent"`             // through the sockets: compressed, with frames, upgrades and TLS
-	Received        float64 `json:"received"`         // and so the tracker's
+	Sent            float64 `json:"sent"`      // through the sockets: compressed, with frames, upgrades and TLS
+	Received        float64 `json:"received"`  // and so the tracker's
+	WireSent        float64 `json:"wire_sent"` // with what is sent again, and with the headers of TCP and IP; 0: unknown
+	WireReceived    float64 `json:"wire_received"`
 	PayloadSent     float64 `json:"payload_sent"`     // messages alone, before compression
 	PayloadReceived float64 `json:"payload_received"` // and after expansion
 }
@@ -102,13 +111,17 @@ type Traffic struct {
 // traffic returns the bytes per cycle of counts.
 func (c *Counts) traffic() Traffic {
 	each := func(n uint64) float64 { return per(float64(n), c.AnswersReceived) }
-	return Traffic{each(c.BytesSent), each(c.BytesReceived), each(c.PayloadSent), each(c.PayloadReceived)}
+	return Traffic{each(c.BytesSent), each(c.BytesReceived), each(c.WireSent), each(c.WireReceived), each(c.PayloadSent),
+		each(c.PayloadReceived)}
 }
 
 // Rows returns the figures as a table for people: a name, and the two directions as text. Without cycles it is empty.
 func (t *Traffic) Rows() (rows [][3]string) {
 	row := func(name string, sent, received float64) {
 		rows = append(rows, [3]string{name, count(sent), count(received)})
+	}
+	if t.WireSent > 0 && t.WireReceived > 0 {
+		row("with TCP and IP", t.WireSent, t.WireReceived)
 	}
 	if t.Sent > 0 || t.Received > 0 {
 		row("through the sockets", t.Sent, t.Received)

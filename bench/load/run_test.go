@@ -336,6 +336,19 @@ func addUp(t *testing.T, name string, r Result) {
 	}
 }
 
+// weighed checks that the bytes on the wire are all that went through the sockets, with the headers of its segments.
+func weighed(t *testing.T, n *Counts, ends uint64) {
+	t.Helper()
+	headers := n.WireSent - n.BytesSent
+	if n.SegmentsSent < n.Announces || headers != n.SegmentsSent*52 && headers != n.SegmentsSent*40 { // timestamps may be switched off
+		t.Errorf("sent on the wire: %+v", n)
+	}
+	headers = n.WireReceived - n.BytesReceived - ends // the kernel counts an end as a byte
+	if n.SegmentsReceived < n.Connected || headers != n.SegmentsReceived*52 && headers != n.SegmentsReceived*40 {
+		t.Errorf("received on the wire: %+v", n)
+	}
+}
+
 // TestRunAddsUp proves that with a tracker that does everything right every count adds up, in each kind of load.
 func TestRunAddsUp(t *testing.T) {
 	f := func(name string, tracker *tracker, secure bool, change func(*Config)) Result {
@@ -346,7 +359,8 @@ func TestRunAddsUp(t *testing.T) {
 		addUp(t, name, r)
 		return r
 	}
-	f("open loop", &tracker{}, false, func(*Config) {})
+	plain := f("open loop", &tracker{}, false, func(*Config) {})
+	weighed(t, &plain.Counts, 0)
 	f("other forms", &tracker{escapes: true, fragments: true}, false, func(*Config) {})
 	f("closed loop", &tracker{}, false, func(c *Config) { c.Loop, c.InFlight, c.Connections = "closed", 3, 20 })
 	f("replies to answers", &tracker{answerReplies: true}, false, func(c *Config) {
@@ -417,6 +431,7 @@ func TestRunWithComingAndGoing(t *testing.T) {
 	if back := r.Counts.Connected - uint64(cfg.Connections); uint64(tracker.stopped) < back {
 		t.Errorf("%d clients came back, but only %d said that they stop", back, tracker.stopped)
 	}
+	weighed(t, &r.Counts, uint64(tracker.stopped))
 	if len(r.Problems) > 0 || r.Counts.Connected < 100 || r.Counts.Disconnected > 0 {
 		t.Errorf("%+v\n%q", r.Counts, r.Problems)
 	}

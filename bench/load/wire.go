@@ -276,3 +276,14 @@ func appendControl(dst []byte, opcode byte, payload []byte, key uint32) []byte {
 	wsproto.Mask(dst[len(dst)-len(payload):], key)
 	return dst
 }
+
+// key returns the next masking key.
+//
+// RFC 6455 §5.3: «The masking key is a 32-bit value chosen at random by the client.» The tracker here is no stranger,
+// so a fast generator is good enough.
+func (w *worker) key() uint32 {
+	w.mask ^= w.mask << 13
+	w.mask ^= w.mask >> 7
+	w.mask ^= w.mask << 17
+	return uint32(w.mask >> 16)
+}

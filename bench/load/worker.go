@@ -226,6 +226,7 @@ func (w *worker) run() (err error) {
 		}
 	}
 	w.publish()
+	w.counts = w.weighed()
 	return nil
 }
 
@@ -248,6 +249,7 @@ func (w *worker) turn() {
 	w.fire()
 	w.giveUp()
 	w.flush()
+	w.weighEnding()
 	w.ring.Submit(w.ops)
 	clear(w.ops)
 	w.ops = w.ops[:0]
@@ -266,12 +268,12 @@ func (w *worker) phase() {
 	}
 	if !w.measuring && w.now >= w.timeline.measure {
 		w.measuring = true
-		w.atMeasure = w.counts
+		w.atMeasure = w.weighed()
 		w.ran = threadRan()
 	}
 	if !w.ended && w.now >= w.timeline.end {
 		w.ended = true
-		w.atEnd = w.counts
+		w.atEnd = w.weighed()
 		w.ranMeasured = threadRan() - w.ran
 	}
 	if s := w.config.Storms; w.storms < len(s) && w.now >= w.timeline.measure+seconds(s[w.storms].At) {
@@ -385,15 +387,4 @@ func (w *worker) trouble(kind string) {
 		kind = "other"
 	}
 	w.errors[kind]++
-}
-
-// key returns the next masking key.
-//
-// RFC 6455 §5.3: «The masking key is a 32-bit value chosen at random by the client.» The tracker here is no stranger,
-// so a fast generator is good enough.
-func (w *worker) key() uint32 {
-	w.mask ^= w.mask << 13
-	w.mask ^= w.mask >> 7
-	w.mask ^= w.mask << 17
-	return uint32(w.mask >> 16)
 }

@@ -45,6 +45,7 @@ type Config struct {
 	Scrapes  float64 `toml:"scrape_share" json:"scrape_share"` // of the requests, how many are scrapes
 
 	Compression bool `toml:"compression" json:"compression"`               // clients offer permessage-deflate
+	Alone       bool `toml:"compression_alone" json:"compression_alone"`   // they ask the tracker to compress each message alone
 	Window      int  `toml:"compression_window" json:"compression_window"` // bytes of a tracker's stream that a client keeps
 
 	Life      float64 `toml:"connection_life" json:"connection_life"` // mean, exponentially distributed; 0: for ever

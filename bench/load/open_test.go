@@ -12,11 +12,11 @@ import (
 // §1.3.
 func TestCheckHead(t *testing.T) {
 	const key, accept = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-	offered := false
+	offer := deflateNone
 	f := func(head, want string) {
 		t.Helper()
-		agreed, got := checkHead(strings.ReplaceAll(head, "\n", "\r\n"), key, offered)
-		if agreed.on != (offered && strings.Contains(head, "deflate")) && got == "" {
+		agreed, got := checkHead(strings.ReplaceAll(head, "\n", "\r\n"), key, offer)
+		if agreed.on != (offer != deflateNone && strings.Contains(head, "deflate")) && got == "" {
 			t.Errorf("%q: %+v", head, agreed)
 		}
 		if want == "" && got != "" || !strings.Contains(got, want) {
@@ -29,7 +29,7 @@ func TestCheckHead(t *testing.T) {
 	f("HTTP/1.1 101 x\nSec-WebSocket-Extensions: permessage-deflate\nSec-WebSocket-Accept: "+accept, "an extension")
 	f("HTTP/1.1 503 Service Unavailable\nSec-WebSocket-Accept: "+accept, "503 Service Unavailable")
 	f("", "the tracker answers")
-	offered = true
+	offer = deflateAny
 	const deflate = "\nSec-WebSocket-Extensions: permessage-deflate"
 	f("HTTP/1.1 101 x\nSec-WebSocket-Accept: "+accept, "")
 	f("HTTP/1.1 101 x"+deflate+"\nSec-WebSocket-Accept: "+accept, "")
@@ -37,6 +37,9 @@ func TestCheckHead(t *testing.T) {
 	f("HTTP/1.1 101 x"+deflate, "missing or wrong")
 	f("HTTP/1.1 101 x\nSec-WebSocket-Accept: "+accept+deflate+"; mux", "RFC 7692 does not allow: permessage-deflate; mux")
 	f("HTTP/1.1 101 x\nSec-WebSocket-Accept: "+accept+deflate+deflate, "RFC 7692 does not allow")
+	offer = deflateAlone
+	f("HTTP/1.1 101 x\nSec-WebSocket-Accept: "+accept+deflate+"; server_no_context_takeover", "")
+	f("HTTP/1.1 101 x\nSec-WebSocket-Accept: "+accept+deflate, "RFC 7692 does not allow")
 }
 
 // TestUpgradeKeys proves that connections, incarnations and times have different keys.

@@ -302,6 +302,7 @@ func TestValidate(t *testing.T) {
 	f("connection_life=0.01", "connection_life is 0.01")
 	f("slow_share=1.5", "slow_share is 1.5, but must be from 0 to 1")
 	f("sdp=long", `sdp is "long", but must be "sized" or "browser"`)
+	f("compression_alone=true", "compression_alone is true, but compression is not: set both")
 	f("compression_window=0", "compression_window is 0, but must be from 1 to 32768")
 	f("slow_bytes=0", "slow_bytes is 0")
 	f("announce_once=true; loop=closed", "announce_once needs")

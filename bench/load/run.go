@@ -112,7 +112,7 @@ func (s *site) locate(ctx context.Context) error {
 		return fmt.Errorf("cannot read the url: %w", err)
 	}
 	s.target = target{name: u.Hostname(), host: u.Host, path: u.RequestURI(), secure: u.Scheme == "wss",
-		deflate: s.config.Compression}
+		deflate: offerOf(s.config)}
 	port := u.Port()
 	if port == "" {
 		port = "80"

@@ -180,7 +180,7 @@ func (s *slowClients) dial(ctx context.Context, g uint32, n *Counts) (net.Conn, 
 }
 
 // readHead reads the response to an upgrade. It reads byte by byte and leaves the bytes that follow.
-func readHead(conn net.Conn, key string, offered bool) (agreement, error) {
+func readHead(conn net.Conn, key string, offer deflateOffer) (agreement, error) {
 	var head []byte
 	one := bufio.NewReaderSize(conn, 16)
 	for len(head) < maxHead {
@@ -189,7 +189,7 @@ func readHead(conn net.Conn, key string, offered bool) (agreement, error) {
 			return agreement{}, err
 		}
 		if head = append(head, c); strings.HasSuffix(string(head[max(len(head)-4, 0):]), "\r\n\r\n") {
-			agreed, why := checkHead(string(head[:len(head)-4]), key, offered)
+			agreed, why := checkHead(string(head[:len(head)-4]), key, offer)
 			if why != "" {
 				return agreement{}, errors.New(why)
 			}

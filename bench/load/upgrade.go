@@ -19,7 +19,7 @@ type target struct {
 	name    string // without port, for TLS
 	path    string
 	secure  bool
-	deflate bool // compression is offered
+	deflate deflateOffer
 }
 
 // upgradeKey returns the Sec-WebSocket-Key of a client's connection: 16 bytes in base64 (RFC 6455 §4.1).
@@ -40,13 +40,9 @@ func (w *worker) key24(i uint32) [24]byte {
 
 // upgradeRequest returns the request that opens a WebSocket connection.
 func upgradeRequest(t *target, key [24]byte) []byte {
-	offer := ""
-	if t.deflate {
-		offer = deflateOffer
-	}
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%sUser-Agent: millrace-load\r\n\r\n",
-		t.path, t.host, key[:], offer)
+		t.path, t.host, key[:], t.deflate.field())
 }
 
 func (w *worker) requestUpgrade(i uint32) {
@@ -100,13 +96,12 @@ func (w *worker) onHead(i uint32, data []byte) (rest []byte) {
 // acceptGUID is the constant of RFC 6455 §1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// checkHead returns what a response to an upgrade agrees on, or its mistake; "" if there is none. offered says that
-// compression was offered.
+// checkHead returns what a response to an upgrade with an offer of compression agrees on, or its mistake; "" if there is none.
 //
 // RFC 6455 §4.1: «If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a
 // value other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...] with the string [...]
 // the client MUST _Fail the WebSocket Connection_.»
-func checkHead(head, key string, offered bool) (agreed agreement, why string) {
+func checkHead(head, key string, offer deflateOffer) (agreed agreement, why string) {
 	lines := strings.Split(head, "\r\n")
 	if status := lines[0]; !strings.HasPrefix(status, "HTTP/1.1 101") {
 		return agreement{}, "the tracker answers " + status
@@ -121,11 +116,11 @@ func checkHead(head, key string, offered bool) (agreed agreement, why string) {
 		case strings.EqualFold(name, "Sec-WebSocket-Accept"):
 			accepted = accepted || value == want
 		case strings.EqualFold(name, "Sec-WebSocket-Extensions"):
-			if !offered {
+			if offer == deflateNone {
 				return agreement{}, "the tracker uses an extension that it was not asked for"
 			}
 			var ok bool
-			if agreed, ok = parseAgreement(value); !ok || extended {
+			if agreed, ok = parseAgreement(value); !ok || extended || offer == deflateAlone && !agreed.alone {
 				return agreement{}, "the tracker answers the offer of compression with what RFC 7692 does not allow: " + value
 			}
 			extended = true
@@ -137,8 +132,41 @@ func checkHead(head, key string, offered bool) (agreed agreement, why string) {
 	return agreed, ""
 }
 
-// deflateOffer is the field with which Chromium offers compression.
-const deflateOffer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+// deflateOffer is an offer of compression.
+type deflateOffer uint8
+
+const (
+	deflateNone  deflateOffer = iota
+	deflateAny                // as Chromium's
+	deflateAlone              // the tracker is to compress each message without those before
+)
+
+// offerOf returns what the clients of a configuration offer.
+func offerOf(c *Config) deflateOffer {
+	switch {
+	case !c.Compression:
+		return deflateNone
+	case c.Alone:
+		return deflateAlone
+	}
+	return deflateAny
+}
+
+// field returns the field of the request, with its line end.
+//
+// RFC 7692 §7.1.1.1: «A client MAY include the "server_no_context_takeover" extension parameter in an extension negotiation offer. [...]
+// If the peer server doesn't use context takeover, the client doesn't need to reserve memory to retain the LZ77 sliding window between
+// messages.»
+func (o deflateOffer) field() string {
+	const chromium = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+	switch o {
+	case deflateAny:
+		return chromium + "\r\n"
+	case deflateAlone:
+		return chromium + "; server_no_context_takeover\r\n"
+	}
+	return ""
+}
 
 // agreement is what a client and the tracker have agreed on about compressed messages (RFC 7692). The zero value is
 // nothing: messages are not compressed. Clients compress each message alone, which is always allowed.
@@ -155,7 +183,7 @@ const (
 	mostBits  = 15
 )
 
-// parseAgreement reads the tracker's answer to deflateOffer. It is false for an answer that fails the connection.
+// parseAgreement reads the tracker's answer to a deflateOffer. It is false for an answer that fails the connection.
 //
 // RFC 7692 §7.1: «A client MUST _Fail the WebSocket Connection_ if the peer server accepted an extension negotiation
 // offer for this extension with an extension negotiation response meeting any of the following conditions: The

@@ -142,6 +142,7 @@ func (v *validator) messages() {
 	v.within("seeder_share", 0, 1)
 	v.within("scrape_share", 0, 1)
 	v.within("compression_window", 1, 1<<mostBits)
+	v.report(v.config.Compression || !v.config.Alone, "compression_alone is true, but compression is not: set both")
 }
 
 // storms checks the reconnects.

@@ -259,7 +259,7 @@ func (c *comparison) measure(ctx context.Context, w *workload, t *tracker, r *ru
 		scheme = "wss"
 	}
 	cfg.URL = fmt.Sprintf("%s://127.0.0.1:%d/", scheme, pl.port)
-	cfg.ServerPID = server.pid()
+	cfg.ServerPID = load.PIDs{server.pid()}
 	if t.drops {
 		cfg.MetricsURL = fmt.Sprintf("http://127.0.0.1:%d/metrics", pl.metricsPort)
 	}

@@ -68,12 +68,12 @@ func playTester(file string) {
 	if cost == 0 {
 		select {}
 	}
-	command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cfg.ServerPID))
+	command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cfg.ServerPID[0]))
 	if strings.Contains(string(command), millrace) {
 		cost *= 2
 	}
 	result := load.Result{Config: cfg, Measured: cfg.Duration, Problems: []string{"a sentence"}}
-	result.Server.PID, result.Server.CPUPerCycle = cfg.ServerPID, cost
+	result.Server.PID, result.Server.CPUPerCycle = cfg.ServerPID[0], cost
 	json.NewEncoder(os.Stdout).Encode(result)
 	os.Exit(1) // as with any problem
 }

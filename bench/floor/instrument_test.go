@@ -123,7 +123,7 @@ func measure(t *testing.T, c load.Config, fault Fault) (load.Result, Stats) {
 	t.Helper()
 	server := startChild(t, fault)
 	c.URL = "ws://" + server.addr + "/"
-	c.ServerPID = server.cmd.Process.Pid
+	c.ServerPID = load.PIDs{server.cmd.Process.Pid}
 	r, err := load.Run(context.Background(), c, nil)
 	if err != nil {
 		t.Fatal(err)

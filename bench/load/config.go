@@ -14,9 +14,10 @@ package load
 type Config struct {
 	Profile string `toml:"profile" json:"profile"` // the named profile whose values are the defaults of all other keys
 
-	URL        string `toml:"url" json:"url"`                           // ws://host:port/path or wss://…
-	ServerPID  int    `toml:"server_pid" json:"server_pid"`             // process that is measured; 0: none
-	MetricsURL string `toml:"metrics_url" json:"metrics_url"`           // the tracker's Prometheus page; "": none
+	URL        string `toml:"url" json:"url"`                           // ws://host:port/path or wss://…; several with commas: nodes
+	Spread     string `toml:"spread" json:"spread"`                     // of clients over nodes: "clients" or "torrents"
+	ServerPID  PIDs   `toml:"server_pid" json:"server_pid"`             // processes that are measured
+	MetricsURL string `toml:"metrics_url" json:"metrics_url"`           // the tracker's Prometheus page, or several; "": none
 	Seed       uint64 `toml:"seed" json:"seed"`                         // of every random choice
 	Workers    int    `toml:"workers" json:"workers"`                   // threads of clients
 	CPUs       []int  `toml:"cpus" json:"cpus"`                         // worker i has CPUs[i mod len]; empty: not pinned

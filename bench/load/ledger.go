@@ -19,7 +19,9 @@ type ledger struct {
 	records []announceRecord
 	life    []atomic.Uint32 // of each connection: its incarnation, and liveBit while it is in the tracker's swarms
 	sizes   []swarmSize     // of each torrent; nil where peers come and go
-	left    []atomic.Int64  // of each torrent: when a peer last left it or was cut off; nanoseconds of the run's clock
+	homes   []uint8         // of each connection: the number of its node; nil: there is one
+	nodes   int
+	left    []atomic.Int64 // of each torrent: when a peer last left it or was cut off; nanoseconds of the run's clock
 }
 
 // announceRecord is one announce. Bit k of a mask is its offer number k.
@@ -64,6 +66,8 @@ func newLedger(c *Config) *ledger {
 		life:    make([]atomic.Uint32, c.Connections),
 		left:    make([]atomic.Int64, places.torrents),
 	}
+	l.nodes = len(c.nodeURLs())
+	l.homes = newHomes(c, places, l.nodes)
 	l.records = make([]announceRecord, c.Connections*int(l.history))
 	for t := range l.hashes {
 		l.hashes[t] = who.infoHash(uint32(t))

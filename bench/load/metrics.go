@@ -26,6 +26,34 @@ type page struct {
 	here, elsewhere uint64 // announces and answers, by whether the torrent is of the connection's own shard
 }
 
+// add adds the counters of another page.
+func (p *page) add(o page) {
+	p.offers += o.offers
+	p.answers += o.answers
+	p.here += o.here
+	p.elsewhere += o.elsewhere
+}
+
+// metricsURLs are the addresses of the pages.
+func (c *Config) metricsURLs() []string {
+	if c.MetricsURL == "" {
+		return nil
+	}
+	return addresses(c.MetricsURL)
+}
+
+// readPages asks all nodes of a tracker for their pages, and adds them up.
+func readPages(ctx context.Context, urls []string) (sum page, err error) {
+	for _, url := range urls {
+		p, err := readPage(ctx, url)
+		if err != nil {
+			return page{}, err
+		}
+		sum.add(p)
+	}
+	return sum, nil
+}
+
 // readPage asks a tracker for its page.
 func readPage(ctx context.Context, url string) (p page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)

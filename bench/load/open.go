@@ -48,9 +48,10 @@ func (w *worker) connect(i uint32) {
 	c.state, c.since = stateConnecting, w.now
 	w.opening++
 	w.awaited = append(w.awaited, timer{at: w.now + openTimeout, client: i})
-	op := ring.Op{Kind: ring.OpConnect, Remote: w.remote, Tag: i}
-	if len(w.locals) > 0 {
-		op.Local = w.locals[int(w.global(i))%len(w.locals)]
+	n := w.node(i)
+	op := ring.Op{Kind: ring.OpConnect, Remote: n.remote, Tag: i}
+	if len(n.locals) > 0 {
+		op.Local = n.locals[int(w.global(i))%len(n.locals)]
 	}
 	w.ops = append(w.ops, op)
 }
@@ -87,7 +88,7 @@ func (w *worker) onConnect(e *ring.Event) {
 	}
 	c.slot = e.Slot
 	w.bySlot[e.Slot.Index] = i
-	if w.target.secure {
+	if w.encrypted {
 		w.beginTLS(i)
 		return
 	}

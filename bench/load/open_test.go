@@ -91,8 +91,8 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 			return
 		}
-		if s.remote.String() != remote || s.target.host != host || s.target.path != path || s.target.secure != secure {
-			t.Errorf("%s: %v, %+v", url, s.remote, s.target)
+		if s.nodes[0].remote.String() != remote || s.nodes[0].host != host || s.nodes[0].path != path || s.encrypted != secure {
+			t.Errorf("%s: %v, %+v", url, s.nodes, s.encrypted)
 		}
 	}
 	f("ws://127.0.0.1:3000", "127.0.0.1:3000", "127.0.0.1:3000", "/", false)

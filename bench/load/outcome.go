@@ -132,7 +132,7 @@ func (r *run) readCounters(ctx context.Context, out *Result) {
 	if n.OffersReceived < n.OffersExpected || n.AnswersReceived < n.AnswersSent {
 		sleep(ctx, dropsSettle)
 	}
-	now, err := readPage(ctx, r.config.MetricsURL)
+	now, err := readPages(ctx, r.config.metricsURLs())
 	if err != nil {
 		out.Problems = append(out.Problems, err.Error())
 		return

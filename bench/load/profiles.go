@@ -23,6 +23,7 @@ type profile struct {
 func common() Config {
 	return Config{
 		URL:           "ws://127.0.0.1:3000/",
+		Spread:        spreadClients,
 		Seed:          1,
 		Workers:       1,
 		Ramp:          5,

@@ -62,12 +62,17 @@ func (c *Config) Set(assignment string) error {
 		return fmt.Errorf("%q does not set anything: write key=value", assignment)
 	}
 	switch field, ok := c.field(key); {
-	case ok && field.Kind() == reflect.String && !strings.HasPrefix(value, `"`):
+	case ok && isText(field) && !strings.HasPrefix(value, `"`):
 		value = strconv.Quote(value)
 	case ok && field.Kind() == reflect.Float64 && isDuration(value):
 		return fmt.Errorf("the setting %q is a time with a unit: write the number of seconds, without one", assignment)
 	}
 	return c.apply("the setting "+strconv.Quote(assignment), []byte(key+" = "+value))
+}
+
+// isText reports whether the value of a key may be a text.
+func isText(field reflect.Value) bool {
+	return field.Kind() == reflect.String || field.Type() == reflect.TypeFor[PIDs]()
 }
 
 // isDuration reports whether a value is a time as Go writes it, such as 2s or 1m30s.
@@ -160,6 +165,12 @@ func (c *Config) field(key string) (reflect.Value, bool) {
 
 // appendValue appends the value of a key as TOML.
 func appendValue(dst []byte, v reflect.Value) []byte {
+	if p, ok := v.Interface().(PIDs); ok {
+		if len(p) > 1 {
+			return strconv.AppendQuote(dst, p.String())
+		}
+		return append(dst, p.String()...)
+	}
 	switch v.Kind() {
 	case reflect.Int:
 		return strconv.AppendInt(dst, v.Int(), 10)

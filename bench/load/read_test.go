@@ -3,7 +3,9 @@ package load
 // This file tests profiles, the TOML form of a load, and the mistakes in it.
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -146,6 +148,7 @@ func changed(t *testing.T) Config {
 		}
 	}
 	c.CPUs = []int{0, 3}
+	c.ServerPID = PIDs{7, 8}
 	c.Storms = []Storm{{At: 1.5, Resume: true}, {At: 2}}
 	for i := range v.NumField() {
 		if name := v.Type().Field(i).Name; name != "Profile" &&
@@ -242,6 +245,10 @@ func TestSet(t *testing.T) {
 	f(`placement="tail"`, "", func(c Config) bool { return c.Placement == "tail" })
 	f("cpus=[1, 2]", "", func(c Config) bool { return len(c.CPUs) == 2 })
 	f("storm=[]", "", func(c Config) bool { return len(c.Storms) == 0 })
+	f("server_pid=9", "", func(c Config) bool { return slices.Equal(c.ServerPID, PIDs{9}) })
+	f("server_pid=9, 10", "", func(c Config) bool { return slices.Equal(c.ServerPID, PIDs{9, 10}) })
+	f("server_pid=0", "", func(c Config) bool { return c.ServerPID == nil })
+	f("server_pid=9,x", `"x" is no process`, nil)
 	f("interval", "write key=value", nil)
 	f("=1", "write key=value", nil)
 	f("a=1\nb=2", "write key=value", nil)
@@ -250,6 +257,15 @@ func TestSet(t *testing.T) {
 	f("duration=2s", "write the number of seconds", nil)
 	f("duration=1m30s", "write the number of seconds", nil)
 	f("offers=x", "the setting \"offers=x\":1:", nil)
+}
+
+// many returns a list of n words of a form with their numbers.
+func many(form string, n int) string {
+	words := make([]string, n)
+	for k := range words {
+		words[k] = fmt.Sprintf(form, k)
+	}
+	return strings.Join(words, ",")
 }
 
 // TestValidate proves that each mistake is found and named, and several of them together.
@@ -282,7 +298,16 @@ func TestValidate(t *testing.T) {
 	f("url=ws://", "url is")
 	f("url=%zz", "url is")
 	f("metrics_url=ws://a", "metrics_url is")
-	f("server_pid=-1", "server_pid is -1, but must be from 0 to 2147483647")
+	f("metrics_url=http://a,http://a,", "http://a more than once", `metrics_url is ""`)
+	f("server_pid=-1", "server_pid has -1, but a process is from 1 to 2147483647")
+	f("server_pid=3,4,3", "server_pid has 3 more than once")
+	f("url=ws://a,ws://b,ws://a", "url has ws://a more than once")
+	f("url=ws://a,wss://b", "url has ws:// and wss:// addresses")
+	f("url=ws://a,,http://b", `url is ""`, `url is "http://b"`)
+	f("url="+many("ws://a%d", 17), "url has 17 addresses, but there may be at most 16")
+	f("metrics_url="+many("http://a%d", 17), "metrics_url has 17 addresses")
+	f("server_pid="+many("1%d", 17), "server_pid has 17 processes")
+	f("spread=torrent", `spread is "torrent", but must be "clients" or "torrents"`)
 	f("seed=9223372036854775807; warmup=-1", "warmup is -1, but must be from 0 to 604800")
 	f("ramp=nan", "ramp is NaN")
 	f("drain=inf", "drain is +Inf")

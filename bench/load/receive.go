@@ -12,7 +12,7 @@ import (
 func (w *worker) onReceive(i uint32, data []byte) {
 	switch c := &w.clients[i]; {
 	case c.state == stateClosing || c.state == stateAbsent:
-	case w.target.secure:
+	case w.encrypted:
 		w.receiveTLS(i, data)
 	default:
 		w.consume(i, data)

@@ -50,10 +50,22 @@ func (p *printer) section(title, columns string) {
 
 func (p *printer) head(r *Result) {
 	c := &r.Config
-	p.line("%s on %s", c.Profile, c.URL)
+	title := fmt.Sprintf("%s on %s", c.Profile, c.Place())
+	if len(title) > reportWidth {
+		title = strings.Join(Wrap(title, reportWidth), "\n")
+	}
+	p.line("%s", title)
 	p.line("%s connections, %s torrents, %d offers of %d bytes, seed %d", count(float64(c.Connections)),
 		count(float64(c.Torrents)), c.Offers, c.OfferBytes(), c.Seed)
 	p.line("measured for %.1f s after %.1f s", r.Measured, c.Ramp+c.Warmup)
+}
+
+// ServerName returns the title of the figures of the tracker's processes.
+func (r *Result) ServerName() string {
+	if n := len(r.Config.ServerPID); n > 1 {
+		return fmt.Sprintf("Tracker, %d processes", n)
+	}
+	return fmt.Sprintf("Tracker, process %d", r.Server.PID)
 }
 
 // rates writes the messages and bytes in a second of the measurement.
@@ -135,7 +147,7 @@ func (p *printer) server(r *Result) {
 	if s.PID == 0 {
 		return
 	}
-	p.section(fmt.Sprintf("Tracker, process %d", s.PID), fmt.Sprintf("%14s%14s%14s", "CPU", "user", "system"))
+	p.section(r.ServerName(), fmt.Sprintf("%14s%14s%14s", "CPU", "user", "system"))
 	part := func(name, unit string, all float64) {
 		if all <= 0 || s.CPU <= 0 {
 			return

@@ -196,9 +196,9 @@ type ClientFigures struct {
 	LateSends uint64    `json:"late_sends"`  // announces sent more than 1 ms late for lack of time
 }
 
-// ServerFigures are those of the tracker's process over the measurement.
+// ServerFigures are those of the tracker's process over the measurement, or of all its processes together.
 type ServerFigures struct {
-	PID              int     `json:"pid"`
+	PID              int     `json:"pid"` // the first one; the configuration has all
 	CPU              float64 `json:"cpu_seconds"`
 	User             float64 `json:"user_seconds"`
 	System           float64 `json:"system_seconds"`

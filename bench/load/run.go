@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
 	"runtime"
 	"slices"
 	"time"
@@ -90,10 +87,8 @@ func prepare(ctx context.Context, cfg *Config) (*run, error) {
 	if r.server, err = newProcessSampler(cfg.ServerPID); err != nil {
 		return nil, err
 	}
-	if cfg.MetricsURL != "" {
-		if r.pageBefore, err = readPage(ctx, cfg.MetricsURL); err != nil {
-			return nil, err
-		}
+	if r.pageBefore, err = readPages(ctx, cfg.metricsURLs()); err != nil {
+		return nil, err
 	}
 	s.books = newLedger(cfg)
 	if s.slow, err = chooseSlow(cfg, s.books.who); err != nil {
@@ -103,34 +98,6 @@ func prepare(ctx context.Context, cfg *Config) (*run, error) {
 		r.workers = append(r.workers, newWorker(s, number))
 	}
 	return r, nil
-}
-
-// locate finds the tracker's address.
-func (s *site) locate(ctx context.Context) error {
-	u, err := url.Parse(s.config.URL)
-	if err != nil {
-		return fmt.Errorf("cannot read the url: %w", err)
-	}
-	s.target = target{name: u.Hostname(), host: u.Host, path: u.RequestURI(), secure: u.Scheme == "wss",
-		deflate: offerOf(s.config)}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if s.target.secure {
-			port = "443"
-		}
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
-	if err != nil {
-		return fmt.Errorf("cannot read the port of %s: %w", s.config.URL, err)
-	}
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil {
-		return fmt.Errorf("cannot find the tracker of %s: %w", s.config.URL, err)
-	}
-	s.remote = netip.AddrPortFrom(addresses[0].Unmap(), uint16(number))
-	s.locals = sources(s.remote, s.config.Sources, s.config.Connections)
-	return nil
 }
 
 // choosePlan decides the sizes of the workers' rings. Workers wait with a timeout until the next announce is due.

@@ -42,6 +42,9 @@ type tracker struct {
 	twice         int  // every so many-th comes twice
 
 	announces, relayed, stopped int
+	opened                      []int          // connections of each node
+	homes                       map[string]int // the node that a peer came to last
+	strangers                   int            // requests that name another host than the node's
 }
 
 type trackerPeer struct {
@@ -53,15 +56,29 @@ type trackerPeer struct {
 type trackerConn struct {
 	net.Conn
 	t      *tracker
+	node   int
 	stream *serverStream // nil: nothing is compressed
 }
 
 // start serves the tracker until the test is over and returns its URL.
-func (t *tracker) start(tb testing.TB, secure bool) string {
-	t.swarms = make(map[string][]*trackerPeer)
+func (t *tracker) start(tb testing.TB, secure bool) string { return t.startNodes(tb, secure, 1) }
+
+// startNodes serves the tracker as so many nodes, and returns their URLs.
+func (t *tracker) startNodes(tb testing.TB, secure bool, nodes int) string {
+	t.swarms, t.opened = make(map[string][]*trackerPeer), make([]int, nodes)
+	t.homes = make(map[string]int)
 	// The clients' workers hold on to their Ps.
 	procs := runtime.GOMAXPROCS(runtime.NumCPU() + 4)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(t.serve))
+	tb.Cleanup(func() { runtime.GOMAXPROCS(procs) })
+	urls := make([]string, nodes)
+	for k := range urls {
+		urls[k] = t.startNode(tb, secure, k)
+	}
+	return strings.Join(urls, ",")
+}
+
+func (t *tracker) startNode(tb testing.TB, secure bool, node int) string {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { t.serve(out, r, node) }))
 	scheme := "ws"
 	if secure {
 		scheme = "wss"
@@ -72,12 +89,11 @@ func (t *tracker) start(tb testing.TB, secure bool) string {
 	tb.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
-		runtime.GOMAXPROCS(procs)
 	})
 	return scheme + "://" + s.Listener.Addr().String() + "/announce"
 }
 
-func (t *tracker) serve(out http.ResponseWriter, r *http.Request) {
+func (t *tracker) serve(out http.ResponseWriter, r *http.Request, node int) {
 	var upgrade ws.HTTPUpgrader
 	extension := wsflate.Extension{Parameters: wsflate.Parameters{ServerNoContextTakeover: t.alone,
 		ClientNoContextTakeover: true}}
@@ -88,7 +104,13 @@ func (t *tracker) serve(out http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	c := &trackerConn{Conn: conn, t: t}
+	c := &trackerConn{Conn: conn, t: t, node: node}
+	t.mu.Lock()
+	t.opened[node]++
+	if r.Host != conn.LocalAddr().String() {
+		t.strangers++
+	}
+	t.mu.Unlock()
 	if _, ok := extension.Accepted(); ok {
 		if c.stream = new(serverStream); !t.alone {
 			c.stream.back = 3000
@@ -219,6 +241,7 @@ func (t *tracker) handle(c *trackerConn, text []byte) bool {
 		return true
 	}
 	t.announces++
+	t.homes[m.Peer] = c.node
 	if t.hangUp > 0 && t.announces%t.hangUp == 0 {
 		return false
 	}
@@ -418,7 +441,7 @@ func TestLocalShare(t *testing.T) {
 	}))
 	defer pages.Close()
 	cfg := quick(t, (&tracker{}).start(t, false))
-	cfg.MetricsURL, cfg.ServerPID = pages.URL, os.Getpid()
+	cfg.MetricsURL, cfg.ServerPID = pages.URL, PIDs{os.Getpid()}
 	if r := drive(t, cfg); reads != 2 || r.Server.LocalShare != 0.75 || r.Server.PID != os.Getpid() {
 		t.Errorf("%d reads, local share %v, want 0.75: %+v", reads, r.Server.LocalShare, r.Server)
 	}

@@ -245,7 +245,7 @@ func (w *worker) flush() {
 		if c.flight != 0 || c.pendingLen == 0 || c.state < stateSecuring || c.state == stateClosing {
 			continue
 		}
-		if w.target.secure && !c.sealed && !w.seal(i) {
+		if w.encrypted && !c.sealed && !w.seal(i) {
 			c.dirty = true // for want of memory: once more in the next turn
 			keep = append(keep, i)
 			continue

@@ -153,30 +153,44 @@ func tcpMemory(sockstat string) (uint64, error) {
 	return 0, errors.New("there is no mem of TCP in the socket statistics")
 }
 
-// processSampler follows the process of a tracker through a run: empty before the first connection, then begin and end
+// sampleProcs adds up the figures of several processes. Those of the kernel are of the machine, and count once.
+func sampleProcs(proc string, pids PIDs) (sum processSample, err error) {
+	for _, pid := range pids {
+		s, err := sampleProc(proc, pid)
+		if err != nil {
+			return processSample{}, err
+		}
+		s.cpu, s.user, s.system = s.cpu+sum.cpu, s.user+sum.user, s.system+sum.system
+		s.rss, s.threads = s.rss+sum.rss, s.threads+sum.threads
+		sum = s
+	}
+	return sum, nil
+}
+
+// processSampler follows the processes of a tracker through a run: empty before the first connection, then begin and end
 // around the measurement with observe in between. The nil sampler follows none.
 type processSampler struct {
 	proc                         string // where /proc is
-	pid                          int
+	pids                         PIDs
 	empty, atBegin, atEnd, worst processSample
 	last                         processSample
 }
 
-// newProcessSampler takes the figures of the empty tracker. For pid 0 it returns nil.
-func newProcessSampler(pid int) (*processSampler, error) {
-	if pid == 0 {
+// newProcessSampler takes the figures of the empty tracker. For no process it returns nil.
+func newProcessSampler(pids PIDs) (*processSampler, error) {
+	if len(pids) == 0 {
 		return nil, nil
 	}
-	return newSamplerIn("/proc", pid)
+	return newSamplerIn("/proc", pids)
 }
 
 // newSamplerIn is newProcessSampler with the place of /proc as an argument.
-func newSamplerIn(proc string, pid int) (*processSampler, error) {
-	empty, err := sampleProc(proc, pid)
+func newSamplerIn(proc string, pids PIDs) (*processSampler, error) {
+	empty, err := sampleProcs(proc, pids)
 	if err != nil {
 		return nil, err
 	}
-	return &processSampler{proc: proc, pid: pid, empty: empty, atBegin: empty, atEnd: empty, worst: empty, last: empty}, nil
+	return &processSampler{proc: proc, pids: pids, empty: empty, atBegin: empty, atEnd: empty, worst: empty, last: empty}, nil
 }
 
 // begin marks the start of the measurement.
@@ -193,7 +207,7 @@ func (p *processSampler) take(to func(processSample)) error {
 	if p == nil {
 		return nil
 	}
-	s, err := sampleProc(p.proc, p.pid)
+	s, err := sampleProcs(p.proc, p.pids)
 	if err != nil {
 		return err
 	}
@@ -228,7 +242,7 @@ func (p *processSampler) figures(messages, cycles, connections uint64) ServerFig
 	}
 	cpu := max(p.atEnd.cpu-p.atBegin.cpu, 0)
 	f := ServerFigures{
-		PID:          p.pid,
+		PID:          p.pids[0],
 		CPU:          cpu.Seconds(),
 		RSSEmpty:     p.empty.rss,
 		RSSPeak:      p.worst.rss,

@@ -105,7 +105,7 @@ func TestSampler(t *testing.T) {
 	proc, set := fakeProc(t)
 	at := func(ms, rss int) { set([]string{fmt.Sprintf("%d000000 1 1\n", ms)}, 0, 0, rss<<10, 1) }
 	at(100, 10)
-	p, err := newSamplerIn(proc, 7)
+	p, err := newSamplerIn(proc, PIDs{7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestSampler(t *testing.T) {
 // TestServerFigures proves how the figures of a measurement follow from the samples around it.
 func TestServerFigures(t *testing.T) {
 	p := &processSampler{
-		pid:     7,
+		pids:    PIDs{7},
 		empty:   processSample{rss: 10 << 20, slab: 50 << 20},
 		atBegin: processSample{cpu: 2 * time.Second, user: time.Second, system: time.Second},
 		atEnd: processSample{
@@ -161,10 +161,10 @@ func TestServerFigures(t *testing.T) {
 // TestSampleRealProcess proves that this kernel's /proc is understood: the time and memory of a process of our own grow
 // when it works, and its end is noticed.
 func TestSampleRealProcess(t *testing.T) {
-	if p, err := newProcessSampler(0); p != nil || err != nil {
+	if p, err := newProcessSampler(nil); p != nil || err != nil {
 		t.Fatalf("no process: %v, %v", p, err)
 	}
-	p, err := newProcessSampler(os.Getpid())
+	p, err := newProcessSampler(PIDs{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,22 +151,23 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // dial opens a connection with a small receive buffer, up to the end of the WebSocket handshake.
 func (s *slowClients) dial(ctx context.Context, g uint32, n *Counts) (net.Conn, error) {
 	var d net.Dialer
-	if len(s.locals) > 0 {
-		d.LocalAddr = net.TCPAddrFromAddrPort(s.locals[int(g)%len(s.locals)])
+	at := s.nodeOf(g)
+	if len(at.locals) > 0 {
+		d.LocalAddr = net.TCPAddrFromAddrPort(at.locals[int(g)%len(at.locals)])
 	}
-	conn, err := d.DialContext(ctx, "tcp", s.remote.String())
+	conn, err := d.DialContext(ctx, "tcp", at.remote.String())
 	if err != nil {
 		return nil, err
 	}
 	_ = conn.(*net.TCPConn).SetReadBuffer(slowBuffer)
 	_ = conn.SetDeadline(time.Now().Add(slowHandshake))
-	if s.target.secure {
-		conn = tls.Client(conn, s.target.tlsConfig(nil))
+	if s.encrypted {
+		conn = tls.Client(conn, at.tlsConfig(nil))
 	}
 	key := upgradeKey(s.books.who, g, 0, 0)
 	var agreed agreement
-	if _, err = conn.Write(upgradeRequest(&s.target, key)); err == nil {
-		agreed, err = readHead(conn, string(key[:]), s.target.deflate)
+	if _, err = conn.Write(upgradeRequest(&at.target, key)); err == nil {
+		agreed, err = readHead(conn, string(key[:]), at.deflate)
 	}
 	if err != nil {
 		conn.Close()

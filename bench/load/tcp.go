@@ -7,9 +7,10 @@ import (
 	"millrace/ring/host"
 )
 
-// weigh adds what a connection has carried so far to counts.
-func (w *worker) weigh(s ring.Slot, n *Counts) {
-	t, _ := host.ReadTCPTraffic(w.ring.FD(s), w.remote.Addr().Is6() && !w.remote.Addr().Is4In6())
+// weigh adds what a client's connection has carried so far to counts.
+func (w *worker) weigh(i uint32, s ring.Slot, n *Counts) {
+	remote := w.node(i).remote.Addr()
+	t, _ := host.ReadTCPTraffic(w.ring.FD(s), remote.Is6() && !remote.Is4In6())
 	n.SegmentsSent += t.SegmentsSent
 	n.SegmentsReceived += t.SegmentsReceived
 	n.WireSent += t.Sent
@@ -20,7 +21,7 @@ func (w *worker) weigh(s ring.Slot, n *Counts) {
 func (w *worker) weighEnding() {
 	for i := range w.ops {
 		if op := &w.ops[i]; op.Kind == ring.OpClose {
-			w.weigh(op.Slot, &w.counts)
+			w.weigh(w.bySlot[op.Slot.Index], op.Slot, &w.counts)
 		}
 	}
 }
@@ -31,7 +32,7 @@ func (w *worker) weighed() Counts {
 	n := w.counts
 	for i := range w.clients {
 		if c := &w.clients[i]; c.state.connected() {
-			w.weigh(c.slot, &n)
+			w.weigh(uint32(i), c.slot, &n)
 		}
 	}
 	return n

@@ -185,7 +185,7 @@ func (w *worker) beginTLS(i uint32) {
 	}
 	p := &pipe{shaking: true}
 	p.arrived.L = &p.mu
-	s := &secure{conn: tls.Client(p, w.target.tlsConfig(cache)), pipe: p}
+	s := &secure{conn: tls.Client(p, w.node(i).tlsConfig(cache)), pipe: p}
 	p.notify = func() { w.ready.add(readyItem{i, s}) }
 	w.secure[i] = s
 	go func() {

@@ -47,8 +47,8 @@ func upgradeRequest(t *target, key [24]byte) []byte {
 
 func (w *worker) requestUpgrade(i uint32) {
 	w.clients[i].state = stateUpgrading
-	request := upgradeRequest(&w.target, w.key24(i))
-	if w.target.secure {
+	request := upgradeRequest(&w.node(i).target, w.key24(i))
+	if w.encrypted {
 		request = w.sealRequest(i, request)
 	}
 	dst := w.room(i, len(request))
@@ -78,7 +78,7 @@ func (w *worker) onHead(i uint32, data []byte) (rest []byte) {
 		return nil
 	}
 	key := w.key24(i)
-	agreed, why := checkHead(string(head[:end]), string(key[:]), w.target.deflate)
+	agreed, why := checkHead(string(head[:end]), string(key[:]), w.node(i).deflate)
 	rest = data[end+4-kept:]
 	w.dropPart(c)
 	if why != "" {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"reflect"
+	"slices"
 )
 
 // Bounds of a load. They are far above the reach of one machine, and keep sizes and times computable.
@@ -79,15 +80,16 @@ func (v *validator) place() {
 	if _, err := Describe(c.Profile); err != nil {
 		v.report(false, "profile: %w", err)
 	}
-	u, err := url.Parse(c.URL)
-	v.report(err == nil && (u.Scheme == "ws" || u.Scheme == "wss") && u.Hostname() != "" && u.User == nil,
-		"url is %q, but must be like ws://127.0.0.1:3000/ or wss://tracker.example/announce", c.URL)
-	if c.MetricsURL != "" {
-		u, err := url.Parse(c.MetricsURL)
+	v.nodes()
+	pages := c.metricsURLs()
+	v.report(len(pages) <= maxNodes, "metrics_url has %d addresses, but there may be at most %d", len(pages), maxNodes)
+	for k, text := range pages {
+		u, err := url.Parse(text)
 		v.report(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "",
-			"metrics_url is %q, but must be empty or like http://127.0.0.1:9000/metrics", c.MetricsURL)
+			"metrics_url is %q, but must be empty or like http://127.0.0.1:9000/metrics", text)
+		v.report(!slices.Contains(pages[:k], text), "metrics_url has %s more than once: its counts would count more than once", text)
 	}
-	v.within("server_pid", 0, math.MaxInt32)
+	v.processes()
 	v.report(c.Seed <= math.MaxInt64, "seed is %d, but a TOML file holds no number above %d", c.Seed, math.MaxInt64)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -20,15 +19,14 @@ import (
 
 // site is shared by all workers of a run. They change only its atomics.
 type site struct {
-	config  *Config
-	books   *ledger
-	clock   func() time.Duration // since the start of the run
-	remote  netip.AddrPort
-	locals  []netip.AddrPort // source addresses; empty: the kernel chooses
-	target  target
-	plan    ring.Plan
-	slow    []bool // clients that hardly read: slowClients has them, not the workers; nil: none
-	workers int
+	config    *Config
+	books     *ledger
+	clock     func() time.Duration // since the start of the run
+	nodes     []node
+	encrypted bool // all nodes have TLS
+	plan      ring.Plan
+	slow      []bool // clients that hardly read: slowClients has them, not the workers; nil: none
+	workers   int
 
 	plans atomic.Pointer[timeline] // nil during the ramp
 	stop  atomic.Bool
@@ -155,7 +153,7 @@ func newWorker(s *site, number int) *worker {
 		series:    newSeries(s.config.longest()),
 		resume:    s.config.Resume,
 	}
-	if s.target.secure {
+	if s.encrypted {
 		w.secure = make([]*secure, n)
 		w.session = make([]*session, n)
 		w.remembers = s.config.Resume

@@ -18,8 +18,9 @@ type command struct {
 	file, profile, html                            string // empty: none named
 	json, printDefault, printParsed, version, help bool
 
-	url, metrics   string   // empty: as configured
-	pid, workers   int      // 0: as configured
+	url, metrics   string // empty: as configured
+	pid            load.PIDs
+	workers        int      // 0: as configured
 	seed           uint64   // with isSet
 	duration, rate float64  // 0: as configured
 	scale          float64  // 1: as configured
@@ -38,9 +39,10 @@ rates, latencies and the tracker's CPU time and memory. Any tracker that speaks 
   -set KEY=VALUE      change one key of the load; may be given many times
   -scale FACTOR       change the number of connections, and so all rates, by a factor
 
-  -url URL            address of the tracker: ws://HOST:PORT/ or wss://HOST:PORT/
-  -pid PID            process of the tracker on this machine: its CPU time and memory are measured
-  -metrics URL        Prometheus page of the tracker: drops that it reports are not missing
+  -url URL[,URL…]     address of the tracker: ws://HOST:PORT/ or wss://HOST:PORT/; several are its nodes, and clients
+                      are spread over them (-set spread=torrents: all peers of a torrent are on one node)
+  -pid PID[,PID…]     process of the tracker on this machine: its CPU time and memory are measured; of several together
+  -metrics URL[,URL…] Prometheus page of the tracker: drops that it reports are not missing; of several together
   -duration SECONDS   of the measurement
   -rate N             announces per second of all connections together (sets interval)
   -workers N          threads of clients
@@ -87,7 +89,7 @@ func parse(args []string) (command, error) {
 	set.StringVar(&c.profile, "profile", "", "")
 	set.StringVar(&c.url, "url", "", "")
 	set.StringVar(&c.metrics, "metrics", "", "")
-	set.IntVar(&c.pid, "pid", 0, "")
+	set.Func("pid", "", func(s string) error { return c.pid.UnmarshalText([]byte(s)) })
 	set.IntVar(&c.workers, "workers", 0, "")
 	set.Uint64Var(&c.seed, "seed", 0, "")
 	set.Func("duration", "", func(s string) (err error) {

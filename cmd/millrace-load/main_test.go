@@ -58,6 +58,7 @@ func TestUsageErrors(t *testing.T) {
 	f("-rate needs a load with loop = \"open\"", "-rate", "100", "-profile", "max")
 	f("write key=value", "-set", "offers")
 	f("workers is 0, but must be", "-workers", "0")
+	f("\"x\" is no process", "-pid", "9,x")
 	f("duration is -1, but must be", "-duration", "-1")
 	f("write the number of seconds", "-duration", "2s")
 	f("url is \"http://a\"", "-url", "http://a")
@@ -90,7 +91,7 @@ func TestPrints(t *testing.T) {
 	f("interval = 0.1\n", "-P", "-scale", "0.5", "-rate", "20000")
 
 	file := filepath.Join(t.TempDir(), "load.toml")
-	printed := f("connections = 200\n", "-P", "-profile", "storm", "-scale", "0.1", "-url", "wss://a/", "-pid", "9",
+	printed := f("connections = 200\n", "-P", "-profile", "storm", "-scale", "0.1", "-url", "wss://a/,wss://b/", "-pid", "9,10",
 		"-metrics", "http://a/", "-duration", "26.5", "-workers", "2", "-seed", "5", "-set", "placement=tail")
 	if err := os.WriteFile(file, []byte(printed), 0o600); err != nil {
 		t.Fatal(err)

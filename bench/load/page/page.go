@@ -47,7 +47,7 @@ func AppendHTML(dst []byte, r *load.Result) []byte {
 		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"+
 		"<meta name=\"color-scheme\" content=\"light dark\"/>\n<meta name=\"referrer\" content=\"no-referrer\"/>\n"+
 		"<meta http-equiv=\"Content-Security-Policy\" content=\"%s\"/>\n<title>Load %s on %s</title>\n<style>%s</style>\n"+
-		"</head>\n<body>\n<main>\n", raw(policy), c.Profile, c.URL, raw(style))
+		"</head>\n<body>\n<main>\n", raw(policy), c.Profile, c.Place(), raw(style))
 	w.head(r)
 	w.sentences("Problems", "problems", r.Problems)
 	w.sentences("Remarks", "remarks", r.Remarks)
@@ -65,7 +65,7 @@ func AppendHTML(dst []byte, r *load.Result) []byte {
 // head writes the title, the verdict and the figures that matter most.
 func (w *writer) head(r *load.Result) {
 	c := &r.Config
-	w.add("<h1>Load <q>%s</q></h1>\n<p>on <code>%s</code>", c.Profile, c.URL)
+	w.add("<h1>Load <q>%s</q></h1>\n<p>on <code>%s</code>", c.Profile, c.Place())
 	if !r.Started.IsZero() {
 		w.add(", %s", r.Started.UTC().Format("2 January 2006, 15:04:05 UTC"))
 	}

@@ -53,7 +53,7 @@ func (w *writer) figures(r *load.Result) {
 	w.table("Bytes of a signalling cycle", []string{"bytes", "sent", "received"}, trafficRows(&r.Traffic))
 	w.table("In the whole run", []string{"messages", "expected", "received", "dropped", "gone"}, countRows(&r.Counts, r.Config.Compression))
 	if r.Server.PID > 0 {
-		w.table(fmt.Sprintf("Tracker, process %d", r.Server.PID), nil, serverRows(&r.Server))
+		w.table(r.ServerName(), nil, serverRows(&r.Server))
 	}
 	w.table("Load tester", nil, clientRows(&r.Client))
 	w.tableOf("texts", "Errors", nil, errorRows(r.Counts.ErrorKinds()))
@@ -207,6 +207,11 @@ func valueText(v any) string {
 			storms = append(storms, fmt.Sprintf("at %v s, %s", s.At, how))
 		}
 		return valueText(strings.Join(storms, "; "))
+	case load.PIDs:
+		if len(v) > 1 {
+			return strings.ReplaceAll(v.String(), ",", ", ")
+		}
+		return v.String()
 	case []int:
 		return valueText(strings.Trim(fmt.Sprint(v), "[]"))
 	}

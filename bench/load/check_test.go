@@ -183,5 +183,42 @@ func TestSettle(t *testing.T) {
 	f("a peer of another torrent left", func(l *ledger, _ *announceRecord) { l.gone(2, time.Minute) }, 0, 0, 0)
 	f("the sender left", func(l *ledger, _ *announceRecord) { l.life[1].Store(0) }, 0, 0, 1)
 	f("no reply", func(_ *ledger, r *announceRecord) { r.state = recordFailed }, 2, 0, 0)
+	several := func(l *ledger) { l.nodes = 2; l.steady.Store(int64(10 * time.Second)) }
+	f("a peer left, and the other node knows later", func(l *ledger, r *announceRecord) {
+		several(l)
+		l.left[1].Store(int64(time.Second - nearby - 1))
+	}, 0, 1, 1)
 	f("an empty record", func(_ *ledger, r *announceRecord) { r.seq.Store(0) }, 0, 0, 0)
+}
+
+// TestUntold proves that offers beyond those that the reply spoke of are no mistake only where one of several nodes may
+// not know yet of all peers: before they have settled, and where peers leave.
+func TestUntold(t *testing.T) {
+	f := func(name string, due time.Duration, untold uint64, change func(l *ledger)) {
+		t.Helper()
+		rig := newRelayRig()
+		rig.nodes = 2
+		rig.steady.Store(int64(10 * time.Second))
+		change(rig.ledger)
+		r := rig.begin(1, 6, 0, due)
+		r.state, r.expected = recordReplied, 1
+		r.offers.Store(0b111)
+		var n Counts
+		rig.settle(1, r, &n)
+		if n.OffersUntold != untold || n.OffersExpected != 0 {
+			t.Errorf("%s: %d untold, want %d", name, n.OffersUntold, untold)
+		}
+		n.OffersExpected, n.OffersReceived = 1, 3
+		if list := imbalances(&n, new(losses), &Config{}); (len(list) == 0) != (untold == 2) {
+			t.Errorf("%s: %q", name, list)
+		}
+	}
+	f("in the ramp", 9*time.Second, 2, func(*ledger) {})
+	f("soon after it", 13*time.Second-1, 2, func(*ledger) {})
+	f("later", 13*time.Second, 0, func(*ledger) {})
+	f("a new peer", 14*time.Second, 2, func(l *ledger) { l.sizes[1].join(12 * time.Second) })
+	f("a peer that left", 14*time.Second, 2, func(l *ledger) { l.gone(5, time.Second) })
+	f("peers come and go", time.Minute, 2, func(l *ledger) { l.sizes = nil })
+	f("one node", 9*time.Second, 0, func(l *ledger) { l.nodes = 1 })
+	f("one node, peers come and go", 9*time.Second, 0, func(l *ledger) { l.nodes, l.sizes = 1, nil })
 }

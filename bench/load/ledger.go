@@ -21,6 +21,7 @@ type ledger struct {
 	sizes   []swarmSize     // of each torrent; nil where peers come and go
 	homes   []uint8         // of each connection: the number of its node; nil: there is one
 	nodes   int
+	steady  atomic.Int64   // when the ramp was over, in nanoseconds of the run's clock; before: never
 	left    []atomic.Int64 // of each torrent: when a peer last left it or was cut off; nanoseconds of the run's clock
 }
 
@@ -50,7 +51,8 @@ const (
 const (
 	liveBit   = 1 << 16
 	neverBack = math.MaxInt64 // in ledger.left: messages to this torrent may be lost at any time
-	// Messages from and to a peer that leaves may be lost within this time before and after.
+	// Messages from and to a peer that leaves may be lost within this time before and after; with several nodes within
+	// clusterLag.
 	nearby = 2 * time.Second
 )
 
@@ -66,6 +68,7 @@ func newLedger(c *Config) *ledger {
 		life:    make([]atomic.Uint32, c.Connections),
 		left:    make([]atomic.Int64, places.torrents),
 	}
+	l.steady.Store(math.MaxInt64)
 	l.nodes = len(c.nodeURLs())
 	l.homes = newHomes(c, places, l.nodes)
 	l.records = make([]announceRecord, c.Connections*int(l.history))
@@ -135,19 +138,26 @@ func (l *ledger) begin(connection, seq uint32, incarnation uint16, due time.Dura
 }
 
 // settle adds the outcome of an announce to the counts, when its record is used again or the run is over. A missing
-// message is counted as gone if a peer has left and may be the reason.
+// message is counted as gone if a peer has left and may be the reason. Of several nodes, one that has just got its first
+// peer of a torrent replies before it knows of the others: offers that reach them all the same are counted as untold.
 func (l *ledger) settle(connection uint32, r *announceRecord, n *Counts) {
 	if r.seq.Load() == 0 {
 		return
 	}
 	seq := r.seq.Load() - 1
 	torrent := l.places.torrent(connection, seq)
-	disturbed := l.left[torrent].Load() >= r.due.Load()-int64(nearby)
+	due, left := time.Duration(r.due.Load()), l.left[torrent].Load()
+	disturbed := left >= int64(due-nearby)
+	if l.nodes > 1 {
+		disturbed = left >= int64(due-clusterLag)
+	}
 	received := bits.OnesCount64(r.offers.Load())
 	if r.state != recordReplied {
 		n.OffersExpected += uint64(received) // nobody said how many there should be
 	} else if missing := int(r.expected) - received; missing > 0 && disturbed {
 		n.OffersGone += uint64(missing)
+	} else if missing < 0 && (!l.isSettled(torrent, due) || left != math.MinInt64 && l.nodes > 1) {
+		n.OffersUntold += uint64(-missing)
 	}
 	unheard := bits.OnesCount64(r.answered.Load() &^ r.answers.Load())
 	if unheard > 0 && (disturbed || !l.isLive(connection, r.incarnation)) {

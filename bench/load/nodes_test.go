@@ -217,6 +217,28 @@ func TestNodes(t *testing.T) {
 	f("who come and go", false, func(c *Config) { c.Life = 0.3 })
 }
 
+// TestBlindNodes proves that a node may reply before it knows of the peers on other nodes, though offers reach them; that
+// such offers do not hide others that are lost; and that a node which never knows of them is noticed.
+func TestBlindNodes(t *testing.T) {
+	f := func(server *tracker, duration float64, want string) Result {
+		t.Helper()
+		cfg := quick(t, server.startNodes(t, false, 2))
+		cfg.Duration = duration
+		r := drive(t, cfg)
+		if all := strings.Join(r.Problems, "\n"); want == "" && len(r.Problems) > 0 || !strings.Contains(all, want) {
+			t.Errorf("%+v\n%s", r.Counts, all)
+		}
+		return r
+	}
+	r := f(&tracker{blind: true}, 0.6, "")
+	if n := &r.Counts; n.OffersUntold == 0 || n.OffersReceived != n.OffersExpected+n.OffersUntold || n.AnswersReceived != n.AnswersSent ||
+		!strings.Contains(fmt.Sprint(r.Remarks), "did not speak of yet") {
+		t.Errorf("%+v\n%q", r.Counts, r.Remarks)
+	}
+	f(&tracker{blind: true, drop: 50}, 0.6, "offers were neither received nor reported as dropped")
+	f(&tracker{staysBlind: true}, 4, "replies spoke of fewer or more peers than the swarm had")
+}
+
 // TestNodeThatIsNotThere proves that clients of a node that nobody is at are reported, while those of the others go on.
 func TestNodeThatIsNotThere(t *testing.T) {
 	url := (&tracker{}).start(t, false)

@@ -129,7 +129,7 @@ func (r *run) readCounters(ctx context.Context, out *Result) {
 		return
 	}
 	n := &out.Counts
-	if n.OffersReceived < n.OffersExpected || n.AnswersReceived < n.AnswersSent {
+	if n.OffersReceived < n.OffersExpected+n.OffersUntold || n.AnswersReceived < n.AnswersSent {
 		sleep(ctx, dropsSettle)
 	}
 	now, err := readPages(ctx, r.config.metricsURLs())
@@ -207,10 +207,11 @@ func hintURL(n *Counts) string {
 
 // imbalances lists the counts that do not add up. They fail a run that was not ended early.
 func imbalances(n *Counts, lost *losses, c *Config) (list sentences) {
-	offersMissing := less(n.OffersExpected, n.OffersReceived)
+	offers := n.OffersExpected + n.OffersUntold
+	offersMissing := less(offers, n.OffersReceived)
 	answersMissing := less(n.AnswersSent, n.AnswersReceived)
 	list.report(less(offersMissing, n.OffersDropped+n.OffersGone),
-		"%d of %d offers were neither received nor reported as dropped", n.OffersExpected)
+		"%d of %d offers were neither received nor reported as dropped", offers)
 	list.report(less(answersMissing, n.AnswersDropped+n.AnswersGone),
 		"%d of %d answers were neither received nor reported as dropped", n.AnswersSent)
 	hint := ""
@@ -220,7 +221,7 @@ func imbalances(n *Counts, lost *losses, c *Config) (list sentences) {
 	list.report(less(n.Announces, n.Replies+lost.replies+lost.failed), "%d of %d announces had no reply%s",
 		n.Announces, hint)
 	list.report(less(n.Scrapes, n.ScrapeReplies+scrapesForgiven(n, c)), "%d of %d scrapes had no reply", n.Scrapes)
-	list.report(less(n.OffersReceived, n.OffersExpected), "%d more offers were received than there were receivers for, "+
+	list.report(less(n.OffersReceived, offers), "%d more offers were received than there were receivers for, "+
 		"as the replies told the size of the swarms")
 	list.report(less(n.AnswersReceived, n.AnswersSent), "%d more answers were received than were sent")
 	return list
@@ -258,6 +259,7 @@ func remarks(out *Result, lost *losses) (list sentences) {
 		list = append(list, fmt.Sprintf("%d of %d announces left more than 1 ms after they were due, because the clients "+
 			"had no time: latencies include that", late, out.Counts.Announces))
 	}
+	list.report(out.Counts.OffersUntold, "%d offers reached peers on other nodes that replies did not speak of yet")
 	list.report(out.Counts.OffersGone, "%d offers may have been lost because a peer of their swarm left or hardly reads")
 	list.report(out.Counts.AnswersGone, "%d answers may have been lost because a peer of their swarm left or hardly reads")
 	return list

@@ -228,7 +228,7 @@ func (w *worker) onReply(i uint32, m *message) {
 		return
 	}
 	r.state = recordReplied
-	if g := w.global(i); !w.books.sizeFits(g, seq, c.first, r, m.complete+m.incomplete) {
+	if g := w.global(i); !w.books.sizeFits(g, seq, c.first, r, m.complete+m.incomplete, w.now) {
 		w.counts.WrongSize++
 	}
 	r.expected = uint8(max(min(w.books.offers, m.complete+m.incomplete-1), 0))

@@ -58,6 +58,7 @@ type Counts struct {
 
 	OffersSent      uint64 `json:"offers_sent"`     // in announces
 	OffersExpected  uint64 `json:"offers_expected"` // those that had a receiver, as replies told by the size of the swarm
+	OffersUntold    uint64 `json:"offers_untold"`   // had a receiver of which the reply did not speak yet: several nodes only
 	OffersReceived  uint64 `json:"offers_received"` // and right in all respects
 	OffersDropped   uint64 `json:"offers_dropped"`  // as the tracker reports
 	OffersGone      uint64 `json:"offers_gone"`     // missing, perhaps because their connection closed

@@ -190,6 +190,7 @@ func (r *run) follow(ctx context.Context) error {
 // announcePlan tells the workers when the phases begin. They are woken for it: a worker that has nothing to do else looks
 // only after some ticks, and its first announces would be late by as much.
 func (r *run) announcePlan(plan *timeline) {
+	r.site.books.steady.Store(int64(plan.steady))
 	r.site.plans.Store(plan)
 	for _, w := range r.workers {
 		w.wake()
@@ -277,8 +278,12 @@ func (r *run) sum() (s report) {
 	return s
 }
 
-// After this much silence missing messages are taken for lost.
-const silence = 2 * time.Second
+// After this much silence missing messages are taken for lost. Of several nodes offers may have come that were not
+// expected, and hide others that are under way: so a shorter silence must follow even if all messages seem to have come.
+const (
+	silence      = 2 * time.Second
+	shortSilence = 500 * time.Millisecond
+)
 
 // drained reports whether all expected messages have come, or nothing comes any more. The workers' reports may be
 // publishEvery old.
@@ -288,11 +293,12 @@ func (r *run) drained(now, since time.Duration) bool {
 	}
 	s := r.sum()
 	n := &s.counts
+	quiet := now - max(s.heard, since)
 	if n.OffersReceived >= n.OffersExpected && n.AnswersReceived >= n.AnswersSent &&
 		n.Replies+s.lost.replies+s.lost.failed >= n.Announces {
-		return true
+		return r.site.books.nodes < 2 || quiet >= shortSilence
 	}
-	return now-max(s.heard, since) >= silence
+	return quiet >= silence
 }
 
 // finish stops the workers and waits for them.

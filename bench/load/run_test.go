@@ -40,6 +40,8 @@ type tracker struct {
 	hangUp        int  // every so many-th announce ends the connection
 	drop          int  // every so many-th relayed message is lost
 	twice         int  // every so many-th comes twice
+	blind         bool // the reply to a first announce speaks of the peers on its own node only
+	staysBlind    bool // and so do all others
 
 	announces, relayed, stopped int
 	opened                      []int          // connections of each node
@@ -217,13 +219,17 @@ func (t *tracker) handle(c *trackerConn, text []byte) bool {
 		return reply
 	}
 	counts := func() map[string]any {
-		complete := 0
+		complete, incomplete := 0, 0
 		for _, p := range t.swarms[m.Hash] {
-			if p.seed {
+			switch {
+			case p.conn.node != c.node && (t.staysBlind || t.blind && m.Event == "started"):
+			case p.seed:
 				complete++
+			default:
+				incomplete++
 			}
 		}
-		return message("complete", complete, "incomplete", len(t.swarms[m.Hash])-complete, "interval", 120)
+		return message("complete", complete, "incomplete", incomplete, "interval", 120)
 	}
 	switch {
 	case m.Action == "scrape":

@@ -112,7 +112,7 @@ func (w *worker) announce(i uint32, due time.Duration) {
 	}
 	w.books.settle(g, w.books.record(g, c.seq), &w.counts)
 	r := w.books.begin(g, c.seq, c.incarnation, due)
-	w.books.asks(g, c.seq, c.first, r)
+	w.books.asks(g, c.seq, c.first, r, w.now)
 	owed := &w.owedBy(i)[int(c.seq)%w.books.places.perConnection]
 	r.before, *owed = *owed, 0
 

@@ -14,12 +14,12 @@ func TestSizeFits(t *testing.T) {
 	l := newLedger(&cfg) // connections 1 and 5 are in torrent 1
 	ask := func(connection, seq uint32) *announceRecord {
 		r := l.begin(connection, seq, 0, 0)
-		l.asks(connection, seq, 0, r)
+		l.asks(connection, seq, 0, r, 0)
 		return r
 	}
 	f := func(r *announceRecord, connection, seq uint32, peers int, want bool) {
 		t.Helper()
-		if got := l.sizeFits(connection, seq, 0, r, peers); got != want {
+		if got := l.sizeFits(connection, seq, 0, r, peers, 0); got != want {
 			t.Errorf("%d peers in the reply to announce %d of %d: %v", peers, seq, connection, got)
 		}
 	}
@@ -42,6 +42,39 @@ func TestSizeFits(t *testing.T) {
 	f(ask(1, 0), 1, 0, 100, true)
 }
 
+// TestSizeOnNodes proves that of several nodes each has three seconds, from the end of the ramp and from the last new peer
+// on, until its replies must speak of all peers; that its own client counts from the first moment; and that no reply may
+// speak of a peer that has not announced yet.
+func TestSizeOnNodes(t *testing.T) {
+	cfg := testConfig()
+	cfg.URL = "ws://a,ws://b"
+	l := newLedger(&cfg) // connections 1 and 5 are in torrent 1
+	seqs := make(map[uint32]uint32)
+	f := func(now time.Duration, connection uint32, want ...bool) {
+		t.Helper()
+		seq := seqs[connection]
+		r := l.begin(connection, seq, 0, now)
+		l.asks(connection, seq, 0, r, now)
+		for peers, ok := range want {
+			if got := l.sizeFits(connection, seq, seq+1, r, peers, now); got != ok { // not as the first one
+				t.Errorf("at %v: %d peers in a reply to %d: %v", now, peers, connection, got)
+			}
+		}
+		l.sizeFits(connection, seq, 0, r, 1, now)
+		seqs[connection]++
+	}
+	f(1*time.Second, 1, false, true, false)
+	f(5*time.Second, 5, false, true, true, false)
+	f(99*time.Second, 1, false, true, true, false) // the ramp goes on
+	l.steady.Store(int64(100 * time.Second))
+	f(103*time.Second-1, 1, false, true, true, false)
+	f(103*time.Second, 1, false, false, true, false)
+	l.sizes[1].join(110 * time.Second)
+	l.sizes[1].asked.Add(1)
+	f(113*time.Second-1, 1, false, true, true, true, false)
+	f(113*time.Second, 5, false, false, false, true, false)
+}
+
 // TestSizeOfRepeatedTorrent proves that a connection that has a torrent twice is one peer of it.
 func TestSizeOfRepeatedTorrent(t *testing.T) {
 	cfg := testConfig()
@@ -49,11 +82,11 @@ func TestSizeOfRepeatedTorrent(t *testing.T) {
 	l := newLedger(&cfg)
 	for seq := range uint32(4) {
 		r := l.begin(0, seq, 0, 0)
-		l.asks(0, seq, 0, r)
-		if !l.sizeFits(0, seq, 0, r, 1) {
+		l.asks(0, seq, 0, r, 0)
+		if !l.sizeFits(0, seq, 0, r, 1, 0) {
 			t.Errorf("announce %d: one peer is refused", seq)
 		}
-		if seq > 0 && l.sizeFits(0, seq, 0, r, 2) {
+		if seq > 0 && l.sizeFits(0, seq, 0, r, 2, 0) {
 			t.Errorf("announce %d: two peers are taken", seq)
 		}
 	}

@@ -21,6 +21,7 @@ type ledger struct {
 	sizes   []swarmSize     // of each torrent; nil where peers come and go
 	homes   []uint8         // of each connection: the number of its node; nil: there is one
 	nodes   int
+	members *membership    // nil: there is one node
 	steady  atomic.Int64   // when the ramp was over, in nanoseconds of the run's clock; before: never
 	left    []atomic.Int64 // of each torrent: when a peer last left it or was cut off; nanoseconds of the run's clock
 }
@@ -71,6 +72,9 @@ func newLedger(c *Config) *ledger {
 	l.steady.Store(math.MaxInt64)
 	l.nodes = len(c.nodeURLs())
 	l.homes = newHomes(c, places, l.nodes)
+	if l.homes != nil {
+		l.members = newMembership(places, l.homes, l.nodes)
+	}
 	l.records = make([]announceRecord, c.Connections*int(l.history))
 	for t := range l.hashes {
 		l.hashes[t] = who.infoHash(uint32(t))

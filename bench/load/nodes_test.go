@@ -149,6 +149,10 @@ func TestSampleProcesses(t *testing.T) {
 	if got := r.ServerName(); got != "Tracker, 2 processes" {
 		t.Errorf("the title is %q", got)
 	}
+	r.Config.ServerPID = r.Config.ServerPID[:1]
+	if got := r.ServerName(); got != "Tracker, process 7" {
+		t.Errorf("the title of one is %q", got)
+	}
 }
 
 // TestReadPages proves that the counters of all nodes are added up, and that a page which cannot be read is an error.

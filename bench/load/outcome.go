@@ -54,6 +54,7 @@ func (r *run) result(ctx context.Context) Result {
 	replies, cycles, opens := newRecorder(), newRecorder(), newRecorder()
 	kinds := make(map[string]uint64)
 	var lost losses
+	var between nodeTally
 	for _, w := range r.workers {
 		during := w.during()
 		out.During.add(&during)
@@ -63,6 +64,7 @@ func (r *run) result(ctx context.Context) Result {
 		replies.merge(w.replies)
 		cycles.merge(w.cycles)
 		opens.merge(w.opens)
+		between.merge(&w.between)
 		mergeKinds(kinds, w.errors)
 		out.Client.BusyShare = append(out.Client.BusyShare, w.busy(out.Measured))
 	}
@@ -78,6 +80,7 @@ func (r *run) result(ctx context.Context) Result {
 	r.readCounters(ctx, &out)
 	out.Problems = append(out.Problems, r.serverTroubles...)
 	out.Problems = append(out.Problems, faults(&out.Counts, &lost)...)
+	r.judgeNodes(&between, &out)
 	if ctx.Err() == nil {
 		out.Problems = append(out.Problems, imbalances(&out.Counts, &lost, r.config)...)
 		if !r.settledInTime {
@@ -88,6 +91,26 @@ func (r *run) result(ctx context.Context) Result {
 	}
 	out.Remarks = append(out.Remarks, remarks(&out, &lost)...)
 	return out
+}
+
+// judgeNodes enters the figures of a tracker with several nodes, and its bias where there must be none: trackers may give
+// each address only a share of the offers, and where peers come and go the membership is known roughly.
+func (r *run) judgeNodes(n *nodeTally, out *Result) {
+	if len(r.site.nodes) < 2 {
+		return
+	}
+	out.Cluster = n.figures(len(r.site.nodes))
+	hasSources := slices.ContainsFunc(r.site.nodes, func(n node) bool { return len(n.locals) > 0 })
+	if hasSources || !r.config.Verify || !r.config.keepsSwarms() {
+		return
+	}
+	problem, remark := out.Cluster.judge()
+	if problem != "" {
+		out.Problems = append(out.Problems, problem)
+	}
+	if remark != "" {
+		out.Remarks = append(out.Remarks, remark)
+	}
 }
 
 // during returns the worker's counts within the measurement.

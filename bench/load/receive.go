@@ -308,6 +308,9 @@ func (w *worker) onOffer(i uint32, m *message) {
 			return
 		}
 		w.counts.OffersReceived++
+		if v == fine {
+			w.countNodes(to.connection, &x)
+		}
 		if v == fine && w.clients[i].state == stateOpen {
 			w.answer(i, &x)
 		}

@@ -21,6 +21,9 @@ func (r *Result) WriteReport(w io.Writer) error {
 	p.rates(r)
 	p.traffic(&r.Traffic)
 	p.counts(&r.Counts, r.Config.Compression)
+	if r.Cluster.Offers > 0 {
+		p.line("  offers from other nodes: %s", r.Cluster.Share())
+	}
 	p.latencies(&r.Latency)
 	p.server(r)
 	p.client(&r.Client)

@@ -24,6 +24,7 @@ func fullResult(t *testing.T) Result {
 		t.Fatal(err)
 	}
 	c.Compression = true
+	c.URL, c.ServerPID = "ws://127.0.0.1:3000/,ws://127.0.0.1:3100/", PIDs{4242, 4243}
 	counts := Counts{
 		Connected: 4000, ConnectFailed: 12, HandshakesFull: 3000, HandshakesResumed: 1000, Disconnected: 7,
 		Announces: 120_000, Replies: 119_990, AnswerReplies: 1_100_000, Scrapes: 3000, ScrapeReplies: 3000, Failures: 10,
@@ -53,6 +54,7 @@ func fullResult(t *testing.T) Result {
 			RSSEmpty: 22 << 20, RSSPeak: 31 << 20, RSSEnd: 28 << 20, RSSPerConnection: 1572, SocketMemory: 12 << 20,
 			SlabGrowth: -3 << 19, Threads: 5,
 		},
+		Cluster: Cluster{Nodes: 2, Offers: 60_000, Other: 30_600, Even: 30_250.5, Deviation: 120},
 		Problems: []string{"5 of 1,199,900 offers were neither received nor reported as dropped.",
 			"4 relayed descriptions were altered on their way."},
 		Remarks: []string{"The load tester was the bottleneck: thread 0 was busy for 95 % of the time, so rates and latencies " +
@@ -92,7 +94,8 @@ func TestReport(t *testing.T) {
 	}
 	f("report-full.txt", fullResult(t))
 	fine := fullResult(t)
-	fine.Problems, fine.Remarks, fine.Errors, fine.Server = nil, nil, nil, ServerFigures{}
+	fine.Problems, fine.Remarks, fine.Errors, fine.Server, fine.Cluster = nil, nil, nil, ServerFigures{}, Cluster{}
+	fine.Config.URL, fine.Config.ServerPID = "ws://127.0.0.1:3000/", nil
 	fine.Counts = Counts{Connected: 4000, Announces: 120_000, Replies: 120_000}
 	fine.During, fine.Traffic = fine.Counts, fine.Counts.traffic()
 	f("report-fine.txt", fine)

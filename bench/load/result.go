@@ -22,9 +22,10 @@ type Result struct {
 	Traffic  Traffic       `json:"bytes_per_cycle"`
 	Client   ClientFigures `json:"client"`
 	Server   ServerFigures `json:"server"`
-	Problems []string      `json:"problems"` // sentences: each of them fails the run
-	Remarks  []string      `json:"remarks"`  // sentences for the reader of the figures: the client was the bottleneck, …
-	Series   []Interval    `json:"series"`   // the whole run, ramp to drain, second by second: at most maxIntervals
+	Cluster  Cluster       `json:"cluster,omitzero"` // of a tracker with several nodes
+	Problems []string      `json:"problems"`         // sentences: each of them fails the run
+	Remarks  []string      `json:"remarks"`          // sentences for the reader of the figures: the client was the bottleneck, …
+	Series   []Interval    `json:"series"`           // the whole run, ramp to drain, second by second: at most maxIntervals
 }
 
 // maxErrorKinds bounds Result.Errors; kinds beyond it are counted together as "other".
@@ -195,6 +196,15 @@ type ClientFigures struct {
 	BusyShare []float64 `json:"busy_share"`  // of each worker's thread: CPU time over measured time
 	CPU       float64   `json:"cpu_seconds"` // of the whole process
 	LateSends uint64    `json:"late_sends"`  // announces sent more than 1 ms late for lack of time
+}
+
+// Cluster says where offers went, of those that leechers made when all nodes knew the whole swarm.
+type Cluster struct {
+	Nodes     int     `json:"nodes"`
+	Offers    uint64  `json:"offers_counted"`
+	Other     uint64  `json:"offers_from_other_nodes"`
+	Even      float64 `json:"even_offers_from_other_nodes"` // if every peer of a swarm is as likely a receiver as any other
+	Deviation float64 `json:"even_standard_deviation"`      // of that number
 }
 
 // ServerFigures are those of the tracker's process over the measurement, or of all its processes together.

@@ -4,6 +4,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +44,7 @@ type tracker struct {
 	twice         int  // every so many-th comes twice
 	blind         bool // the reply to a first announce speaks of the peers on its own node only
 	staysBlind    bool // and so do all others
+	near          bool // receivers on the sender's node come first
 
 	announces, relayed, stopped int
 	opened                      []int          // connections of each node
@@ -264,6 +267,11 @@ func (t *tracker) handle(c *trackerConn, text []byte) bool {
 	t.enlist(c, m.Hash, m.Peer, m.Left != nil && *m.Left == 0)
 	c.write(counts())
 	others := t.others(m.Hash, m.Peer)
+	if t.near {
+		slices.SortStableFunc(others, func(a, b *trackerPeer) int {
+			return cmp.Compare((a.conn.node-c.node)*(a.conn.node-c.node), (b.conn.node-c.node)*(b.conn.node-c.node))
+		})
+	}
 	for k, offer := range m.Offers[:min(len(m.Offers), len(others))] {
 		t.relay(others[k].conn, message("peer_id", m.Peer, "offer_id", offer.OfferID, "offer", offer.Offer))
 	}

@@ -89,6 +89,7 @@ type worker struct {
 	errors                   map[string]uint64
 	replies, cycles, opens   *recorder
 	series                   series
+	between                  nodeTally
 
 	ready  readyList
 	mu     sync.Mutex

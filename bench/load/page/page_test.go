@@ -58,7 +58,10 @@ func TestHTML(t *testing.T) {
 			t.Errorf("%s differs: look at the new page, and write it with -update if it is right", name)
 		}
 	}
-	f("page.html", sample(t))
+	r := sample(t)
+	r.Config.URL, r.Config.ServerPID = "wss://127.0.0.1:3000/,wss://127.0.0.1:3100/", load.PIDs{4242, 4243}
+	r.Cluster = load.Cluster{Nodes: 2, Offers: 60_000, Other: 30_600, Even: 30_250.5, Deviation: 120}
+	f("page.html", r)
 	f("empty.html", &load.Result{})
 }
 

@@ -52,6 +52,10 @@ func (w *writer) figures(r *load.Result) {
 	}
 	w.table("Bytes of a signalling cycle", []string{"bytes", "sent", "received"}, trafficRows(&r.Traffic))
 	w.table("In the whole run", []string{"messages", "expected", "received", "dropped", "gone"}, countRows(&r.Counts, r.Config.Compression))
+	if c := &r.Cluster; c.Nodes > 0 {
+		w.table("Nodes", nil, [][]string{{"nodes", fmt.Sprint(c.Nodes)}, {"offers counted by node", whole(c.Offers)},
+			{"offers from other nodes", c.Share()}})
+	}
 	if r.Server.PID > 0 {
 		w.table(r.ServerName(), nil, serverRows(&r.Server))
 	}

@@ -76,6 +76,8 @@ type State struct {
 	Done     uint64 // hand-overs before this one
 	Peers    uint64 // about how many will come
 	Failed   uint64 // hand-overs that have failed
+
+	Connections uint64 // about how many will come
 }
 
 func (r *State) fields(c *codec) {
@@ -92,6 +94,7 @@ func (r *State) fields(c *codec) {
 	c.uint64(&r.Done)
 	c.uint64(&r.Peers)
 	c.uint64(&r.Failed)
+	c.uint64(&r.Connections)
 }
 
 // Name is the name of a connection in the predecessor.

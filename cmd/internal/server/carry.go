@@ -76,11 +76,11 @@ func (h *handOver) secondOfAll() (second uint32) {
 
 // state returns what holds for the whole process.
 func (s *Server) state(second uint32) *handover.State {
-	_, peers := s.Clients()
+	connections, peers := s.Clients()
 	st := &handover.State{
 		Program: s.process.Version, Clock: int64(s.clock()), ClockAt: int64(host.Monotonic()), Second: second,
 		Shards: uint16(len(s.controls)), Reloaded: s.reloadCounts.at.Load(), Done: s.upgrades.done, Peers: uint64(peers),
-		Failed: s.upgrades.failed.Load(),
+		Failed: s.upgrades.failed.Load(), Connections: uint64(connections),
 	}
 	s.secrets.save(st)
 	if s.tls != nil {

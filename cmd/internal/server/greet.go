@@ -22,19 +22,15 @@ type inheritance struct {
 	state     handover.State
 	tickets   []byte
 
-	shards  int
-	counts  []int          // connections by shard
-	batches [][]shard.Heir // by shard, not yet given to it
-	feeds   []*feed        // by shard
-	totals  []*shard.Totals
-	got     handover.End
-
-	mu     sync.Mutex
-	places map[handover.Name]shard.Inherited
-	lost   int // connections that could not be taken in
-
+	shards    int
+	batches   [][]shard.Heir // by shard, not yet given to it
+	feeds     []*feed        // by shard
+	totals    []*shard.Totals
+	got       handover.End
 	lostPeers int
-	wait      sync.WaitGroup
+
+	places places
+	wait   sync.WaitGroup // connections that a shard has been given and not taken in
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -53,7 +49,7 @@ const heirsAtOnce = 256
 
 // greet tells the predecessor that this process has started, and takes the listening sockets.
 func greet(link *handover.Link, version string) (*inheritance, error) {
-	in := &inheritance{link: link, listeners: map[string][]host.Handed{}, places: map[handover.Name]shard.Inherited{}}
+	in := &inheritance{link: link, listeners: map[string][]host.Handed{}}
 	link.SetDeadline(time.Now().Add(startPatience))
 	if err := link.Send(handover.KindHello, &handover.Hello{Format: handover.Version, Program: version, Answers: true}, -1); err != nil {
 		return nil, err

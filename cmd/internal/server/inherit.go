@@ -1,18 +1,15 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
-	"millrace/cmd/internal/shard/mover"
 	"millrace/ring"
 	"millrace/swarm"
 )
@@ -60,7 +57,8 @@ func (s *Server) takeState(in *inheritance) error {
 // inherit takes in all that the predecessor has, and serves when that says so.
 func (s *Server) inherit(in *inheritance) error {
 	in.shards = len(s.controls)
-	in.counts, in.batches = make([]int, in.shards), make([][]shard.Heir, in.shards)
+	in.batches = make([][]shard.Heir, in.shards)
+	in.places.start(in.shards, s.setup.connsPerShard)
 	in.context()
 	s.startFeeds(in)
 	defer in.endFeeds() // after an error too
@@ -100,7 +98,7 @@ func (s *Server) inherit(in *inheritance) error {
 		}
 	}
 	s.log.Info("took over from another process", "version", in.state.Program, "shards", in.state.Shards,
-		"connections", len(in.places), "connections_lost", in.lost, "peers", in.got.Peers, "peers_lost", in.lostPeers)
+		"connections", len(in.places.found), "connections_lost", len(in.places.left), "peers", in.got.Peers, "peers_lost", in.lostPeers)
 	return nil
 }
 
@@ -125,90 +123,6 @@ func (s *Server) inheritRecord(in *inheritance, r *handover.Received) error {
 	return r.As(handover.KindEnd, nil) // says what it is
 }
 
-// inheritConnection gives a connection to a shard.
-func (s *Server) inheritConnection(in *inheritance, r *handover.Received) error {
-	c := &handover.Connection{}
-	fields := bytes.Clone(r.Fields) // the shard has it longer
-	if err := handover.Read(fields, c); err != nil {
-		return err
-	}
-	if r.FD < 0 {
-		return errors.New("a connection has come without its socket")
-	}
-	k := in.place(c, s.secrets.owner)
-	in.got.Connections++
-	in.batches[k] = append(in.batches[k], shard.Heir{Record: c, FD: int32(r.FD)})
-	if len(in.batches[k]) == heirsAtOnce {
-		return s.flushShard(in, k)
-	}
-	return nil
-}
-
-// place chooses the shard of a connection: the home of its torrent, unless that has a quarter more than its share, else the one that
-// has least.
-func (in *inheritance) place(c *handover.Connection, seed [2]uint64) (k int) {
-	if c.HasTorrent {
-		hash := swarm.ID(c.Torrent)
-		if k = swarm.Owner(seed, &hash, in.shards); in.counts[k] < mover.FairShare(int(in.got.Connections), in.shards) {
-			in.counts[k]++
-			return k
-		}
-	}
-	for j, n := range in.counts {
-		if n < in.counts[k] {
-			k = j
-		}
-	}
-	in.counts[k]++
-	return k
-}
-
-// flushShard gives a shard the connections that wait for it.
-func (s *Server) flushShard(in *inheritance, k int) error {
-	list := in.batches[k]
-	in.batches[k] = nil
-	in.wait.Add(len(list))
-	done := func(h shard.Inherited) {
-		in.mu.Lock()
-		if h.Err == nil {
-			in.places[h.Old] = h
-		} else {
-			in.lost++
-		}
-		in.mu.Unlock()
-		in.wait.Done()
-	}
-	return s.controls[k].Do(in.context(), func(sh *shard.Shard, r *ring.Ring) { r.Submit(sh.Inherit(list, done)) })
-}
-
-// flushHeirs gives the shards all connections that wait for them, and waits until all are taken in.
-func (s *Server) flushHeirs(in *inheritance) error {
-	in.mu.Lock()
-	all := len(in.places)+in.lost == int(in.got.Connections)
-	in.mu.Unlock()
-	if all {
-		return nil
-	}
-	for k := range in.batches {
-		if len(in.batches[k]) > 0 {
-			if err := s.flushShard(in, k); err != nil {
-				return err
-			}
-		}
-	}
-	taken := make(chan struct{})
-	go func() {
-		in.wait.Wait()
-		close(taken)
-	}()
-	select {
-	case <-taken:
-		return nil
-	case <-in.context().Done():
-		return errors.New("the shards have not taken the connections in")
-	}
-}
-
 // inheritAddress takes in what is remembered of an address. If there is no place for it, it is forgotten.
 func (s *Server) inheritAddress(in *inheritance, r *handover.Received) error {
 	var a handover.Address
@@ -229,7 +143,7 @@ func (s *Server) inheritPeers(in *inheritance, r *handover.Received) error {
 		if !p.More {
 			in.got.Peers++
 		}
-		place, ok := in.places[p.From]
+		place, ok := in.places.found[p.From]
 		if !ok { // its connection could not be taken in
 			in.lostPeers++
 			return nil

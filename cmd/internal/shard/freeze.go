@@ -106,10 +106,6 @@ func (s *Shard) Thaw(most int) (ops []ring.Op, more bool) {
 			return s.turn.End(), true
 		}
 		most--
-		if c.Reason != conn.ReasonNone && !c.State().Ends() { // it could not be taken in
-			s.endNow(f.thawed, c, c.Reason, true)
-			continue
-		}
 		s.table.Resume(&s.turn, f.thawed, c, conn.Frozen)
 		s.outbox.GoOn(f.thawed, c)
 		if c.State() == conn.Open && c.Asm != 0 {
@@ -130,14 +126,19 @@ func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32)) []ring
 			continue
 		}
 		giveUp(fd(s.table.Slot(i)))
-		s.turn.Do(ring.Op{Kind: ring.OpRelease, Slot: s.table.Slot(i)})
-		s.inbox.Free(c)
-		s.outbox.GiveUp(c)
-		s.table.CloseTLS(i)
-		s.door.Lost(c.Guard)
-		s.table.Leave(i, conn.GivenAway)
+		s.letGo(i, c)
 	}
 	s.chores.freeze, s.turn.Stands = freezeState{}, false
 	s.beginStop(conn.OrderStop, 0)
 	return s.turn.End()
+}
+
+// letGo takes a connection at rest out of the table and the ring. Its descriptor stays open.
+func (s *Shard) letGo(i uint32, c *conn.Conn) {
+	s.turn.Do(ring.Op{Kind: ring.OpRelease, Slot: s.table.Slot(i)})
+	s.inbox.Free(c)
+	s.outbox.GiveUp(c)
+	s.table.CloseTLS(i)
+	s.door.Lost(c.Guard)
+	s.table.Leave(i, conn.GivenAway)
 }

@@ -23,11 +23,16 @@ type Heir struct {
 // Inherited is what has become of a connection of another process.
 type Inherited struct {
 	Old    handover.Name
-	Err    error      // why it could not be taken in, and is closed
-	Addr   swarm.Addr // its name here; zero where the table is full
+	Addr   swarm.Addr // its name here
 	Source uint64     // as in swarm.Announce
 	Origin uint32
 	Family uint8 // of the swarms in which its peers take part
+
+	// Err says why it could not be taken in. Then Heir is the caller's again, FD -1 if the descriptor is closed, and Elsewhere says that
+	// another shard may have the memory for it.
+	Err       error
+	Heir      Heir
+	Elsewhere bool
 }
 
 // heir is a connection that the ring is to adopt.
@@ -62,14 +67,20 @@ func (s *Shard) inherited(i uint32, e *ring.Event) {
 	h := s.chores.freeze.heirs[e.Tag&^heirTag]
 	s.chores.freeze.heirs[e.Tag&^heirTag] = heir{}
 	in := Inherited{Old: h.Record.Name, Err: errNoPlace}
+	fd := int32(-1) // the ring has closed it
 	if e.Errno == 0 {
 		in = s.takeIn(i, e.Slot, h.Record)
+		fd = h.FD
 	}
-	clear(h.Record.TLS)
+	if in.Err == nil {
+		clear(h.Record.TLS)
+	} else {
+		in.Heir = Heir{Record: h.Record, FD: fd}
+	}
 	h.done(in)
 }
 
-// takeIn gives a connection its place.
+// takeIn gives a connection its place. After an error it has none.
 func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherited {
 	in := Inherited{Old: r.Name}
 	t, err := s.takeTLS(slot, r)
@@ -83,13 +94,12 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 	case len(r.Unread) > 0 && !s.inbox.Unpack(c, s.inbox.Pack(r.Unread)) || !s.outbox.TakeUnsent(c, r.Flight, r.Waiting):
 		in.Err = errNoRoom
 	}
-	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
-	if in.Err != nil { // Thaw ends it: until then the other process may go on with it
-		s.inbox.Free(c)
-		s.outbox.GiveUp(c)
-		c.Owners, c.Reason = 0, conn.ReasonNoMemory
+	if in.Err != nil {
+		in.Elsewhere = errors.Is(in.Err, errNoRoom) || errors.Is(in.Err, tlsconn.ErrNoMemory)
+		s.letGo(i, c)
 		return in
 	}
+	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
 	if len(r.Unread) > 0 {
 		s.inbox.CarryOn(c, r.UnreadSince)
 	}

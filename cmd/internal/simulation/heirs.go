@@ -180,8 +180,11 @@ func (t *takeover) found(l *loop, in shard.Inherited) {
 	default:
 		w.hand.Lost++
 	}
-	if in.Addr.Gen != 0 {
+	switch {
+	case in.Err == nil:
 		l.inherited++
+	case in.Heir.FD >= 0:
+		w.k.CloseFD(in.Heir.FD)
 	}
 }
 

@@ -21,17 +21,17 @@ const (
 	StatusPolicy         = ws.StatusPolicyViolation         // 1008: a rule of the tracker, not of RFC 6455, was broken
 	StatusTooBig         = ws.StatusMessageTooBig           // 1009: a frame or message is over the limit
 
-	// StatusTryAgainLater is newer than RFC 6455. It is registered with IANA.
-	StatusTryAgainLater StatusCode = 1013
+	// These are newer than RFC 6455. They are registered with IANA.
+	StatusServiceRestart StatusCode = 1012 // the server goes on as another process, and the client may come back
+	StatusTryAgainLater  StatusCode = 1013
 
 	// StatusNoStatus stands for a close frame without a code. The number itself is never on the wire.
 	StatusNoStatus = ws.StatusNoStatusRcvd // 1005
 )
 
 const (
-	statusServiceRestart StatusCode = 1012
-	statusBadGateway     StatusCode = 1014
-	statusLast           StatusCode = 4999
+	statusBadGateway StatusCode = 1014
+	statusLast       StatusCode = 4999
 
 	maxCloseReason = ws.MaxControlFramePayloadSize - 2
 )
@@ -75,7 +75,7 @@ func ParseClose(payload []byte) (StatusCode, *CloseError) {
 // validCloseCode reports whether a client may send the code. gobwas/ws knows the codes of RFC 6455. IANA has registered
 // three newer ones, and the ranges of RFC 6455 §7.4.2 end at 4999.
 func validCloseCode(code StatusCode) bool {
-	if code >= statusServiceRestart && code <= statusBadGateway {
+	if code >= StatusServiceRestart && code <= statusBadGateway {
 		return true
 	}
 	return code <= statusLast && ws.CheckCloseFrameData(code, "") == nil

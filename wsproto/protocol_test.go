@@ -47,7 +47,7 @@ func TestProtocolDocument(t *testing.T) {
 		t.Errorf("the statuses are %v, want %v", got, statuses)
 	}
 	codes := []int{int(StatusGoingAway), int(StatusProtocolError), int(StatusInvalidPayload), int(StatusPolicy),
-		int(StatusTooBig), int(StatusTryAgainLater)}
+		int(StatusTooBig), int(StatusServiceRestart), int(StatusTryAgainLater)}
 	if got := numbers(section(t, "Frames and close codes")); !slices.Equal(got, codes) {
 		t.Errorf("the close codes are %v, want %v", got, codes)
 	}

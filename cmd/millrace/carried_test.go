@@ -1,9 +1,18 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 )
 
 // This file proves, from outside, that a hand-over leaves nothing behind that could have gone over.
@@ -14,6 +23,51 @@ func (tr *tracker) reconfigure(s settings) {
 	if err := os.WriteFile(tr.config, []byte(s.file()), 0o644); err != nil {
 		tr.t.Fatal(err)
 	}
+}
+
+// prometheus returns the section that has the metrics served.
+func prometheus(addr string) string {
+	return "[metrics]\nrun_prometheus_endpoint = true\nprometheus_endpoint_address = '" + addr + "'\n"
+}
+
+// fetch returns a page.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", url, r.Status, err)
+	}
+	return string(b)
+}
+
+// answer is what a client has got: a message, or the code with which the tracker has closed.
+type answer struct{ client, code int }
+
+// listen waits for an answer to each of some clients.
+func listen(peers []*peer) <-chan answer {
+	answers := make(chan answer, len(peers))
+	for k, p := range peers {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_, _, err := p.conn.Read(ctx)
+			var closed websocket.CloseError
+			if errors.As(err, &closed) {
+				answers <- answer{k, int(closed.Code)}
+			} else if err == nil {
+				answers <- answer{client: k}
+			} else {
+				answers <- answer{k, -1}
+			}
+		}()
+	}
+	return answers
 }
 
 // TestUpgradeFull proves that all clients go over while there are places for all, though most of them share a torrent whose home has not as
@@ -38,6 +92,60 @@ func TestUpgradeFull(t *testing.T) {
 			if m := p.receive(); m["incomplete"] != float64(clients) {
 				t.Fatalf("client %d of %d shards: %v", k, shards, m)
 			}
+		}
+	}
+}
+
+// TestUpgradeWithoutPlace proves that clients for which the next process has no place are told so and may come back, that as many go on as
+// there are places, and that all are counted there. Where TLS is off, its clients take no places from others.
+func TestUpgradeWithoutPlace(t *testing.T) {
+	pk := newPKI(t, "ecdsa", 1, time.Now().Add(time.Hour))
+	secure, plain, metrics := freeAddr(t), freeAddr(t), freeAddr(t)
+	s := settings{top: "socket_workers = 1", network: pk.settings() + "\naddress = '" + secure + "'\n"}
+	s.other = "[[listen]]\naddress = '" + plain + "'\n" + prometheus(metrics)
+	tr := start(t, s)
+	dial := func(scheme, addr string, n int) (all []*peer) {
+		tr.scheme, tr.addr = scheme, addr
+		tr.client = pk.client(tls.VersionTLS13, nil)
+		for range n {
+			all = append(all, tr.dial())
+		}
+		return all
+	}
+	const secured, places = 3, 4
+	peers := append(dial("wss", secure, secured), dial("ws", plain, places+1)...)
+	answers := listen(peers)
+	s.network, s.other = fmt.Sprintf("max_connections = %d\naddress = '%s'\n", places, plain), prometheus(metrics)
+	tr.reconfigure(s)
+	tr.upgrade()
+	told := map[int]bool{}
+	for range secured + 1 {
+		a := <-answers
+		if a.code != 1012 {
+			t.Errorf("client %d got %d", a.client, a.code)
+		}
+		told[a.client] = true
+	}
+	for k, p := range peers {
+		if k < secured && !told[k] {
+			t.Errorf("client %d of TLS was not told", k)
+		} else if !told[k] {
+			p.send(announce(id("torrent"), id("%d", k), 0, nil))
+		}
+	}
+	for range places {
+		if a := <-answers; a.code != 0 {
+			t.Errorf("client %d, which has a place, got %d", a.client, a.code)
+		}
+	}
+	page := fetch(t, "http://"+metrics+"/metrics")
+	for _, want := range []string{
+		`millrace_connections_accepted_total{worker_index="0"} 8`,
+		`millrace_connections_closed_total{reason="no_place",worker_index="0"} 4`,
+		`millrace_connections{state="open",worker_index="0"} 4`,
+	} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("the metrics have no %s", want)
 		}
 	}
 }

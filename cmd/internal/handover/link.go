@@ -8,10 +8,11 @@
 //	Ready: it could serve   ───────►
 //	                                 freezes: from here on nobody is served
 //	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, End
-//	Mine: it has got all    ───────►
+//	Mine: it has got all,   ───────►
+//	but for some connections
 //	                        ◄─────── Yours: the successor may go on
 //	Serving: it does        ───────►
-//	serves                           ends
+//	serves                           ends, those connections first
 //
 // Whatever happens before Serving, a Failed, a silence or the end of the successor, the predecessor goes on as if nothing had happened,
 // and a successor that does not get Yours ends. A predecessor that hears no Serving kills the successor before it goes on: it cannot know

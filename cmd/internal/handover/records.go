@@ -27,7 +27,7 @@ const (
 	KindPeers                      // predecessor: some peers
 	KindCounters                   // predecessor: the counters of a shard
 	KindEnd                        // predecessor: that was all
-	KindMine                       // successor: it has got all of it
+	KindMine                       // successor: it has got all of it, but for some connections
 	KindYours                      // predecessor: it will not go on
 	KindFailed                     // either: it cannot go on, and why
 	KindServing                    // successor: it goes on from here
@@ -286,6 +286,22 @@ type End struct{ Connections, Peers, Addresses uint64 }
 func (r *End) fields(c *codec) {
 	for _, v := range []*uint64{&r.Connections, &r.Peers, &r.Addresses} {
 		c.uint64(v)
+	}
+}
+
+// Mine says that the successor has got everything. Left are the connections for which it has no place: they stay the predecessor's, which
+// ends them. An older version closes them itself, and names none.
+type Mine struct{ Left []Name }
+
+func (r *Mine) fields(c *codec) {
+	n := uint32(len(r.Left))
+	c.uint32(&n)
+	for k := 0; k < int(n) && !c.bad; k++ {
+		if c.reads {
+			c.bad = len(c.b) == 0
+			r.Left = append(r.Left, Name{})
+		}
+		r.Left[k].fields(c)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 // empty returns an empty record of each kind that has fields.
 func empty() map[string]record {
 	return map[string]record{
-		"hello": &Hello{}, "listener": &Listener{}, "state": &State{}, "connection": &Connection{}, "end": &End{}, "address": &Address{}, "peer": &Peer{}, "failed": &Failed{},
+		"hello": &Hello{}, "listener": &Listener{}, "state": &State{}, "connection": &Connection{}, "end": &End{}, "address": &Address{},
+		"peer": &Peer{}, "failed": &Failed{}, "mine": &Mine{},
 	}
 }
 
@@ -87,7 +88,7 @@ func TestRecords(t *testing.T) {
 // must not be replaced: then Version has to change.
 func TestSamples(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, name := range []string{"hello", "listener", "state", "connection", "end", "failed", "address", "peer"} {
+	for _, name := range []string{"hello", "listener", "state", "connection", "end", "failed", "address", "peer", "mine"} {
 		r := empty()[name]
 		fillValue(reflect.ValueOf(r).Elem(), rng)
 		file := filepath.Join("testdata", "version1-"+name+".hex")

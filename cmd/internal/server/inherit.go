@@ -10,6 +10,7 @@ import (
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/conn"
 	"millrace/ring"
 	"millrace/swarm"
 )
@@ -78,7 +79,7 @@ func (s *Server) inherit(in *inheritance) error {
 			return fmt.Errorf("cannot take over: %w", err)
 		}
 	}
-	if err := in.link.Send(handover.KindMine, nil, -1); err != nil {
+	if err := in.link.Send(handover.KindMine, &handover.Mine{Left: in.places.left}, -1); err != nil {
 		return err
 	}
 	if _, err := in.link.Want(handover.KindYours, nil); err != nil {
@@ -179,6 +180,7 @@ func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
 	if in.got != sent {
 		return fmt.Errorf("cannot take over: %+v has come of %+v", in.got, sent)
 	}
+	in.countLeft()
 	for k, t := range in.totals {
 		if k >= in.shards {
 			in.totals[0].Add(t)
@@ -188,4 +190,13 @@ func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
 		s.controls[k].GoOnFrom(t)
 	}
 	return nil
+}
+
+// countLeft counts the connections that have no place here, which the predecessor cannot tell anybody of any more.
+func (in *inheritance) countLeft() {
+	for _, n := range in.places.left {
+		if int(n.Shard) < len(in.totals) {
+			in.totals[n.Shard].Shard.Table.Closed[conn.ReasonNoPlace]++
+		}
+	}
 }

@@ -59,7 +59,7 @@ func (s *Server) Upgrade() error {
 	}
 	s.upgrades.gone.Store(int64(pid))
 	s.log.Info("handed over to a new process", "pid", pid, "connections", h.sent.Connections, "peers", h.sent.Peers,
-		"nobody_served_ms", h.frozenFor.Milliseconds(), "took_ms", time.Since(began).Milliseconds())
+		"without_place", len(h.mine.Left), "nobody_served_ms", h.frozenFor.Milliseconds(), "took_ms", time.Since(began).Milliseconds())
 	h.goAway() // from here on the process may end at any time
 	return nil
 }
@@ -76,6 +76,7 @@ type handOver struct {
 	answers   bool          // the successor says that it goes on
 
 	sent      handover.End
+	mine      handover.Mine
 	frozenAt  time.Time
 	carryEnd  time.Time // by which the successor must have everything
 	frozenFor time.Duration
@@ -163,7 +164,7 @@ func (h *handOver) give() (err error) {
 		return h.lastWord(err)
 	}
 	h.wait()
-	if _, err := h.link.Want(handover.KindMine, nil); err != nil {
+	if _, err := h.link.Want(handover.KindMine, &h.mine); err != nil {
 		return fmt.Errorf("the new process has not got everything: %w", err)
 	}
 	h.tellManager(h.child.Process.Pid)
@@ -362,14 +363,17 @@ func (h *handOver) freeze() error {
 	return nil
 }
 
-// goAway lets go of all that the successor has now.
+// goAway lets go of all that the successor has now, and ends the connections that it has not.
 func (h *handOver) goAway() {
-	s := h.server
+	s, left := h.server, make(map[handover.Name]bool, len(h.mine.Left))
+	for _, name := range h.mine.Left {
+		left[name] = true
+	}
 	for _, a := range []*adminServer{s.admin, s.control} {
 		a.leave()
 	}
 	h.each(func(_ int, sh *shard.Shard, r *ring.Ring) {
-		r.Submit(sh.GiveAway(r.FD, func(fd int32) { _ = syscall.Close(int(fd)) }))
+		r.Submit(sh.GiveAway(r.FD, func(fd int32) { _ = syscall.Close(int(fd)) }, func(n handover.Name) bool { return left[n] }))
 	})
 }
 

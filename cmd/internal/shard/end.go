@@ -205,11 +205,15 @@ func (s *Shard) endNoMemory(i uint32, c *conn.Conn) {
 
 // endStopping ends a connection because the tracker stops.
 func (s *Shard) endStopping(i uint32, c *conn.Conn) {
+	why, code, text := s.chores.stop.why, wsproto.StatusGoingAway, "tracker is stopping"
+	if why == conn.ReasonNoPlace {
+		code, text = wsproto.StatusServiceRestart, "no place in the new process"
+	}
 	switch c.State() {
 	case conn.Handshake:
-		s.endHTTP(i, c, conn.ReasonStopping, 503)
+		s.endHTTP(i, c, why, 503)
 	case conn.Open, conn.Moving:
-		s.endSaying(i, c, conn.ReasonStopping, wsproto.StatusGoingAway, "tracker is stopping")
+		s.endSaying(i, c, why, code, text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/ring"
 	"millrace/swarm"
@@ -117,12 +118,13 @@ func (s *Shard) Thaw(most int) (ops []ring.Op, more bool) {
 }
 
 // GiveAway takes all connections that another process has now out of the table and the ring. giveUp gets their descriptors, which are
-// the caller's. What is left of the shard stops.
-func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32)) []ring.Op {
+// the caller's. What is left of the shard stops: those that the other process has no place for, as stays says, are told that they may come
+// back.
+func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32), stays func(handover.Name) bool) []ring.Op {
 	s.turn.NoteOrder(conn.OrderGiveAway)
 	for i := range s.table.Used() {
 		c := s.table.At(i)
-		if !frozenConn(c) {
+		if !frozenConn(c) || stays(s.nameOf(i)) {
 			continue
 		}
 		giveUp(fd(s.table.Slot(i)))
@@ -130,7 +132,14 @@ func (s *Shard) GiveAway(fd func(ring.Slot) int32, giveUp func(fd int32)) []ring
 	}
 	s.chores.freeze, s.turn.Stands = freezeState{}, false
 	s.beginStop(conn.OrderStop, 0)
+	s.chores.stop.why = conn.ReasonNoPlace
 	return s.turn.End()
+}
+
+// nameOf returns the name of a connection, for another process.
+func (s *Shard) nameOf(i uint32) handover.Name {
+	a := s.table.Address(i)
+	return handover.Name{Shard: a.Shard, Index: a.Index, Gen: a.Gen}
 }
 
 // letGo takes a connection at rest out of the table and the ring. Its descriptor stays open.

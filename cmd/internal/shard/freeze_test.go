@@ -252,3 +252,44 @@ func TestThawInPortions(t *testing.T) {
 		t.Errorf("%d of 5 clients are answered", answered)
 	}
 }
+
+// TestGiveAway proves that all goes to another process but what that has no place for: such a client is told so and may come back, its
+// descriptor stays, and the shard waits for the end of it, as long as close_timeout lets it.
+func TestGiveAway(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		s := newStill(t, 1, false)
+		s.client("")
+		s.step(ring.Event{Kind: ring.EventSent, Slot: seat, N: uint32(len(s.send.Bytes(s.table.At(seat.Index).Flight)))})
+		other := ring.Slot{Index: 4, Gen: 1}
+		s.step(ring.Event{Kind: ring.EventAccept, Slot: other, Peer: netip.MustParseAddrPort("192.0.2.2:1000")})
+		s.Freeze()
+		s.step()
+		var given []int32
+		ops := s.GiveAway(func(slot ring.Slot) int32 { return int32(slot.Index) }, func(fd int32) { given = append(given, fd) },
+			func(n handover.Name) bool { return n == handover.Name{Index: seat.Index, Gen: seat.Gen} })
+		if released := s.find(ops, ring.OpRelease, true); released.Slot != other || !slices.Equal(given, []int32{4}) {
+			t.Fatalf("%+v is released, given up are %d", released, given)
+		}
+		ops = s.step()
+		said := s.find(ops, ring.OpSend, true)
+		if code := int(said.Data[2])<<8 | int(said.Data[3]); said.Data[0] != 0x88 || code != 1012 || s.Stopped() {
+			t.Fatalf("%x is sent, and the shard has stopped: %t", said.Data, s.Stopped())
+		}
+		if late {
+			ops = nil
+			for range 2 * s.opt.CloseTimeout {
+				ops = append(ops, s.step()...)
+			}
+		} else {
+			ops = s.step(ring.Event{Kind: ring.EventSent, Slot: seat, N: uint32(len(said.Data))}, ring.Event{Kind: ring.EventHangup, Slot: seat})
+		}
+		s.find(ops, ring.OpClose, true)
+		if late {
+			s.step(ring.Event{Kind: ring.EventSent, Slot: seat, Errno: 104})
+		}
+		s.step(ring.Event{Kind: ring.EventClosed, Slot: seat})
+		if st := s.Snapshot(); st.Table.Closed[conn.ReasonNoPlace] != 1 || !s.Stopped() || s.send.InUse() != 0 {
+			t.Errorf("closed %v, stopped %t, %d bytes of send memory are left", st.Table.Closed, s.Stopped(), s.send.InUse())
+		}
+	}
+}

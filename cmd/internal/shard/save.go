@@ -47,9 +47,9 @@ func (s *Shard) SaveConnections(second uint32, fd func(ring.Slot) int32, send fu
 
 // save fills the record of a connection. Its seconds are so much later.
 func (s *Shard) save(i uint32, c *conn.Conn, r *handover.Connection, later uint32) {
-	a, tls := s.table.Address(i), r.TLS[:0]
+	tls := r.TLS[:0]
 	*r = handover.Connection{
-		Name: handover.Name{Shard: a.Shard, Index: a.Index, Gen: a.Gen}, Open: c.State() == conn.Open,
+		Name: s.nameOf(i), Open: c.State() == conn.Open,
 		Addr: c.Addr, Port: c.Port, Since: c.Since + later, LastSeen: c.LastSeen + later, Deadline: c.Deadline + later,
 		PingAt: c.PingAt + later, BytesIn: c.BytesIn, BytesOut: c.BytesOut, Messages: c.Messages, Dropped: c.Dropped, Bad: c.Bad,
 		Paid: s.meter.Paid(c),

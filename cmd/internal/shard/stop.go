@@ -22,6 +22,7 @@ type stopState struct {
 	from      int64         // nanoseconds at which it began
 	over      time.Duration // the time over which clients are told to go; 0: they are told at once
 	deadline  int64         // nanoseconds at which time is up
+	why       conn.Reason   // why it ends connections
 }
 
 // maxToldPerStep bounds how many clients one Step says goodbye to.
@@ -50,6 +51,7 @@ func (s *Shard) beginStop(order conn.Order, over time.Duration) {
 	s.door.Close()
 	s.chores.stop = stopState{
 		begun:     true,
+		why:       conn.ReasonStopping,
 		listening: !s.chores.stop.begun || s.chores.stop.listening,
 		at:        s.chores.stop.at,
 		all:       s.table.Live(),
@@ -102,7 +104,7 @@ func (s *Shard) stopConn(i uint32, c *conn.Conn) {
 	switch {
 	case c.State() == conn.Free || c.State() == conn.Closed:
 	case s.chores.stop.final:
-		s.endNow(i, c, conn.ReasonStopping, true)
+		s.endNow(i, c, s.chores.stop.why, true)
 	default:
 		s.endStopping(i, c)
 	}

@@ -212,7 +212,13 @@ func (c *client) sawClose(payload string) {
 	if len(payload) >= 2 {
 		code = int(payload[0])<<8 | int(payload[1])
 	}
-	switch code {
+	switch w := c.world; code {
+	case 1012:
+		if w.hand == nil || w.hand.Told == w.hand.Lost {
+			w.failf("client %d was told that it has no place, and all others have one", c.n)
+			return
+		}
+		w.hand.Told++
 	case 1001, 1008, 1013: // idle or stop; slow or unusable messages; no memory
 	default:
 		if !c.ending {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/ring"
@@ -147,7 +148,7 @@ func (t *takeover) give() {
 		goOn()
 	}
 	for _, l := range w.loops {
-		w.giveAway(l)
+		w.giveAway(l, t.left)
 	}
 	w.hand.heirs, w.hand.retired = nil, append(w.hand.retired, w.loops)
 	w.loops, w.addresses = t.loops, t.addresses
@@ -169,16 +170,18 @@ func (t *takeover) giveUp() {
 		return
 	}
 	for _, l := range t.loops {
-		w.giveAway(l)
+		w.giveAway(l, nil)
 	}
 	w.hand.heirs, w.hand.retired = nil, append(w.hand.retired, t.loops)
 }
 
-// giveAway closes the descriptors of a shard without harm to the sockets.
-func (w *world) giveAway(l *loop) {
+// giveAway closes the descriptors of a shard without harm to the sockets, but for those that are left to it.
+func (w *world) giveAway(l *loop, left map[handover.Name]bool) {
 	w.see(l)
 	before := l.open()
-	w.do(l, func() []ring.Op { return l.shard.GiveAway(l.ring.FD, w.k.CloseFD) })
+	w.do(l, func() []ring.Op {
+		return l.shard.GiveAway(l.ring.FD, w.k.CloseFD, func(n handover.Name) bool { return left[n] })
+	})
 	l.given = before - l.open()
 }
 

@@ -13,6 +13,7 @@ type HandOvers struct {
 	Done   uint64
 	Failed [steps]uint64
 	Lost   uint64 // connections that found no place
+	Told   uint64 // clients of such connections that were told so
 	Late   uint64 // answers that came behind a hand-over to offers from before
 
 	// Connections that were handed over, by what they were in the middle of.
@@ -86,6 +87,7 @@ func handOverPaths(h *HandOvers) []Path {
 		{"a hand-over that failed when some connections had their new places", h.Failed[adopting]},
 		{"a hand-over that failed when all was over there", h.Failed[ending]},
 		{"a connection that found no place behind a hand-over", h.Lost},
+		{"a client that was told that it has no place behind a hand-over", h.Told},
 		{"an answer behind a hand-over to an offer from before", h.Late},
 		{"half a request in a hand-over", h.Requests},
 		{"half a message in a hand-over", h.Messages},

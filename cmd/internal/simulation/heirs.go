@@ -25,8 +25,9 @@ type takeover struct {
 	addresses *guard.Table
 	batches   [][]shard.Heir // by shard
 	places    map[handover.Name]shard.Inherited
-	pending   int  // connections that a shard is to adopt
-	mayLose   bool // some may find no place
+	left      map[handover.Name]bool // connections that have no place
+	pending   int                    // connections that a shard is to adopt
+	mayLose   bool                   // some may find no place
 }
 
 // start starts the heirs: as many shards as it comes, with other rings and tables.
@@ -37,7 +38,7 @@ func (t *takeover) start() {
 		live += l.open()
 	}
 	t.takeState()
-	t.addresses, t.places = w.newAddresses(), map[handover.Name]shard.Inherited{}
+	t.addresses, t.places, t.left = w.newAddresses(), map[handover.Name]shard.Inherited{}, map[handover.Name]bool{}
 	p := &process{
 		rng: w.hand.Rand, shards: 1 + w.hand.IntN(3), follow: w.hand.IntN(4) > 0, connections: max(w.maxConnections(), live+8),
 		secrets: t.secrets, addresses: t.addresses, awake: time.Duration(t.second-1) * time.Second,
@@ -179,6 +180,7 @@ func (t *takeover) found(l *loop, in shard.Inherited) {
 		w.failf("a connection could not be taken in: %v", in.Err)
 	default:
 		w.hand.Lost++
+		t.left[in.Old] = true
 	}
 	switch {
 	case in.Err == nil:

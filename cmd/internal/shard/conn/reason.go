@@ -32,6 +32,7 @@ const (
 	ReasonACME                    // an ACME server was answered
 	ReasonPage                    // a page was sent
 	ReasonBanned                  // the operator has banned its client's address
+	ReasonNoPlace                 // the process that has taken over has no place for it
 	Reasons                       // how many there are
 )
 
@@ -39,7 +40,7 @@ var reasonNames = [Reasons]string{
 	"none", "client_close", "eof", "reset", "bad_request", "handshake_timeout", "idle", "slow_consumer", "slow_message",
 	"protocol_error", "too_big", "bad_messages", "no_memory", "stopping",
 	"health_check", "tls_error", "certificate", "address_limit", "control_flood", "tls_flood", "memory_limit",
-	"origin", "acme", "page", "banned",
+	"origin", "acme", "page", "banned", "no_place",
 }
 
 // String returns the reason's name as it stands in logs and metrics.

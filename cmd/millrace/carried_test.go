@@ -8,7 +8,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,4 +151,40 @@ func TestUpgradeWithoutPlace(t *testing.T) {
 			t.Errorf("the metrics have no %s", want)
 		}
 	}
+}
+
+// TestUpgradeCountsEnds proves that a connection which is being closed counts as closed, with its reason, in the next process, which never
+// sees its end; and that the old process, which does, serves its own figures no more.
+func TestUpgradeCountsEnds(t *testing.T) {
+	metrics := freeAddr(t)
+	s := settings{network: "address = '" + freeAddr(t) + "'\nclose_timeout = 30\n", other: prometheus(metrics)}
+	s.top = "socket_workers = 1"
+	tr := start(t, s)
+	c := tr.raw()
+	fmt.Fprint(c, head("GET / HTTP/1.1", "")+"\r\n")
+	readUntil(t, c, "\r\n\r\n")
+	c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8})
+	if _, err := io.ReadAll(c); err != nil { // and this side does not end
+		t.Fatal(err)
+	}
+	tr.signal(syscall.SIGUSR2)
+	tr.logged(handedOver, 1)
+	heir := regexp.MustCompile(handedOver + `" pid=(\d+)`).FindStringSubmatch(tr.log.String())
+	pid, _ := strconv.Atoi(heir[1])
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	for range 5 {
+		page := fetch(t, "http://"+metrics+"/metrics")
+		for _, want := range []string{
+			`millrace_handovers_total{result="ok"} 1`,
+			`millrace_connections_accepted_total{worker_index="0"} 1`,
+			`millrace_connections_closed_total{reason="client_close",worker_index="0"} 1`,
+			`millrace_connections{state="draining",worker_index="0"} 0`,
+		} {
+			if !strings.Contains(page, want+"\n") {
+				t.Errorf("the metrics have no %s", want)
+			}
+		}
+	}
+	c.Close()
+	eventually(t, "the old process ends", func() bool { return !alive(tr.cmd.Process.Pid) })
 }

@@ -58,6 +58,9 @@ func (s *Server) Upgrade() error {
 		return err
 	}
 	s.upgrades.gone.Store(int64(pid))
+	for _, a := range []*adminServer{s.admin, s.control} {
+		a.leave()
+	}
 	s.log.Info("handed over to a new process", "pid", pid, "connections", h.sent.Connections, "peers", h.sent.Peers,
 		"without_place", len(h.mine.Left), "nobody_served_ms", h.frozenFor.Milliseconds(), "took_ms", time.Since(began).Milliseconds())
 	h.goAway() // from here on the process may end at any time
@@ -365,19 +368,17 @@ func (h *handOver) freeze() error {
 
 // goAway lets go of all that the successor has now, and ends the connections that it has not.
 func (h *handOver) goAway() {
-	s, left := h.server, make(map[handover.Name]bool, len(h.mine.Left))
+	left := make(map[handover.Name]bool, len(h.mine.Left))
 	for _, name := range h.mine.Left {
 		left[name] = true
-	}
-	for _, a := range []*adminServer{s.admin, s.control} {
-		a.leave()
 	}
 	h.each(func(_ int, sh *shard.Shard, r *ring.Ring) {
 		r.Submit(sh.GiveAway(r.FD, func(fd int32) { _ = syscall.Close(int(fd)) }, func(n handover.Name) bool { return left[n] }))
 	})
 }
 
-// leave has the path of a unix socket stay when the listener for operators ends here: another process listens there.
+// leave ends the listener for operators here, and has the path of a unix socket stay: another process listens there, and has the figures
+// that are true.
 func (a *adminServer) leave() {
 	if a == nil {
 		return
@@ -386,4 +387,6 @@ func (a *adminServer) leave() {
 	if l, ok := a.listener.(*net.UnixListener); ok {
 		l.SetUnlinkOnClose(false)
 	}
+	_ = a.listener.Close() // it is closed again at the end
+	a.http.SetKeepAlivesEnabled(false)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/torrents"
 	"millrace/cmd/internal/stats"
 	"millrace/cmd/internal/trace"
@@ -62,6 +63,8 @@ type Published struct {
 	At    time.Duration // on the clock of the loop
 	Ended bool          // the loop has returned; these are its last figures
 
+	Leaving [conn.Reasons]uint64 // while the shard stands still: connections that end here and go nowhere else, by reason
+
 	Census *torrents.Census // of the last whole pass over the peers, shared and not to be changed; nil: there is none
 }
 
@@ -72,10 +75,14 @@ type Totals struct {
 	Loop  LoopStats
 }
 
-// Totals returns the figures that another process can go on with.
+// Totals returns the figures that another process can go on with. It does not see the end of connections that stay here, so they have
+// ended.
 func (p *Published) Totals() Totals {
 	t := Totals{p.Shard, p.Ring, p.Loop}
 	stats.KeepTotals(&t.Shard)
+	for why, n := range p.Leaving {
+		t.Shard.Table.Closed[why] += n
+	}
 	stats.KeepTotals(&t.Ring)
 	t.Loop.Longest = 0
 	return t

@@ -74,6 +74,20 @@ func (s *Shard) Still(quiet func(ring.Slot) bool) bool {
 	return s.post.Stats().Backlog == 0 && s.mover.Coming() == 0
 }
 
+// Leaving returns how many connections of a frozen shard go to no other process, but to their end, by the reason; of one that serves,
+// none.
+func (s *Shard) Leaving() (n [conn.Reasons]uint64) {
+	if !s.chores.freeze.on {
+		return n
+	}
+	for i := range s.table.Used() {
+		if c := s.table.At(i); c.State().Ends() && c.State() != conn.Free {
+			n[c.Reason]++
+		}
+	}
+	return n
+}
+
 // Mail returns how many records the shard has sent to others, and read. When all are still, and all together have read what they have
 // sent, nothing is under way between them.
 func (s *Shard) Mail() (sent, read uint64) {

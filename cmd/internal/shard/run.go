@@ -165,7 +165,7 @@ func (l *loop) figures(now time.Duration, ended bool) Published {
 	l.stats.Needed = l.pace.Demand()
 	p := Published{
 		Shard: l.shard.Snapshot(), Ring: l.ring.Stats(), Loop: l.stats, At: now, Ended: ended,
-		Census: l.shard.Census(),
+		Census: l.shard.Census(), Leaving: l.shard.Leaving(),
 	}
 	if base := l.control.base.Load(); base != nil {
 		stats.Add(&p.Shard, &base.Shard)

@@ -7,7 +7,7 @@
 //	                        ◄─────── Listener…, Listeners: the sockets, which both hold from now on
 //	Ready: it could serve   ───────►
 //	                                 freezes: from here on nobody is served
-//	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, End
+//	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, ProcessTotals, End
 //	Mine: it has got all,   ───────►
 //	but for some connections
 //	                        ◄─────── Yours: the successor may go on
@@ -188,7 +188,7 @@ func (l *Link) Receive() (Received, error) {
 			closeFD(fd)
 			whole = append(whole, b...)
 			continue
-		case kind >= optional:
+		case kind >= unknown:
 			closeFD(fd)
 			whole = nil
 			continue

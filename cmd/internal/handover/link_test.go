@@ -73,7 +73,7 @@ func TestLinkEnds(t *testing.T) {
 	if _, err := b.Want(KindMine, nil); err == nil || !strings.Contains(err.Error(), "says 4 and not 11") {
 		t.Error(err)
 	}
-	a.Send(optional+5, &Failed{"of the future"}, 0)
+	a.Send(unknown+5, &Failed{"of the future"}, 0)
 	a.Send(KindMine, nil, -1)
 	if _, err := b.Want(KindMine, nil); err != nil {
 		t.Error(err)

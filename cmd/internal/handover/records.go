@@ -15,7 +15,7 @@ const Version = 1
 // Kind is the kind of a record.
 type Kind uint8
 
-// The kinds, in the order in which they come. New ones from optional on are left out by a reader that does not know them.
+// The kinds, in the order in which they come. All versions know them.
 const (
 	KindHello      Kind = iota + 1 // successor: it has started
 	KindListener                   // predecessor: a listening socket, its descriptor beside it
@@ -32,7 +32,12 @@ const (
 	KindFailed                     // either: it cannot go on, and why
 	KindServing                    // successor: it goes on from here
 	part           Kind = 0x7f     // a piece of the next record
-	optional       Kind = 0x80
+)
+
+// Kinds that a reader leaves out which does not know them. They come between KindCounters and KindEnd.
+const (
+	KindProcessTotals Kind = 0x80 + iota // predecessor: the counters of the whole process
+	unknown                              // those from here on are
 )
 
 // Hello is the first word of the successor.

@@ -47,6 +47,9 @@ func (h *handOver) carry() error {
 		err = h.sendCounters()
 	}
 	if err == nil {
+		err = h.sendProcessTotals()
+	}
+	if err == nil {
 		err = h.link.Send(handover.KindEnd, &h.sent, -1)
 	}
 	return err

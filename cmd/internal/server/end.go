@@ -1,9 +1,6 @@
 package server
 
-import (
-	"runtime"
-	"time"
-)
+import "time"
 
 // This file owns the end: the reason, and the wait for everything that runs.
 
@@ -43,6 +40,6 @@ func (s *Server) join() {
 			s.remove(l)
 		}
 	}
-	runtime.GOMAXPROCS(s.procs)
+	setProcs(s.procs)
 	close(s.done)
 }

@@ -120,6 +120,8 @@ func (s *Server) inheritRecord(in *inheritance, r *handover.Received) error {
 		return s.inheritPeers(in, r)
 	case handover.KindCounters:
 		return s.inheritCounters(in, r)
+	case handover.KindProcessTotals:
+		return s.inheritProcessTotals(r)
 	}
 	return r.As(handover.KindEnd, nil) // says what it is
 }

@@ -55,11 +55,12 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 	s.writeBuild(b)
 	writeSeries(b, processSeries, []*processFigures{process}, []string{""})
 	if s.addresses != nil {
-		figures := s.addresses.Stats(s.clock())
+		figures := s.addressFigures()
 		writeSeries(b, addressSeries, []*guard.Stats{&figures}, []string{""})
 	}
 	if s.tls != nil {
-		writeSeries(b, tlsSeries, []*tlsFigures{s.tls.figures()}, []string{""})
+		figures := s.tlsFigures()
+		writeSeries(b, tlsSeries, []*tlsFigures{&figures}, []string{""})
 	}
 	if s.longestSilence() < freshBeat {
 		appendRuntime(b)
@@ -120,7 +121,7 @@ type processFigures struct {
 
 // processFigures returns the figures of this moment.
 func (s *Server) processFigures(shards int) *processFigures {
-	return &processFigures{
+	f := &processFigures{
 		Shards:          shards,
 		MostConnections: s.setup.connsPerShard * s.setup.shards,
 		MostPeers:       s.config.Load().Limits.MaxPeers,
@@ -137,6 +138,8 @@ func (s *Server) processFigures(shards int) *processFigures {
 		HandOversFailed: s.upgrades.failed.Load(),
 		ReloadedAt:      int(s.reloadCounts.at.Load()),
 	}
+	stats.Add(f, &s.past.Process)
+	return f
 }
 
 // openDescriptors returns how many descriptors are open.
@@ -177,7 +180,7 @@ type tlsFigures struct {
 	Domains  int    `metric:"acme_domains" help:"Names for which the tracker gets certificates by itself (tls.acme_domains)."`
 	Missing  int    `metric:"acme_domains_without_certificate" help:"Such names that have no certificate, or one that has expired."`
 	Failing  int    `metric:"acme_domains_failing" help:"Such names for which the last attempt to get a certificate has failed."`
-	Obtained uint64 `metric:"acme_certificates_obtained_total" help:"Certificates that were obtained since the start."`
+	Obtained uint64 `metric:"acme_certificates_obtained_total" help:"Certificates that were obtained."`
 	Failures uint64 `metric:"acme_failures_total" help:"Attempts to get a certificate that have failed."`
 }
 

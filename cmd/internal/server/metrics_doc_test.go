@@ -27,8 +27,9 @@ func TestMetricsPage(t *testing.T) {
 	}
 	b.WriteString("# Metrics\n\n" +
 		"millrace serves these figures to Prometheus with `metrics.run_prometheus_endpoint`. Figures of the Go runtime\n" +
-		"and the process (`go_…`, `process_…`) come with them. A counter starts at 0 with the process; a gauge goes up\n" +
-		"and down.\n\n" +
+		"and the process (`go_…`, `process_…`) come with them. A counter starts at 0; a gauge goes up and down.\n\n" +
+		"When a new process takes over (SIGUSR2), all counters of this page go on, but for `go_…` and `process_…`, which are\n" +
+		"of one process. Those of shards that there are not any more go to shard 0. The others are 0 again after a start.\n\n" +
 		"This file is written by a test from the texts in the code:\n" +
 		"`go test -ldflags=-checklinkname=0 ./cmd/internal/server -run TestMetricsPage -update`.\n\n" +
 		"## Of each shard\n")

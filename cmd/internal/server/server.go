@@ -46,6 +46,9 @@ type Process struct {
 	Progress func(status string) // is told from time to time how far long work has come; nil: nobody wants to know
 }
 
+// setProcs is for tests, in which there are several trackers in a process.
+var setProcs = runtime.GOMAXPROCS
+
 // Server is a running tracker.
 type Server struct {
 	log       *slog.Logger
@@ -65,6 +68,7 @@ type Server struct {
 
 	stopping atomic.Bool // a stop or a drain has begun
 	upgrades upgrades
+	past     past // the counters of the processes before this one
 
 	loops        sync.WaitGroup // loops that still turn
 	threads      sync.WaitGroup // threads that still hold a ring
@@ -168,7 +172,7 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 		done:    make(chan struct{}),
 		reloads: make(chan struct{}, 1),
 		// One P more than loops: a loop blocks in the kernel with its P in hand, and garbage collection needs another.
-		procs:   runtime.GOMAXPROCS(set.shards + 1),
+		procs:   setProcs(set.shards + 1),
 		rule:    rule,
 		tls:     secure,
 		origins: pages,
@@ -186,7 +190,7 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 	if err := s.startAll(cfg); err != nil {
 		s.listening.closeFresh()
 		memory.close()
-		runtime.GOMAXPROCS(s.procs)
+		setProcs(s.procs)
 		return nil, err
 	}
 	s.listening.taken()

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"millrace/cmd/internal/handover"
+	"millrace/cmd/internal/shard"
+	"millrace/config"
+	"millrace/ring"
+)
+
+// This file proves what a tracker has that has taken over from another one in this process.
+
+// A loop keeps a P while it waits. In a process with several trackers there must be one more than all their loops.
+func init() {
+	runtime.GOMAXPROCS(16)
+	setProcs = func(int) int { return 0 }
+}
+
+// succeed hands a tracker over to another one, which has the same configuration but for changes.
+func succeed(t *testing.T, old *Server, change func(*config.Config)) *Server {
+	t.Helper()
+	cfg := *old.Config()
+	change(&cfg)
+	var heir *Server
+	started := make(chan error, 1)
+	idle := exec.Command("cat") // stands for the process
+	input, err := idle.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	old.process.Successor = func(file *os.File) (*exec.Cmd, error) {
+		fd, err := syscall.Dup(int(file.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		link, err := handover.Open(os.NewFile(uintptr(fd), "hand-over"))
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			var err error
+			heir, err = Start(&cfg, Process{
+				Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lost: func() uint64 { return 0 }, Predecessor: link,
+			})
+			started <- err
+		}()
+		return idle, idle.Start()
+	}
+	if err := old.Upgrade(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		heir.Stop()
+		if err := heir.Err(); err != nil {
+			t.Errorf("the tracker failed: %v", err)
+		}
+	})
+	select {
+	case <-old.Done():
+	case <-time.After(patience):
+		t.Fatal("the old tracker does not end")
+	}
+	return heir
+}
+
+// count gives all figures of a struct a value.
+func count(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[netip.AddrPort]() {
+			return
+		}
+		for k := range v.NumField() {
+			count(v.Field(k))
+		}
+	case reflect.Array:
+		for k := range v.Len() {
+			count(v.Index(k))
+		}
+	case reflect.Uint64:
+		v.SetUint(7)
+	case reflect.Int64, reflect.Int:
+		v.SetInt(int64(3 * time.Second))
+	}
+}
+
+// counted returns figures in which every one has a value.
+func counted[T any]() (f T) {
+	count(reflect.ValueOf(&f).Elem())
+	return f
+}
+
+// countersOf returns the counters on a metrics page, histograms included, without those of the Go runtime.
+func countersOf(t *testing.T, page string) map[string]float64 {
+	t.Helper()
+	all, kind := map[string]float64{}, ""
+	for line := range strings.Lines(page) {
+		if _, text, ok := strings.Cut(line, "# TYPE "); ok {
+			_, kind, _ = strings.Cut(strings.TrimSpace(text), " ")
+		}
+		series, number, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || !strings.HasPrefix(series, metricPrefix) || kind != "counter" && kind != "histogram" {
+			continue
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[series] = value
+	}
+	return all
+}
+
+// TestCountersGoOn proves that no counter of the metrics page is lower behind a hand-over, to as many shards or, all shards together, to
+// fewer; nor behind another one, by a process that does not show all of them.
+func TestCountersGoOn(t *testing.T) {
+	certificate, key := writeCertificate(t)
+	s := startTest(t, func(c *config.Config) {
+		c.SocketWorkers, c.Network.EnableTLS = 2, true
+		c.Network.TLSCertificatePath, c.Network.TLSPrivateKeyPath = certificate, key
+	})
+	for _, c := range s.controls {
+		p := shard.Published{Shard: counted[shard.Stats](), Ring: counted[ring.Stats](), Loop: counted[shard.LoopStats]()}
+		totals := p.Totals()
+		c.GoOnFrom(&totals)
+	}
+	s.past = counted[past]()
+	s.past = *s.processTotals()
+	s.upgrades.failed.Store(7)
+	s.upgrades.done = 7
+	before := countersOf(t, scrapeTest(t, s))
+	for series, value := range before {
+		if value == 0 {
+			t.Errorf("%s is 0 before, so the test cannot see it fall", series)
+		}
+	}
+	compare := func(step string) {
+		t.Helper()
+		after := countersOf(t, scrapeTest(t, s))
+		for series, value := range before {
+			if now, ok := after[series]; !ok || now < value {
+				t.Errorf("%s: %s is %v, and was %v", step, series, now, value)
+			}
+		}
+		before = after
+	}
+	s = succeed(t, s, func(*config.Config) {})
+	compare("as many shards")
+	s = succeed(t, s, func(c *config.Config) { c.Network.EnableTLS, c.Limits.Active = false, false })
+	s = succeed(t, s, func(c *config.Config) { c.Network.EnableTLS, c.Limits.Active = true, true })
+	compare("behind a process that does not show all")
+	sums := map[string]float64{}
+	for series, value := range before {
+		sums[withoutShard(series)] += value
+	}
+	before = sums
+	s = succeed(t, s, func(c *config.Config) { c.SocketWorkers = 1 })
+	after := map[string]float64{}
+	for series, value := range countersOf(t, scrapeTest(t, s)) {
+		after[withoutShard(series)] += value
+	}
+	for series, value := range before {
+		if after[series] < value {
+			t.Errorf("fewer shards: %s is %v, and was %v", series, after[series], value)
+		}
+	}
+}
+
+// withoutShard returns the name of a series without the label of the shard.
+func withoutShard(series string) string {
+	return regexp.MustCompile(`[,{]?worker_index="\d+"`).ReplaceAllString(series, "")
+}

@@ -7,7 +7,7 @@
 //	                        ◄─────── Listener…, Listeners: the sockets, which both hold from now on
 //	Ready: it could serve   ───────►
 //	                                 freezes: from here on nobody is served
-//	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, ProcessTotals, End
+//	                        ◄─────── State, Connection…, Address…, Peers…, Counters…, ProcessTotals, Hour, End
 //	Mine: it has got all,   ───────►
 //	but for some connections
 //	                        ◄─────── Yours: the successor may go on

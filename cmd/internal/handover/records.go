@@ -37,6 +37,7 @@ const (
 // Kinds that a reader leaves out which does not know them. They come between KindCounters and KindEnd.
 const (
 	KindProcessTotals Kind = 0x80 + iota // predecessor: the counters of the whole process
+	KindHour                             // predecessor: the last hour of the whole process
 	unknown                              // those from here on are
 )
 

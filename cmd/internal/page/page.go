@@ -13,6 +13,7 @@ import (
 	"html"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"millrace/cmd/internal/human"
@@ -72,8 +73,9 @@ func (s *Sample) peersOf(name string) uint64 {
 	return 0
 }
 
-// Hour keeps the samples of the last hour.
+// Hour keeps the samples of the last hour. Any goroutine may use it.
 type Hour struct {
+	mu      sync.Mutex
 	samples []Sample // the oldest is at next once the ring is full
 	next    int
 }
@@ -86,12 +88,21 @@ const (
 
 // Add adds the sample of this moment.
 func (h *Hour) Add(s Sample) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if len(h.samples) < hourSamples {
 		h.samples = append(h.samples, s)
 		return
 	}
 	h.samples[h.next] = s
 	h.next = (h.next + 1) % hourSamples
+}
+
+// Samples returns those of the last hour, the oldest first.
+func (h *Hour) Samples() []Sample {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Concat(h.samples[h.next:], h.samples[:h.next])
 }
 
 // at returns sample i, of which 0 is the oldest.
@@ -129,6 +140,8 @@ const (
 
 // AppendHTML appends the page.
 func AppendHTML(dst []byte, f *Figures, h *Hour) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	gauge := func(get func(*Sample) int) func(int) float64 {
 		return func(i int) float64 { return float64(get(h.at(i))) }
 	}

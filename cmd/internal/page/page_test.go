@@ -20,6 +20,9 @@ func TestHTML(t *testing.T) {
 	for i := range 3 * hourSamples {
 		h.Add(Sample{Clients: i, Announces: uint64(10 * i)})
 	}
+	if all := h.Samples(); len(all) != hourSamples || all[0].Clients != 2*hourSamples || all[hourSamples-1].Clients != 3*hourSamples-1 {
+		t.Errorf("%d samples, from %+v", len(all), all[0])
+	}
 	page := string(AppendHTML(nil, f, &h))
 	// 720 samples, of which the newest are 1440 to 2159; the last point is the mean of the last twelve.
 	for _, want := range []string{

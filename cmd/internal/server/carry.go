@@ -50,6 +50,9 @@ func (h *handOver) carry() error {
 		err = h.sendProcessTotals()
 	}
 	if err == nil {
+		err = h.sendHour()
+	}
+	if err == nil {
 		err = h.link.Send(handover.KindEnd, &h.sent, -1)
 	}
 	return err

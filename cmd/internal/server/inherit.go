@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,9 @@ func (s *Server) inherit(in *inheritance) error {
 			return fmt.Errorf("cannot take over: %w", err)
 		}
 	}
+	if err := s.showInherited(in); err != nil {
+		return err
+	}
 	if err := in.link.Send(handover.KindMine, &handover.Mine{Left: in.places.left}, -1); err != nil {
 		return err
 	}
@@ -122,6 +126,8 @@ func (s *Server) inheritRecord(in *inheritance, r *handover.Received) error {
 		return s.inheritCounters(in, r)
 	case handover.KindProcessTotals:
 		return s.inheritProcessTotals(r)
+	case handover.KindHour:
+		return s.inheritHour(r)
 	}
 	return r.As(handover.KindEnd, nil) // says what it is
 }
@@ -191,6 +197,22 @@ func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
 	for k, t := range in.totals[:min(len(in.totals), in.shards)] {
 		s.controls[k].GoOnFrom(t)
 	}
+	return nil
+}
+
+// showInherited has all that tell figures, to operators or to clients, know those of what has come: before anybody can ask.
+func (s *Server) showInherited(in *inheritance) error {
+	for _, c := range s.controls {
+		select {
+		case <-c.Publish():
+		case <-in.context().Done():
+			return errors.New("cannot take over: the shards do not tell their figures")
+		}
+	}
+	if resident, err := s.memory.read(); err == nil && s.memory.limit.Load() > 0 {
+		s.memory.resident.Store(resident)
+	}
+	s.makePages()
 	return nil
 }
 

@@ -6,11 +6,12 @@ import (
 
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/handover"
+	"millrace/cmd/internal/page"
 	"millrace/cmd/internal/stats"
 )
 
-// This file owns the counters of the whole process that go on from those of the processes before it. Those of the shards are in
-// shard.Totals.
+// This file owns the figures of the whole process that go on from those of the processes before it: its counters, and its last hour. Those
+// of the shards are in shard.Totals.
 
 // past are the figures of the processes before this one that are totals; all others are zero.
 type past struct {
@@ -42,6 +43,27 @@ func (h *handOver) sendProcessTotals() error {
 func (s *Server) inheritProcessTotals(r *handover.Received) error {
 	if err := json.Unmarshal(r.Fields, &s.past); err != nil {
 		return fmt.Errorf("the counters of the process: %w", err)
+	}
+	return nil
+}
+
+// sendHour sends the samples of the last hour.
+func (h *handOver) sendHour() error {
+	text, err := json.Marshal(h.server.pages.hour.Samples())
+	if err != nil {
+		panic("BUG: samples cannot be written as JSON: " + err.Error())
+	}
+	return h.link.SendRaw(handover.KindHour, text)
+}
+
+// inheritHour has the plots of the last hour go on.
+func (s *Server) inheritHour(r *handover.Received) error {
+	var samples []page.Sample
+	if err := json.Unmarshal(r.Fields, &samples); err != nil {
+		return fmt.Errorf("the samples of the last hour: %w", err)
+	}
+	for _, sample := range samples {
+		s.pages.hour.Add(sample)
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/handover"
+	"millrace/cmd/internal/page"
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
@@ -185,4 +188,51 @@ func TestCountersGoOn(t *testing.T) {
 // withoutShard returns the name of a series without the label of the shard.
 func withoutShard(series string) string {
 	return regexp.MustCompile(`[,{]?worker_index="\d+"`).ReplaceAllString(series, "")
+}
+
+// TestFiguresGoOn proves that a tracker knows as soon as it serves how many clients and peers it has, in its status and on its pages, and
+// has the last hour of the one before.
+func TestFiguresGoOn(t *testing.T) {
+	s := startTest(t, func(c *config.Config) { c.SocketWorkers, c.HTTP.Page, c.HTTP.Stats = 2, true, true })
+	for k := range 9 {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n%s", masked(0x81, fmt.Sprintf(
+			`{"action":"announce","info_hash":"torrent-%012d","peer_id":"peer----%012d","left":1,"offers":[]}`, k%4, k)))
+		c.SetDeadline(time.Now().Add(patience))
+		for got, b := "", make([]byte, 1000); !strings.Contains(got, "}"); {
+			n, err := c.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(b[:n])
+		}
+	}
+	for k := range 3 {
+		s.pages.hour.Add(page.Sample{Clients: 1000 + k, Names: []page.Name{{Name: "WebTorrent", Peers: 5}}})
+	}
+	hour := s.pages.hour.Samples()
+	s = succeed(t, s, func(*config.Config) {})
+	if connections, peers := s.Clients(); connections != 9 || peers != 9 {
+		t.Errorf("%d connections, %d peers", connections, peers)
+	}
+	stats, _ := s.pages.answer([]byte("/stats.json"), nil)
+	for _, want := range []string{`"clientsCount":9,`, `"peersCount":9,`, `"torrents":4,`, `"announcesTotal":9,`} {
+		if !strings.Contains(string(stats), want) {
+			t.Errorf("the statistics lack %s: %s", want, stats)
+		}
+	}
+	if strings.Contains(string(stats), `"rss":0`) {
+		t.Error("the statistics do not know the memory")
+	}
+	if html, _ := s.pages.answer([]byte("/"), nil); !strings.Contains(string(html), "in this hour at most 1.0k") {
+		t.Errorf("the page has no plots: %s", html)
+	}
+	if now := s.pages.hour.Samples(); len(now) < len(hour) || !reflect.DeepEqual(now[:len(hour)], hour) {
+		t.Errorf("the hour is %+v, and was %+v", now, hour)
+	}
 }

@@ -16,8 +16,8 @@
 //	                └────► Conn.Next ◄─ record layer ◄──────────┘
 //	socket ◄─ Conn.Drain (flights, alerts) and Conn.Write (data)
 //
-// An established connection can go on in another process. [Conn.AppendState] writes it as bytes, and [Engine.Restore]
-// makes a connection of them there (saved.go). Sessions resume there when [Certificates.UseTicketKeys] has taken over the
+// A connection can go on in another process when it is established, and before its handshake has begun. [Conn.AppendState]
+// writes it as bytes, and [Engine.Restore] makes a connection of them there (saved.go). Sessions resume there when [Certificates.UseTicketKeys] has taken over the
 // keys of [Certificates.TicketKeys].
 //
 // One table says which states a connection passes and how it ends (end.go).

@@ -1,7 +1,7 @@
 package tlsconn
 
-// This file owns the form in which a connection goes to another process: AppendState writes it, Restore reads it. Numbers
-// are big-endian. A field with a length is the length and as many bytes.
+// This file owns the form in which an established connection goes to another process: AppendState writes it, Restore reads it.
+// Numbers are big-endian. A field with a length is the length and as many bytes. savedhello.go has the other form.
 //
 //	bytes      field
 //	1          format: 1
@@ -51,17 +51,24 @@ var savedStates = [...]state{stateEstablished, statePeerEnded, stateOursEnded, s
 
 // StateLen returns how many bytes [Conn.AppendState] appends.
 func (c *Conn) StateLen() int {
+	if c.Unbegun() {
+		return 1 + 4 + len(c.first())
+	}
 	secret := secretLen(c.suite, c.info.Version)
 	return 7 + 2*(8+1+secret+1+c.suite.keyLen+1+ivLen) + 6 + 1 + int(c.nmsg) + 2 + len(c.part()) + 4 + len(c.pend)
 }
 
-// AppendState appends to dst all that another process needs to go on with an established connection, and returns the
-// extended slice: see [Engine.Restore]. Next has just returned nothing, or io.EOF. The connection does not change. So it can go on
-// here if the other process fails, but only one of both may read or write from now on: two records must not have one number.
+// AppendState appends to dst all that another process needs to go on with a connection that is established or [Conn.Unbegun], and
+// returns the extended slice: see [Engine.Restore]. Next has just returned nothing, or io.EOF. The connection does not change. So
+// it can go on here if the other process fails, but only one of both may read or write from now on: two records must not have one
+// number.
 //
 // The state holds keys: the caller overwrites it when it is passed on. It makes room of [Conn.StateLen] bytes in dst first,
 // since slices that grow leave their bytes behind. Close then overwrites the keys of the connection.
 func (c *Conn) AppendState(dst []byte) []byte {
+	if c.Unbegun() {
+		return c.appendHello(dst)
+	}
 	if c.engine == nil || phases[c.state] != Established || len(c.fed) > 0 || c.whole {
 		panic("BUG: a TLS connection is saved in the middle of something")
 	}
@@ -124,6 +131,9 @@ func (e *Engine) seconds() uint32 { return uint32(e.now / time.Second) }
 // then.
 func (e *Engine) Restore(h Handle, state []byte) (*Conn, error) {
 	r := savedReader{rest: state}
+	if len(state) > 0 && state[0] == savedHelloFormat {
+		return e.restoreHello(h, &r)
+	}
 	head := r.head()
 	if r.err != nil {
 		return nil, r.err

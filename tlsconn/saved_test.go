@@ -186,7 +186,11 @@ func TestSaveAtRestOnly(t *testing.T) {
 		r.conn.Feed(b[9:])
 		r.conn.Next()
 	})
-	f("new", func(r *rig) { r.conn = r.engine.Start(1) })
+	f("in its handshake", func(r *rig) {
+		r.conn = r.engine.Start(1)
+		r.conn.Feed(clientHello(t))
+		computeAll(r.engine)
+	})
 	f("failed", func(r *rig) { r.read([]byte("no record"), 100) })
 	f("closed", func(r *rig) { r.conn.Close() })
 	f("detached", func(r *rig) { r.conn.Detach() })

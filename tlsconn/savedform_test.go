@@ -172,7 +172,7 @@ func TestRestoreErrors(t *testing.T) {
 	}
 	f(v13, "", at(0))
 	f(v12, "", at(0))
-	f(v13, "the format 2, and this build reads 1", at(0, 2))
+	f(v13, "the format 3, and this build reads 1", at(0, 3))
 	f(v13, "the format 0, and this build reads 1", at(0, 0))
 	f(v13, "damaged at the state", at(1, 4))
 	f(v13, "damaged at the flags", at(2, 4))
@@ -223,6 +223,10 @@ func FuzzRestore(f *testing.F) {
 		}
 		f.Add(c.AppendState(nil), []byte{23, 3, 3, 0, 1, 1})
 	}
+	hello := e.Start(1)
+	hello.Feed(clientHello(f)[:100])
+	f.Add(hello.AppendState(nil), []byte("bytes of a client"))
+	hello.Close()
 	f.Fuzz(func(t *testing.T, state, from []byte) {
 		c, err := e.Restore(1, state)
 		if err == nil {

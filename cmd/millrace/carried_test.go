@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -187,4 +188,67 @@ func TestUpgradeCountsEnds(t *testing.T) {
 	}
 	c.Close()
 	eventually(t, "the old process ends", func() bool { return !alive(tr.cmd.Process.Pid) })
+}
+
+// haltingConn is a connection of which the first write stops at a byte, until it is let go on.
+type haltingConn struct {
+	net.Conn
+	at     int
+	halted chan struct{} // closed then
+	goOn   chan struct{}
+}
+
+func (c *haltingConn) Write(b []byte) (int, error) {
+	select {
+	case <-c.halted:
+		return c.Conn.Write(b)
+	default:
+	}
+	if n, err := c.Conn.Write(b[:c.at]); err != nil {
+		return n, err
+	}
+	close(c.halted)
+	<-c.goOn
+	n, err := c.Conn.Write(b[c.at:])
+	return c.at + n, err
+}
+
+// TestUpgradeHello proves that clients of TLS are served by the next process which have connected before and sent nothing yet, or the
+// beginning of their ClientHello.
+func TestUpgradeHello(t *testing.T) {
+	pk := newPKI(t, "ecdsa", 1, time.Now().Add(time.Hour))
+	metrics := freeAddr(t)
+	tr := start(t, settings{
+		top: "socket_workers = 1", network: pk.settings() + "\naddress = '" + freeAddr(t) + "'\n", other: prometheus(metrics),
+	})
+	goOn, served := make(chan struct{}), make(chan error, 3)
+	for _, at := range []int{0, 1, 200} {
+		c := &haltingConn{Conn: tr.raw(), at: at, halted: make(chan struct{}), goOn: goOn}
+		go func() {
+			client := tls.Client(c, &tls.Config{RootCAs: pk.pool, ServerName: "127.0.0.1"})
+			if _, err := io.WriteString(client, head("GET / HTTP/1.1", "")+"\r\n"); err != nil {
+				served <- err
+				return
+			}
+			b := make([]byte, 12)
+			_, err := io.ReadFull(client, b)
+			if err == nil && string(b) != "HTTP/1.1 101" {
+				err = errors.New(string(b))
+			}
+			served <- err
+		}()
+		<-c.halted
+	}
+	eventually(t, "all have come", func() bool {
+		page := fetch(t, "http://"+metrics+"/metrics")
+		return strings.Contains(page, `millrace_connections{state="handshake",worker_index="0"} 3`+"\n") &&
+			strings.Contains(page, `millrace_received_bytes_total{worker_index="0"} 201`+"\n")
+	})
+	tr.upgrade()
+	close(goOn)
+	for range 3 {
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -135,11 +135,11 @@ type Connection struct {
 	MessageKind uint8
 	WindowBits  uint8 // of compressed messages to the client; 0: 15
 
-	UnreadSince uint32 // second in which the message began of which Unread is a part, 0 without one
+	UnreadSince uint32 // second in which the message, or TLS record, began of which only a part has come, 0 without one
 	Unread      []byte // received and not a whole message, or not its turn
 	Flight      []byte // made for the wire, and not sent
 	Waiting     []byte // frames behind that
-	TLS         []byte // nil without
+	TLS         []byte // nil without: see package tlsconn
 
 	HasTorrent bool
 	Torrent    [20]byte // one of those that the client is in

@@ -25,7 +25,7 @@ type freezeState struct {
 	thawed    uint32           // connections below it go on already
 }
 
-// Freeze makes the shard come to rest. TLS handshakes that are under way end: another process could not go on with their computation.
+// Freeze makes the shard come to rest. TLS handshakes that have begun end: another process could not go on with their computation.
 // It is called between two Steps, by the loop's thread, and returns ops for the ring, as the others here do.
 func (s *Shard) Freeze() []ring.Op {
 	s.turn.NoteOrder(conn.OrderFreeze)
@@ -48,7 +48,7 @@ func (s *Shard) freezeConn(i uint32, c *conn.Conn) {
 	if c.State() != conn.Open && c.State() != conn.Handshake {
 		return
 	}
-	if c.Flags.Has(conn.Encrypted) && !c.Flags.Has(conn.Established) {
+	if t := s.table.TLS(i); t != nil && !c.Flags.Has(conn.Established) && !t.Unbegun() {
 		s.endNow(i, c, conn.ReasonStopping, true)
 		return
 	}
@@ -123,6 +123,9 @@ func (s *Shard) Thaw(most int) (ops []ring.Op, more bool) {
 		most--
 		s.table.Resume(&s.turn, f.thawed, c, conn.Frozen)
 		s.outbox.GoOn(f.thawed, c)
+		if c.State() == conn.Handshake {
+			s.checkHandshake(f.thawed, c) // its ClientHello may be whole
+		}
 		if c.State() == conn.Open && c.Asm != 0 {
 			s.readKept(f.thawed, c)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard/conn"
+	"millrace/cmd/internal/shard/tlstest"
 	"millrace/ring"
 	"millrace/ring/pool"
 	"millrace/ring/ringtest"
@@ -29,6 +30,10 @@ type still struct {
 func newStill(t *testing.T, n int, frozen bool) *still {
 	o := testOptions(0, n)
 	o.Frozen = frozen
+	return newStillOf(t, n, o)
+}
+
+func newStillOf(t *testing.T, n int, o Options) *still {
 	send := pool.New(make([]byte, 1<<20))
 	return &still{t: t, send: send, Shard: New(o, send, pool.New(make([]byte, 1<<20)), Wire(n, 1<<16)[0])}
 }
@@ -123,6 +128,74 @@ func TestFrozenMove(t *testing.T) {
 	if sent, _ := s.Mail(); sent != 1 {
 		t.Errorf("%d records went to the other shard, want the announce", sent)
 	}
+}
+
+// TestFrozenHello proves that a client goes to another process that has connected and sent nothing, a part of the header of a proxy, a part of
+// its ClientHello, or all of it while its shard came to rest; that the time in which it has to send all of it goes on; and that it is
+// answered there.
+func TestFrozenHello(t *testing.T) {
+	o := testOptions(0, 1)
+	o.TLS = &TLSOptions{
+		Certificates: tlstest.Certificates(t), MaxInFlight: 8, MaxFresh: 1 << 20, MaxBuffered: 1 << 20, MaxExpanded: 8, FirstFlight: 3,
+	}
+	o.Clock = func() time.Duration { return 0 }
+	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+	hello := string(tlstest.Hello())
+	f := func(proxy, before, meanwhile, rest string, late bool) {
+		t.Helper()
+		o.Listeners[0].ProxyProtocol = proxy != ""
+		recv := func(s *still, sent string) (ops []ring.Op) {
+			if sent == "" {
+				return s.step()
+			}
+			return s.step(ring.Event{Kind: ring.EventRecv, Slot: seat, Data: []byte(sent)})
+		}
+		o.Frozen, o.Awake = false, 0
+		s := newStillOf(t, 1, o)
+		s.step(ring.Event{Kind: ring.EventAccept, Slot: seat, Peer: netip.MustParseAddrPort("192.0.2.1:1000")})
+		s.find(recv(s, before), ring.OpClose, false)
+		s.find(s.Freeze(), ring.OpClose, false)
+		s.find(recv(s, meanwhile), ring.OpClose, false)
+		o.Frozen, o.Awake = true, time.Duration(s.Second()-1)*time.Second
+		next := newStillOf(t, 1, o)
+		next.now = s.now
+		next.step()
+		var in Inherited
+		err := s.SaveConnections(s.Second(), func(ring.Slot) int32 { return 7 }, func(r *handover.Connection, fd int32) error {
+			got := &handover.Connection{}
+			if err := handover.Read(handover.Append(nil, r), got); err != nil {
+				return err
+			}
+			op := s.find(next.Inherit([]Heir{{Record: got, FD: fd}}, func(i Inherited) { in = i }), ring.OpAdopt, true)
+			next.step(ring.Event{Kind: ring.EventAdopted, Slot: seat, Tag: op.Tag})
+			return nil
+		})
+		if st := next.Snapshot(); err != nil || in.Err != nil || st.Table.Conns[conn.Handshake] != 1 {
+			t.Fatalf("%v, %v, %d connections", err, in.Err, st.Open())
+		}
+		next.find(next.thaw(), ring.OpClose, false)
+		if late {
+			var ops []ring.Op
+			for range o.TLS.FirstFlight + 2 {
+				ops = append(ops, next.step()...)
+			}
+			next.find(ops, ring.OpClose, true)
+		} else if op := next.find(recv(next, rest), ring.OpSend, true); len(op.Data) < 100 || op.Data[0] != 22 {
+			t.Errorf("the answer is %x", op.Data)
+		}
+		s.Close()
+		next.Close()
+	}
+	const proxy = "PROXY TCP4 198.51.100.1 198.51.100.2 1 2\r\n"
+	f("", "", "", hello, false)
+	f(proxy, proxy[:20], "", proxy[20:]+hello, false)
+	f(proxy, proxy+hello[:3], "", hello[3:], false)
+	f("", hello[:1], "", hello[1:], false)
+	f("", hello[:200], "", hello[200:], false)
+	f("", hello[:100], hello[100:200], hello[200:], false)
+	f("", hello[:200], "", "", true)
+	f("", hello[:100], hello[100:], "", false)
+	f("", "", hello, "", false)
 }
 
 // TestFrozenTime proves that the time in which a shard stands still is nobody's silence: half a request may go on as long as before.

@@ -84,7 +84,7 @@ func (s *Shard) inherited(i uint32, e *ring.Event) {
 func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherited {
 	in := Inherited{Old: r.Name}
 	t, err := s.takeTLS(slot, r)
-	c := s.door.Inherit(slot, t, r.Open, r.Marks.Has(handover.MarkCounted), s.heirFlags(r), netip.AddrPortFrom(netip.AddrFrom16(r.Addr), r.Port))
+	c := s.door.Inherit(slot, t, r.Open, r.Marks.Has(handover.MarkCounted), heirFlags(r, t), netip.AddrPortFrom(netip.AddrFrom16(r.Addr), r.Port))
 	s.fill(c, r)
 	switch {
 	case err != nil:
@@ -100,9 +100,7 @@ func (s *Shard) takeIn(i uint32, slot ring.Slot, r *handover.Connection) Inherit
 		return in
 	}
 	in.Addr, in.Source, in.Origin, in.Family = s.table.Address(i), c.Source, c.Guard.Origin(), c.Family
-	if len(r.Unread) > 0 {
-		s.inbox.CarryOn(c, r.UnreadSince)
-	}
+	s.inbox.CarryOn(c, r.UnreadSince)
 	return in
 }
 
@@ -117,8 +115,8 @@ func (s *Shard) takeTLS(slot ring.Slot, r *handover.Connection) (*tlsconn.Conn, 
 	return s.secure.engine.Restore(door.Handle(slot), r.TLS)
 }
 
-// heirFlags returns the flags of a connection.
-func (s *Shard) heirFlags(r *handover.Connection) conn.Flags {
+// heirFlags returns the flags of a connection with its TLS, nil without.
+func heirFlags(r *handover.Connection, t *tlsconn.Conn) conn.Flags {
 	flags := conn.Frozen
 	for _, m := range marks {
 		if r.Marks.Has(m.mark) {
@@ -128,8 +126,11 @@ func (s *Shard) heirFlags(r *handover.Connection) conn.Flags {
 	if len(r.Flight)+len(r.Waiting) == 0 {
 		flags &^= conn.Held // nothing is left whose end would end that
 	}
-	if len(r.TLS) > 0 {
-		flags |= conn.Encrypted | conn.Established
+	if t != nil {
+		flags |= conn.Encrypted
+		if t.Phase() == tlsconn.Established {
+			flags |= conn.Established
+		}
 	}
 	if r.WindowBits >= 8 && r.WindowBits < 15 {
 		flags |= conn.Narrows(r.WindowBits)

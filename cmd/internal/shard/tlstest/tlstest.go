@@ -29,17 +29,32 @@ type Engine struct {
 // New returns an engine with a new certificate. Its handshakes have ended at the end of the test.
 func New(t testing.TB) *Engine {
 	t.Helper()
-	loaded, err := tlsconn.Load(certificate(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := &Engine{t: t, Engine: tlsconn.NewEngine(tlsconn.EngineOptions{
-		Certificates: tlsconn.NewCertificates(loaded, tlsconn.PostQuantum, time.Now()),
+		Certificates: Certificates(t),
 		MaxInFlight:  64, MaxFresh: 1 << 20, FirstFlight: time.Minute, Timeout: time.Minute,
 		MaxBuffered: 1 << 20, MaxExpanded: 64, KeyUpdatesPerMinute: 32,
 	})}
 	t.Cleanup(e.Close)
 	return e
+}
+
+// Certificates returns a new certificate.
+func Certificates(t testing.TB) *tlsconn.Certificates {
+	t.Helper()
+	loaded, err := tlsconn.Load(certificate(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tlsconn.NewCertificates(loaded, tlsconn.PostQuantum, time.Now())
+}
+
+// Hello returns the first bytes of a client.
+func Hello() []byte {
+	w := &wire{from: make(chan []byte), to: make(chan []byte, 1)}
+	go tls.Client(w, &tls.Config{InsecureSkipVerify: true}).Handshake()
+	hello := <-w.to
+	close(w.from)
+	return hello
 }
 
 // Client is the other side of a connection. Its errors fail the test.

@@ -132,7 +132,14 @@ func (k *Certificates) Rotate(now time.Time) bool {
 	return true
 }
 
-// TicketKeys returns the keys of session tickets, newest first.
+// TicketKeyMade returns when the newest key of session tickets was made.
+func (k *Certificates) TicketKeyMade() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.tickets[0].Made
+}
+
+// TicketKeys returns the keys of session tickets, newest first. They are copies, which the caller overwrites after use.
 func (k *Certificates) TicketKeys() []TicketKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -140,11 +147,13 @@ func (k *Certificates) TicketKeys() []TicketKey {
 }
 
 // UseTicketKeys takes keys of an earlier process over, so that its clients can resume here. Keys that are too old, or of a
-// time that is still to come, are left out. The newest goes on sealing until it has done so for a day.
+// time that is still to come, are left out. The newest goes on sealing until it has done so for a day. The caller overwrites keys.
 func (k *Certificates) UseTicketKeys(keys []TicketKey, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	keys = slices.DeleteFunc(slices.Clone(keys), func(t TicketKey) bool { return t.Made.After(now) })
+	own := slices.Clone(keys)
+	defer clear(own)
+	keys = slices.DeleteFunc(own, func(t TicketKey) bool { return t.Made.After(now) })
 	slices.SortStableFunc(keys, func(a, b TicketKey) int { return b.Made.Compare(a.Made) })
 	k.keepTickets(keys, now)
 }
@@ -152,7 +161,7 @@ func (k *Certificates) UseTicketKeys(keys []TicketKey, now time.Time) {
 // keepTickets puts those of keys in force that are not too old, and before them a new one where the newest has sealed for
 // long enough or there is none.
 func (k *Certificates) keepTickets(keys []TicketKey, now time.Time) {
-	var kept []TicketKey
+	kept := make([]TicketKey, 0, len(keys)+1) // nothing is left behind by a slice that grows
 	if len(keys) == 0 || now.Sub(keys[0].Made) >= ticketKeyPeriod {
 		kept = append(kept, newTicketKey(now))
 	}
@@ -162,6 +171,7 @@ func (k *Certificates) keepTickets(keys []TicketKey, now time.Time) {
 			kept = append(kept, t)
 		}
 	}
+	clear(k.tickets)
 	k.tickets = kept
 	k.setTicketKeys(k.current.Load().config)
 }
@@ -179,6 +189,7 @@ func (k *Certificates) setTicketKeys(config *tls.Config) {
 		keys[i] = k.tickets[i].Key
 	}
 	config.SetSessionTicketKeys(keys)
+	clear(keys)
 }
 
 func newTicketKey(now time.Time) TicketKey {

@@ -1,6 +1,9 @@
 package handover
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // This file writes and reads the fields of records. One function names the fields of a record for both directions, so that they
 // cannot differ.
@@ -10,6 +13,19 @@ type codec struct {
 	b     []byte
 	reads bool
 	bad   bool // the record ends in the middle of a field, or a length is absurd
+}
+
+// put appends bytes.
+func (c *codec) put(b ...byte) { c.b = appendWiping(c.b, b) }
+
+// appendWiping appends b to dst. Records hold keys: where dst has to move, nothing is left behind.
+func appendWiping(dst, b []byte) []byte {
+	if cap(dst)-len(dst) < len(b) {
+		old := dst[:cap(dst)]
+		dst = slices.Grow(dst[:len(dst):len(dst)], len(b)+len(dst))
+		clear(old)
+	}
+	return append(dst, b...)
 }
 
 // take returns the next n bytes of a record that is read. A record that ends before the field is that of an older version: the field
@@ -29,7 +45,7 @@ func (c *codec) take(n int) []byte {
 
 func (c *codec) uint8(v *uint8) {
 	if !c.reads {
-		c.b = append(c.b, *v)
+		c.put(*v)
 	} else if b := c.take(1); b != nil {
 		*v = b[0]
 	}
@@ -46,7 +62,7 @@ func (c *codec) bool(v *bool) {
 
 func (c *codec) uint16(v *uint16) {
 	if !c.reads {
-		c.b = binary.LittleEndian.AppendUint16(c.b, *v)
+		c.put(byte(*v), byte(*v>>8))
 	} else if b := c.take(2); b != nil {
 		*v = binary.LittleEndian.Uint16(b)
 	}
@@ -54,7 +70,9 @@ func (c *codec) uint16(v *uint16) {
 
 func (c *codec) uint32(v *uint32) {
 	if !c.reads {
-		c.b = binary.LittleEndian.AppendUint32(c.b, *v)
+		var b [4]byte
+		binary.LittleEndian.PutUint32(b[:], *v)
+		c.put(b[:]...)
 	} else if b := c.take(4); b != nil {
 		*v = binary.LittleEndian.Uint32(b)
 	}
@@ -62,7 +80,9 @@ func (c *codec) uint32(v *uint32) {
 
 func (c *codec) uint64(v *uint64) {
 	if !c.reads {
-		c.b = binary.LittleEndian.AppendUint64(c.b, *v)
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], *v)
+		c.put(b[:]...)
 	} else if b := c.take(8); b != nil {
 		*v = binary.LittleEndian.Uint64(b)
 	}
@@ -77,7 +97,7 @@ func (c *codec) int64(v *int64) {
 // array writes or reads bytes of a fixed number.
 func (c *codec) array(v []byte) {
 	if !c.reads {
-		c.b = append(c.b, v...)
+		c.put(v...)
 	} else if b := c.take(len(v)); b != nil {
 		copy(v, b)
 	}
@@ -89,7 +109,7 @@ func (c *codec) bytes(v *[]byte) {
 	c.uint32(&n)
 	switch {
 	case !c.reads:
-		c.b = append(c.b, *v...)
+		c.put(*v...)
 	case int64(n) > int64(len(c.b)):
 		c.bad = true
 	case n == 0:

@@ -46,6 +46,7 @@ type Link struct {
 	out     []byte
 
 	in, oob []byte
+	whole   []byte // a record that has come in pieces
 }
 
 // Pair returns both ends: a link, and the file that the successor inherits and opens with [Open]. The caller closes both.
@@ -96,13 +97,14 @@ func FromEnvironment() (*Link, error) {
 	return Open(os.NewFile(uintptr(fd), "hand-over"))
 }
 
-// Close closes the link: the other process learns of it. It also overwrites what was sent last, which may be keys.
+// Close closes the link: the other process learns of it. It also overwrites what was sent and received last, which may be keys.
 func (l *Link) Close() error {
 	err := l.conn.Close()
 	l.sending.Lock()
 	defer l.sending.Unlock()
 	clear(l.out[:cap(l.out)])
 	clear(l.in)
+	clear(l.whole[:cap(l.whole)])
 	return err
 }
 
@@ -175,25 +177,28 @@ type Received struct {
 
 // Receive returns the next record that this version knows.
 func (l *Link) Receive() (Received, error) {
-	var whole []byte
+	clear(l.whole)
+	l.whole = l.whole[:0]
 	for {
 		kind, b, fd, err := l.receive()
 		switch {
 		case err != nil:
 			return Received{}, err
-		case len(whole)+len(b) > maxRecord:
+		case len(l.whole)+len(b) > maxRecord:
 			closeFD(fd)
 			return Received{}, fmt.Errorf("cannot read a record of the other process: it has more than %d bytes", maxRecord)
 		case kind == part:
 			closeFD(fd)
-			whole = append(whole, b...)
+			l.whole = appendWiping(l.whole, b)
 			continue
 		case kind >= unknown:
 			closeFD(fd)
-			whole = nil
+			clear(l.whole)
+			l.whole = l.whole[:0]
 			continue
-		case whole != nil:
-			b = append(whole, b...)
+		case len(l.whole) > 0:
+			l.whole = appendWiping(l.whole, b)
+			b = l.whole
 		}
 		return Received{kind, b, fd}, nil
 	}

@@ -116,6 +116,36 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestNothingStaysBehind proves that a record which outgrows its memory, in which there may be keys, leaves nothing there, while it is written
+// and while it comes in pieces; and that peers are written without garbage.
+func TestNothingStaysBehind(t *testing.T) {
+	state := &State{Owner: [16]byte{1}, Source: [32]byte{1}, Tickets: bytes.Repeat([]byte{1}, 5000), Done: 1}
+	for n := range 300 {
+		memory := bytes.Repeat([]byte{1}, 16*n)
+		if b := Append(memory[:n], state); len(memory) < len(b) && bytes.IndexByte(memory, 1) >= 0 {
+			t.Fatalf("%d bytes of memory are not clear", len(memory))
+		}
+	}
+	a, b := links(t)
+	go func() {
+		a.Send(KindConnection, &Connection{TLS: bytes.Repeat([]byte{1}, 7*maxMessage)}, -1)
+		a.Send(KindMine, nil, -1)
+	}()
+	b.whole = bytes.Repeat([]byte{1}, 2*maxMessage)
+	before := b.whole
+	r, err := b.Receive()
+	if err != nil || len(r.Fields) < 7*maxMessage || bytes.IndexByte(before, 1) >= 0 {
+		t.Fatalf("%d bytes, %v, or the memory before is not clear", len(r.Fields), err)
+	}
+	if _, err := b.Want(KindMine, nil); err != nil || bytes.IndexByte(r.Fields, 1) >= 0 {
+		t.Errorf("%v, or a record that was read is not clear", err)
+	}
+	list, p := make([]byte, 0, 1000), &Peer{Offers: make([]Offer, 3)}
+	if n := testing.AllocsPerRun(100, func() { list = AppendPeer(list[:0], p) }); n > 0 {
+		t.Errorf("a peer is written with %v allocations", n)
+	}
+}
+
 // FuzzRead proves that no bytes make a reader fail but with an error.
 func FuzzRead(f *testing.F) {
 	f.Add(Append(nil, &Connection{Unread: []byte("unread")}))

@@ -90,7 +90,9 @@ func (s *Server) state(second uint32) *handover.State {
 	}
 	s.secrets.save(st)
 	if s.tls != nil {
-		st.Tickets = appendTicketKeys(nil, s.tls.certificates.TicketKeys())
+		keys := s.tls.certificates.TicketKeys()
+		st.Tickets = appendTicketKeys(nil, keys)
+		clear(keys)
 	}
 	return st
 }

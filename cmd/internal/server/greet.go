@@ -118,6 +118,7 @@ func (in *inheritance) ready() error {
 		return fmt.Errorf("cannot take over: %w", err)
 	}
 	in.tickets = bytes.Clone(in.state.Tickets)
+	clear(in.state.Tickets)
 	in.state.Tickets = nil
 	return nil
 }

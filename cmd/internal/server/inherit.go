@@ -44,15 +44,16 @@ func (s *Server) takeState(in *inheritance) error {
 	}
 	s.upgrades.failed.Store(in.state.Failed)
 	s.start, s.secrets, s.upgrades.done = in.clockStart(), secretsOf(&in.state), in.state.Done+1
+	defer clear(in.tickets)
 	if s.tls == nil || len(in.tickets) == 0 {
 		return nil
 	}
-	keys, err := parseTicketKeys(string(in.tickets))
-	clear(in.tickets)
+	keys, err := parseTicketKeys(in.tickets)
 	if err != nil {
 		return fmt.Errorf("cannot take over the keys of session tickets: %w", err)
 	}
 	s.tls.certificates.UseTicketKeys(keys, time.Now())
+	clear(keys)
 	return nil
 }
 

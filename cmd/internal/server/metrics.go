@@ -187,7 +187,7 @@ type tlsFigures struct {
 // figures returns the figures of this moment.
 func (t *tlsServer) figures() *tlsFigures {
 	loaded, generation := t.certificates.Current()
-	f := &tlsFigures{Generation: int(generation), TicketKey: int(t.certificates.TicketKeys()[0].Made.Unix())}
+	f := &tlsFigures{Generation: int(generation), TicketKey: int(t.certificates.TicketKeyMade().Unix())}
 	if end := loaded.NotAfter(); !end.IsZero() {
 		f.Expiry = int(end.Unix())
 	}

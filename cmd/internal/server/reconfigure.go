@@ -110,7 +110,9 @@ func (s *Server) stage(cfg *config.Config, changed []string) (g staged, err erro
 		}
 	}
 	if path := cfg.Network.TLSTicketKeysPath; s.tls != nil && has("network.tls_ticket_keys_path") && path != "" {
-		if err = writeTicketKeys(path, s.tls.certificates.TicketKeys()); err != nil {
+		keys := s.tls.certificates.TicketKeys()
+		err = writeTicketKeys(path, keys)
+		if clear(keys); err != nil {
 			return g, err
 		}
 	}

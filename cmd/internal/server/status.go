@@ -42,7 +42,7 @@ func (s *Server) judge() (ctl.Status, []problem) {
 		failed: s.reloadCounts.failing(),
 	}
 	if s.tls != nil {
-		facts.ticketKeyAge = time.Since(s.tls.certificates.TicketKeys()[0].Made)
+		facts.ticketKeyAge = time.Since(s.tls.certificates.TicketKeyMade())
 	}
 	problems := facts.problems(time.Now())
 	for _, p := range problems {

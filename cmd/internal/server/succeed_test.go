@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 	"millrace/cmd/internal/shard"
 	"millrace/config"
 	"millrace/ring"
+	"millrace/tlsconn"
 )
 
 // This file proves what a tracker has that has taken over from another one in this process.
@@ -235,4 +238,76 @@ func TestFiguresGoOn(t *testing.T) {
 	if now := s.pages.hour.Samples(); len(now) < len(hour) || !reflect.DeepEqual(now[:len(hour)], hour) {
 		t.Errorf("the hour is %+v, and was %+v", now, hour)
 	}
+}
+
+// TestKeysStayNowhere proves that no text of the keys of session tickets is left in memory by a hand-over, on either side.
+func TestKeysStayNowhere(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // garbage stays as it is
+	certificate, key := writeCertificate(t)
+	tls := func(c *config.Config) {
+		c.Network.EnableTLS, c.Network.TLSCertificatePath, c.Network.TLSPrivateKeyPath = true, certificate, key
+	}
+	s := startTest(t, func(c *config.Config) { c.SocketWorkers = 1; tls(c) })
+	now := time.Now()
+	keys := []tlsconn.TicketKey{{Key: [32]byte{1, 2, 3, 31: 4}, Made: now.Add(-time.Hour)}}
+	for k := range 7 {
+		keys = append(keys, tlsconn.TicketKey{Key: [32]byte{byte(k)}, Made: now.Add(-time.Duration(k+2) * time.Hour)})
+	}
+	s.tls.certificates.UseTicketKeys(keys, now)
+	secret := s.tls.certificates.TicketKeys()[0].Key
+	for _, change := range []func(*config.Config){func(*config.Config) {}, func(c *config.Config) { c.Network.EnableTLS = false }} {
+		if s = succeed(t, s, change); s.tls != nil && s.tls.certificates.TicketKeys()[0].Key != secret {
+			t.Fatal("the key has not come")
+		}
+	}
+	if n := copiesOf(t, fmt.Sprintf("%p", s), &secret); n > 0 {
+		t.Errorf("there are %d copies of a key", n)
+	}
+	text := hex.AppendEncode(nil, secret[:]) // the test can see one
+	if n := copiesOf(t, fmt.Sprintf("%p", s), &secret); n != 1 {
+		t.Errorf("the test sees %d copies where there is one, as long as %d bytes", n, len(text))
+	}
+}
+
+// copiesOf returns how many texts of a key, as hexadecimal digits, are in the memory that an address lies in. It makes none itself.
+func copiesOf(t *testing.T, address string, secret *[32]byte) (n int) {
+	t.Helper()
+	at, err := strconv.ParseUint(strings.TrimPrefix(address, "0x"), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open("/proc/self/mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	digit := func(k int) byte { return "0123456789abcdef"[secret[k/2]>>(4*(1-k%2))&15] }
+	piece, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Munmap(piece)
+	for line := range strings.Lines(string(maps)) {
+		var from, to uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil || at < from || at >= to {
+			continue
+		}
+		for ; from < to; from += uint64(len(piece)) - 63 {
+			m, _ := memory.ReadAt(piece, int64(from))
+			for i := 0; i+64 <= m; i++ {
+				same := 0
+				for same < 64 && piece[i+same] == digit(same) {
+					same++
+				}
+				if same == 64 {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }

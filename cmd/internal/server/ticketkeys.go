@@ -1,13 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"millrace/tlsconn"
@@ -19,7 +20,8 @@ import (
 const (
 	ticketKeysKey  = "network.tls_ticket_keys_path"
 	ticketKeysHead = "# Keys of TLS session tickets. Keep them secret: they open recorded sessions of TLS 1.2.\n"
-	maxTicketKeys  = 64 // in a file: eight are in use at a time
+	maxTicketKeys  = 64  // in a file: eight are in use at a time
+	mostTicketLine = 100 // bytes of a line
 )
 
 // readTicketKeys reads the file; a missing one has no keys. A file that others may read is an error: its keys are no secret.
@@ -39,42 +41,56 @@ func readTicketKeys(path string) ([]tlsconn.TicketKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot read the keys: %w", ticketKeysKey, err)
 	}
-	keys, err := parseTicketKeys(string(text))
+	keys, err := parseTicketKeys(text)
+	clear(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w; remove the file", ticketKeysKey, path, err)
 	}
 	return keys, nil
 }
 
-// parseTicketKeys reads the text of the file.
-func parseTicketKeys(text string) (keys []tlsconn.TicketKey, err error) {
+// parseTicketKeys reads the text of the file. Text and keys are the caller's to overwrite: there are no copies.
+func parseTicketKeys(text []byte) (keys []tlsconn.TicketKey, err error) {
+	defer func() {
+		if err != nil {
+			clear(keys)
+			keys = nil
+		}
+	}()
 	n := 0
-	for line := range strings.Lines(text) {
+	for line := range bytes.Lines(text) {
 		n++
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		made, digits, _ := strings.Cut(line, " ")
-		var k tlsconn.TicketKey
-		if k.Made, err = time.Parse(time.RFC3339, made); err != nil {
-			return nil, fmt.Errorf("line %d does not begin with a time", n)
-		}
-		bytes, err := hex.DecodeString(digits)
-		if err != nil || len(bytes) != len(k.Key) {
-			return nil, fmt.Errorf("line %d has no key of %d hexadecimal digits", n, 2*len(k.Key))
-		}
 		if len(keys) == maxTicketKeys {
-			return nil, fmt.Errorf("there are more than %d keys", maxTicketKeys)
+			return keys, fmt.Errorf("there are more than %d keys", maxTicketKeys)
 		}
-		copy(k.Key[:], bytes)
-		keys = append(keys, k)
+		if keys == nil {
+			keys = make([]tlsconn.TicketKey, 0, maxTicketKeys)
+		}
+		made, digits, _ := bytes.Cut(line, []byte(" "))
+		keys = keys[:len(keys)+1]
+		k := &keys[len(keys)-1]
+		if k.Made, err = time.Parse(time.RFC3339, string(made)); err != nil {
+			return keys, fmt.Errorf("line %d does not begin with a time", n)
+		}
+		if len(digits) == hex.EncodedLen(len(k.Key)) {
+			_, err = hex.Decode(k.Key[:], digits)
+		} else {
+			err = hex.ErrLength
+		}
+		if err != nil {
+			return keys, fmt.Errorf("line %d has no key of %d hexadecimal digits", n, 2*len(k.Key))
+		}
 	}
 	return keys, nil
 }
 
-// appendTicketKeys appends the text of the file.
+// appendTicketKeys appends the text of the file, which is the caller's to overwrite: there are no copies.
 func appendTicketKeys(dst []byte, keys []tlsconn.TicketKey) []byte {
+	dst = slices.Grow(dst, len(ticketKeysHead)+len(keys)*mostTicketLine)
 	dst = append(dst, ticketKeysHead...)
 	for i := range keys {
 		dst = keys[i].Made.UTC().AppendFormat(dst, time.RFC3339)
@@ -94,7 +110,9 @@ func writeTicketKeys(path string, keys []tlsconn.TicketKey) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(appendTicketKeys(nil, keys))
+	text := appendTicketKeys(nil, keys)
+	_, err = file.Write(text)
+	clear(text)
 	if err == nil {
 		err = file.Sync()
 	}

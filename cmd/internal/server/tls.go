@@ -71,7 +71,9 @@ func (t *tlsServer) saveTicketKeys() error {
 	if t == nil || t.keysFile == "" {
 		return nil
 	}
-	return writeTicketKeys(t.keysFile, t.certificates.TicketKeys())
+	keys := t.certificates.TicketKeys()
+	defer clear(keys)
+	return writeTicketKeys(t.keysFile, keys)
 }
 
 // loadCertificate reads certificate and key, and warns of defects for which clients will refuse them.
@@ -141,6 +143,7 @@ func (t *tlsServer) useTicketKeys(path string) error {
 			return err
 		}
 		t.certificates.UseTicketKeys(keys, time.Now())
+		clear(keys)
 	}
 	t.keysFile = path
 	return nil

@@ -197,7 +197,8 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 // listenFor has a service manager told what the tracker tells of itself.
 func listenFor(process *server.Process, manager *notify.Manager) {
 	process.Draining = func() { manager.Tell(notify.Stopping) }
-	process.HandedOver = func(pid int) { manager.Tell(notify.MainPID(pid)) }
+	// The manager may not hear the other process before it knows its number, so this one says that it is ready.
+	process.HandedOver = func(pid int) { manager.Tell(notify.MainPID(pid), notify.Ready) }
 	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -559,21 +558,7 @@ func manager(t *testing.T) (*net.UnixConn, string) {
 // reads its files again, and that it stops.
 func TestServiceManager(t *testing.T) {
 	l, name := manager(t)
-	l.SetReadDeadline(time.Now().Add(patience))
-	// hear reads until a message has the word.
-	hear := func(word string) {
-		t.Helper()
-		b := make([]byte, 1000)
-		for {
-			n, err := l.Read(b)
-			if err != nil {
-				t.Fatalf("never heard %q: %v", word, err)
-			}
-			if slices.Contains(strings.Split(string(b[:n]), "\n"), word) {
-				return
-			}
-		}
-	}
+	hear := func(word string) { t.Helper(); hear(t, l, word) }
 	tr := start(t, settings{env: []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=300000"}})
 	hear("READY=1")
 	hear("STATUS=0 connections, 0 peers")

@@ -36,7 +36,7 @@ type Process struct {
 
 	Draining func() // is called when a drain begins; nil: nobody wants to know
 	// Successor starts another process of the tracker's program, which inherits one end of a hand-over; nil: there can be no hand-over.
-	// HandedOver is called when that process has everything; nil: nobody wants to know.
+	// HandedOver is called when that process serves, and this one will not go on; nil: nobody wants to know.
 	Successor  func(link *os.File) (*exec.Cmd, error)
 	HandedOver func(pid int)
 

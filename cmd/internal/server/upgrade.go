@@ -170,12 +170,11 @@ func (h *handOver) give() (err error) {
 	if _, err := h.link.Want(handover.KindMine, &h.mine); err != nil {
 		return fmt.Errorf("the new process has not got everything: %w", err)
 	}
-	h.tellManager(h.child.Process.Pid)
 	if err := h.letGo(); err != nil {
-		h.tellManager(os.Getpid())
 		return err
 	}
 	h.frozenFor = time.Since(h.frozenAt)
+	h.tellManager()
 	return nil
 }
 
@@ -199,10 +198,10 @@ func (h *handOver) lastWord(err error) error {
 	return err
 }
 
-// tellManager says which process serves from now on.
-func (h *handOver) tellManager(pid int) {
+// tellManager says which process serves now. A service manager may believe no other one from then on, so this one must not go on.
+func (h *handOver) tellManager() {
 	if h.server.process.HandedOver != nil {
-		h.server.process.HandedOver(pid)
+		h.server.process.HandedOver(h.child.Process.Pid)
 	}
 }
 

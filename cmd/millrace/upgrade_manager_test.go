@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// This file proves what a service manager hears of hand-overs.
+
+// hear reads what a service manager is told, up to a message that has a word, and returns the words of all messages.
+func hear(t *testing.T, l *net.UnixConn, word string) (all [][]string) {
+	t.Helper()
+	l.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 1000)
+	for {
+		n, err := l.Read(b)
+		if err != nil {
+			t.Fatalf("never heard %q but %q: %v", word, all, err)
+		}
+		all = append(all, strings.Split(string(b[:n]), "\n"))
+		if slices.Contains(all[len(all)-1], word) {
+			return all
+		}
+	}
+}
+
+// TestUpgradeManager proves that a service manager hears of another process when that serves, and not before: it would believe no other one
+// then, and the old process may still go on. It hears of both at once that it is ready, since it may hear neither alone.
+func TestUpgradeManager(t *testing.T) {
+	l, name := manager(t)
+	heirs, s := newHeirs(t, settings{env: []string{"NOTIFY_SOCKET=" + name}})
+	tr := start(t, s)
+	hear(t, l, "READY=1")
+	heirs.stand(tr, heirMine)
+	hear(t, l, "RELOADING=1")
+	for _, words := range hear(t, l, "READY=1") {
+		for _, w := range words {
+			if strings.HasPrefix(w, "MAINPID=") {
+				t.Errorf("heard %q of a process that does not go on", w)
+			}
+		}
+	}
+	relay(t, tr)
+	heirs.none()
+	tr.upgrade()
+	all := hear(t, l, fmt.Sprintf("MAINPID=%d", tr.heir.Pid))
+	if last := all[len(all)-1]; !slices.Contains(last, "READY=1") {
+		t.Errorf("heard %q of the new process", last)
+	}
+	tr.stop()
+}

@@ -103,22 +103,15 @@ func (h *heir) at(step string) {
 
 // heirs are the successors of a tracker that come to a step.
 type heirs struct {
-	t    *testing.T
-	file string
-	pids []int
+	t     *testing.T
+	file  string
+	stood int // so many have stood at theirs
 }
 
 // newHeirs returns them, and settings of trackers that have them. Their file is not there yet.
 func newHeirs(t *testing.T, s settings) (*heirs, settings) {
 	h := &heirs{t: t, file: filepath.Join(t.TempDir(), "step")}
 	s.env = append(s.env, heirFile+"="+h.file)
-	t.Cleanup(func() {
-		for _, pid := range h.pids {
-			if p, err := os.FindProcess(pid); err == nil {
-				p.Kill()
-			}
-		}
-	})
 	return h, s
 }
 
@@ -129,10 +122,11 @@ func (h *heirs) stand(tr *tracker, step string) (pid int) {
 		h.t.Fatal(err)
 	}
 	tr.signal(syscall.SIGUSR2)
-	tr.logged("stands at ", len(h.pids)+1)
+	tr.logged("stands at ", h.stood+1)
 	all := regexp.MustCompile(`heir: pid=(\d+) stands at `).FindAllStringSubmatch(tr.log.String(), -1)
 	pid, _ = strconv.Atoi(all[len(all)-1][1])
-	h.pids = append(h.pids, pid)
+	h.stood++
+	h.t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) }) // before the tracker's end is awaited, whose log it may hold open
 	return pid
 }
 

@@ -166,6 +166,9 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 			reloaded = nil
 			manager.Tell(notify.Ready)
 		case <-srv.Done():
+			if srv.HandedOver() {
+				forward(srv, signals)
+			}
 			if err := srv.Err(); err != nil {
 				log.Error(err.Error())
 				return cli.ExitError
@@ -175,39 +178,52 @@ func serve(cfg *config.Config, process server.Process, lines *logqueue.Queue, in
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGUSR2:
-				go upgrade(srv, manager)
+				go srv.Upgrade() // it says what comes of it
 			case sig == syscall.SIGUSR1, sig == syscall.SIGHUP:
 				manager.Tell(notify.Reloading(host.Monotonic())...)
 				reloaded = srv.Reload()
 			case !stopping.IsZero() && time.Since(stopping) < sameSignal: // the same wish again
 			case !stopping.IsZero():
 				log.Warn("second signal: stopped without waiting for clients", "signal", sig.String())
+				srv.Abandon()
 				return cli.ExitError
 			default:
 				stopping = time.Now()
-				log.Info("shutting down: closing client connections", "signal", sig.String(),
-					"at_most_seconds", srv.Config().Network.ShutdownTimeout)
-				manager.Tell(notify.Stopping)
-				srv.Stop()
+				srv.Stop("signal", sig.String())
 			}
+		}
+	}
+}
+
+// forward stops the process that has taken over, where this one was told to stop and has not looked before its end.
+func forward(srv *server.Server, signals <-chan os.Signal) {
+	for {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+				srv.Stop("signal", sig.String())
+				return
+			}
+		default:
+			return
 		}
 	}
 }
 
 // listenFor has a service manager told what the tracker tells of itself.
 func listenFor(process *server.Process, manager *notify.Manager) {
-	process.Draining = func() { manager.Tell(notify.Stopping) }
-	// The manager may not hear the other process before it knows its number, so this one says that it is ready.
-	process.HandedOver = func(pid int) { manager.Tell(notify.MainPID(pid), notify.Ready) }
-	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
-}
-
-// upgrade hands everything to a new process, and goes on if that fails, as the log says then.
-func upgrade(srv *server.Server, manager *notify.Manager) {
-	manager.Tell(notify.Reloading(host.Monotonic())...)
-	if srv.Upgrade() != nil {
-		manager.Tell(notify.Ready)
+	process.Stopping = func() { manager.Tell(notify.Stopping) }
+	process.HandingOver = func(pid int) {
+		switch pid {
+		case 0:
+			manager.Tell(notify.Reloading(host.Monotonic())...)
+		case os.Getpid():
+			manager.Tell(notify.Ready)
+		default: // the manager may not hear the other process before it knows its number, so this one says that it is ready
+			manager.Tell(notify.MainPID(pid), notify.Ready)
+		}
 	}
+	process.Progress = func(text string) { manager.Tell(notify.Status("%s", text)) }
 }
 
 // status returns the line that a service manager shows.

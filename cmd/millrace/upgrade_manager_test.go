@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,4 +53,26 @@ func TestUpgradeManager(t *testing.T) {
 		t.Errorf("heard %q of the new process", last)
 	}
 	tr.stop()
+}
+
+// TestUpgradeTwice proves that a service manager hears nothing of a hand-over that does not begin because another one is under way: it would
+// believe that this one has ended.
+func TestUpgradeTwice(t *testing.T) {
+	l, name := manager(t)
+	heirs, s := newHeirs(t, settings{env: []string{"NOTIFY_SOCKET=" + name}})
+	tr := start(t, s)
+	pid := heirs.stand(tr, heirEnd)
+	hear(t, l, "RELOADING=1")
+	tr.signal(syscall.SIGUSR2)
+	tr.logged("a hand-over is under way already: another one was not begun", 1)
+	syscall.Kill(pid, syscall.SIGKILL)
+	tr.logged("cannot hand over to a new process: this one goes on", 1)
+	tr.signal(syscall.SIGTERM)
+	told := map[string]int{}
+	for _, words := range hear(t, l, "STOPPING=1") {
+		told[words[0]]++
+	}
+	if told["RELOADING=1"] != 0 || told["READY=1"] != 1 {
+		t.Errorf("heard %v", told)
+	}
 }

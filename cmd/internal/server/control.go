@@ -24,6 +24,9 @@ const controlMode = 0o600
 // controlWrite bounds an answer: reload reads files first, and some lists are very long.
 const controlWrite = time.Hour
 
+// lastAnswers is how long the end of the tracker waits for answers after a hand-over.
+const lastAnswers = time.Second
+
 // openControl listens for commands, where the configuration asks for it; nil where it does not. Nobody is answered before
 // serve.
 func (s *Server) openControl(c *config.Control) (*adminServer, error) {
@@ -75,8 +78,19 @@ func listenControl(c *config.Control, in *inheritance) (*host.Listener, net.List
 	return socket, listener, nil
 }
 
-// Drain begins to end the tracker over a time, or over that of the configuration if it is 0. Done tells when it is complete.
+// Drain begins to end the tracker over a time, or over that of the configuration if it is 0. Done tells when it is complete. A hand-over
+// that is under way is given up before, unless it is too late for that: then the new process has to be asked.
 func (s *Server) Drain(over time.Duration) error {
+	result := make(chan error, 1)
+	s.order(errDrained, func() { result <- s.drain(over) })
+	return <-result
+}
+
+// drain is Drain, when it is clear which process goes on.
+func (s *Server) drain(over time.Duration) error {
+	if heir := s.upgrades.gone.Load(); heir != nil {
+		return fmt.Errorf("everything has gone to a new process, %d, meanwhile: repeat the command, which asks that one then", heir.Pid)
+	}
 	if over == 0 {
 		over = time.Duration(s.config.Load().Control.DrainSeconds) * time.Second
 	}
@@ -84,11 +98,8 @@ func (s *Server) Drain(over time.Duration) error {
 	if !s.drainUntil.CompareAndSwap(nil, &until) {
 		return errors.New("a drain is under way: SIGTERM tells the rest of the clients at once")
 	}
-	s.stopping.Store(true)
 	s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
-	if s.process.Draining != nil {
-		s.process.Draining()
-	}
+	s.tellStopping()
 	s.urls.Store(&[]string{})
 	for _, c := range s.controls {
 		c.Drain(over)
@@ -130,6 +141,16 @@ func (s *Server) logDrain() {
 	if d := s.draining(); d != nil {
 		s.log.Info("draining", "clients_left", d.Left, "seconds_left", int(d.Seconds))
 	}
+}
+
+// answerLast lets requests be answered that have come before everything went to another process.
+func (a *adminServer) answerLast() {
+	if a == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	_ = a.http.Shutdown(ctx) // close does the rest
 }
 
 // closeGently closes the listener, and its connections when their requests are answered: a reload that moves the listener is

@@ -27,16 +27,20 @@ func (s *Server) waitForWatchers() {
 // join waits for all threads, closes everything else and reports the end.
 func (s *Server) join() {
 	s.threads.Wait()
+	s.finish()
 	close(s.over)
 	s.waitForWatchers()
 	s.traces.close()
+	if s.HandedOver() {
+		s.control.answerLast()
+	}
 	s.admin.close()
 	s.control.close()
 	if s.tls != nil {
 		s.tls.acme.Load().Close()
 	}
 	for _, l := range s.listening {
-		if l != nil && s.upgrades.gone.Load() == 0 {
+		if l != nil && !s.HandedOver() {
 			s.remove(l)
 		}
 	}

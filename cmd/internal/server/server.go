@@ -34,11 +34,12 @@ type Process struct {
 	Reread  func() (*config.Config, error) // reads it again
 	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
 
-	Draining func() // is called when a drain begins; nil: nobody wants to know
+	Stopping func() // is called when a stop or a drain begins; nil: nobody wants to know
 	// Successor starts another process of the tracker's program, which inherits one end of a hand-over; nil: there can be no hand-over.
-	// HandedOver is called when that process serves, and this one will not go on; nil: nobody wants to know.
-	Successor  func(link *os.File) (*exec.Cmd, error)
-	HandedOver func(pid int)
+	// HandingOver is called with 0 when a hand-over begins, and then with the process that goes on: this one, or the other, which serves
+	// then. nil: nobody wants to know.
+	Successor   func(link *os.File) (*exec.Cmd, error)
+	HandingOver func(pid int)
 
 	// Predecessor is the link to the process that this one takes over from; nil: it starts from nothing.
 	Predecessor *handover.Link
@@ -66,7 +67,6 @@ type Server struct {
 	secrets   secrets          // keys of hashes
 	inherits  *inheritance     // what comes from a predecessor, at the start; nil: there is none
 
-	stopping atomic.Bool // a stop or a drain has begun
 	upgrades upgrades
 	past     past // the counters of the processes before this one
 
@@ -239,14 +239,6 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 
 // Config returns the configuration in force, which is not to be changed. Any thread may ask.
 func (s *Server) Config() *config.Config { return s.config.Load() }
-
-// Stop begins a graceful stop. Done tells when it is complete.
-func (s *Server) Stop() {
-	s.stopping.Store(true)
-	for _, c := range s.controls {
-		c.Stop()
-	}
-}
 
 // Done is closed when the tracker has ended, after Stop or a failure, and has given everything back.
 func (s *Server) Done() <-chan struct{} { return s.done }

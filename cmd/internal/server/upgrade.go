@@ -7,8 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,51 +28,25 @@ const (
 	silencePatience   = 10 * time.Second // until it takes the next record, or says that it has everything
 	servingPatience   = 5 * time.Second  // until the successor goes on
 	heirPatience      = 5 * time.Second  // until a successor that has failed has ended by itself
+	hurriedPatience   = time.Second      // the same while the end of the tracker waits for it
 	lookEvery         = time.Millisecond // at shards that come to rest
 )
 
-// upgrades are the hand-overs of a process.
-type upgrades struct {
-	sync.Mutex        // held by the one under way
-	done       uint64 // with the one by which this process came
-	failed     atomic.Uint64
-	gone       atomic.Int64 // the process to which everything has gone; 0: none
-}
-
-// Upgrade starts a successor and hands it everything. When it returns nil, the tracker stops, and Done follows soon. After an error it
-// goes on as if nothing had happened.
-func (s *Server) Upgrade() error {
-	if !s.upgrades.TryLock() {
-		s.log.Warn("a hand-over is under way already: another one was not begun")
-		return errors.New("cannot hand over: a hand-over is under way already")
-	}
-	defer s.upgrades.Unlock()
-	began := time.Now()
-	h := &handOver{server: s, ctx: context.Background(), listening: *s.served.Load()}
-	pid, err := h.run()
-	if err != nil {
-		s.upgrades.failed.Add(1)
-		s.log.Error("cannot hand over to a new process: this one goes on", "error", err)
-		return err
-	}
-	s.upgrades.gone.Store(int64(pid))
-	for _, a := range []*adminServer{s.admin, s.control} {
-		a.leave()
-	}
-	s.log.Info("handed over to a new process", "pid", pid, "connections", h.sent.Connections, "peers", h.sent.Peers,
-		"without_place", len(h.mine.Left), "nobody_served_ms", h.frozenFor.Milliseconds(), "took_ms", time.Since(began).Milliseconds())
-	h.goAway() // from here on the process may end at any time
-	return nil
-}
-
-// handOver is one of them.
+// handOver is one of the process's.
 type handOver struct {
 	server *Server
-	ctx    context.Context
+	ctx    context.Context // ends when the hand-over is given up by order
+	giveUp context.CancelCauseFunc
+	over   chan struct{} // closed when nothing of it is left
+
+	// Guarded by the mutex of upgrades.
+	child     *exec.Cmd
+	committed bool     // it cannot be given up any more
+	settled   bool     // it is clear which process goes on
+	orders    []func() // that wait for that
 
 	listening listenTable
 	link      *handover.Link
-	child     *exec.Cmd
 	ended     chan struct{} // closed when the child has ended
 	answers   bool          // the successor says that it goes on
 
@@ -85,20 +57,17 @@ type handOver struct {
 	frozenFor time.Duration
 }
 
-// run hands over. It returns the successor's number.
-func (h *handOver) run() (pid int, err error) {
-	if err := h.check(); err != nil {
-		return 0, err
-	}
+// run hands over. After an error the tracker goes on, and endHeir has to be called.
+func (h *handOver) run() error {
 	if err := h.start(); err != nil {
-		return 0, err
+		return err
 	}
-	if err = h.give(); err != nil {
-		h.giveUp(err)
-		return 0, err
+	context.AfterFunc(h.ctx, func() { h.link.SetDeadline(time.Unix(1, 0)) })
+	if err := h.give(); err != nil {
+		return err
 	}
 	h.link.Close()
-	return h.child.Process.Pid, nil
+	return nil
 }
 
 // check says why there can be no hand-over now.
@@ -110,8 +79,6 @@ func (h *handOver) check() error {
 	case os.Getpid() == 1:
 		return errors.New("cannot hand over: this process is number 1, with which its container ends; start the tracker by a small " +
 			"init, such as docker run --init")
-	case s.stopping.Load():
-		return errors.New("cannot hand over: the tracker stops, or is drained")
 	}
 	return nil
 }
@@ -123,33 +90,48 @@ func (h *handOver) start() error {
 		return err
 	}
 	h.link = link
-	h.child, err = h.server.process.Successor(theirs)
+	h.ended = make(chan struct{})
+	h.server.upgrades.mu.Lock()
+	defer h.server.upgrades.mu.Unlock()
+	child, err := h.server.process.Successor(theirs)
 	theirs.Close()
 	if err != nil {
-		link.Close()
 		return fmt.Errorf("cannot start the new process: %w", err)
 	}
-	h.ended = make(chan struct{})
+	h.child = child
 	go func() {
-		_ = h.child.Wait() // its exit code is in its log
+		_ = child.Wait() // its exit code is in its log
 		close(h.ended)
 	}()
 	return nil
 }
 
-// giveUp ends a successor that did not get everything.
-func (h *handOver) giveUp(why error) {
+// endHeir ends a successor that did not get everything, and waits for that.
+func (h *handOver) endHeir(why error) {
 	h.link.Fail(why)
+	if h.child == nil {
+		return
+	}
+	patience := heirPatience
+	if h.ctx.Err() != nil {
+		patience = hurriedPatience
+	}
 	select {
 	case <-h.ended:
-	case <-time.After(heirPatience):
+	case <-time.After(patience):
 		_ = h.child.Process.Kill() // it may have ended meanwhile
+		<-h.ended
 	}
 }
 
 // give carries everything over. Until it returns nil nothing has changed that cannot be taken back.
 func (h *handOver) give() (err error) {
-	h.link.SetDeadline(time.Now().Add(startPatience))
+	defer func() {
+		if why := context.Cause(h.ctx); err != nil && why != nil {
+			err = why // the link has failed because of it
+		}
+	}()
+	h.patience(startPatience)
 	if err := h.introduce(); err != nil {
 		return err
 	}
@@ -170,22 +152,26 @@ func (h *handOver) give() (err error) {
 	if _, err := h.link.Want(handover.KindMine, &h.mine); err != nil {
 		return fmt.Errorf("the new process has not got everything: %w", err)
 	}
+	if err := h.server.upgrades.commit(h); err != nil {
+		return err
+	}
 	if err := h.letGo(); err != nil {
 		return err
 	}
 	h.frozenFor = time.Since(h.frozenAt)
-	h.tellManager()
 	return nil
 }
 
-// wait gives the successor time for its next step.
-func (h *handOver) wait() {
-	next := time.Now().Add(silencePatience)
-	if next.After(h.carryEnd) {
-		next = h.carryEnd
+// patience gives the successor time for its next step, unless the hand-over is given up: that has ended the time, or ends it now.
+func (h *handOver) patience(d time.Duration) {
+	h.link.SetDeadline(time.Now().Add(d))
+	if h.ctx.Err() != nil {
+		h.link.SetDeadline(time.Unix(1, 0))
 	}
-	h.link.SetDeadline(next)
 }
+
+// wait gives it time for one of the steps of carry.
+func (h *handOver) wait() { h.patience(min(silencePatience, time.Until(h.carryEnd))) }
 
 // lastWord returns the reason that a successor gave before it ended, so that nothing could be sent to it any more; else err.
 func (h *handOver) lastWord(err error) error {
@@ -198,17 +184,10 @@ func (h *handOver) lastWord(err error) error {
 	return err
 }
 
-// tellManager says which process serves now. A service manager may believe no other one from then on, so this one must not go on.
-func (h *handOver) tellManager() {
-	if h.server.process.HandedOver != nil {
-		h.server.process.HandedOver(h.child.Process.Pid)
-	}
-}
-
 // letGo lets the successor go on, and waits until it says that it does. One that says nothing is killed, so that no two processes serve the
 // same clients.
 func (h *handOver) letGo() error {
-	h.link.SetDeadline(time.Now().Add(servingPatience))
+	h.patience(servingPatience)
 	err := h.link.Send(handover.KindYours, nil, -1)
 	if err == nil && !h.answers {
 		return nil // an older version, which serves without a word
@@ -307,7 +286,7 @@ const (
 // each calls f for all shards, one after the other, by their loops' threads.
 func (h *handOver) each(f func(k int, sh *shard.Shard, r *ring.Ring)) {
 	for k, c := range h.server.controls {
-		_ = c.Do(h.ctx, func(sh *shard.Shard, r *ring.Ring) { f(k, sh, r) }) // a loop that has ended has failed, and says so
+		_ = c.Do(context.Background(), func(sh *shard.Shard, r *ring.Ring) { f(k, sh, r) }) // a loop that has ended has failed, and says so
 	}
 }
 
@@ -319,9 +298,9 @@ func (h *handOver) all(f func(sh *shard.Shard, r *ring.Ring) bool) bool {
 }
 
 // until waits until something holds, and reports whether it does.
-func until(patience time.Duration, f func() bool) bool {
+func (h *handOver) until(patience time.Duration, f func() bool) bool {
 	for end := time.Now().Add(patience); !f(); time.Sleep(lookEvery) {
-		if time.Now().After(end) {
+		if time.Now().After(end) || h.ctx.Err() != nil {
 			return false
 		}
 	}
@@ -331,12 +310,12 @@ func until(patience time.Duration, f func() bool) bool {
 // stand stops accepting, and lets handshakes end that are under way. The function that it returns has all shards go on.
 func (h *handOver) stand() (undo func()) {
 	h.each(func(_ int, _ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpHoldAccept}}) })
-	until(handshakePatience, func() bool {
+	h.until(handshakePatience, func() bool {
 		return h.all(func(sh *shard.Shard, r *ring.Ring) bool { return r.AcceptHeld() && sh.TLSHandshakes() == 0 })
 	})
 	return func() {
 		if !h.frozenAt.IsZero() {
-			_ = h.server.thaw(h.ctx) // a loop that has ended has failed, and says so
+			_ = h.server.thaw(context.Background()) // a loop that has ended has failed, and says so
 		}
 		h.each(func(_ int, _ *shard.Shard, r *ring.Ring) { r.Submit([]ring.Op{{Kind: ring.OpGoAccept}}) })
 	}
@@ -348,7 +327,7 @@ func (h *handOver) freeze() error {
 	h.each(func(_ int, sh *shard.Shard, r *ring.Ring) { r.Submit(sh.Freeze()) })
 	type mail struct{ sent, read uint64 }
 	var before mail
-	still := until(freezePatience, func() bool {
+	still := h.until(freezePatience, func() bool {
 		var now mail
 		quiet := h.all(func(sh *shard.Shard, r *ring.Ring) bool {
 			sent, read := sh.Mail()

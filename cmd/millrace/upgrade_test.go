@@ -180,3 +180,37 @@ func TestUpgradeFails(t *testing.T) {
 	}
 	tr.wait()
 }
+
+// TestUpgradePaths proves that the paths of unix sockets are those of the process that serves: they are there behind a hand-over, also behind
+// one that fails, and go with the last process, or with their listener.
+func TestUpgradePaths(t *testing.T) {
+	s, control := controlled(t, "")
+	path := filepath.Join(filepath.Dir(control), "s")
+	with := s
+	with.network = "shutdown_timeout = 1\naddress = '" + freeAddr(t) + "'"
+	with.other += "[[listen]]\naddress = 'unix:" + path + "'\n"
+	tr := start(t, with)
+	tr.rewrite(settings{top: "socket_workers = 'many'"})
+	tr.logged("the new configuration is not good", 1)
+	tr.signal(syscall.SIGUSR2)
+	tr.logged("cannot hand over to a new process", 1)
+	tr.at("ws", "unix:"+path, nil).dial()
+	for k := range 2 {
+		tr.rewrite(with)
+		tr.logged("configuration read again", k+1)
+		tr.upgrade()
+		tr.at("ws", "unix:"+path, nil).dial()
+		tr.expect("no problems", "status")
+	}
+	without := with
+	without.other = s.other
+	tr.rewrite(without)
+	tr.logged("configuration read again", 3)
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the path of a listener that has ended is still there")
+	}
+	tr.stop()
+	if _, err := os.Lstat(control); err == nil {
+		t.Error("the socket for commands is there after the stop")
+	}
+}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -65,16 +66,62 @@ func HandedSockets(handed []Handed) (*Passed, error) {
 	return p, nil
 }
 
-// Claim says that the process which has handed a unix socket on leaves its path to this one: Remove removes it from now on. It
-// does nothing for other listeners, and for a socket of the service manager.
-func (l *Listener) Claim() error {
-	if l.path == "" || l.kept {
+// Claim says that the process which has handed a unix socket on leaves its path to this one: Remove removes it from now on, and it gets
+// the permissions that are configured here. It does nothing for other listeners, and for a socket of the service manager.
+func (l *Listener) Claim(mode os.FileMode) error {
+	if !l.leaves() {
 		return nil
 	}
-	made, err := os.Lstat(l.path)
-	if err != nil {
-		return fmt.Errorf("cannot find the unix socket that was handed on: %w", err)
+	if err := l.own(); err != nil {
+		return err
 	}
-	l.made = made
+	if l.made.Mode().Perm() == mode.Perm() {
+		return nil
+	}
+	if err := os.Chmod(l.path, mode); err != nil {
+		return fmt.Errorf("cannot change the permissions of a unix socket that was handed on: %w", err)
+	}
 	return nil
+}
+
+// leaves reports whether the path of a unix socket is still left to this process.
+func (l *Listener) leaves() bool { return l.path != "" && !l.kept && l.made == nil }
+
+// own takes it.
+func (l *Listener) own() (err error) {
+	if l.made, err = os.Lstat(l.path); err != nil {
+		l.made = nil
+		return fmt.Errorf("cannot find a unix socket that was handed on: it keeps its permissions, and is not removed: %w", err)
+	}
+	return nil
+}
+
+// End closes the sockets for good and removes their paths, which the process that has handed them on leaves to this one.
+func (p *Passed) End() (err error) {
+	for _, l := range p.all() {
+		if !l.leaves() {
+			continue
+		}
+		claimErr := l.own()
+		err = errors.Join(err, claimErr, l.Remove())
+	}
+	p.Close()
+	return err
+}
+
+// Kept reports whether a service manager has opened the socket, whose properties are its own.
+func (l *Listener) Kept() bool { return l.kept }
+
+// ListenAgain changes how many connections may wait to be accepted.
+func ListenAgain(fd, backlog int) error {
+	if err := unix.Listen(fd, backlog); err != nil {
+		return fmt.Errorf("cannot change the backlog of a listening socket: %w", err)
+	}
+	return nil
+}
+
+// TakesIPv4 reports whether a socket of all addresses, [::], takes IPv4 clients too. That cannot be changed any more.
+func TakesIPv4(fd int) bool {
+	only, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return err == nil && only == 0
 }

@@ -142,7 +142,7 @@ func TestHandOnKept(t *testing.T) {
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("kept %v: the path was removed by a process that it is not left to: %v", kept, err)
 		}
-		if err := first[0].Claim(); err != nil {
+		if err := first[0].Claim(0o600); err != nil {
 			t.Error(err)
 		}
 		if err := first[0].Remove(); err != nil {

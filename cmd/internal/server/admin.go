@@ -36,8 +36,9 @@ type adminServer struct {
 	url      string
 	http     *http.Server
 	listener net.Listener
-	address  string // as it is configured
-	remove   func() // what the listener leaves behind; nil: nothing
+	address  string       // as it is configured
+	remove   func()       // what the listener leaves behind; nil: nothing
+	claim    func() error // takes that over from another process; nil: nothing
 }
 
 // newAdminServer returns one that does not answer yet.

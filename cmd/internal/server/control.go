@@ -49,6 +49,7 @@ func (s *Server) openControl(c *config.Control) (*adminServer, error) {
 	a := newAdminServer("commands", socket.String(), listener, handler)
 	a.address = c.Listen
 	a.http.WriteTimeout = controlWrite
+	a.claim = func() error { return socket.Claim(controlMode) }
 	a.remove = func() {
 		if err := socket.Remove(); err != nil {
 			s.log.Warn("cannot remove the socket for commands; the next start replaces it", "path", c.Listen, "error", err)

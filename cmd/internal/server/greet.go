@@ -19,6 +19,7 @@ import (
 type inheritance struct {
 	link      *handover.Link
 	listeners map[string][]host.Handed // sockets by what they are for
+	unused    []host.Handed            // that the configuration has no more
 	state     handover.State
 	tickets   []byte
 
@@ -83,7 +84,7 @@ func (in *inheritance) passed(cfg *config.Config) (*host.Passed, error) {
 		if wanted[h.Address] {
 			kept = append(kept, h)
 		} else {
-			h.Close()
+			in.unused = append(in.unused, h)
 		}
 	}
 	delete(in.listeners, listenerTracker)
@@ -98,7 +99,7 @@ func (in *inheritance) take(name, address string) ([]*host.Listener, error) {
 	h := in.listeners[name][0]
 	delete(in.listeners, name)
 	if h.Address != address {
-		h.Close()
+		in.unused = append(in.unused, h)
 		return nil, nil
 	}
 	p, err := host.HandedSockets([]host.Handed{h})

@@ -230,6 +230,10 @@ func (s *Server) startAll(cfg *config.Config) (err error) {
 	}
 	s.admin.serve(s.log)
 	s.control.serve(s.log)
+	if s.inherits != nil {
+		s.claim(s.inherits)
+		s.inherits = nil
+	}
 	s.recent.add(s.moment())
 	return nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"net/http"
@@ -117,20 +118,20 @@ func TestFailedHandOver(t *testing.T) {
 	}
 }
 
-// TestOlderPredecessor proves that a tracker goes on when its predecessor has let everything go and does not hear that it does: an older
-// version is gone by then.
-func TestOlderPredecessor(t *testing.T) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+// predecessor plays the process that hands sockets over, and nothing else. It returns the successor's link, and the way on which the reason
+// comes for which it has failed. last is called when the successor has everything, with a descriptor of this side of the link.
+func predecessor(t *testing.T, sockets []handover.Listener, fds []int, last func(fd int) error) (*handover.Link, <-chan error) {
+	t.Helper()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	deaf, err := syscall.Dup(fds[0])
+	own, err := syscall.Dup(pair[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Close(deaf)
 	var links [2]*handover.Link
-	for k, fd := range fds {
+	for k, fd := range pair {
 		if links[k], err = handover.Open(os.NewFile(uintptr(fd), "hand-over")); err != nil {
 			t.Fatal(err)
 		}
@@ -139,15 +140,21 @@ func TestOlderPredecessor(t *testing.T) {
 	old.SetDeadline(time.Now().Add(patience))
 	failed := make(chan error, 1)
 	go func() {
+		defer syscall.Close(own)
 		defer old.Close()
 		_, err := old.Want(handover.KindHello, nil)
+		for k := range sockets {
+			if err == nil {
+				err = old.Send(handover.KindListener, &sockets[k], fds[k])
+			}
+		}
 		for _, step := range []func() error{
 			func() error { return old.Send(handover.KindListeners, nil, -1) },
 			func() error { _, err := old.Want(handover.KindReady, nil); return err },
 			func() error { return old.Send(handover.KindState, &handover.State{Second: 1, Shards: 1}, -1) },
 			func() error { return old.Send(handover.KindEnd, &handover.End{}, -1) },
 			func() error { _, err := old.Want(handover.KindMine, nil); return err },
-			func() error { return syscall.Shutdown(deaf, syscall.SHUT_RD) },
+			func() error { return last(own) },
 			func() error { return old.Send(handover.KindYours, nil, -1) },
 		} {
 			if err == nil {
@@ -156,18 +163,36 @@ func TestOlderPredecessor(t *testing.T) {
 		}
 		failed <- err
 	}()
-	cfg, err := config.Load("test", []byte("[network]\naddress = '127.0.0.1:0'\n"))
+	return links[1], failed
+}
+
+// successorOf starts a tracker of a configuration that takes over, and returns its log.
+func successorOf(t *testing.T, cfg string, link *handover.Link, failed <-chan error) (*Server, *bytes.Buffer) {
+	t.Helper()
+	c, err := config.Load("test", []byte(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.IOUring.Entries, cfg.IOUring.ReceiveBuffers, cfg.IOUring.SendMemory = 256, 64, 1<<20
-	s, err := Start(cfg, Process{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lost: func() uint64 { return 0 }, Predecessor: links[1]})
+	c.IOUring.Entries, c.IOUring.ReceiveBuffers, c.IOUring.SendMemory = 256, 64, 1<<20
+	log := &bytes.Buffer{}
+	s, err := Start(c, Process{
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), log), nil)), Lost: func() uint64 { return 0 }, Predecessor: link,
+	})
 	if err := <-failed; err != nil {
 		t.Error(err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.LogStart()
+	return s, log
+}
+
+// TestOlderPredecessor proves that a tracker goes on when its predecessor has let everything go and does not hear that it does: an older
+// version is gone by then.
+func TestOlderPredecessor(t *testing.T) {
+	link, failed := predecessor(t, nil, nil, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
+	s, _ := successorOf(t, "[network]\naddress = '127.0.0.1:0'\n", link, failed)
 	s.Stop()
 	if err := s.Err(); err != nil {
 		t.Error(err)

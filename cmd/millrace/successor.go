@@ -16,8 +16,8 @@ import (
 var own = []string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", handover.Variable}
 
 // successor returns how another process is started with the arguments and the environment of this one. Its program is the file that
-// the path of this one's names then: a newer one, or what a symbolic link leads to.
-func successor(args, environment []string) func(link *os.File) (*exec.Cmd, error) {
+// the path of this one's names then: a newer one, or what a symbolic link leads to. In a new root directory that is the path from there.
+func successor(args, environment []string) func(root string, link *os.File) (*exec.Cmd, error) {
 	program, err := exec.LookPath(os.Args[0])
 	if err == nil {
 		program, err = filepath.Abs(program)
@@ -29,14 +29,22 @@ func successor(args, environment []string) func(link *os.File) (*exec.Cmd, error
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(own, name)
 	})
-	return func(link *os.File) (*exec.Cmd, error) {
+	return func(root string, link *os.File) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.Command(program, args...)
+		cmd := exec.Command(inside(root, program), args...)
 		cmd.Env = append(slices.Clone(environment), handover.Variable+"=3") // the first of ExtraFiles
 		cmd.ExtraFiles = []*os.File{link}
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		return cmd, cmd.Start()
 	}
+}
+
+// inside returns a path as it is seen from a root directory: one that leads there is cut. Any other has to be the same there.
+func inside(root, path string) string {
+	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(root, "/")+"/"); root != "" && ok {
+		return "/" + rest
+	}
+	return path
 }

@@ -67,6 +67,24 @@ func (r *Listener) fields(c *codec) {
 	c.bool(&r.Kept)
 }
 
+// Listeners ends the listening sockets, and says what the predecessor has become: the successor is born so. An older version has no fields.
+type Listeners struct {
+	Dropped           bool   // it has dropped its privileges
+	User, Group, Root string // as they were configured
+	At                string // Root as an absolute path, as it was seen before
+	UID, GID          uint32
+}
+
+func (r *Listeners) fields(c *codec) {
+	c.bool(&r.Dropped)
+	c.text(&r.User)
+	c.text(&r.Group)
+	c.text(&r.Root)
+	c.text(&r.At)
+	c.uint32(&r.UID)
+	c.uint32(&r.GID)
+}
+
 // State is what holds for the whole process. Its times are on the clock of the loops, which goes on in the successor.
 type State struct {
 	Program  string // the predecessor's version

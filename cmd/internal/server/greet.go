@@ -20,6 +20,7 @@ type inheritance struct {
 	link      *handover.Link
 	listeners map[string][]host.Handed // sockets by what they are for
 	unused    []host.Handed            // that the configuration has no more
+	born      handover.Listeners       // what the predecessor has become
 	state     handover.State
 	tickets   []byte
 
@@ -61,7 +62,7 @@ func greet(link *handover.Link, version string) (*inheritance, error) {
 			return nil, fmt.Errorf("cannot take over the listening sockets: %w", err)
 		}
 		if r.Kind == handover.KindListeners {
-			return in, nil
+			return in, r.As(handover.KindListeners, &in.born)
 		}
 		var l handover.Listener
 		if err := r.As(handover.KindListener, &l); err != nil {

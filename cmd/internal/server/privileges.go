@@ -25,6 +25,9 @@ type privileges struct {
 	active   bool
 	root     string // the new root directory, absolute
 	uid, gid int
+
+	asked config.Privileges // by which they were chosen
+	born  bool              // the process has had them from its start: see born.go
 }
 
 // noID is the number that the kernel takes for "leave it as it is" (setresuid(2)).
@@ -66,7 +69,7 @@ func lookUpPrivileges(p config.Privileges) (privileges, error) {
 			"root directory, group and user: start it as root, or set drop_privileges = false and start it as the user "+
 			"that it shall run as", euid)
 	}
-	return privileges{active: true, root: root, uid: uid, gid: gid}, nil
+	return privileges{active: true, root: root, uid: uid, gid: gid, asked: p}, nil
 }
 
 // lookUpID returns the number of a user or group; kind is "user" or "group". A name that is a number counts as one when
@@ -117,6 +120,9 @@ func lookUpRoot(path string) (string, error) {
 func (p privileges) drop() error {
 	if !p.active {
 		return nil
+	}
+	if p.born {
+		return p.checkBorn()
 	}
 	if err := p.checkDescriptors(); err != nil {
 		return err

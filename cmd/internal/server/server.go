@@ -35,10 +35,11 @@ type Process struct {
 	Passed  *host.Passed                   // listening sockets that the service manager has passed; nil: none
 
 	Stopping func() // is called when a stop or a drain begins; nil: nobody wants to know
-	// Successor starts another process of the tracker's program, which inherits one end of a hand-over; nil: there can be no hand-over.
+	// Successor starts another process of the tracker's program, which inherits one end of a hand-over; nil: there can be no hand-over. root is
+	// the root directory to which this process has changed, as it was seen before; empty: it has not.
 	// HandingOver is called with 0 when a hand-over begins, and then with the process that goes on: this one, or the other, which serves
 	// then. nil: nobody wants to know.
-	Successor   func(link *os.File) (*exec.Cmd, error)
+	Successor   func(root string, link *os.File) (*exec.Cmd, error)
 	HandingOver func(pid int)
 
 	// Predecessor is the link to the process that this one takes over from; nil: it starts from nothing.
@@ -122,7 +123,7 @@ func Start(cfg *config.Config, p Process) (*Server, error) {
 func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 	held := &heldHandler{Handler: p.Log.Handler()}
 	log := slog.New(held) // an error that keeps the tracker from starting must be the first line
-	user, err := lookUpPrivileges(cfg.Privileges)
+	user, err := in.privileges(cfg.Privileges, log)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func succeed(t *testing.T, old *Server, change func(*config.Config)) *Server {
 		t.Fatal(err)
 	}
 	defer input.Close()
-	old.process.Successor = func(file *os.File) (*exec.Cmd, error) {
+	old.process.Successor = func(_ string, file *os.File) (*exec.Cmd, error) {
 		fd, err := syscall.Dup(int(file.Fd()))
 		if err != nil {
 			return nil, err

@@ -93,7 +93,7 @@ func (h *handOver) start() error {
 	h.ended = make(chan struct{})
 	h.server.upgrades.mu.Lock()
 	defer h.server.upgrades.mu.Unlock()
-	child, err := h.server.process.Successor(theirs)
+	child, err := h.server.process.Successor(h.server.user.newRoot(), theirs)
 	theirs.Close()
 	if err != nil {
 		return fmt.Errorf("cannot start the new process: %w", err)
@@ -245,7 +245,7 @@ func (h *handOver) sendListeners() (err error) {
 		err = h.sendAdmin(name, a)
 	}
 	if err == nil {
-		err = h.link.Send(handover.KindListeners, nil, -1)
+		err = h.link.Send(handover.KindListeners, s.user.record(), -1)
 	}
 	return err
 }

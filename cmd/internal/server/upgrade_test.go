@@ -80,7 +80,7 @@ func TestFailedHandOver(t *testing.T) {
 	cfg.IOUring.Entries, cfg.IOUring.ReceiveBuffers, cfg.IOUring.SendMemory = 256, 64, 1<<20
 	s, err := Start(cfg, Process{
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lost: func() uint64 { return 0 },
-		Successor: func(link *os.File) (*exec.Cmd, error) { return heir.start(link) },
+		Successor: func(_ string, link *os.File) (*exec.Cmd, error) { return heir.start(link) },
 	})
 	if err != nil {
 		t.Fatal(err)

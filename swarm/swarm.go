@@ -106,7 +106,7 @@ type swarm struct {
 
 func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
 
-// conn is a connection that has at least one peer.
+// conn is a connection of this node that has at least one peer.
 type conn struct {
 	index, gen uint32 // see Addr
 	source     uint32 // the client's address: Announce.Origin, or noOrigin and bits of Announce.Source
@@ -154,7 +154,7 @@ func (t *Table) hashSwarm(k *Key) uint64 {
 func (t *Table) hashConn(a Addr) uint64 {
 	h := newHash(t.o.Seed, useConn)
 	h.word(uint64(a.Index)<<32 | uint64(a.Gen))
-	h.word(uint64(a.Shard))
+	h.word(uint64(a.Node)<<16 | uint64(a.Shard))
 	return h.sum()
 }
 
@@ -280,6 +280,9 @@ func (t *Table) connWithRoom(a *Announce, s uint32) (c uint32, full Status) {
 		return 0, StatusAddressFull
 	}
 	if c == 0 {
+		if a.From.Node != 0 {
+			panic("BUG: swarm.Announce.From is a connection of another node")
+		}
 		c = t.conns.insert(t.hashConn(a.From), conn{
 			index: a.From.Index, gen: a.From.Gen, shard: a.From.Shard, source: a.source(),
 		})

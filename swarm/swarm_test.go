@@ -325,7 +325,7 @@ func TestGone(t *testing.T) {
 			t.Fatalf("announce from %+v: %s", from, r.Status)
 		}
 	}
-	first, next, other := Addr{5, 1, 0}, Addr{5, 2, 0}, Addr{5, 1, 3}
+	first, next, other := Addr{Index: 5, Gen: 1}, Addr{Index: 5, Gen: 2}, Addr{Index: 5, Gen: 1, Shard: 3}
 	announce(1, 1, first)
 	announce(1, 2, first)
 	announce(2, 1, first)
@@ -448,4 +448,33 @@ func TestStatusNames(t *testing.T) {
 	if len(seen) != 15 || seen[Status(99).String()] || seen[AnswerStatus(99).String()] {
 		t.Fatalf("names are %v", seen)
 	}
+}
+
+// The address of a connection of another node names none of this one, whatever its other numbers are, and such a
+// connection cannot have peers here.
+func TestAddressOfAnotherNode(t *testing.T) {
+	table := New(testOptions())
+	a := announceOf(1, 1, LeftZero, EventUpdate)
+	table.Announce(0, &a, nil)
+	far := a.From
+	far.Node = 1
+	if n, m, seats := table.Gone(far), table.Yield(far), table.AppendSeats(nil, far, 9); n != 0 || m != 0 || seats != nil {
+		t.Fatalf("%d peers are gone, %d yielded, and there are %v", n, m, seats)
+	}
+	stop := a
+	stop.From, stop.Event = far, EventStopped
+	if r, _ := table.Announce(0, &stop, nil); r.Status != StatusNotOwner {
+		t.Fatalf("the end of a peer: %s", r.Status)
+	}
+	answer := Answer{Key: a.Key, Peer: a.Peer, From: far, To: a.Peer}
+	if _, status := table.Answer(0, &answer); status != AnswerNotPeer {
+		t.Fatalf("an answer: %s", status)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a connection of another node has a peer")
+		}
+	}()
+	a.From = far
+	table.Announce(0, &a, nil)
 }

@@ -13,11 +13,13 @@ type Key struct {
 	Family uint8 // 4, 6, or 0 when a swarm is shared across IP versions
 }
 
-// Addr names a connection: the shard that holds it, its place in that shard's table of connections,
-// and the generation of that place, which changes when a connection leaves it.
+// Addr names a connection: the node and the shard that hold it, its place in that shard's table of connections,
+// and the generation of that place, which changes when a connection leaves it. Node is 0 for all connections of this
+// node; the caller numbers the others.
 type Addr struct {
 	Index, Gen uint32
 	Shard      uint16
+	Node       uint16
 }
 
 // Table holds the swarms that one shard owns. It is not safe for concurrent use.

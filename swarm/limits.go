@@ -27,6 +27,9 @@ type Options struct {
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 
+	// Cluster says that there are other nodes: changes are noted for Report.
+	Cluster bool
+
 	// Count is called with Announce.Origin of a connection and 1 for each peer that comes to it, and with -1 for each peer
 	// that leaves it, successors included. Connections whose origin is 0 are not counted. Count must not use the table. It
 	// may be nil.
@@ -60,12 +63,12 @@ func (o *Options) limit() {
 	}
 }
 
-// SetOptions puts other options in force, but keeps Seed and Count, which would change what the records mean. Nothing is
+// SetOptions puts other options in force, but keeps Seed, Count and Cluster, which would change what the records mean. Nothing is
 // removed at once: peers and offers that are over a new limit, or too old by it, go as others of theirs do. A peer that has
 // become quiet stays so until it announces again.
 func (t *Table) SetOptions(o Options) {
 	o.limit()
-	o.Seed, o.Count = t.o.Seed, t.o.Count
+	o.Seed, o.Count, o.Cluster = t.o.Seed, t.o.Count, t.o.Cluster
 	t.o = o
 }
 

@@ -46,11 +46,13 @@ func (t *Table) set(p uint32, seeder, fresh bool) {
 			sw.seeders--
 			t.seeders--
 		}
+		t.changed(sw)
 	}
 	from, to := sw.classAt(pr.place), classOf(seeder, fresh)
 	if from == to {
 		return
 	}
+	t.changed(sw)
 	if from == quietPeers {
 		t.quiet--
 	} else if to == quietPeers {
@@ -111,10 +113,13 @@ func (t *Table) leaveSwarm(p uint32) {
 	t.lists.pop(&sw.members)
 	family := &t.families[familyIndex(sw.family)]
 	family.peers--
-	if sw.members.n == 0 {
-		family.torrents--
-		t.swarms.remove(s)
+	if sw.members.n > 0 {
+		t.changed(sw)
+		return
 	}
+	t.cameOrWent(sw)
+	family.torrents--
+	t.swarms.remove(s)
 }
 
 // count tells the caller that the address of a connection has one peer more or less.

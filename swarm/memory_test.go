@@ -82,6 +82,7 @@ func growthOf(t *Table) (g grown) {
 	add(t.seats.moved, len(t.seats.pages), len(t.seats.heads))
 	add(t.offers.pending.moved, len(t.offers.pending.pages), len(t.offers.pending.heads))
 	add(t.offers.senders.moved, len(t.offers.senders.pages), len(t.offers.senders.heads))
+	add(t.changes.notes.moved, len(t.changes.notes.pages), len(t.changes.notes.heads))
 	return g
 }
 

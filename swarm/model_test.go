@@ -721,6 +721,7 @@ func shrink(t *Table) {
 	one(&t.seats.heads, &t.seats.base, &t.seats.buckets)
 	one(&t.offers.pending.heads, &t.offers.pending.base, &t.offers.pending.buckets)
 	one(&t.offers.senders.heads, &t.offers.senders.base, &t.offers.senders.buckets)
+	one(&t.changes.notes.heads, &t.changes.notes.base, &t.changes.notes.buckets)
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of
@@ -855,6 +856,7 @@ func checkTable(t *testing.T, table *Table) {
 	checkSeats(t, table)
 	checkSuccessors(t, table)
 	checkOffers(t, table)
+	checkChanges(t, table)
 }
 
 // checkSeats checks the counts of the peers that large connections have in each swarm.

@@ -78,12 +78,6 @@ type sender struct {
 // piles up nothing.
 const orphansAtOnce = 2
 
-// chain is a sequence of pending offers, by slot, 0 if it is empty.
-type chain struct{ oldest, newest uint32 }
-
-// neighbours of a pending offer in a chain, by slot, 0 at the ends.
-type neighbours struct{ older, newer uint32 }
-
 func (o *offers) init(seed [2]uint64) {
 	o.pending.hash = func(p *pending) uint64 { return hashPending(p.fingerprint, p.sender) }
 	o.senders.hash = func(s *sender) uint64 { return hashSender(seed, s.peer) }

@@ -110,7 +110,10 @@ func (r *Restoring) peer(p *SavedPeer, source uint64, origin uint32) (slot uint3
 	}
 	if slot != 0 {
 		sw := t.swarms.at(s)
-		sw.downloaded = max(sw.downloaded, p.Downloaded)
+		if p.Downloaded > sw.downloaded {
+			sw.downloaded = p.Downloaded
+			t.changed(sw)
+		}
 		r.place(p, slot, m)
 	}
 	return slot, status

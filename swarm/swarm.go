@@ -102,6 +102,7 @@ type swarm struct {
 	seeders    uint32
 	downloaded uint32
 	family     uint8
+	noted      bool // it waits to be reported
 }
 
 func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
@@ -236,6 +237,7 @@ func (t *Table) join(now uint32, a *Announce, s uint32) (swarmSlot, peerSlot uin
 	if s == 0 {
 		s = t.swarms.insert(t.hashSwarm(&a.Key), swarm{hash: a.Key.Hash, family: a.Key.Family})
 		family.torrents++
+		t.cameOrWent(t.swarms.at(s))
 	}
 	family.peers++
 	p := t.peers.insert(t.hashPeer(s, &a.Peer), peer{id: a.Peer, swarm: s, seen: now})

@@ -434,6 +434,7 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	f(reflect.TypeFor[pending](), 32)
 	f(reflect.TypeFor[sender](), 20)
 	f(reflect.TypeFor[pageInfo](), 16)
+	f(reflect.TypeFor[note](), 32)
 }
 
 // Every status has a name, and an unknown value says so.

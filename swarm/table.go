@@ -26,14 +26,15 @@ type Addr struct {
 type Table struct {
 	o Options
 
-	peers  records[peer]
-	swarms records[swarm]
-	conns  records[conn]
-	seats  records[seats]
-	lists  pool
-	offers offers
-	random rand.PCG
-	choice choice
+	peers   records[peer]
+	swarms  records[swarm]
+	conns   records[conn]
+	seats   records[seats]
+	lists   pool
+	offers  offers
+	changes changes
+	random  rand.PCG
+	choice  choice
 
 	access    Access
 	enforcing enforcement
@@ -70,6 +71,7 @@ func New(o Options) *Table {
 	t.swarms.hash = func(s *swarm) uint64 { k := s.key(); return t.hashSwarm(&k) }
 	t.conns.hash = func(c *conn) uint64 { return t.hashConn(c.addr()) }
 	t.seats.hash = func(x *seats) uint64 { return t.hashSeats(x.swarm, x.conn) }
+	t.changes.notes.hash = func(n *note) uint64 { k := n.key(); return t.hashSwarm(&k) }
 	t.offers.init(o.Seed)
 	return t
 }
@@ -84,6 +86,7 @@ type Counts struct {
 	Quiet         int `metric:"quiet_peers" help:"Peers that have not announced for max_peer_age but are still connected."`
 	Successors    int `metric:"successor_peers" help:"Peers of connections that wait, uncounted, for a peer id that another connection has."`
 	PendingOffers int `metric:"pending_offers" help:"Relayed offers that are not answered yet."`
+	Unreported    int `metric:"-"` // torrents that wait for Report
 	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
 	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
@@ -104,12 +107,13 @@ func (t *Table) Counts() Counts {
 		Quiet:           t.quiet,
 		Connections:     t.conns.len(),
 		PendingOffers:   t.offers.pending.len() - t.offers.orphans,
+		Unreported:      t.changes.notes.len(),
 		OffersExpired:   t.offers.expired,
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,
 		PeersForbidden:  t.forbidden,
 		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.seats.bytes() +
-			t.lists.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
+			t.lists.bytes() + t.changes.notes.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
 }
 

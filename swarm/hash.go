@@ -20,6 +20,9 @@ const (
 	useSender
 	useSeats
 	useRandom // this and the next number
+	_
+	useAway
+	useGuest
 )
 
 // hasher is SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) over whole

@@ -12,6 +12,7 @@ const (
 	MaxPeersLimit              = maxList    // 16,777,216 peers: all may be in one swarm, and so in one list
 	MaxPendingOffersLimit      = maxRecords // 67,108,862 offers: as many as a link can name
 	MaxPendingPerPeerLimit     = maxRecords // 67,108,862 offers: one peer may have all of them
+	MaxRemoteLimit             = 1 << 20    // 1,048,576 torrents: at worst each has a page of the pool to itself
 	MaxAccessListLimit         = 1 << 26    // 67,108,864 info hashes: 1.3 GiB
 )
 
@@ -27,8 +28,9 @@ type Options struct {
 	MaxPendingOffers      int       // relayed and unanswered offers remembered in this table
 	MaxPendingPerPeer     int       // the same for one sending peer, and so the most that one announce relays
 
-	// Cluster says that there are other nodes: changes are noted for Report.
-	Cluster bool
+	// Cluster says that there are other nodes: changes are noted for Report, and SetOthers is heard.
+	Cluster   bool
+	MaxRemote int // torrents in this table for which counts of other nodes are remembered
 
 	// Count is called with Announce.Origin of a connection and 1 for each peer that comes to it, and with -1 for each peer
 	// that leaves it, successors included. Connections whose origin is 0 are not counted. Count must not use the table. It
@@ -54,6 +56,7 @@ func (o *Options) limit() {
 		{"MaxPeers", &o.MaxPeers, MaxPeersLimit},
 		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
 		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},
+		{"MaxRemote", &o.MaxRemote, MaxRemoteLimit},
 	}
 	for _, l := range limits {
 		if *l.value < 0 {

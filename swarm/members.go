@@ -118,6 +118,7 @@ func (t *Table) leaveSwarm(p uint32) {
 		return
 	}
 	t.cameOrWent(sw)
+	t.forgetOthers(s)
 	family.torrents--
 	t.swarms.remove(s)
 }

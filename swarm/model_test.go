@@ -722,6 +722,7 @@ func shrink(t *Table) {
 	one(&t.offers.pending.heads, &t.offers.pending.base, &t.offers.pending.buckets)
 	one(&t.offers.senders.heads, &t.offers.senders.base, &t.offers.senders.buckets)
 	one(&t.changes.notes.heads, &t.changes.notes.base, &t.changes.notes.buckets)
+	one(&t.remote.torrents.heads, &t.remote.torrents.base, &t.remote.torrents.buckets)
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of
@@ -857,6 +858,7 @@ func checkTable(t *testing.T, table *Table) {
 	checkSuccessors(t, table)
 	checkOffers(t, table)
 	checkChanges(t, table)
+	checkRemote(t, table)
 }
 
 // checkSeats checks the counts of the peers that large connections have in each swarm.

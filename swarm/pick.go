@@ -4,7 +4,8 @@ package swarm
 
 import "math/bits"
 
-// Target is a peer that receives an offer, and its connection.
+// Target is a peer that receives an offer, and its connection. Of a peer on another node only To.Node is known: that node
+// chooses the peer (see Visit), and nothing of the offer is remembered here.
 type Target struct {
 	To   Addr
 	Peer ID
@@ -21,10 +22,18 @@ const (
 // choice is the choice of receivers under way. A table has one, so that none is allocated.
 type choice struct {
 	from, to [classes]uint32 // by class: the places in the members that are not drawn yet
+	away     [classes]uint32 // by class: peers on other nodes that are not drawn yet
+	nodes    []nodeLeft      // the same by node
 	seeder   bool            // the sender is one
 	sources  []uint32        // addresses of the receivers so far
 	passed   [maxPassedOver]uint32
 	nPassed  int
+}
+
+// nodeLeft counts the peers on another node that are not drawn yet, by class.
+type nodeLeft struct {
+	number uint16
+	left   [classes]uint32
 }
 
 // relay chooses receivers for the offers of the peer at slot p, which has just announced, remembers the
@@ -36,17 +45,43 @@ type choice struct {
 // announce as seeders. Quiet peers are taken only if there are not enough fresh ones. One address gets at most
 // a quarter of the offers, at least one, while there are others; the sender's own address is free of that,
 // since neighbours are good peers. Peers that are passed over for that come last.
+//
+// Peers on other nodes are drawn as those here are, but for the addresses, which are not known.
 func (t *Table) relay(now uint32, a *Announce, p, m uint32, targets []Target) []Target {
+	if len(a.Offers) == 0 {
+		return targets
+	}
 	sender := t.peers.at(p)
 	sw := t.swarms.at(sender.swarm)
-	n := min(len(a.Offers), int(sw.members.n)-1, t.o.MaxPendingPerPeer)
+	var others *away
+	n := int(sw.members.n) - 1
+	if sw.shared {
+		if others = t.elsewhere(sender.swarm); others != nil {
+			n += int(others.sum.Seeders + others.sum.Leechers)
+		}
+	}
+	n = min(len(a.Offers), n, t.o.MaxPendingPerPeer)
 	if n <= 0 {
 		return targets
 	}
-	c := t.choose(sw, m, sender.seeder)
-	own, most := t.conns.at(sender.conn).source, max(1, n/addressShare)
-	for i, again := 0, 0; i < n; {
-		slot, ok := t.draw(sw)
+	t.choose(sw, m, sender.seeder)
+	if others != nil {
+		t.widen(others)
+	}
+	return t.send(now, p, t.conns.at(sender.conn).source, a.Offers[:n], sw, targets)
+}
+
+// send draws the receivers of offers, of which there are enough, and remembers the offers for the sender p. own is the
+// address of the sender's client, 0 if it is of another node.
+func (t *Table) send(now, p, own uint32, offers []ID, sw *swarm, targets []Target) []Target {
+	c, most := &t.choice, max(1, len(offers)/addressShare)
+	for i, again := 0, 0; i < len(offers); {
+		slot, node, ok := t.draw(sw)
+		if node != 0 {
+			targets = append(targets, Target{To: Addr{Node: node}})
+			i++
+			continue
+		}
 		if !ok {
 			slot = c.passed[again]
 			again++
@@ -58,7 +93,7 @@ func (t *Table) relay(now uint32, a *Announce, p, m uint32, targets []Target) []
 			c.nPassed++
 			continue
 		}
-		if !t.remember(now, p, &receiver.id, &a.Offers[i], uint32(i)) {
+		if !t.remember(now, p, &receiver.id, &offers[i], uint32(len(c.sources))) {
 			break
 		}
 		c.sources = append(c.sources, owner.source)
@@ -70,43 +105,81 @@ func (t *Table) relay(now uint32, a *Announce, p, m uint32, targets []Target) []
 
 // choose begins a choice among the members of a swarm without the one at slot m, which goes to the first place
 // of its class. seeder says whether the sender is one.
-func (t *Table) choose(sw *swarm, m uint32, seeder bool) *choice {
+func (t *Table) choose(sw *swarm, m uint32, seeder bool) {
 	c, member := &t.choice, t.peers.at(m)
 	c.sources, c.nPassed, c.seeder = c.sources[:0], 0, seeder
+	c.nodes, c.away = c.nodes[:0], [classes]uint32{}
 	c.from = [classes]uint32{freshSeeders: sw.ends[freshLeechers], quietPeers: sw.ends[freshSeeders]}
 	c.to = [classes]uint32{sw.ends[freshLeechers], sw.ends[freshSeeders], sw.members.n}
 	of := sw.classAt(member.place)
 	t.swap(sw, member.place, c.from[of])
 	c.from[of]++
-	return c
 }
 
-// draw returns the slot of a random member of those that are to be taken next, or false if all are drawn.
+// widen adds the peers of other nodes to a choice.
+func (t *Table) widen(others *away) {
+	c := &t.choice
+	for i := range others.n {
+		o := t.remote.others(others, i)
+		node := nodeLeft{number: o.Node, left: [classes]uint32{
+			freshLeechers: o.FreshLeechers, freshSeeders: o.FreshSeeders,
+			quietPeers: o.Seeders - o.FreshSeeders + o.Leechers - o.FreshLeechers,
+		}}
+		for of, n := range node.left {
+			c.away[of] += n
+		}
+		c.nodes = append(c.nodes, node)
+	}
+}
+
+// draw returns the slot of a random member of those that are to be taken next, or the number of the node of a peer
+// elsewhere, or false if all are drawn.
 //
 // It is one step of a Fisher-Yates shuffle within a class: the drawn members of a class are at its beginning. The
 // class of a leecher's receiver is as likely as there are members left in it, so the draw is uniform over both
 // fresh ones. A shuffle is uniform from any order, so the members stay in the new order and nothing is copied.
-func (t *Table) draw(sw *swarm) (slot uint32, ok bool) {
+//
+// The peers of other nodes stand behind the members of their class. Those of one node are all alike, so their number
+// says it all.
+func (t *Table) draw(sw *swarm) (slot uint32, node uint16, ok bool) {
 	c := &t.choice
-	left := c.to[freshLeechers] - c.from[freshLeechers]
+	left := c.left(freshLeechers)
 	if !c.seeder || left == 0 {
-		left += c.to[freshSeeders] - c.from[freshSeeders]
+		left += c.left(freshSeeders)
 	}
 	if left == 0 {
-		left = c.to[quietPeers] - c.from[quietPeers]
+		left = c.left(quietPeers)
 	}
 	if left == 0 {
-		return 0, false
+		return 0, 0, false
 	}
 	at, of := t.below(left), freshLeechers
-	for at >= c.to[of]-c.from[of] {
-		at -= c.to[of] - c.from[of]
+	for at >= c.left(of) {
+		at -= c.left(of)
 		of++
+	}
+	if here := c.to[of] - c.from[of]; at >= here {
+		return 0, c.drawAway(of, at-here), true
 	}
 	t.swap(sw, c.from[of], c.from[of]+at)
 	slot = *t.lists.entry(&sw.members, c.from[of])
 	c.from[of]++
-	return slot, true
+	return slot, 0, true
+}
+
+// left returns how many peers of a class are not drawn yet, wherever they are.
+func (c *choice) left(of class) uint32 { return c.to[of] - c.from[of] + c.away[of] }
+
+// drawAway takes a peer of a class, which has a number among those on other nodes that are not drawn yet, and returns its
+// node.
+func (c *choice) drawAway(of class, at uint32) uint16 {
+	i := 0
+	for ; at >= c.nodes[i].left[of]; i++ {
+		at -= c.nodes[i].left[of]
+	}
+	c.nodes[i].left[of]--
+	c.away[of]--
+	return c.nodes[i].number
 }
 
 // has reports whether an address has at least n of the offers so far.

@@ -71,8 +71,8 @@ func (s Status) String() string {
 	return "unknown status"
 }
 
-// Result is the answer to an announce: the seeders and leechers of the swarm after it, the announcing
-// peer included, and its effect.
+// Result is the answer to an announce: the seeders and leechers of the swarm after it on all nodes, the
+// announcing peer included, and its effect.
 type Result struct {
 	Complete, Incomplete uint32
 	Status               Status
@@ -103,6 +103,7 @@ type swarm struct {
 	downloaded uint32
 	family     uint8
 	noted      bool // it waits to be reported
+	shared     bool // other nodes have or had peers of it: see remote
 }
 
 func (s *swarm) key() Key { return Key{Hash: s.hash, Family: s.family} }
@@ -210,6 +211,11 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 	if s != 0 {
 		sw := t.swarms.at(s)
 		r.Complete, r.Incomplete = sw.seeders, sw.members.n-sw.seeders
+		if sw.shared {
+			if a := t.elsewhere(s); a != nil {
+				r.Complete, r.Incomplete = r.Complete+a.sum.Seeders, r.Incomplete+a.sum.Leechers
+			}
+		}
 	}
 	return r, targets
 }

@@ -435,6 +435,7 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	f(reflect.TypeFor[sender](), 20)
 	f(reflect.TypeFor[pageInfo](), 16)
 	f(reflect.TypeFor[note](), 32)
+	f(reflect.TypeFor[away](), 36)
 }
 
 // Every status has a name, and an unknown value says so.

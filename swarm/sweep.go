@@ -3,7 +3,7 @@ package swarm
 // This file owns housekeeping: the removals that time and access rules ask for, in slices of bounded work.
 
 // Sweep does a slice of housekeeping: it forgets offers whose sender has left or that are too old, removes
-// the peers of torrents that have been forbidden, marks peers that have become quiet, and removes those
+// the peers of torrents that have been forbidden, forgets counts of nodes that have ended, marks peers that have become quiet, and removes those
 // that have been quiet for too long. It continues from the end of the last call, touches at most about
 // budget entries (two offers may come on top) and returns how many it has touched. It returns 0 when a whole
 // pass is done at this now.
@@ -16,12 +16,15 @@ func (t *Table) Sweep(now uint32, budget int) int {
 	if now != t.sweptAt {
 		t.sweptAt, t.swept = now, 0
 	}
-	// Access rules may come one after the other. Even then the ages of peers get half of the budget.
+	// Access rules and changes of the nodes may come one after the other. Even then the ages of peers get half of the budget.
 	share := budget
 	if t.swept < t.peers.high {
 		share = work + (budget-work+1)/2
 	}
 	work += t.enforce(share - work)
+	if t.remote.stale > 0 {
+		work += t.forgetNodes(share - work)
+	}
 	for work < budget && t.swept < t.peers.high {
 		t.cursor++
 		t.swept++
@@ -36,13 +39,13 @@ func (t *Table) Sweep(now uint32, budget int) int {
 
 // Len returns how many entries a whole pass of Sweep touches at most: the pending offers, and all records
 // of peers that were ever in use at the same time. After SetAccess the records of swarms count too, and the
-// peers that may have to go with them.
+// peers that may have to go with them, after SetNodes the torrents that have counts of other nodes.
 func (t *Table) Len() int {
 	n := int(t.peers.high) + t.offers.pending.len()
 	if t.enforcing.left > 0 {
 		n += int(t.enforcing.left) + t.peers.len()
 	}
-	return n
+	return n + int(t.remote.stale)
 }
 
 // age makes the peer at slot p quiet, or removes it, if it is old enough. It returns how many offers it has

@@ -26,15 +26,14 @@ type Addr struct {
 type Table struct {
 	o Options
 
-	peers   records[peer]
-	swarms  records[swarm]
-	conns   records[conn]
-	seats   records[seats]
-	lists   pool
-	offers  offers
-	changes changes
-	random  rand.PCG
-	choice  choice
+	peers  records[peer]
+	swarms records[swarm]
+	conns  records[conn]
+	seats  records[seats]
+	lists  pool
+	offers offers
+	random rand.PCG
+	choice choice
 
 	access    Access
 	enforcing enforcement
@@ -55,6 +54,9 @@ type Table struct {
 	cursor  uint32 // slot of the last peer that Sweep visited, 0 after the last of all
 	swept   uint32 // slots visited in a row at sweptAt
 	sweptAt uint32
+
+	changes changes
+	remote  remote
 }
 
 // familyCounts counts the swarms of one IP version and their peers.
@@ -73,6 +75,7 @@ func New(o Options) *Table {
 	t.seats.hash = func(x *seats) uint64 { return t.hashSeats(x.swarm, x.conn) }
 	t.changes.notes.hash = func(n *note) uint64 { k := n.key(); return t.hashSwarm(&k) }
 	t.offers.init(o.Seed)
+	t.remote.init(&o)
 	return t
 }
 
@@ -87,6 +90,8 @@ type Counts struct {
 	Successors    int `metric:"successor_peers" help:"Peers of connections that wait, uncounted, for a peer id that another connection has."`
 	PendingOffers int `metric:"pending_offers" help:"Relayed offers that are not answered yet."`
 	Unreported    int `metric:"-"` // torrents that wait for Report
+	Remote        int `metric:"-"` // torrents with peers on other nodes
+	RemoteEntries int `metric:"-"` // the nodes of each of these, in all
 	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
 	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
@@ -108,12 +113,14 @@ func (t *Table) Counts() Counts {
 		Connections:     t.conns.len(),
 		PendingOffers:   t.offers.pending.len() - t.offers.orphans,
 		Unreported:      t.changes.notes.len(),
+		Remote:          t.remote.torrents.len(),
+		RemoteEntries:   t.remote.entries,
 		OffersExpired:   t.offers.expired,
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,
 		PeersForbidden:  t.forbidden,
 		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.seats.bytes() +
-			t.lists.bytes() + t.changes.notes.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
+			t.lists.bytes() + t.changes.notes.bytes() + t.remote.torrents.bytes() + t.remote.words.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
 }
 
@@ -146,8 +153,8 @@ func familyIndex(family uint8) int {
 // Has reports whether there is a peer in a swarm.
 func (t *Table) Has(k Key) bool { return t.findSwarm(&k) != 0 }
 
-// Scrape returns the seeders and leechers of a swarm, and how many of its leechers have completed their
-// download since its first peer came. All are zero for a swarm without peers and for a forbidden torrent
+// Scrape returns the seeders and leechers of a swarm on all nodes, and how many of its leechers have completed their
+// download since its first peer came to each. All are zero for a swarm without peers and for a forbidden torrent
 // (see [Table.Allowed]).
 func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) {
 	if !t.Allowed(&k.Hash) {
@@ -158,5 +165,10 @@ func (t *Table) Scrape(k Key) (complete, incomplete, downloaded uint32) {
 		return 0, 0, 0
 	}
 	sw := t.swarms.at(s)
-	return sw.seeders, sw.members.n - sw.seeders, sw.downloaded
+	complete, incomplete, downloaded = sw.seeders, sw.members.n-sw.seeders, sw.downloaded
+	if a := t.elsewhere(s); a != nil {
+		complete, incomplete = complete+a.sum.Seeders, incomplete+a.sum.Leechers
+		downloaded += min(a.sum.Downloaded, ^downloaded)
+	}
+	return complete, incomplete, downloaded
 }

@@ -13,6 +13,7 @@ const (
 	MaxPendingOffersLimit      = maxRecords // 67,108,862 offers: as many as a link can name
 	MaxPendingPerPeerLimit     = maxRecords // 67,108,862 offers: one peer may have all of them
 	MaxRemoteLimit             = 1 << 20    // 1,048,576 torrents: at worst each has a page of the pool to itself
+	MaxVisitsLimit             = maxRecords // 67,108,862 guests: as many as a link can name
 	MaxAccessListLimit         = 1 << 26    // 67,108,864 info hashes: 1.3 GiB
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 	// Cluster says that there are other nodes: changes are noted for Report, and SetOthers is heard.
 	Cluster   bool
 	MaxRemote int // torrents in this table for which counts of other nodes are remembered
+	MaxVisits int // peers of other nodes whose offers wait in this table for their answers
 
 	// Count is called with Announce.Origin of a connection and 1 for each peer that comes to it, and with -1 for each peer
 	// that leaves it, successors included. Connections whose origin is 0 are not counted. Count must not use the table. It
@@ -57,6 +59,7 @@ func (o *Options) limit() {
 		{"MaxPendingOffers", &o.MaxPendingOffers, MaxPendingOffersLimit},
 		{"MaxPendingPerPeer", &o.MaxPendingPerPeer, MaxPendingPerPeerLimit},
 		{"MaxRemote", &o.MaxRemote, MaxRemoteLimit},
+		{"MaxVisits", &o.MaxVisits, MaxVisitsLimit},
 	}
 	for _, l := range limits {
 		if *l.value < 0 {

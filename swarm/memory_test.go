@@ -84,6 +84,7 @@ func growthOf(t *Table) (g grown) {
 	add(t.offers.senders.moved, len(t.offers.senders.pages), len(t.offers.senders.heads))
 	add(t.changes.notes.moved, len(t.changes.notes.pages), len(t.changes.notes.heads))
 	add(t.remote.torrents.moved, len(t.remote.torrents.pages), len(t.remote.torrents.heads))
+	add(t.offers.guests.all.moved, len(t.offers.guests.all.pages), len(t.offers.guests.all.heads))
 	return g
 }
 

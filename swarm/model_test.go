@@ -22,6 +22,8 @@ type model struct {
 	listed map[ID]bool
 
 	expired, pushedOut, agedOut, forbidden, handedOver uint64
+
+	modelCluster
 }
 
 type modelSwarm struct {
@@ -45,7 +47,9 @@ type modelOffer struct {
 	at                      uint32
 }
 
-func newModel(o Options) *model { return &model{o: o, swarms: make(map[Key]*modelSwarm)} }
+func newModel(o Options) *model {
+	return &model{o: o, swarms: make(map[Key]*modelSwarm), modelCluster: newModelCluster()}
+}
 
 // allows reports whether the access rule allows a torrent.
 func (m *model) allows(hash ID) bool {
@@ -119,6 +123,7 @@ func (m *model) remove(k Key, id ID, from Addr) {
 	}
 	if len(s.peers) == 0 {
 		delete(m.swarms, k)
+		delete(m.others, k)
 	}
 	before := len(m.offers)
 	m.offers = slices.DeleteFunc(m.offers, func(o modelOffer) bool { return o.key == k && o.sender == id && o.from == from })
@@ -205,9 +210,20 @@ func (m *model) full(a *Announce) Status {
 	return StatusAdded
 }
 
+// modelSender is a peer that offers, of this node or a guest.
+type modelSender struct {
+	key    Key
+	id     ID
+	from   Addr
+	source uint64
+	seeder bool
+	offers []ID
+	others map[uint16]PeerCounts // peers of other nodes among which it chooses
+}
+
 // room makes place for one more offer of a sender that has already some of this announce.
-func (m *model) room(now uint32, a *Announce, already int) bool {
-	own := func(o modelOffer) bool { return o.key == a.Key && o.sender == a.Peer && o.from == a.From }
+func (m *model) room(now uint32, s *modelSender, already int) bool {
+	own := func(o modelOffer) bool { return o.key == s.key && o.sender == s.id && o.from == s.from }
 	n := 0
 	for _, o := range m.offers {
 		if own(o) {
@@ -259,18 +275,26 @@ func (m *model) answer(now uint32, a *Answer) (Addr, AnswerStatus) {
 	if m.record(a.Key, a.Peer, a.From) == nil {
 		return Addr{}, AnswerNotPeer
 	}
-	if to == nil {
+	var senders []Addr
+	if to != nil {
+		for _, p := range append([]*modelPeer{to}, to.successors...) {
+			senders = append(senders, p.owner)
+		}
+	}
+	senders = append(senders, m.guestsOf(a.Key, a.To)...)
+	if len(senders) == 0 {
 		return Addr{}, AnswerNoPeer
 	}
 	i := -1
-	for _, p := range append([]*modelPeer{to}, to.successors...) {
+	for _, from := range senders {
 		if i < 0 {
-			i = m.findOffer(modelOffer{key: a.Key, sender: a.To, receiver: a.Peer, offer: a.Offer, from: p.owner})
+			i = m.findOffer(modelOffer{key: a.Key, sender: a.To, receiver: a.Peer, offer: a.Offer, from: from})
 		}
 	}
 	if i < 0 {
 		return Addr{}, AnswerNoOffer
 	}
+	defer m.forgetGuests()
 	from := m.offers[i].from
 	at := m.offers[i].at
 	m.offers = slices.Delete(m.offers, i, i+1)
@@ -374,6 +398,8 @@ func (p *pair) announce() {
 	if s := p.model.swarms[a.Key]; s != nil && want.Status != StatusForbidden {
 		want.Complete = uint32(p.model.count(func(k Key, p *modelPeer) bool { return k == a.Key && p.seeder }))
 		want.Incomplete = uint32(len(s.peers)) - want.Complete
+		seeders, leechers, _ := p.model.elsewhere(a.Key)
+		want.Complete, want.Incomplete = want.Complete+seeders, want.Incomplete+leechers
 	}
 	if want.Status == StatusSuccessor {
 		want.Owner = p.model.peer(a.Key, a.Peer).owner
@@ -394,51 +420,91 @@ func (p *pair) checkTargets(a *Announce, status Status, targets []Target) {
 		}
 		return
 	}
-	peers := p.model.swarms[a.Key].peers
-	n := min(len(a.Offers), len(peers)-1, p.model.o.MaxPendingPerPeer)
+	sender := p.model.record(a.Key, a.Peer, a.From)
+	p.checkSent(&modelSender{
+		key: a.Key, id: a.Peer, from: a.From, source: sender.source, seeder: sender.seeder, offers: a.Offers,
+		others: p.model.others[a.Key],
+	}, targets)
+}
+
+// checkSent compares the targets of a sender's offers with the model, and notes the offers.
+func (p *pair) checkSent(s *modelSender, targets []Target) {
+	peers := p.model.swarms[s.key].peers
+	n := len(peers)
+	if peers[s.id] != nil {
+		n--
+	}
+	for _, c := range s.others {
+		n += int(c.Seeders + c.Leechers)
+	}
+	n = min(len(s.offers), n, p.model.o.MaxPendingPerPeer)
+	here := 0
 	for i, to := range targets {
-		receiver := peers[to.Peer]
-		if i >= n || to.Peer == a.Peer || receiver == nil || receiver.owner != to.To {
-			p.fatalf("target %d, %+v, is not one of at most %d other peers", i, to, n)
+		if i >= n {
+			p.fatalf("target %d is one of at most %d", i, n)
 		}
-		offer := modelOffer{key: a.Key, sender: a.Peer, receiver: to.Peer, offer: a.Offers[i], from: a.From, at: p.now}
+		if to.To.Node != 0 {
+			continue
+		}
+		receiver := peers[to.Peer]
+		if to.Peer == s.id || receiver == nil || receiver.owner != to.To {
+			p.fatalf("target %d, %+v, is not one of the other peers", i, to)
+		}
+		offer := modelOffer{key: s.key, sender: s.id, receiver: to.Peer, offer: s.offers[i], from: s.from, at: p.now}
 		if at := p.model.findOffer(offer); at >= 0 {
 			p.model.offers = slices.Delete(p.model.offers, at, at+1)
-		} else if !p.model.room(p.now, a, i) {
+		} else if !p.model.room(p.now, s, here) {
 			p.fatalf("target %d: there is no room to remember its offer", i)
 		}
 		p.model.offers = append(p.model.offers, offer)
+		here++
 	}
-	if len(targets) < n && p.model.room(p.now, a, len(targets)) {
+	if len(targets) < n && p.model.room(p.now, s, here) {
 		p.fatalf("%d offers are relayed, want %d", len(targets), n)
 	}
-	p.checkOrder(a, n, targets)
+	p.checkOrder(s, n, targets)
+	p.model.forgetGuests()
 }
 
 // checkOrder compares the order of targets with the rules of relay: at each place there was no peer left that had to
-// come before it. n is how many offers the announce could relay.
-func (p *pair) checkOrder(a *Announce, n int, targets []Target) {
-	peers := p.model.swarms[a.Key].peers
-	sender, most := p.model.record(a.Key, a.Peer, a.From), max(1, n/4)
+// come before it. n is how many offers the sender could relay.
+func (p *pair) checkOrder(s *modelSender, n int, targets []Target) {
+	peers, most := p.model.swarms[s.key].peers, max(1, n/4)
 	bySource := make(map[uint64]int)
 	rank := func(id ID) int {
 		switch peer := peers[id]; {
-		case peer.source != sender.source && bySource[peer.source] >= most:
+		case peer.source != s.source && bySource[peer.source] >= most:
 			return 3
-		case p.quiet(a.Key, id):
+		case p.quiet(s.key, id):
 			return 2
-		case sender.seeder && peer.seeder:
+		case s.seeder && peer.seeder:
 			return 1
 		}
 		return 0
 	}
 	left := maps.Clone(peers)
-	delete(left, a.Peer)
+	delete(left, s.id)
+	away := newModelAway(s)
 	for i, to := range targets {
+		if to.To.Node != 0 {
+			got := away.take(to)
+			for id := range left {
+				if rank(id) < got {
+					p.fatalf("target %d is of node %d where a peer of rank %d was left here", i, to.To.Node, rank(id))
+				}
+			}
+			if got > 2 || away.best() < got {
+				p.fatalf("target %d, %+v, is of rank %d, and %d was left elsewhere", i, to, got, away.best())
+			}
+			continue
+		}
 		if left[to.Peer] == nil {
 			p.fatalf("target %d got an offer before", i)
 		}
 		got := rank(to.Peer)
+		if away.best() < got {
+			p.fatalf("target %d of rank %d is chosen where one of rank %d was left elsewhere", i, got, away.best())
+		}
 		for id := range left {
 			if rank(id) < got {
 				p.fatalf("target %d of rank %d is chosen where one of rank %d was left", i, got, rank(id))
@@ -577,6 +643,9 @@ func (p *pair) pass() {
 			p.fatalf("the pass does not end")
 		}
 	}
+	if c := p.table.Counts(); c.Remote != len(p.model.others) || c.RemoteEntries != p.model.entries() {
+		p.fatalf("%d torrents know of peers elsewhere, want %d", c.Remote, len(p.model.others))
+	}
 	p.model.each(func(k Key, id ID, mp *modelPeer) {
 		if !p.model.allows(k.Hash) {
 			p.fatalf("a peer of a forbidden torrent is still there")
@@ -626,7 +695,9 @@ func (p *pair) compareCounts() {
 	}
 	want.Connections, want.Quiet = len(conns), quiet
 	got := p.table.Counts()
-	want.Bytes = got.Bytes
+	want.Bytes, want.Unreported = got.Bytes, got.Unreported
+	want.Guests, want.GuestsPushedOut = len(m.guests), m.guestsPushedOut
+	want.Remote, want.RemoteEntries = max(got.Remote, len(m.others)), max(got.RemoteEntries, m.entries())
 	if got != want {
 		p.fatalf("counts are\n%+v, want\n%+v", got, want)
 	}
@@ -653,6 +724,8 @@ func (p *pair) scrape() {
 		want[0] = uint32(p.model.count(func(of Key, p *modelPeer) bool { return of == k && p.seeder }))
 		want[1] = uint32(len(s.peers)) - want[0]
 		want[2] = s.downloaded
+		seeders, leechers, downloaded := p.model.elsewhere(k)
+		want[0], want[1], want[2] = want[0]+seeders, want[1]+leechers, want[2]+downloaded
 	}
 	if got != want {
 		p.fatalf("got %v, want %v", got, want)
@@ -663,13 +736,21 @@ func (p *pair) scrape() {
 func (p *pair) one() {
 	p.step++
 	switch d := p.dice(100); {
-	case d < 55:
+	case d < 46:
 		p.announce()
-	case d < 75:
+	case d < 63:
 		p.answer()
-	case d < 79:
+	case d < 70:
+		p.visit()
+	case d < 74:
+		p.setOthers()
+	case d < 75:
+		p.setNodes()
+	case d < 77:
+		p.report()
+	case d < 80:
 		p.gone()
-	case d < 81:
+	case d < 82:
 		p.yield()
 	case d < 84:
 		p.scrape()
@@ -686,6 +767,8 @@ func (p *pair) one() {
 	default:
 		p.pass()
 	}
+	p.model.forgetGuests()
+	p.noteChanges()
 	if p.step%8 == 0 {
 		p.compareCounts()
 	}
@@ -695,6 +778,7 @@ func (p *pair) one() {
 func (p *pair) drain() {
 	p.now += max(p.model.o.MaxQuietAge, p.model.o.MaxOfferAge)
 	p.pass()
+	p.model.forgetGuests()
 	p.compareCounts()
 	if p.table.Counts().Peers+p.table.Counts().Successors+p.table.Counts().PendingOffers != 0 {
 		p.fatalf("the table is not empty at the end: %+v", p.table.Counts())
@@ -723,6 +807,7 @@ func shrink(t *Table) {
 	one(&t.offers.senders.heads, &t.offers.senders.base, &t.offers.senders.buckets)
 	one(&t.changes.notes.heads, &t.changes.notes.base, &t.changes.notes.buckets)
 	one(&t.remote.torrents.heads, &t.remote.torrents.base, &t.remote.torrents.buckets)
+	one(&t.offers.guests.all.heads, &t.offers.guests.all.base, &t.offers.guests.all.buckets)
 }
 
 // The table and the naive model give the same replies, counts and relays for any sequence of
@@ -742,6 +827,7 @@ func TestTableAgainstModel(t *testing.T) {
 				MaxPendingOffers: r.IntN(60), MaxPendingPerPeer: r.IntN(12),
 			}
 			o.MaxQuietAge = o.MaxPeerAge + r.Uint32N(100)
+			o.Cluster, o.MaxRemote, o.MaxVisits = seed%4 >= 2, r.IntN(9), r.IntN(12)
 			p := newPair(t, 2+r.IntN(40), o, r.IntN)
 			if seed%2 == 1 {
 				shrink(p.table)
@@ -779,6 +865,7 @@ func FuzzTableAgainstModel(f *testing.F) {
 		o := Options{
 			MaxPeerAge: 10, MaxQuietAge: 40, MaxOfferAge: 20, MaxPeersPerConnection: 1 + dice(30), MaxIDsPerTorrent: 1 + dice(8),
 			MaxPeers: 1 + dice(30), MaxPendingOffers: dice(30), MaxPendingPerPeer: dice(8),
+			Cluster: dice(3) > 0, MaxRemote: dice(9), MaxVisits: dice(9),
 		}
 		p := newPair(t, 1+dice(30), o, dice)
 		if dice(2) == 1 {
@@ -859,6 +946,7 @@ func checkTable(t *testing.T, table *Table) {
 	checkOffers(t, table)
 	checkChanges(t, table)
 	checkRemote(t, table)
+	checkGuests(t, table)
 }
 
 // checkSeats checks the counts of the peers that large connections have in each swarm.

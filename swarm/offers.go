@@ -18,7 +18,7 @@ type AnswerStatus uint8
 const (
 	AnswerRelay     AnswerStatus = iota // it goes to the connection of the peer that offered
 	AnswerNotPeer                       // From has no such peer in this swarm, not even as a successor
-	AnswerNoPeer                        // the peer that offered is not in the swarm
+	AnswerNoPeer                        // the peer that offered is not in the swarm, on no node that is there
 	AnswerForbidden                     // the torrent is not served (see SetAccess)
 	AnswerNoOffer                       // no such offer from To to Peer: never relayed, answered already, or too old
 )
@@ -46,6 +46,7 @@ func (s AnswerStatus) String() string {
 type offers struct {
 	pending records[pending]
 	senders records[sender]
+	guests  guests
 	all     chain // all offers by time
 
 	orphaned uint32 // the first of the senders that have left, by slot, 0 if there is none
@@ -67,7 +68,7 @@ type pending struct {
 
 // sender is a peer that has pending offers, or had some when it left.
 type sender struct {
-	peer  uint32 // its slot in Table.peers, 0 if it has left
+	peer  uint32 // its slot in Table.peers, or in guests with guestBit; 0 if it has left
 	count uint32
 	own   chain
 	next  uint32 // the next of the senders that have left, by slot
@@ -81,6 +82,7 @@ const orphansAtOnce = 2
 func (o *offers) init(seed [2]uint64) {
 	o.pending.hash = func(p *pending) uint64 { return hashPending(p.fingerprint, p.sender) }
 	o.senders.hash = func(s *sender) uint64 { return hashSender(seed, s.peer) }
+	o.guests.all.hash = func(g *guest) uint64 { return g.name }
 }
 
 func hashSender(seed [2]uint64, p uint32) uint64 {
@@ -105,9 +107,9 @@ func (t *Table) fingerprint(receiver, offer *ID) uint64 {
 	return h.sum()
 }
 
-// Answer decides whether an answer is relayed, and to which connection. An offer can be answered once, by
-// the peer that it was relayed to, for less than Options.MaxOfferAge seconds. to is valid only if the status
-// is AnswerRelay.
+// Answer decides whether an answer is relayed, and to which connection, which may be one of another node (see Visit). An
+// offer can be answered once, by the peer that it was relayed to, for less than Options.MaxOfferAge seconds. to is valid
+// only if the status is AnswerRelay.
 func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	if !t.Allowed(&a.Key.Hash) {
 		return Addr{}, AnswerForbidden
@@ -120,11 +122,13 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 	if p == 0 || t.findRecord(s, &a.Peer, p, a.From) == 0 {
 		return Addr{}, AnswerNotPeer
 	}
-	offerer := t.findPeer(s, &a.To)
-	if offerer == 0 {
-		return Addr{}, AnswerNoPeer
+	to, slot, known := t.findLocal(s, a)
+	if slot == 0 {
+		isGuest := false
+		if to, slot, isGuest = t.findGuest(a); !known && !isGuest {
+			return Addr{}, AnswerNoPeer
+		}
 	}
-	offerer, slot := t.findOfferer(offerer, a)
 	if slot == 0 {
 		return Addr{}, AnswerNoOffer
 	}
@@ -134,7 +138,21 @@ func (t *Table) Answer(now uint32, a *Answer) (to Addr, status AnswerStatus) {
 		return Addr{}, AnswerNoOffer
 	}
 	t.offers.drop(slot)
-	return t.conns.at(t.peers.at(offerer).conn).addr(), AnswerRelay
+	return to, AnswerRelay
+}
+
+// findLocal returns the connection of the peer of this node that made the offer that an answer in the swarm at slot s is
+// about, and the slot of the offer, 0 if there is none. known says that there is a peer with its id.
+func (t *Table) findLocal(s uint32, a *Answer) (to Addr, offer uint32, known bool) {
+	m := t.findPeer(s, &a.To)
+	if m == 0 {
+		return Addr{}, 0, false
+	}
+	offerer, offer := t.findOfferer(m, a)
+	if offer == 0 {
+		return Addr{}, 0, true
+	}
+	return t.conns.at(t.peers.at(offerer).conn).addr(), offer, true
 }
 
 // findOfferer returns the slot of the record that made the offer that an answer is about, and the slot of the offer:
@@ -160,7 +178,7 @@ func (t *Table) findOffer(p uint32, a *Answer) uint32 {
 	return t.offers.find(t.fingerprint(&a.Peer, &a.Offer), own)
 }
 
-// remember notes an offer that the peer at slot p sends to a receiver. The same offer to the same receiver
+// remember notes an offer that the peer at slot p, or a guest, sends to a receiver. The same offer to the same receiver
 // again is renewed. If the peer has as many pending offers as it may, the oldest of its own gives way, so
 // that no peer fills the table. If the table has as many as it may, the oldest of all gives way, so that a
 // full table stops nobody. already is how many offers were remembered for the same announce: those do not
@@ -298,7 +316,9 @@ func (o *offers) drop(slot uint32) {
 		o.orphaned = s.next
 		o.senders.release(own)
 	default:
+		p := s.peer
 		o.senders.remove(own)
+		o.guests.left(p)
 	}
 }
 

@@ -104,13 +104,17 @@ func (t *Table) send(now, p, own uint32, offers []ID, sw *swarm, targets []Targe
 }
 
 // choose begins a choice among the members of a swarm without the one at slot m, which goes to the first place
-// of its class. seeder says whether the sender is one.
+// of its class; m is 0 if none is left out. seeder says whether the sender is one.
 func (t *Table) choose(sw *swarm, m uint32, seeder bool) {
-	c, member := &t.choice, t.peers.at(m)
+	c := &t.choice
 	c.sources, c.nPassed, c.seeder = c.sources[:0], 0, seeder
 	c.nodes, c.away = c.nodes[:0], [classes]uint32{}
 	c.from = [classes]uint32{freshSeeders: sw.ends[freshLeechers], quietPeers: sw.ends[freshSeeders]}
 	c.to = [classes]uint32{sw.ends[freshLeechers], sw.ends[freshSeeders], sw.members.n}
+	if m == 0 {
+		return
+	}
+	member := t.peers.at(m)
 	of := sw.classAt(member.place)
 	t.swap(sw, member.place, c.from[of])
 	c.from[of]++

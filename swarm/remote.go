@@ -25,6 +25,7 @@ type remote struct {
 	list  []Others // scratch
 
 	stale uint32 // slots of torrents that the search has still to look at
+	top   uint32 // the highest slot in use when the nodes changed
 	slot  uint32 // the one that it has looked at last
 }
 
@@ -97,7 +98,7 @@ func (t *Table) SetNodes(live []uint16) {
 		}
 		r.nodes = append(r.nodes, node)
 	}
-	r.stale = r.torrents.high
+	r.stale, r.top = r.torrents.high, r.torrents.high
 }
 
 // SetOthers replaces what is known of the peers of a torrent on other nodes, each of which is there (see SetNodes) and
@@ -252,7 +253,7 @@ func (t *Table) forgetNodes(budget int) (work int) {
 	r := &t.remote
 	for ; work < budget && r.stale > 0; work++ {
 		r.stale--
-		r.slot = r.slot%r.torrents.high + 1
+		r.slot = r.slot%r.top + 1
 		if a := r.torrents.at(r.slot); a.swarm != 0 && a.epoch != r.epoch {
 			t.renew(r.slot)
 		}

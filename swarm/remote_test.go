@@ -11,7 +11,7 @@ import (
 // farOptions are those of a node that may know of other nodes' peers in n torrents.
 func farOptions(n int) Options {
 	o := clusterOptions()
-	o.MaxRemote = n
+	o.MaxRemote, o.MaxVisits = n, 100
 	return o
 }
 
@@ -126,7 +126,7 @@ func TestNodesThatEnd(t *testing.T) {
 // Changes of the nodes that come faster than the search for what is left of them do not keep it from any torrent.
 func TestNodesThatFlap(t *testing.T) {
 	const torrents = 50
-	table := New(farOptions(torrents))
+	table := New(farOptions(2 * torrents))
 	many(table, 0, torrents)
 	table.SetNodes([]uint16{1})
 	table.Torrents(0, 1000, func(x *Torrent) { table.SetOthers(x.Key, []Others{leechersAt(1, 1)}) })
@@ -136,6 +136,21 @@ func TestNodesThatFlap(t *testing.T) {
 	}
 	if n := table.Counts().Remote; n != 0 {
 		t.Fatalf("%d torrents know of a node that has ended", n)
+	}
+
+	// Neither do torrents that come meanwhile.
+	table.SetNodes([]uint16{1})
+	all := func(x *Torrent) { table.SetOthers(x.Key, []Others{leechersAt(1, 1)}) }
+	table.Torrents(0, torrents, all)
+	for table.Sweep(0, 100) > 0 {
+	}
+	table.SetNodes([]uint16{2})
+	many(table, torrents, 3)
+	table.Torrents(torrents, 3, func(x *Torrent) { table.SetOthers(x.Key, []Others{leechersAt(2, 1)}) })
+	for table.Sweep(0, 100) > 0 {
+	}
+	if n := table.Counts().Remote; n != 3 {
+		t.Fatalf("%d torrents know of other nodes, want 3", n)
 	}
 }
 

@@ -436,6 +436,7 @@ func TestRecordsAreSmallAndWithoutPointers(t *testing.T) {
 	f(reflect.TypeFor[pageInfo](), 16)
 	f(reflect.TypeFor[note](), 32)
 	f(reflect.TypeFor[away](), 36)
+	f(reflect.TypeFor[guest](), 32)
 }
 
 // Every status has a name, and an unknown value says so.

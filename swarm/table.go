@@ -92,10 +92,12 @@ type Counts struct {
 	Unreported    int `metric:"-"` // torrents that wait for Report
 	Remote        int `metric:"-"` // torrents with peers on other nodes
 	RemoteEntries int `metric:"-"` // the nodes of each of these, in all
+	Guests        int `metric:"-"` // peers of other nodes with offers that wait here
 	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
 	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
 	OffersPushedOut uint64 `metric:"offers_pushed_out_total" help:"Relayed offers that gave way to others because there were too many."`
+	GuestsPushedOut uint64 `metric:"-"` // guests that gave way to others because there were too many
 	PeersAgedOut    uint64 `metric:"peers_aged_out_total" help:"Peers removed because they had not announced for max_quiet_peer_age."`
 	PeersHandedOver uint64 `metric:"peers_handed_over_total" help:"Peers that went from one connection to another with the same peer id."`
 	PeersForbidden  uint64 `metric:"peers_forbidden_total" help:"Peers removed because the access list forbids their torrent now."`
@@ -115,12 +117,15 @@ func (t *Table) Counts() Counts {
 		Unreported:      t.changes.notes.len(),
 		Remote:          t.remote.torrents.len(),
 		RemoteEntries:   t.remote.entries,
+		Guests:          t.offers.guests.all.len(),
+		GuestsPushedOut: t.offers.guests.pushedOut,
 		OffersExpired:   t.offers.expired,
 		OffersPushedOut: t.offers.pushedOut,
 		PeersAgedOut:    t.agedOut,
 		PeersForbidden:  t.forbidden,
 		Bytes: t.peers.bytes() + t.swarms.bytes() + t.conns.bytes() + t.seats.bytes() +
-			t.lists.bytes() + t.changes.notes.bytes() + t.remote.torrents.bytes() + t.remote.words.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
+			t.lists.bytes() + t.changes.notes.bytes() + t.remote.torrents.bytes() + t.remote.words.bytes() +
+			t.offers.guests.all.bytes() + t.offers.pending.bytes() + t.offers.senders.bytes(),
 	}
 }
 

@@ -46,10 +46,13 @@ const (
 var leaves = []string{"ring", "tlsconn", "wsproto", "swarm", "config"}
 
 // inner are packages inside cmd that keep the rules of the leaves too.
-var inner = []string{"cmd/internal/guard", "cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace"}
+var inner = []string{"cmd/internal/guard", "cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace", clusterDir, clusterDir + "/record"}
 
 // shardDir is where the event loop lives.
 const shardDir = "cmd/internal/shard"
+
+// clusterDir is where the nodes of a cluster speak with each other.
+const clusterDir = "cmd/internal/cluster"
 
 // ownImports lists, for each directory that may import packages of ours, which. All others may import none.
 var ownImports = map[string][]string{
@@ -81,6 +84,7 @@ var ownImports = map[string][]string{
 		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human", "cmd/internal/handover", shardDir + "/mover",
 	}, leaves...),
 	"cmd/internal/ctl":     {"cmd/internal/human"},
+	clusterDir + "/record": {"swarm", "wsproto"},
 	"cmd/internal/page":    {"cmd/internal/human"},
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
 	"cmd/internal/simulation": {

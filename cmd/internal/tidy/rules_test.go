@@ -84,6 +84,7 @@ var ownImports = map[string][]string{
 		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human", "cmd/internal/handover", shardDir + "/mover",
 	}, leaves...),
 	"cmd/internal/ctl":     {"cmd/internal/human"},
+	clusterDir:             {clusterDir + "/record", "swarm", "cmd/internal/stats"},
 	clusterDir + "/record": {"swarm", "wsproto"},
 	"cmd/internal/page":    {"cmd/internal/human"},
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},

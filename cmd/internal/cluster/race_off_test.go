@@ -1,0 +1,7 @@
+//go:build !race
+
+package cluster
+
+// This file says that the race detector is off.
+
+const raceEnabled = false

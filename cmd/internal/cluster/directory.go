@@ -40,7 +40,8 @@ type directory struct {
 	stays   int
 	dirty   []change // that wait, the first to be told first
 	scanned time.Duration
-	at      int // the place of the entry that was scanned last
+	at      int           // the place of the entry that was scanned last: a pass goes down
+	each    time.Duration // of this pass for an entry
 }
 
 // change is a torrent whose changes are told at a time.
@@ -166,19 +167,22 @@ func (d *directory) tick(now time.Duration, isHome func(*swarm.ID) bool) {
 		e.dirty = false
 		d.spread(now, e, nobody)
 	}
-	passed, whole := min(now-d.scanned, d.o.scanTime()), d.o.scanTime()
-	n := int(int64(len(d.entries)) * int64(passed) / int64(whole))
-	if n == 0 && passed < whole {
-		return
-	}
-	d.scanned = now
-	for range min(n, maxScan) {
-		if d.at--; d.at < 0 || d.at >= len(d.entries) {
-			d.at = len(d.entries) - 1
+	d.scan(now, isHome)
+}
+
+// scan inspects as many entries as are due: all within the time of a pass.
+func (d *directory) scan(now time.Duration, isHome func(*swarm.ID) bool) {
+	d.scanned = max(d.scanned, now-d.o.scanTime())
+	for range maxScan {
+		if d.at = min(d.at, len(d.entries)); d.at == 0 {
+			d.at, d.each = len(d.entries), d.o.scanTime()/time.Duration(len(d.entries)+1)
 		}
-		if d.at >= 0 {
-			d.inspect(now, d.entries[d.at], isHome)
+		if now-d.scanned < d.each || d.at == 0 {
+			return
 		}
+		d.scanned += d.each
+		d.at--
+		d.inspect(now, d.entries[d.at], isHome)
 	}
 }
 

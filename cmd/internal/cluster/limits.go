@@ -69,7 +69,7 @@ func (o *Options) dropAfter() time.Duration    { return o.Refresh * 5 / 2 }
 
 // The shortest times that make sense.
 const (
-	leastTimeout = 100 * time.Millisecond
+	leastTimeout = time.Second
 	leastRefresh = time.Second
 )
 
@@ -85,7 +85,7 @@ func (o *Options) check() error {
 	case o.Shards < 1 || o.Shards > 1<<16:
 		return errors.New("a node has 1 to 65536 shards")
 	case o.Timeout < leastTimeout || o.Refresh < leastRefresh:
-		return errors.New("the timeout of a node is at least 100 ms, and the time of a refresh 1 s")
+		return errors.New("the timeout of a node and the time of a refresh are at least 1 s")
 	case o.Random == nil || o.Owner == nil || o.Mail == nil || o.Bus == nil:
 		return errors.New("the options lack a function")
 	}

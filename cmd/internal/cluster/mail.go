@@ -16,6 +16,7 @@ type scratch struct {
 	presence  record.Presence
 	seek      record.Seek
 	relay     record.Relay
+	visit     record.Routed
 	scrape    record.Scrape
 	arrived   record.Arrived
 	nodes     record.Nodes

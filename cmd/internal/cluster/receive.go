@@ -194,10 +194,11 @@ func (c *Core) forUs(n *node, records []byte) {
 			}
 			c.others(n, &s.othersIn)
 		case record.KindRelay:
-			if !s.relay.Read(b) {
+			if !s.visit.Relay.Read(b) {
 				return false
 			}
-			c.mail(c.o.Owner(&s.relay.Key.Hash), record.MailVisit, &record.Routed{Node: n.number, Relay: s.relay})
+			s.visit.Node = n.number
+			c.mail(c.o.Owner(&s.visit.Key.Hash), record.MailVisit, &s.visit)
 		case record.KindAnswer:
 			if !s.answer.Read(b) || int(s.answer.To.Shard) >= c.o.Shards {
 				return false

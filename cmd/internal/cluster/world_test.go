@@ -296,9 +296,15 @@ func (n *simNode) checkBounds() {
 			n.w.failf("node %s has %d %s, at most %d are allowed", n.id, check.got, check.name, check.most)
 		}
 	}
-	if st.MailRefused+st.BadRecords+st.NewRecords+st.Flaws[FlawForm]+st.Flaws[FlawVersion] > 0 {
+	if n.malformed() {
 		n.w.failf("node %s found something malformed: %+v", n.id, st)
 	}
+}
+
+// malformed reports whether the core has found anything that means nothing.
+func (n *simNode) malformed() bool {
+	st := n.core.Stats()
+	return st.MailRefused+st.BadRecords+st.NewRecords+st.Flaws[FlawForm]+st.Flaws[FlawVersion] > 0
 }
 
 // kill ends a life, and says when the next one begins.

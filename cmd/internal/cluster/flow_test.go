@@ -107,6 +107,11 @@ func TestSeek(t *testing.T) {
 		if st := a.Stats(); st.HeldBytes != 0 || st.Out[record.KindRelay] != 0 || st.HeldOver != 0 {
 			t.Errorf("home %s: alone in a torrent, counted %+v", home, st)
 		}
+		seek(a, 2) // the home has not heard that the torrent was left
+		r.pass(60 * time.Millisecond)
+		if st := a.Stats(); st.HeldBytes != 0 || st.HeldOver != 0 {
+			t.Errorf("home %s: back in a torrent, counted %+v", home, st)
+		}
 		a.mails, b.mails = nil, nil
 		seek(b, 3)
 		if held := b.Stats().HeldBytes > 0; held != (home != "b") {
@@ -144,6 +149,25 @@ func TestSeek(t *testing.T) {
 		if seek(b, 1); b.Stats().HeldBytes != 0 {
 			t.Errorf("home %s: offers wait without a connection", home)
 		}
+	}
+}
+
+// TestHoldsAreBounded proves that holds that have ended behind one that has not are so many at most.
+func TestHoldsAreBounded(t *testing.T) {
+	h := holds{byKey: make(map[swarm.Key]*held)}
+	const most = 10 * holdCost
+	relay := sample(swarm.Key{Hash: swarm.ID{1}}, 0, 0)
+	h.add(0, &relay, most)
+	relay.Key.Hash[0] = 2
+	for range 100 {
+		h.add(0, &relay, most)
+		h.take(relay.Key, func([]byte) {})
+	}
+	if len(h.queue) > most/holdCost+1 || h.bytes > 2*holdCost {
+		t.Errorf("%d holds in %d bytes", len(h.queue), h.bytes)
+	}
+	if n := h.expire(0); n != 1 || h.bytes != 0 || len(h.queue) != 0 || !h.add(0, &relay, most) {
+		t.Errorf("%d holds ended, %d are there with %d bytes", n, len(h.queue), h.bytes)
 	}
 }
 
@@ -199,6 +223,10 @@ func TestScrape(t *testing.T) {
 	if got := a.Stats(); got.Late != late+2 || got.AsksOver != 1 || len(a.asks.queue) != 0 {
 		t.Errorf("counted %+v", got)
 	}
+	a.o.Limits.Waiting = 1
+	a.tell(record.MailScrape, &scrape)
+	f("no question can be sent", 2)
+	a.o.Limits.Waiting = DefaultLimits.Waiting
 	a.o.Limits.Asks = 1
 	r.cut = true
 	a.tell(record.MailScrape, &scrape)
@@ -241,14 +269,14 @@ func TestToldIsChecked(t *testing.T) {
 	if _, ok := l.told(1, &record.Told{Number: a.number}); ok {
 		t.Error("a home answers twice")
 	}
-	done, ok = l.told(2, &record.Told{Number: a.number, Files: []record.File{file(2)}})
+	done, ok = l.told(2, &record.Told{Number: a.number, Files: []record.File{file(2), file(3)}})
 	if done != a || !ok || fmt.Sprint(a.files) != fmt.Sprint([]record.File{file(1), file(4), file(2)}) || l.bytes != 0 || len(l.byNumber) != 0 {
 		t.Errorf("taken: %v", a.files)
 	}
 }
 
 // TestArrived proves that the news of a new peer reach each node with peers of the torrent once, by way of the home, and never the one that
-// it came from; and that nobody passes them on who is not asked to.
+// it came from; and that nobody passes them on without being asked to.
 func TestArrived(t *testing.T) {
 	for _, home := range []string{"a", "b", "c", "d"} {
 		r := newRig(t)
@@ -290,13 +318,17 @@ func TestFullMailbox(t *testing.T) {
 		t.Errorf("counted %+v", st)
 	}
 	a.full = false
+	b.tell(record.MailRelay, &record.Routed{Node: b.numberOf("a"), Relay: sample(a.keyAt("a"), 1, 10)})
+	r.now += batchTime
+	b.Flush(r.now)
+	r.deliver()
 	r.pass(60 * time.Millisecond)
 	var kinds []record.MailKind
 	for _, m := range a.mails {
 		kinds = append(kinds, record.MailKind(m[1]))
 	}
 	two := []record.MailKind{record.MailNodes, record.MailResend}
-	if want := slices.Concat(two, two, two); !slices.Equal(kinds, want) {
+	if want := slices.Concat(two, []record.MailKind{record.MailVisit}, two, two); !slices.Equal(kinds, want) {
 		t.Errorf("the shards are told %v", kinds)
 	}
 }
@@ -305,8 +337,7 @@ func TestFullMailbox(t *testing.T) {
 // torrents, and has all torrents told anew when it is connected again.
 func TestWithoutConnection(t *testing.T) {
 	r := newRig(t)
-	a := r.join("a")
-	r.join("b")
+	a, b := r.join("a"), r.join("b")
 	r.pass(2 * time.Second)
 	a.tell(record.MailRelay, &record.Routed{Node: a.numberOf("b"), Relay: sample(a.keyAt("b"), 1, 10)})
 	a.Connected(r.now, false)
@@ -324,6 +355,11 @@ func TestWithoutConnection(t *testing.T) {
 	if got := a.fetch(record.MailResend); len(got) != 3 || a.Stats().Connected != 1 {
 		t.Errorf("the shards are asked %q", got)
 	}
+	r.pass(time.Second)
+	b.mails = nil
+	key := a.keyAt("b")
+	a.tell(record.MailRelay, &record.Routed{Node: a.numberOf("b"), Relay: sample(key, 1, 10)})
+	a.tell(record.MailSeek, &record.Seek{Presence: record.Presence{Key: key, Counts: peers(1, 0)}, Relay: sample(key, 1, 10)})
 	a.Bye(r.now)
 	out := len(a.out)
 	a.Bye(r.now)
@@ -331,6 +367,13 @@ func TestWithoutConnection(t *testing.T) {
 	a.tell(record.MailPresence, &record.Presence{Key: a.keyAt("b"), Counts: peers(1, 0)})
 	if a.Flush(r.now + time.Second); len(a.out) != out || out == 0 {
 		t.Errorf("%d messages are sent after the goodbye", len(a.out)-out)
+	}
+	if st := a.Stats(); st.HeldBytes != 0 || st.Waiting != 0 {
+		t.Errorf("after the goodbye there waits %+v", st)
+	}
+	r.deliver()
+	if got := b.fetch(record.MailVisit); len(got) != 1 || len(b.Nodes()) != 0 {
+		t.Errorf("before the goodbye b got %q", got)
 	}
 }
 
@@ -353,6 +396,10 @@ func TestFormerHome(t *testing.T) {
 	a.others(a.view.live[0], &record.Others{Key: a.keyAt("a"), Nodes: []record.Elsewhere{{Incarnation: b.seal.from, Counts: peers(1, 1)}}})
 	if got := a.fetch(record.MailOthers); len(got) != 0 || a.Stats().Strayed != 1 {
 		t.Errorf("a believes one that is not the home: %q", got)
+	}
+	a.others(a.view.live[0], &record.Others{Key: key, Nodes: []record.Elsewhere{{Incarnation: b.seal.from}}})
+	if got := a.fetch(record.MailOthers); len(got) != 1 || strings.Contains(got[0], "Node:") {
+		t.Errorf("of a node without peers a tells its shard %q", got)
 	}
 	a.others(a.view.live[0], &record.Others{Key: key, Nodes: []record.Elsewhere{
 		{Incarnation: b.seal.from, Counts: peers(1, 1)}, {Incarnation: a.seal.from, Counts: peers(1, 1)}, {Incarnation: record.Incarnation{3}, Counts: peers(1, 1)},
@@ -421,9 +468,6 @@ func TestRelaysGiveWayFirst(t *testing.T) {
 	if st := a.Stats(); st.Waiting != 2000 || st.BytesLost != 4000 {
 		t.Errorf("counted %+v", st)
 	}
-	if a.send(c, record.KindPresence, raw(make([]byte, maxMessage))) {
-		t.Error("a record is taken that is longer than a message")
-	}
 }
 
 // TestBatches proves that records wait a millisecond for others, that a full message leaves at once, and that what the bus does not take is
@@ -433,6 +477,9 @@ func TestBatches(t *testing.T) {
 	a, b := r.join("a"), r.join("b")
 	r.pass(time.Second)
 	to := a.view.byID["b"]
+	if a.send(to, record.KindPresence, raw(make([]byte, maxMessage))) {
+		t.Error("a record is taken that is longer than a message")
+	}
 	messages := func() int { a.Flush(r.now); return len(a.out) }
 	a.send(to, record.KindAsk, raw("1"))
 	if n := messages(); n != 0 {

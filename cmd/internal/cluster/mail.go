@@ -127,9 +127,9 @@ func (c *Core) scrape(r *record.Scrape) {
 	a := newAsk(c.clock.now, r)
 	for k := range a.hashes {
 		home := c.homeOf(&a.hashes[k])
-		if home != nil && c.connected && !c.closed {
+		if home != nil {
 			a.await(k, home.number)
-		} else if home == nil {
+		} else {
 			a.files = c.appendSum(a.files, a.hashes[k], r.Family, 0)
 		}
 	}

@@ -21,7 +21,7 @@ func (c *Core) push(shard int) bool {
 		c.scratch.nodes.Live = c.view.appendNumbers(c.scratch.nodes.Live[:0])
 		b.nodes = !c.post(shard, record.MailNodes, &c.scratch.nodes)
 	}
-	if b.resends && !b.nodes {
+	if b.resends {
 		b.resends = !c.post(shard, record.MailResend, &b.resend)
 	}
 	return !b.nodes

@@ -80,9 +80,8 @@ func (v *view) last(from record.Incarnation) [streams]uint64 {
 	return [streams]uint64{}
 }
 
-// join takes a node in. The caller has made sure that it is not there, and that there is room.
+// join takes a node in, and gives it its number. The caller has made sure that it is not there, and that there is room.
 func (v *view) join(n *node) {
-	n.last = v.last(n.from)
 	v.past = slices.DeleteFunc(v.past, func(p past) bool { return p.from == n.from })
 	v.given++
 	n.number = uint16(v.given)

@@ -10,7 +10,7 @@ import (
 	"millrace/cmd/internal/cluster/record"
 )
 
-// This file proves who is taken for live, and by which number.
+// This file proves which nodes are taken for live, and by which numbers.
 
 // TestNodesMeet proves that nodes meet within a moment, get numbers in the order in which they come, and tell their shards and operators.
 func TestNodesMeet(t *testing.T) {
@@ -97,7 +97,15 @@ func TestLateGreetings(t *testing.T) {
 		}
 	}
 	b.Bye(r.now)
+	bye := b.out
 	r.deliver()
+	unaware := r.add("c", nil) // it hears of the goodbye before it has met the node
+	for _, m := range append(bye, kept...) {
+		unaware.FromBus(r.now, m.subject, m.msg)
+	}
+	if len(unaware.Nodes()) != 0 || unaware.Stats().Flaws[FlawStale] != 1 {
+		t.Error("a node joins that has said goodbye")
+	}
 	if late(); a.numberOf("b") != 0 {
 		t.Error("a greeting that comes again raises the dead")
 	}
@@ -124,7 +132,45 @@ func TestLateGreetings(t *testing.T) {
 	}
 }
 
-// TestSameID proves that of two nodes with one id the second learns that it has to stop, whoever hears whom first, and that a node which
+// TestStreamsGoOn proves that the message in which a node was met does not count twice; that a node which comes back within its life is heard
+// from there on where it was; and that the later of two guesses at the beginning of a life gives way.
+func TestStreamsGoOn(t *testing.T) {
+	r := newRig(t)
+	a, b := r.join("a"), r.join("b")
+	b.hello()
+	kept := b.out
+	r.deliver()
+	f := func(what string) {
+		t.Helper()
+		before, in := a.Stats().Flaws[FlawStale], a.Stats().In
+		for _, m := range kept {
+			a.FromBus(r.now, m.subject, m.msg)
+		}
+		if st := a.Stats(); st.Flaws[FlawStale] != before+uint64(len(kept)) || st.In != in || len(kept) == 0 {
+			t.Errorf("%s: counted %+v", what, st)
+		}
+	}
+	f("the greeting in which a node was met")
+	r.pass(time.Second)
+	b.tell(record.MailPresence, &record.Presence{Key: b.keyAt("a"), Counts: peers(1, 1)})
+	r.now += batchTime
+	b.Flush(r.now)
+	kept = b.out
+	r.deliver()
+	a.left(a.view.byID["b"], NodeSilent)
+	r.pass(time.Second)
+	f("a message from before the node was silent")
+
+	n := node{began: 10 * time.Second}
+	for _, age := range []uint64{3000, 1000, 2000} {
+		n.greet(12*time.Second, &record.Hello{Age: age})
+	}
+	if n.began != 9*time.Second {
+		t.Errorf("a life began at %v", n.began)
+	}
+}
+
+// TestSameID proves that of two nodes with one id the second learns that it has to stop, and that a node which
 // comes back after a sudden end does not stop because of what its earlier life has sent.
 func TestSameID(t *testing.T) {
 	r := newRig(t)

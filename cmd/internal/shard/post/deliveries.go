@@ -87,7 +87,7 @@ func (p *Post) Challenge(to swarm.Addr) bool {
 // no room for that. The news may be lost: then the peers there stay until the next challenge.
 func (p *Post) Yield(addr swarm.Addr, owners uint64) bool {
 	all := true
-	for k := range p.out {
+	for k := range p.shards {
 		if k != p.self && owners>>(k%64)&1 != 0 {
 			b := p.begin(k, endedSize, KindYield, false)
 			all = b != nil && p.commit(k, appendSender(b, addr)) && all
@@ -135,7 +135,7 @@ func ReadMove(rec []byte, m *Move) {
 // shard k; a shard that held no peers of it is not harmed. The news may not be lost, or the peers would stay for ever: it
 // waits in the backlog where a box has no room.
 func (p *Post) Ended(addr swarm.Addr, owners uint64) {
-	for k := range p.out {
+	for k := range p.shards {
 		switch {
 		case k == p.self || owners>>(k%64)&1 == 0:
 		case p.backlog[k].Len() > 0 || !p.putEnded(k, addr):
@@ -148,7 +148,7 @@ func (p *Post) Ended(addr swarm.Addr, owners uint64) {
 // may have no peer of the connection, so this backlog is not bounded by the connections. While it is full the news are
 // lost: such peers go when they are too old.
 func (p *Post) PassEnded(addr swarm.Addr, holders uint64) {
-	for k := range p.out {
+	for k := range p.shards {
 		switch {
 		case k == p.self || holders>>(k%64)&1 == 0:
 		case p.backlog[k].Len() == 0 && p.putEnded(k, addr):

@@ -13,13 +13,15 @@ import (
 // Post is one shard's side of the mailboxes. It belongs to the loop's thread.
 type Post struct {
 	self    int
-	in, out []*mailbox.Box // by shard; nil at its own number
+	shards  int
+	in, out []*mailbox.Box // by shard; nil at its own number; behind the last one the bridge's, if there is one
 	bells   []mailbox.Bell
 	backlog []queue.Queue[swarm.Addr] // by shard: ends of connections for which its box had no room
 	turn    *conn.Turn
 	box     int // the box that Next reads
 	read    int // records that it has read of it in this Step
 	stats   Stats
+	bridge  func() // wakes the bridge
 }
 
 // Stats are the counters of a post. Their tags say how they are shown (see package stats).
@@ -34,14 +36,27 @@ type Stats struct {
 }
 
 // Boxes are the mailboxes of one shard: In[k] brings mail from shard k, Out[k] takes mail to it (nil at its own number),
-// Bells[k] says whether shard k sleeps.
+// Bells[k] says whether shard k sleeps. A bridge to other nodes (package cluster) is one more of them, behind the last shard: it has
+// the same boxes and a bell, but is no loop, so it is woken in another way.
 type Boxes struct {
 	In, Out []*mailbox.Box
 	Bells   []mailbox.Bell
+	Bridge  func() // wakes the bridge, from any thread and without waiting; nil: there is none
 }
 
 // Wire makes the mailboxes between n shards, of size bytes each, and their bells.
-func Wire(n, size int) []Boxes {
+func Wire(n, size int) []Boxes { return wire(n, size) }
+
+// WireBridge is Wire with a bridge, which has the number n.
+func WireBridge(n, size int, wake func()) (shards []Boxes, bridge Boxes) {
+	all := wire(n+1, size)
+	for k := range all {
+		all[k].Bridge = wake
+	}
+	return all[:n], all[n]
+}
+
+func wire(n, size int) []Boxes {
 	bells := make([]mailbox.Bell, n)
 	all := make([]Boxes, n)
 	for k := range all {
@@ -60,10 +75,14 @@ func Wire(n, size int) []Boxes {
 
 // New returns the post of shard self.
 func New(self int, boxes Boxes, turn *conn.Turn) *Post {
-	return &Post{
-		self: self, in: boxes.In, out: boxes.Out, bells: boxes.Bells, turn: turn,
-		backlog: make([]queue.Queue[swarm.Addr], len(boxes.Out)),
+	p := &Post{
+		self: self, shards: len(boxes.Out), in: boxes.In, out: boxes.Out, bells: boxes.Bells, turn: turn,
+		backlog: make([]queue.Queue[swarm.Addr], len(boxes.Out)), bridge: boxes.Bridge,
 	}
+	if p.bridge != nil {
+		p.shards--
+	}
+	return p
 }
 
 // Stats returns the counters.
@@ -135,10 +154,15 @@ func KindOf(rec []byte) Kind { return Kind(rec[0]) }
 // Publish shows the records of this Step to the others, and wakes those that sleep: at most once each.
 func (p *Post) Publish() {
 	for k, box := range p.out {
-		if box != nil && box.Publish() && p.bells[k].Ring() {
-			p.stats.Wakes++
-			p.turn.Do(ring.Op{Kind: ring.OpWake, Target: uint16(k)})
+		if box == nil || !box.Publish() || !p.bells[k].Ring() {
+			continue
 		}
+		p.stats.Wakes++
+		if k == p.shards {
+			p.bridge()
+			continue
+		}
+		p.turn.Do(ring.Op{Kind: ring.OpWake, Target: uint16(k)})
 	}
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 	AccessList AccessList `toml:"access_list"`
 	Metrics    Metrics    `toml:"metrics"`
 	Control    Control    `toml:"control"`
+	Cluster    Cluster    `toml:"cluster" restart:"yes"`
 
 	// Listen has the listening sockets beside that of [network], at most [MaxListen].
 	Listen []Listen `toml:"listen"`
@@ -224,6 +225,7 @@ func Default() *Config {
 			DebugFrom:                  loopback(),
 		},
 		Control: Control{DrainSeconds: 60},
+		Cluster: Cluster{Name: "millrace", NodeTimeout: 5},
 	}
 }
 

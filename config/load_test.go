@@ -80,6 +80,7 @@ func other(key string, field reflect.Value) string {
 		"tls.acme_directory":                  `"https://127.0.0.1:14000/dir"`,
 		"tls.acme_storage":                    `"/else"`,
 		"control.listen":                      `"unix:/else"`,
+		"cluster.nats_url":                    `"tls://127.0.0.1:4222"`,
 	}
 	if value, ok := special[key]; ok {
 		return value
@@ -121,6 +122,7 @@ func TestEveryKey(t *testing.T) {
 		"tls.acme_domains":          "network.enable_tls = true",
 		"limits.max_peers":          "socket_workers = 256",
 		"limits.max_pending_offers": "socket_workers = 256",
+		"cluster.nats_url":          "cluster.secret_file = 's'",
 		"io_uring.send_memory":      "io_uring.receive_buffers = 16\nio_uring.receive_buffer_size = 1024",
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {

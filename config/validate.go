@@ -79,6 +79,7 @@ var ranges = append([]rangeOf{
 	{key: "cpu_pinning.offset", min: 0, max: 1 << 16},
 	{key: "metrics.torrent_count_update_interval", min: 1, max: maxSeconds},
 	{key: "control.drain_seconds", min: 1, max: 24 * 3600},
+	{key: "cluster.node_timeout", min: 2, max: 300},
 }, limitRanges...)
 
 // finding is a mistake in the value of one key, or in the values of several keys together.
@@ -131,7 +132,7 @@ func (c *Config) checkValues(fields map[string]reflect.Value) []finding {
 
 // checkTogether returns the contradictions between keys.
 func (c *Config) checkTogether(fields map[string]reflect.Value) []finding {
-	found := slices.Concat(c.checkNetwork(), c.checkACME(), c.checkListen(), c.checkControl(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
+	found := slices.Concat(c.checkNetwork(), c.checkACME(), c.checkListen(), c.checkControl(), c.checkCluster(), c.checkTables(), c.checkRingMemory(), c.checkMemoryLimit())
 	atLeast := func(key string, least int, why string, from ...string) {
 		if value := int(fields[key].Int()); value < least {
 			found = append(found, finding{append([]string{key}, from...),

@@ -1,0 +1,194 @@
+// Package natsbus carries the messages of a cluster's nodes over NATS, without ever letting the caller wait: what cannot leave or be taken
+// in is dropped and counted. NATS may be away, slow, or come back elsewhere; the bus says so and goes on trying.
+package natsbus
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Options say which NATS it is. The contents of files are here, not their names: the process may have changed its root and user when it
+// connects again.
+type Options struct {
+	URLs        []string
+	Name        string   // of the client, as operators of NATS see it
+	Credentials []byte   // of a NATS user, the content of a .creds file; nil: none
+	CA          []byte   // PEM; nil: the authorities of the system
+	Subjects    []string // to receive
+	Log         func(event string, err error)
+}
+
+// Bounds of the bus.
+const (
+	maxIn       = 256             // messages that have come and wait to be read
+	maxOut      = 1024            // messages that wait to leave
+	maxOutBytes = 16 << 20        // and their bytes
+	dialTimeout = 2 * time.Second // for a connection, with its handshake
+	sendTimeout = 2 * time.Second // for bytes to go to NATS, before the connection counts as broken
+	pingEvery   = 2 * time.Second // two that are not answered break it too
+	retryEvery  = time.Second / 2 // before NATS is tried again, and as much by chance
+	closeWithin = time.Second     // for the last messages to leave
+)
+
+// Bus is a connection to NATS.
+type Bus struct {
+	In <-chan *nats.Msg // what has come
+
+	conn     *nats.Conn
+	out      chan message
+	outBytes atomic.Int64
+	sender   sync.WaitGroup
+	log      func(event string, err error)
+
+	up, lamented                      atomic.Bool
+	reconnects, droppedOut, droppedIn atomic.Uint64
+}
+
+type message struct {
+	subject string
+	data    []byte
+}
+
+// Stats are the figures of a bus. Their tags say how they are shown (see package stats).
+type Stats struct {
+	Connected  bool   `metric:"-"`
+	Waiting    int    `metric:"-"` // bytes that wait to leave
+	DroppedOut uint64 `metric:"cluster_bus_unsent_total" help:"Messages to other nodes that were dropped because NATS did not take them."`
+	DroppedIn  uint64 `metric:"cluster_bus_unread_total" help:"Messages of other nodes that were dropped because this one was too slow."`
+	Reconnects uint64 `metric:"cluster_reconnects_total" help:"Times that the connection to NATS was made again."`
+}
+
+// Open begins to connect, and does not wait for it. Errors are those of the options.
+func Open(o Options) (*Bus, error) {
+	in := make(chan *nats.Msg, maxIn)
+	b := &Bus{In: in, out: make(chan message, maxOut), log: o.Log}
+	opts := nats.GetDefaultOptions()
+	opts.Servers, opts.Name, opts.NoEcho = o.URLs, o.Name, true
+	opts.RetryOnFailedConnect, opts.MaxReconnect, opts.IgnoreAuthErrorAbort = true, -1, true
+	opts.ReconnectWait, opts.ReconnectJitter, opts.ReconnectJitterTLS = retryEvery, retryEvery, retryEvery
+	opts.ReconnectBufSize = -1 // what cannot leave now is of no use later
+	opts.Timeout, opts.FlusherTimeout, opts.PingInterval, opts.MaxPingsOut = dialTimeout, sendTimeout, pingEvery, 2
+	opts.ConnectedCB = func(c *nats.Conn) { b.connected(c) }
+	opts.ReconnectedCB = func(c *nats.Conn) { b.reconnects.Add(1); b.connected(c) }
+	opts.DisconnectedErrCB = func(_ *nats.Conn, err error) { b.disconnected(err) }
+	opts.ReconnectErrCB = func(_ *nats.Conn, err error) { b.lament(err) }
+	opts.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { b.troubled(err) }
+	if err := o.secure(&opts); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.conn, err = opts.Connect(); err != nil {
+		return nil, fmt.Errorf("cannot use NATS: %w", err)
+	}
+	for _, subject := range o.Subjects {
+		if _, err := b.conn.ChanSubscribe(subject, in); err != nil {
+			b.conn.Close()
+			return nil, fmt.Errorf("cannot subscribe to %s: %w", subject, err)
+		}
+	}
+	b.sender.Add(1)
+	go b.send()
+	return b, nil
+}
+
+// secure puts the credentials and the authority into force.
+func (o *Options) secure(opts *nats.Options) error {
+	if o.Credentials != nil {
+		if err := nats.UserCredentialBytes(o.Credentials)(opts); err != nil {
+			return fmt.Errorf("cannot use the credentials: %w", err)
+		}
+	}
+	opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.CA != nil {
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(o.CA) {
+			return errors.New("the file of the authority has no certificate in PEM")
+		}
+		opts.TLSConfig.RootCAs = pool
+	}
+	return nil
+}
+
+// lament says once that there is no connection: there are two tries a second.
+func (b *Bus) lament(err error) {
+	if !b.lamented.Swap(true) {
+		b.log("cannot connect to NATS, and goes on trying", err)
+	}
+}
+
+func (b *Bus) connected(c *nats.Conn) {
+	b.lamented.Store(false)
+	b.up.Store(true)
+	b.log("connected to NATS at "+c.ConnectedUrlRedacted(), nil)
+}
+
+func (b *Bus) disconnected(err error) {
+	if b.up.Swap(false) {
+		b.log("the connection to NATS has ended", err)
+	}
+}
+
+// troubled takes an error of NATS that belongs to no call: a slow reader, or rights that are missing.
+func (b *Bus) troubled(err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		b.droppedIn.Add(1)
+		return
+	}
+	b.log("NATS reports an error", err)
+}
+
+// Connected reports whether there is a connection at this moment.
+func (b *Bus) Connected() bool { return b.up.Load() }
+
+// Publish sends a copy of a message to all that receive its subject. It does not wait, and is false where the message is dropped.
+func (b *Bus) Publish(subject string, data []byte) bool {
+	n := int64(len(data))
+	if !b.up.Load() {
+		b.droppedOut.Add(1)
+		return false
+	}
+	if b.outBytes.Add(n) <= maxOutBytes {
+		select {
+		case b.out <- message{subject, append([]byte(nil), data...)}:
+			return true
+		default:
+		}
+	}
+	b.outBytes.Add(-n)
+	b.droppedOut.Add(1)
+	return false
+}
+
+// send gives messages to NATS, which may let it wait.
+func (b *Bus) send() {
+	defer b.sender.Done()
+	for m := range b.out {
+		if err := b.conn.Publish(m.subject, m.data); err != nil {
+			b.droppedOut.Add(1)
+		}
+		b.outBytes.Add(-int64(len(m.data)))
+	}
+}
+
+// Stats returns the figures of this moment.
+func (b *Bus) Stats() Stats {
+	return Stats{
+		Connected: b.up.Load(), Waiting: int(b.outBytes.Load()), Reconnects: b.reconnects.Load(),
+		DroppedOut: b.droppedOut.Load(), DroppedIn: b.droppedIn.Load(),
+	}
+}
+
+// Close gives NATS a second for the last messages, and ends the connection. Nothing may be published any more.
+func (b *Bus) Close() {
+	close(b.out)
+	b.sender.Wait()
+	_ = b.conn.FlushTimeout(closeWithin) // what does not leave in time is lost, as all may be
+	b.conn.Close()
+}

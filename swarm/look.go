@@ -91,3 +91,16 @@ func (t *Table) seatAt(p uint32) Seat {
 	seat.Quiet = pr.role == quietSuccessor || !seat.Successor && sw.classAt(pr.place) == quietPeers
 	return seat
 }
+
+// Member returns the connection of a peer; ok is false if there is no such peer. Successors are not asked for.
+func (t *Table) Member(k Key, peer *ID) (owner Addr, ok bool) {
+	s := t.findSwarm(&k)
+	if s == 0 {
+		return Addr{}, false
+	}
+	p := t.findPeer(s, peer)
+	if p == 0 {
+		return Addr{}, false
+	}
+	return t.conns.at(t.peers.at(p).conn).addr(), true
+}

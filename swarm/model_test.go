@@ -101,6 +101,14 @@ func (m *model) count(f func(k Key, p *modelPeer) bool) int {
 	return n
 }
 
+// checkMember compares the connection of a peer id.
+func (p *pair) checkMember(k Key, id ID) {
+	owner, ok := p.table.Member(k, &id)
+	if want := p.model.peer(k, id); ok != (want != nil) || ok && owner != want.owner {
+		p.fatalf("%v of %v is on %v, %t, want %+v", id, k, owner, ok, want)
+	}
+}
+
 // handOver makes the oldest successor of a member the member.
 func (m *model) handOver(k Key, id ID) {
 	s := m.swarms[k]
@@ -404,6 +412,10 @@ func (p *pair) announce() {
 	if want.Status == StatusSuccessor {
 		want.Owner = p.model.peer(a.Key, a.Peer).owner
 	}
+	if s := want.Status; s == StatusAdded || s == StatusUpdated || s == StatusSuccessor {
+		want.Seeder = p.model.record(a.Key, a.Peer, a.From).seeder
+	}
+	p.checkMember(a.Key, a.Peer)
 	if result != want {
 		p.fatalf("result is %+v, want %+v", result, want)
 	}

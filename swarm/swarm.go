@@ -80,6 +80,8 @@ type Result struct {
 	// Owner is the connection of the peer if the status is StatusSuccessor. The caller should ask it whether it is still
 	// there, and call Yield if it does not answer.
 	Owner Addr
+
+	Seeder bool // the sender is one; false where nothing is relayed
 }
 
 // peer is one peer id in one swarm: the member that everybody sees, or one of its successors.
@@ -205,6 +207,7 @@ func (t *Table) Announce(now uint32, a *Announce, targets []Target) (Result, []T
 		r.Owner = t.conns.at(t.peers.at(m).conn).addr()
 		fallthrough
 	case StatusAdded, StatusUpdated:
+		r.Seeder = t.peers.at(p).seeder
 		targets = t.relay(now, a, p, m, targets)
 	}
 	// A swarm that has just lost its last peer is a cleared record, so its counts are zero.

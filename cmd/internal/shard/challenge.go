@@ -62,5 +62,7 @@ func (s *Shard) checkChallenge(i uint32, c *conn.Conn) {
 func (s *Shard) yield(addr swarm.Addr) {
 	if !s.torrents.Yield(addr) {
 		s.stats.ChallengesLost++
+		return
 	}
+	s.removeRivals(addr)
 }

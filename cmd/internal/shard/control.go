@@ -319,6 +319,13 @@ func (c *Control) end(s *Shard, p Published) {
 	close(c.gone)
 }
 
+// Knock wakes the loop if it sleeps. The bridge to other nodes does so when there is mail.
+func (c *Control) Knock() {
+	if w := c.waker.Load(); w != nil {
+		w.Wake()
+	}
+}
+
 // Beat returns when, on the clock of the loops, this one published last. A loop that turns does so every second.
 func (c *Control) Beat() time.Duration { return time.Duration(c.beat.Load()) }
 

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/shard/post"
 	"millrace/cmd/internal/trace"
@@ -20,7 +21,12 @@ func (s *Shard) readMail() {
 
 // record handles one record from another shard.
 func (s *Shard) record(from int, rec []byte) {
-	switch kind := post.KindOf(rec); kind {
+	kind := post.KindOf(rec)
+	if kind >= post.Kind(record.FirstMail) {
+		s.fromBridge(rec)
+		return
+	}
+	switch kind {
 	case post.KindAnnounce:
 		a := &s.scratch.announce
 		post.ReadAnnounce(rec, a)
@@ -107,17 +113,5 @@ func (s *Shard) delivery(kind post.Kind, to swarm.Addr, rec []byte) {
 		s.challenge(to)
 	default:
 		panic("BUG: mail of an unknown kind")
-	}
-}
-
-// replied ends a connection that has ended its own side and was only waiting for this reply.
-func (s *Shard) replied(to swarm.Addr) {
-	c := s.table.Find(to.Index, to.Gen)
-	if c == nil || c.Asks == 0 {
-		return
-	}
-	c.Asks--
-	if c.Asks == 0 && c.State() == conn.Open && c.Flags.Has(conn.HungUp) {
-		s.end(to.Index, c, conn.ReasonEOF)
 	}
 }

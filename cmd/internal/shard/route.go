@@ -203,3 +203,15 @@ func (s *Shard) asked(c *conn.Conn) {
 		c.Asks++
 	}
 }
+
+// replied ends a connection that has ended its own side and was only waiting for this reply.
+func (s *Shard) replied(to swarm.Addr) {
+	c := s.table.Find(to.Index, to.Gen)
+	if c == nil || c.Asks == 0 {
+		return
+	}
+	c.Asks--
+	if c.Asks == 0 && c.State() == conn.Open && c.Flags.Has(conn.HungUp) {
+		s.end(to.Index, c, conn.ReasonEOF)
+	}
+}

@@ -63,9 +63,15 @@ func (s *Shard) serveAnnounce(a *post.Announce, r *trace.Record) {
 		Hash: a.Key.Hash, Complete: res.Complete, Incomplete: res.Incomplete, Came: a.Came,
 	})
 	for k := range targets {
+		if targets[k].To.Node != 0 {
+			continue
+		}
 		o := &a.SDPs[k]
 		s.deliverOffer(targets[k].To,
 			&post.Relay{Hash: a.Key.Hash, Peer: a.Peer, Offer: o.ID, Origin: a.Origin, SDP: o.SDP})
+	}
+	if s.chores.abroad != nil {
+		s.announcedAbroad(a, &res, targets)
 	}
 }
 
@@ -94,6 +100,10 @@ func (s *Shard) serveAnswer(a *post.Answer, r *trace.Record) {
 	}
 	if status == swarm.AnswerRelay {
 		r.Decision, r.To, r.Why = trace.Relayed, 1, 0
+		if to.Node != 0 {
+			s.answerAbroad(to, a)
+			return
+		}
 		s.deliverAnswer(to, &post.Relay{Hash: a.Key.Hash, Peer: a.Peer, Offer: a.Offer, SDP: a.SDP})
 	}
 }
@@ -116,6 +126,10 @@ func (s *Shard) serveScrape(r *post.Scrape, note *trace.Record) (mailed bool) {
 	}
 	switch {
 	case next == s.opt.ID:
+		if s.scrapeAbroad(r) {
+			note.Decision, note.To = trace.Mailed, uint32(s.opt.Shards)
+			return true
+		}
 		note.Decision = trace.Served
 		s.deliverScrape(r)
 	case s.post.Scrape(next, r):

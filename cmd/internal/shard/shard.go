@@ -127,6 +127,7 @@ type chores struct {
 	stop   stopState
 	looks  []pendingLook
 	freeze freezeState // see freeze.go
+	abroad *abroad     // see abroad.go; nil: there are no other nodes
 
 	load      float64 // CPUs that the loop needs
 	mostConns int     // of all shards together, while memory is short; else noMost
@@ -154,9 +155,17 @@ type Wiring struct {
 }
 
 // Wire makes the mailboxes between n shards, of size bytes each, and the lanes for connections that move.
-func Wire(n, size int) []Wiring {
-	boxes, lanes := post.Wire(n, size), mover.Wire(n)
-	w := make([]Wiring, n)
+func Wire(n, size int) []Wiring { return wired(post.Wire(n, size)) }
+
+// WireBridge is Wire with the mailboxes of a bridge to other nodes (see post.Boxes).
+func WireBridge(n, size int, wake func()) ([]Wiring, post.Boxes) {
+	shards, bridge := post.WireBridge(n, size, wake)
+	return wired(shards), bridge
+}
+
+func wired(boxes []post.Boxes) []Wiring {
+	lanes := mover.Wire(len(boxes))
+	w := make([]Wiring, len(boxes))
 	for k := range w {
 		w[k] = Wiring{boxes[k], lanes[k]}
 	}
@@ -182,6 +191,7 @@ func New(o Options, sendPool, asmPool *pool.Pool, w Wiring) *Shard {
 	s.mover = mover.New(mover.Options{Shard: o.ID, Shards: o.Shards, Follow: o.FollowTorrents, Patience: o.CloseTimeout},
 		mover.Parts{Table: s.table, Turn: &s.turn, Door: s.door, Inbox: s.inbox, Outbox: s.outbox, Post: s.post}, w.Lanes)
 	s.torrents = torrents.New(o.torrents(), &s.turn)
+	s.chores.abroad = newAbroad(s)
 	return s
 }
 
@@ -337,6 +347,7 @@ func (s *Shard) housekeep() {
 	s.scanConns()
 	s.torrents.Housekeep()
 	s.giveBack()
+	s.reportAbroad()
 	s.stopSlice()
 	s.lookSlice()
 }

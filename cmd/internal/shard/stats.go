@@ -74,6 +74,8 @@ type Messages struct {
 
 	Expanded [wsproto.ActionScrape + 1]ExpandedStats `by:"type=expanded"`
 
+	Abroad AbroadStats
+
 	Answers [swarm.AnswerNoOffer + 1]uint64 `metric:"answers_total" by:"result=answer" help:"Answers to offers by outcome, counted at the torrent."`
 }
 

@@ -84,8 +84,14 @@ var testSeed = guard.Secret{1}
 
 // newWorld returns n shards; change may alter their options.
 func newWorld(t testing.TB, n int, change func(*Options)) *world {
+	return newWorldOn(t, Wire(n, 1<<18), change)
+}
+
+// newWorldOn is newWorld with mailboxes.
+func newWorldOn(t testing.TB, wirings []Wiring, change func(*Options)) *world {
+	n := len(wirings)
 	w := &world{t: t, events: make([][]ring.Event, n), slots: make([]slots, n), taken: map[*pool.Pool][]pool.Buf{}}
-	for id, wiring := range Wire(n, 1<<18) {
+	for id, wiring := range wirings {
 		o := testOptions(id, n)
 		if change != nil {
 			change(&o)

@@ -64,7 +64,7 @@ var ownImports = map[string][]string{
 	shardDir + "/inbox":    {"cmd/internal/guard", "ring", shardDir + "/conn"},
 	shardDir + "/outbox":   {"cmd/internal/guard", "ring", "tlsconn", "swarm", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/inbox"},
 	shardDir + "/door":     {"cmd/internal/guard", "ring", "tlsconn", "wsproto", "cmd/internal/trace", shardDir + "/conn"},
-	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn", shardDir + "/queue"},
+	shardDir + "/post":     {"cmd/internal/guard", "ring", "wsproto", "swarm", "cmd/internal/mailbox", shardDir + "/conn", shardDir + "/queue", clusterDir + "/record"},
 	shardDir + "/loans":    {"swarm", shardDir + "/paced"},
 	shardDir + "/torrents": {"swarm", shardDir + "/conn", shardDir + "/loans", shardDir + "/paced", shardDir + "/queue"},
 	shardDir + "/meter":    {"ring", "cmd/internal/trace", shardDir + "/conn"},
@@ -76,12 +76,13 @@ var ownImports = map[string][]string{
 	shardDir: {
 		"cmd/internal/guard", shardDir + "/meter", "ring", "tlsconn", "wsproto", "swarm", "cmd/internal/stats", "cmd/internal/trace", shardDir + "/conn", shardDir + "/deflate", shardDir + "/door",
 		shardDir + "/inbox", shardDir + "/loans", shardDir + "/mover", shardDir + "/outbox", shardDir + "/paced", shardDir + "/post",
-		shardDir + "/torrents", "cmd/internal/handover",
+		shardDir + "/torrents", "cmd/internal/handover", clusterDir + "/record",
 	},
 	"cmd/internal/server": append([]string{
 		shardDir, shardDir + "/conn", shardDir + "/outbox", shardDir + "/torrents", "cmd/internal/mailbox",
 		"cmd/internal/stats", "cmd/internal/trace", "cmd/internal/guard", "cmd/internal/acme", "cmd/internal/page",
 		"cmd/internal/ctl", "cmd/internal/control", "cmd/internal/human", "cmd/internal/handover", shardDir + "/mover",
+		shardDir + "/post", clusterDir, clusterDir + "/record", clusterDir + "/natsbus",
 	}, leaves...),
 	"cmd/internal/ctl":     {"cmd/internal/human"},
 	clusterDir:             {clusterDir + "/record", "swarm", "cmd/internal/stats"},
@@ -148,6 +149,7 @@ var homes = []struct {
 	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
 	{"github.com/klauspost/compress", []string{shardDir + "/deflate"}, false},
+	{"github.com/nats-io/nats.go", []string{"cmd/internal/cluster/natsbus"}, false},
 	{"github.com/caddyserver/certmagic", []string{"cmd/internal/acme"}, false},
 	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},
 }

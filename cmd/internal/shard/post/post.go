@@ -29,6 +29,8 @@ type Stats struct {
 	MailIn     uint64 `metric:"mail_received_total" help:"Records received from other shards."`
 	MailOut    uint64 `metric:"mail_sent_total" help:"Records sent to other shards."`
 	Wakes      uint64 `metric:"mail_wakes_total" help:"Times that another shard was woken for its mail."`
+	BridgeIn   uint64 `metric:"cluster_mail_received_total" help:"Records that the bridge to other nodes has sent to the shards."`
+	BridgeOut  uint64 `metric:"cluster_mail_sent_total" help:"Records that the shards have sent to it."`
 	MailDepth  int    `metric:"mail_depth_bytes" help:"Bytes in the mailboxes to this shard."`
 	Backlog    int    `metric:"mail_backlog" help:"Ends of connections that other shards have not been told yet."`
 	EndsLost   uint64 `metric:"mail_ends_lost_total" help:"Ends of connections that the holder of a lent torrent was not told; their peers stay until they are too old."`
@@ -118,7 +120,11 @@ func (p *Post) begin(k, n int, kind Kind, urgent bool) []byte {
 // commit ends a record.
 func (p *Post) commit(k int, rec []byte) bool {
 	p.out[k].Commit(len(rec))
-	p.stats.MailOut++
+	if k == p.shards {
+		p.stats.BridgeOut++
+	} else {
+		p.stats.MailOut++
+	}
 	return true
 }
 
@@ -126,17 +132,22 @@ func (p *Post) commit(k int, rec []byte) bool {
 const maxReadPerStep = 4096
 
 // Next returns the next record that another shard has sent, and that shard: each box in turn and at most maxReadPerStep in
-// all. The record is good until the next call. A nil record says that this Step has read its share.
+// all. The record is good until the next call. A nil record says that this Step has read its share. While the shard stands still, for its
+// state to be carried elsewhere, other nodes change nothing: their mail waits.
 func (p *Post) Next() (from int, rec []byte) {
 	for ; p.box < len(p.in); p.box++ {
 		box := p.in[p.box]
-		if box == nil {
+		if box == nil || p.box == p.shards && p.turn.Stands {
 			continue
 		}
 		if p.read < maxReadPerStep/len(p.in) {
 			if rec = box.Next(); rec != nil {
 				p.read++
-				p.stats.MailIn++
+				if p.box == p.shards {
+					p.stats.BridgeIn++
+				} else {
+					p.stats.MailIn++
+				}
 				return p.box, rec
 			}
 		}

@@ -17,7 +17,7 @@ TEST := go test -ldflags=$(LINKFLAGS)
 # bench/e2e is not among them: it is a module of its own, with the programs and packages that it installs.
 PACKAGES := ./...
 
-.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse upgrade upgrade-test report release package unit trypackage clean
+.PHONY: help build run test check simulate fuzz bench benchcmp e2e acme autobahn kernels arm64 idle compare abuse upgrade upgrade-test cluster report release package unit trypackage clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,11 @@ upgrade: build ## replace the tracker under load, again and again, with CONNECTI
 	$(BUILD) -o bin/millrace-upgrade ./bench/upgrade
 	$(BUILD) -o bin/millrace-fakeheir ./cmd/internal/handover/fakeheir
 	bin/millrace-upgrade -connections $(CONNECTIONS) $(ARGS)
+
+NODES ?= 3
+PORT ?= 3000
+cluster: build ## run a NATS server, NODES nodes (3) and HAProxy on this machine, from PORT (3000) on, until Ctrl-C
+	bench/cluster.sh $(NODES) $(PORT)
 
 upgrade-test: build ## hand over from the tracker of commit BASE to the working tree's and back, under load
 	$(BUILD) -o bin/millrace-upgrade ./bench/upgrade

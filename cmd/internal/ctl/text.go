@@ -35,6 +35,9 @@ func AppendStatus(dst []byte, s *Status, now time.Time) []byte {
 	for _, c := range s.Certificates {
 		row("certificate", "%s", c.text(now))
 	}
+	if c := s.Cluster; c != nil {
+		row("cluster", "%s", c.text())
+	}
 	dst = append(dst, "\nshard  clients    peers  torrents    CPU  longest turn\n"...)
 	for k := range s.Shards {
 		h := &s.Shards[k]
@@ -230,4 +233,19 @@ func AppendReloaded(dst []byte, r *Reloaded) []byte {
 		}
 	}
 	return dst
+}
+
+// text returns the state of a cluster in one line.
+func (c *Cluster) text() string {
+	if !c.Connected {
+		return "no connection to NATS: this node is alone"
+	}
+	if len(c.Nodes) == 0 {
+		return "no other nodes"
+	}
+	var nodes []string
+	for _, n := range c.Nodes {
+		nodes = append(nodes, fmt.Sprintf("%s (%s)", n.Name, human.Count(n.Clients, "client")))
+	}
+	return "with " + strings.Join(nodes, ", ")
 }

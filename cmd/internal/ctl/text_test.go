@@ -29,10 +29,15 @@ func TestText(t *testing.T) {
 			{"a.example", now.Add(40 * 24 * time.Hour), ""}, {"b.example", now.Add(-time.Hour), "the last try failed: no"},
 			{"c.example", time.Time{}, ""},
 		},
-		Drain: &Drain{312, 44}, Problems: []string{"shard 1 stands still for 75 s", "another"},
+		Cluster: &Cluster{true, []Node{{"b", "[::]:443", 12000}, {"c", "[::]:443", 1}}},
+		Drain:   &Drain{312, 44}, Problems: []string{"shard 1 stands still for 75 s", "another"},
 	}, now)
 	title("status of a small one")
 	b = AppendStatus(b, &Status{Version: "v1", Kernel: "5.10", PID: 1, Listening: []string{"ws://0.0.0.0:3000"}, Shards: []Shard{{}}}, now)
+	for _, c := range []*Cluster{{}, {Connected: true}} {
+		title("status of a node that is alone")
+		b = AppendStatus(b, &Status{Version: "v1", Kernel: "5.10", PID: 1, Listening: []string{"ws://0.0.0.0:3000"}, Shards: []Shard{{}}, Cluster: c}, now)
+	}
 	title("top")
 	b = AppendTop(b, &Top{Seconds: 2.04,
 		Addresses: []UsageRow{{Client: "192.0.2.1", Connections: 12, Messages: 55.51, Received: 1234, Sent: 2e6, Dropped: 3}, {Client: "2001:db8::/64"}},

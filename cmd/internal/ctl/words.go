@@ -61,9 +61,23 @@ type Status struct {
 	Banned        int           `json:"banned_addresses"`
 	Shards        []Shard       `json:"shards"`
 	Certificates  []Certificate `json:"certificates"`
+	Cluster       *Cluster      `json:"cluster"`   // null: the tracker is alone by its configuration
 	Drain         *Drain        `json:"drain"`     // null: none is under way
 	UnderWay      string        `json:"under_way"` // long work and how far it has come; empty: there is none
 	Problems      []string      `json:"problems"`  // sentences
+}
+
+// Cluster is the state of a node of a cluster.
+type Cluster struct {
+	Connected bool   `json:"connected"` // to NATS
+	Nodes     []Node `json:"nodes"`     // the others
+}
+
+// Node is another node.
+type Node struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Clients int    `json:"clients"`
 }
 
 // Rates are per second, over the last seconds.

@@ -37,6 +37,7 @@ func (s *Server) health() (text string, ok bool) {
 	if s.tls != nil {
 		text += s.tls.describe(time.Now())
 	}
+	text += s.bridge.describe()
 	return text[:min(len(text), wsproto.MaxText)], s.healthy()
 }
 

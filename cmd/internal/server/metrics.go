@@ -62,6 +62,9 @@ func (s *Server) writePage(b *bytes.Buffer, all []shard.Published, c *config.Met
 		figures := s.tlsFigures()
 		writeSeries(b, tlsSeries, []*tlsFigures{&figures}, []string{""})
 	}
+	if s.bridge != nil {
+		s.bridge.write(b)
+	}
 	if s.longestSilence() < freshBeat {
 		appendRuntime(b)
 	}
@@ -214,6 +217,7 @@ var (
 	shardSeries   = mustList[shardFigures](labelTables())
 	processSeries = mustList[processFigures](processTables())
 	tlsSeries     = mustList[tlsFigures](nil)
+	clusterSeries = mustList[clusterFigures](clusterTables())
 	addressSeries = mustList[guard.Stats](guardTables())
 
 	clientFamily = &stats.Family{

@@ -40,6 +40,7 @@ func TestMetricsPage(t *testing.T) {
 	table("These are there while `limits.active` is true.", addressSeries.Families...)
 	table("The version.", buildFamily)
 	table("These are there with `network.enable_tls`.", tlsSeries.Families...)
+	table("These are there in a cluster, with `cluster.nats_url`.", clusterSeries.Families...)
 	compareFile(t, "../../../config/METRICS.md", b.String())
 }
 

@@ -186,6 +186,10 @@ func swarmOptions(c *config.Config, n int, key secrets) swarm.Options {
 		MaxPeers:              share(c.Limits.MaxPeers, n),
 		MaxPendingOffers:      share(c.Limits.MaxPendingOffers, n),
 		MaxPendingPerPeer:     c.Limits.PendingOffersPerPeer,
+
+		Cluster:   c.Cluster.On(),
+		MaxRemote: share(c.Limits.MaxPeers, n),
+		MaxVisits: share(c.Limits.MaxPendingOffers, n),
 	}
 }
 

@@ -85,6 +85,7 @@ type Server struct {
 	control      *adminServer                // commands; nil: not asked for
 	pages        pages                       // made by the goroutine of watch, read by all
 	traces       *traceLog                   // nil: events are not logged
+	bridge       *bridge                     // to the other nodes of a cluster; nil: it is alone
 	tls          *tlsServer                  // nil: ws only
 	rule         *swarm.Access               // the torrents that the configuration had served when it was read last; nil: all
 	files        []*watched                  // the files that Reload reads again
@@ -136,11 +137,7 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := origins(&cfg.Network)
-	if err != nil {
-		return nil, err
-	}
-	ownPage, err := readPage(cfg.HTTP.PagePath)
+	pages, ownPage, err := readPages(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +146,10 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 		return nil, err
 	}
 	if err := secure.saveTicketKeys(); err != nil {
+		return nil, err
+	}
+	bridge, err := readBridge(&cfg.Cluster)
+	if err != nil {
 		return nil, err
 	}
 	memory, err := openPressure(set.memory, log)
@@ -178,6 +179,7 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 		tls:     secure,
 		origins: pages,
 		memory:  memory,
+		bridge:  bridge,
 
 		secrets:  newSecrets(),
 		inherits: in,
@@ -209,6 +211,15 @@ func start(cfg *config.Config, p Process, in *inheritance) (*Server, error) {
 	s.watchers.Go(s.watchMemory)
 	go s.join()
 	return s, nil
+}
+
+// readPages returns the web pages that may connect, and the tracker's own page.
+func readPages(cfg *config.Config) (pages *wsproto.Origins, own []byte, err error) {
+	if pages, err = origins(&cfg.Network); err != nil {
+		return nil, nil, err
+	}
+	own, err = readPage(cfg.HTTP.PagePath)
+	return pages, own, err
 }
 
 // startAll starts the metrics and the shards. The metrics are first, since the shards are harder to take back.

@@ -31,7 +31,7 @@ func (s *Server) judge() (ctl.Status, []problem) {
 		Peers:       t.Torrents.Swarm.Peers, Seeders: t.Torrents.Swarm.Seeders, MostPeers: c.Limits.MaxPeers, Torrents: t.Torrents.Swarm.Torrents,
 		Rates: rates(&last, &now), Memory: s.memory.resident.Load(), MemoryLimit: s.memory.limit.Load(),
 		Descriptors: openDescriptors(), MostDescr: int(s.setup.files),
-		Shards: s.shardStates(&last, &now), Certificates: s.certificates(), Drain: s.draining(),
+		Shards: s.shardStates(&last, &now), Certificates: s.certificates(), Cluster: s.bridge.status(), Drain: s.draining(),
 		UnderWay: s.underWay(), Problems: []string{},
 	}
 	if s.addresses != nil {

@@ -43,7 +43,7 @@ const maxAddresses = 1 << 18
 // startThreads opens all rings, each on its own thread, and lets the loops run when all are open.
 func (s *Server) startThreads(cfg *config.Config) error {
 	n := s.setup.shards
-	wirings := shard.Wire(n, cfg.IOUring.MailboxSize)
+	wirings := s.wire(n, cfg.IOUring.MailboxSize)
 	opened := make(chan openResult, n)
 	proceed := make(chan []*ring.Ring)
 	var serving sync.WaitGroup
@@ -80,6 +80,9 @@ func (s *Server) startThreads(cfg *config.Config) error {
 	if err == nil && s.inherits != nil {
 		err = s.takeState(s.inherits)
 	}
+	if err == nil && s.bridge != nil {
+		err = s.newCore(s.bridge, cfg, n)
+	}
 	if err != nil {
 		close(proceed)
 		s.threads.Wait()
@@ -92,9 +95,20 @@ func (s *Server) startThreads(cfg *config.Config) error {
 	}
 	serving.Wait()
 	if s.inherits != nil {
-		return s.inherit(s.inherits)
+		if err := s.inherit(s.inherits); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.startBridge() // behind a predecessor that has said goodbye
+}
+
+// wire makes the mailboxes between the shards, and those of the bridge.
+func (s *Server) wire(n, size int) (wirings []shard.Wiring) {
+	if s.bridge == nil {
+		return shard.Wire(n, size)
+	}
+	wirings, s.bridge.boxes = shard.WireBridge(n, size, s.bridge.wakeUp)
+	return wirings
 }
 
 // run is the life of a shard's thread.

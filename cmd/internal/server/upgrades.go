@@ -161,6 +161,7 @@ func (s *Server) Stop(args ...any) {
 		s.log.Info("shutting down: closing client connections",
 			append(args, "at_most_seconds", s.Config().Network.ShutdownTimeout)...)
 		s.tellStopping()
+		s.bridge.say()
 		for _, c := range s.controls {
 			c.Stop()
 		}

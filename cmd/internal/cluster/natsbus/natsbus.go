@@ -65,6 +65,12 @@ type Stats struct {
 	Reconnects uint64 `metric:"cluster_reconnects_total" help:"Times that the connection to NATS was made again."`
 }
 
+// Check reports a mistake in the options that Open would find.
+func (o *Options) Check() error {
+	var opts nats.Options
+	return o.secure(&opts)
+}
+
 // Open begins to connect, and does not wait for it. Errors are those of the options.
 func Open(o Options) (*Bus, error) {
 	in := make(chan *nats.Msg, maxIn)

@@ -1,0 +1,315 @@
+package server
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"millrace/cmd/internal/cluster"
+	"millrace/cmd/internal/cluster/natsbus"
+	"millrace/cmd/internal/shard"
+	"millrace/cmd/internal/shard/post"
+	"millrace/config"
+	"millrace/swarm"
+)
+
+// This file owns the bridge of a node: the goroutine between the shards, each with a mailbox pair, and the other nodes of the cluster. It
+// decides nothing: that does cluster.Core.
+
+// bridge is the part of a node that speaks with the others; nil: the tracker is alone.
+type bridge struct {
+	core     *cluster.Core
+	secret   []byte
+	options  natsbus.Options
+	bus      *natsbus.Bus // nil before the start
+	boxes    post.Boxes
+	self     int // its number in the boxes
+	controls []*shard.Control
+	clock    func() time.Duration
+	log      *slog.Logger
+	load     func() (connections, torrents int)
+	failed   func(error)
+
+	wake  chan struct{} // a token when a shard has sent mail while the bridge slept
+	leave chan struct{} // a token: the node is to say goodbye
+	up    bool
+
+	nextShow time.Duration
+	shown    atomic.Pointer[bridgeState]
+}
+
+// Bounds of a turn of the bridge, and its times.
+const (
+	maxBridgeMail     = 1024 // records that a turn takes from a shard
+	maxBridgeMessages = 64   // messages that a turn takes from the bus
+	bridgeSoon        = time.Millisecond
+	bridgeLater       = 100 * time.Millisecond
+	bridgeShown       = time.Second
+)
+
+// leastSecret is the length of the secret of a cluster, in bytes.
+const leastSecret = 32
+
+// readBridge reads the files that a node of a cluster needs, while the process still may; nil: it is to be none.
+func readBridge(c *config.Cluster) (*bridge, error) {
+	if !c.On() {
+		return nil, nil
+	}
+	b := &bridge{wake: make(chan struct{}, 1), leave: make(chan struct{}, 1)}
+	var err error
+	if b.secret, err = readSecret(c.SecretFile); err != nil {
+		return nil, err
+	}
+	b.options = natsbus.Options{URLs: c.URLs(), Name: "millrace " + nodeName(c)}
+	for _, f := range []struct {
+		key, path string
+		content   *[]byte
+	}{
+		{"cluster.credentials_file", c.CredentialsFile, &b.options.Credentials},
+		{"cluster.tls_ca_path", c.TLSCAPath, &b.options.CA},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if *f.content, err = os.ReadFile(f.path); err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", f.key, err)
+		}
+	}
+	if err := b.options.Check(); err != nil {
+		return nil, fmt.Errorf("cannot use cluster.tls_ca_path or cluster.credentials_file: %w", err)
+	}
+	return b, nil
+}
+
+// nodeName returns the name of this node: that of the host, up to its first dot, if the configuration has none.
+func nodeName(c *config.Cluster) string {
+	if c.Node != "" {
+		return c.Node
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	host, _, _ = strings.Cut(host, ".")
+	return host
+}
+
+// readSecret reads the secret of the cluster.
+func readSecret(path string) ([]byte, error) {
+	secret, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read cluster.secret_file: %w", err)
+	}
+	if len(secret) < leastSecret {
+		return nil, fmt.Errorf("cluster.secret_file %s has %d bytes, but needs %d or more: make it with: head -c 32 /dev/urandom > %s",
+			path, len(secret), leastSecret, path)
+	}
+	return secret, nil
+}
+
+// newCore makes the core, with the mailboxes of n shards.
+func (s *Server) newCore(b *bridge, cfg *config.Config, n int) error {
+	node := nodeName(&cfg.Cluster)
+	if problem := config.ClusterNameProblem(node); problem != "" {
+		return fmt.Errorf("the name of the host cannot name this node, it %s: set cluster.node", problem)
+	}
+	owner := s.secrets.owner
+	var err error
+	b.core, err = cluster.New(cluster.Options{
+		Cluster: cfg.Cluster.Name, Node: node, Address: s.addr.String(), Secret: b.secret, Shards: n,
+		Timeout: seconds(cfg.Cluster.NodeTimeout), Refresh: seconds(cfg.Cleaning.MaxPeerAge), Random: rand.Reader,
+		Owner: func(hash *swarm.ID) int { return swarm.Owner(owner, hash, n) }, Mail: b, Bus: b,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot be a node of a cluster: %w", err)
+	}
+	b.self, b.controls, b.clock, b.log, b.failed = n, s.controls, s.clock, s.log, s.bridgeFailed
+	b.load = func() (connections, torrents int) {
+		for _, c := range s.controls {
+			p := c.Last()
+			connections += p.Shard.Open()
+			torrents += p.Shard.Torrents.Swarm.Torrents
+		}
+		return connections, torrents
+	}
+	return nil
+}
+
+// bridgeFailed ends the tracker: another node has its name.
+func (s *Server) bridgeFailed(err error) {
+	s.failed(err)
+	s.Stop()
+}
+
+// wakeUp is called by a shard that has sent mail while the bridge slept. It does not wait.
+func (b *bridge) wakeUp() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// startBridge begins to connect to NATS.
+func (s *Server) startBridge() error {
+	if s.bridge == nil {
+		return nil
+	}
+	if err := s.bridge.start(); err != nil {
+		return err
+	}
+	s.watchers.Go(func() { s.bridge.run(s.over) })
+	return nil
+}
+
+func (b *bridge) start() (err error) {
+	b.options.Subjects = b.core.Subjects()
+	b.options.Log = func(event string, err error) {
+		if err != nil {
+			b.log.Warn("cluster: "+event, "error", err)
+			return
+		}
+		b.log.Info("cluster: " + event)
+	}
+	b.show()
+	b.bus, err = natsbus.Open(b.options)
+	return err
+}
+
+// run is the bridge's goroutine, until over is closed.
+func (b *bridge) run(over <-chan struct{}) {
+	defer b.bus.Close()
+	timer := time.NewTimer(bridgeLater)
+	defer timer.Stop()
+	for {
+		select {
+		case <-b.leave:
+			b.core.Bye(b.clock())
+		default:
+		}
+		more := b.turn()
+		if b.core.Err() != nil {
+			b.failed(fmt.Errorf("%w: give each node a name of its own (cluster.node)", b.core.Err()))
+			<-over
+			return
+		}
+		if more {
+			select {
+			case <-over:
+				b.core.Bye(b.clock())
+				return
+			default:
+				continue
+			}
+		}
+		if b.wait(timer, over) {
+			b.core.Bye(b.clock())
+			return
+		}
+	}
+}
+
+// wait sleeps until there is something to do, and reports whether that is the end.
+func (b *bridge) wait(timer *time.Timer, over <-chan struct{}) (end bool) {
+	bell := &b.boxes.Bells[b.self]
+	bell.Sleep()
+	defer bell.Awake()
+	for _, box := range b.boxes.In {
+		if box != nil && !box.Empty() {
+			return false
+		}
+	}
+	pause := bridgeLater
+	if b.core.Waiting() {
+		pause = bridgeSoon
+	}
+	timer.Reset(pause)
+	select {
+	case <-b.wake:
+	case m := <-b.bus.In:
+		b.core.FromBus(b.clock(), m.Subject, m.Data)
+	case <-timer.C:
+	case <-b.leave:
+		b.say() // for the next turn
+	case <-over:
+		return true
+	}
+	return false
+}
+
+// turn moves mail and messages, and reports whether there are more.
+func (b *bridge) turn() (more bool) {
+	now := b.clock()
+	if up := b.bus.Connected(); up != b.up {
+		b.up = up
+		b.core.Connected(now, up)
+	}
+	for k, box := range b.boxes.In {
+		if box == nil {
+			continue
+		}
+		n := 0
+		for rec := box.Next(); rec != nil; rec = box.Next() {
+			b.core.FromShard(now, k, rec)
+			if n++; n == maxBridgeMail {
+				more = true
+				break
+			}
+		}
+		box.Release()
+	}
+	more = b.receive(now) || more
+	b.core.Tick(now)
+	b.core.Flush(now)
+	for k, box := range b.boxes.Out {
+		if box != nil && box.Publish() && b.boxes.Bells[k].Ring() {
+			b.controls[k].Knock()
+		}
+	}
+	if now >= b.nextShow {
+		b.nextShow = now + bridgeShown
+		b.show()
+	}
+	return more
+}
+
+// receive takes messages from the bus.
+func (b *bridge) receive(now time.Duration) (more bool) {
+	for range maxBridgeMessages {
+		select {
+		case m := <-b.bus.In:
+			b.core.FromBus(now, m.Subject, m.Data)
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Mail implements cluster.Shards.
+func (b *bridge) Mail(k int, rec []byte) bool {
+	dst := b.boxes.Out[k].Reserve(len(rec))
+	if dst == nil {
+		return false
+	}
+	copy(dst, rec)
+	b.boxes.Out[k].Commit(len(rec))
+	return true
+}
+
+// Publish implements cluster.Bus.
+func (b *bridge) Publish(subject string, msg []byte) bool { return b.bus.Publish(subject, msg) }
+
+// say has the node say goodbye to the others.
+func (b *bridge) say() {
+	if b == nil {
+		return
+	}
+	select {
+	case b.leave <- struct{}{}:
+	default:
+	}
+}

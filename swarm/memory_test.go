@@ -91,9 +91,8 @@ func growthOf(t *Table) (g grown) {
 // While a table grows no announce moves more than a short chain for each kind of record, nor takes more pages than there are
 // kinds: with offers, one chain for each of them; and for the first peer beyond fewPeers of a connection one for each seat.
 func TestGrowthPerAnnounceIsBounded(t *testing.T) {
-	f := func(name string, peers, perConn uint32, offers int, most grown) {
+	f := func(name string, o Options, peers, perConn uint32, offers int, most grown) {
 		t.Helper()
-		o := testOptions()
 		o.MaxPendingOffers = 1 << 24
 		table := New(o)
 		ids, targets, longest := make([]ID, offers), make([]Target, 0, 16), grown{}
@@ -121,20 +120,73 @@ func TestGrowthPerAnnounceIsBounded(t *testing.T) {
 			t.Errorf("%s: one announce cost no more than %+v: the table has not grown", name, longest)
 		}
 	}
-	f("a peer a connection", 200_000, 1, 0, grown{70, 4})
-	f("20 peers a connection", 100_000, 20, 0, grown{130, 4})
-	f("with offers", 60_000, 1, 10, grown{100, 6})
+	f("a peer a connection", testOptions(), 200_000, 1, 0, grown{70, 4})
+	f("20 peers a connection", testOptions(), 100_000, 20, 0, grown{130, 4})
+	f("with offers", testOptions(), 60_000, 1, 10, grown{100, 6})
+	f("among nodes", clusterOptions(), 200_000, 1, 0, grown{90, 5})
 }
 
 // In the steady state nothing allocates: announces with offers, answers, peers and connections that
 // come and go, successors, sweeps and counts.
 func TestNoAllocations(t *testing.T) {
-	table := New(testOptions())
+	if n := testing.AllocsPerRun(50, steady(New(testOptions()), func(uint32) {})); n != 0 {
+		t.Fatalf("%v allocations in a round", n)
+	}
+}
+
+// The same holds among other nodes, which come and go, count their peers, have guests here, and are told what has changed.
+func TestNoAllocationsAmongNodes(t *testing.T) {
+	o := farOptions(1000)
+	o.MaxVisits = 30
+	table := New(o)
+	ids, targets, live := make([]ID, 10), make([]Target, 0, 16), make([]uint16, 0, 3)
+	list, reported, answered, elsewhere := make([]Others, 0, 3), 0, 0, 0
+	report := func(*Presence) bool { reported++; return true }
+	round := func(now uint32) {
+		live = append(live[:0], 1, 2, uint16(3+now/10))
+		table.SetNodes(live)
+		for i := range uint32(50) {
+			v := Visit{From: Addr{Index: i, Gen: now, Node: live[i%3]}, Offers: ids}
+			binary.LittleEndian.PutUint32(v.Key.Hash[:], i*7+now%13)
+			binary.LittleEndian.PutUint32(v.Peer[:], 70_000+i%20)
+			list = list[:0]
+			for k := range i % 4 {
+				list = append(list, leechersAt(live[k%3], 1+k))
+			}
+			table.SetOthers(v.Key, list)
+			targets = table.Visit(now, &v, targets[:0])
+			for k, to := range targets[:len(targets)*2/3] { // the others wait
+				_, status := table.Answer(now, &Answer{Key: v.Key, Peer: to.Peer, From: to.To, To: v.Peer, Offer: ids[k]})
+				if status == AnswerRelay {
+					answered++
+				}
+			}
+			if table.Shared(v.Key) {
+				elsewhere++
+			}
+			table.Presence(v.Key)
+		}
+		table.Report(false, 10, report)
+		table.Report(true, 1000, report)
+		table.Missed()
+	}
+	if n := testing.AllocsPerRun(50, steady(table, round)); n != 0 {
+		t.Fatalf("%v allocations in a round", n)
+	}
+	c := table.Counts()
+	if reported == 0 || answered == 0 || elsewhere == 0 || c.Remote == 0 || c.Guests == 0 || c.GuestsPushedOut == 0 {
+		t.Fatalf("%d reports, %d answers, %d shared torrents, and counts %+v", reported, answered, elsewhere, c)
+	}
+}
+
+// steady fills a table and returns a round of all that happens to one, and of what else there is at the time that it
+// gets. Fifty rounds are over.
+func steady(table *Table, also func(now uint32)) (round func()) {
 	fill(table, 20_000, 2000, 1)
 	offers := make([]ID, 10)
 	targets := make([]Target, 0, 16)
 	now := uint32(0)
-	round := func() {
+	round = func() {
 		now++
 		for i := range uint32(50) {
 			var a Announce
@@ -161,6 +213,7 @@ func TestNoAllocations(t *testing.T) {
 			table.Gone(Addr{Index: 91_000 + i/4, Gen: now - 1})
 			table.Scrape(a.Key)
 		}
+		also(now)
 		table.Sweep(now, 500)
 		if c := table.Counts(); c.Peers == 0 || c.Successors == 0 {
 			panic("the table has no peers or no successors")
@@ -169,7 +222,5 @@ func TestNoAllocations(t *testing.T) {
 	for range 50 {
 		round()
 	}
-	if n := testing.AllocsPerRun(50, round); n != 0 {
-		t.Fatalf("%v allocations in a round", n)
-	}
+	return round
 }

@@ -127,6 +127,66 @@ func BenchmarkAnnounce(b *testing.B) {
 	}
 }
 
+// BenchmarkAmongNodes measures what BenchmarkAnnounce does, in a table of 10,000 peers with ten offers, where there are
+// other nodes: without peers in these torrents; with as many on each of two; and the visits of one of these.
+func BenchmarkAmongNodes(b *testing.B) {
+	const peers = 10_000
+	f := func(name string, others, visits bool) {
+		b.Run(name, func(b *testing.B) {
+			o := farOptions(peers)
+			o.MaxOfferAge, o.MaxPendingPerPeer, o.MaxVisits = 20, 20, peers
+			table := New(o)
+			fill(table, peers, peers/10, 1)
+			table.SetNodes([]uint16{1, 2})
+			table.Torrents(0, peers, func(x *Torrent) {
+				if others && !table.SetOthers(x.Key, []Others{leechersAt(1, 10), leechersAt(2, 10)}) {
+					b.Fatal("the others are not kept")
+				}
+			})
+			ids := make([]ID, 10)
+			targets := make([]Target, 0, 16)
+			b.ReportAllocs()
+			for i := uint32(0); b.Loop(); i++ {
+				n := i * 2654435761 % uint32(peers)
+				var a Announce
+				binary.LittleEndian.PutUint32(a.Key.Hash[:], n%uint32(peers/10))
+				binary.LittleEndian.PutUint32(a.Peer[:], n)
+				a.From = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}
+				a.Offers = ids
+				if visits {
+					a.Peer[19], a.From.Node = 1, 1
+					targets = table.Visit(i/5000, &Visit{Key: a.Key, Peer: a.Peer, From: a.From, Offers: ids}, targets[:0])
+				} else {
+					_, targets = table.Announce(i/5000, &a, targets[:0])
+				}
+				table.Sweep(i/5000, 12)
+			}
+			if len(targets) < 9 {
+				b.Fatalf("%d targets", len(targets))
+			}
+		})
+	}
+	f("alone", false, false)
+	f("others", true, false)
+	f("visits", false, true)
+}
+
+// BenchmarkReport measures a change of a torrent's counts and its report, in a table of 10,000 torrents.
+func BenchmarkReport(b *testing.B) {
+	table := New(clusterOptions())
+	many(table, 0, 10_000)
+	nothing := func(*Presence) bool { return true }
+	table.Report(true, 10_000, nothing)
+	b.ReportAllocs()
+	for i := uint32(0); b.Loop(); i++ {
+		a := Announce{Left: LeftMore - Left(i/10_000%2)}
+		binary.LittleEndian.PutUint32(a.Key.Hash[:], i%10_000)
+		a.From.Index = i % 10_000
+		table.Announce(0, &a, nil)
+		table.Report(true, 1, nothing)
+	}
+}
+
 // BenchmarkAnswer measures an announce with one offer and the answer to it, in a table of 100,000 peers.
 func BenchmarkAnswer(b *testing.B) {
 	const peers = 100_000

@@ -23,7 +23,8 @@ type batches struct {
 	limits *Limits
 	all    []*batch // in the order in which they began
 	bytes  int
-	spare  [][]byte // chunks to use again
+	retry  time.Duration // nothing leaves before; 0: the bus takes messages
+	spare  [][]byte      // chunks to use again
 }
 
 // maxSpare is how many of those are kept.
@@ -90,14 +91,22 @@ func (b *batches) find(number uint16) *batch {
 	return nil
 }
 
-// flush publishes what is due, or all. publish reports false where the message was not taken: it is tried again with the next flush.
+// flush publishes what is due, or all. publish reports false where the bus does not take a message: all is tried again in a moment.
 func (b *batches) flush(now time.Duration, all bool, publish func(to *node, records []byte) bool) {
+	if now < b.retry && !all {
+		return
+	}
+	b.retry = 0
 	b.all = slices.DeleteFunc(b.all, func(one *batch) bool {
-		if !all && len(one.chunks) < 2 && now-one.since < batchTime {
+		if b.retry != 0 || !all && len(one.chunks) < 2 && now-one.since < batchTime {
 			return false
 		}
-		for len(one.chunks) > 0 && publish(one.to, one.chunks[0]) {
+		for len(one.chunks) > 0 {
 			c := one.chunks[0]
+			if !publish(one.to, c) {
+				b.retry = now + retryTime
+				return false
+			}
 			one.bytes -= len(c)
 			b.bytes -= len(c)
 			if len(b.spare) < maxSpare {
@@ -105,7 +114,7 @@ func (b *batches) flush(now time.Duration, all bool, publish func(to *node, reco
 			}
 			one.chunks = one.chunks[1:]
 		}
-		return len(one.chunks) == 0
+		return true
 	})
 }
 

@@ -492,6 +492,11 @@ func TestBatches(t *testing.T) {
 	}
 	a.refuse = false
 	a.send(to, record.KindAsk, raw("2"))
+	r.now += retryTime - 1
+	if n := messages(); n != 0 {
+		t.Errorf("%d messages left a moment after one was not taken", n)
+	}
+	r.now++
 	if n := messages(); n != 1 || a.Stats().Waiting != 0 {
 		t.Errorf("%d messages left, and %+v", n, a.Stats())
 	}

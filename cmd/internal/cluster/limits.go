@@ -55,6 +55,7 @@ const (
 	holdTime    = time.Second            // that offers wait for the answer of a home
 	askTime     = 250 * time.Millisecond // that a scrape waits for others
 	batchTime   = time.Millisecond       // that records wait for others to the same node
+	retryTime   = 10 * time.Millisecond  // after the bus has not taken a message: each try seals anew
 )
 
 // The times that follow from Options.Refresh, which is the time within which everything heals. Torrents are told anew twice in it, spread

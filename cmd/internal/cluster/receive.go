@@ -45,7 +45,10 @@ func (c *Core) FromBus(now time.Duration, subject string, msg []byte) {
 	if err == nil {
 		records, ok = c.opener.open(key, &e, msg)
 	}
-	if !ok {
+	if !ok && stream == streamAll {
+		c.stats.Flaws[FlawSecret]++
+		return
+	} else if !ok {
 		c.stats.Flaws[FlawSeal]++
 		return
 	}

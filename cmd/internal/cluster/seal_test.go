@@ -98,7 +98,7 @@ func TestRefusedMessages(t *testing.T) {
 	stranger.at(r.now)
 	f(FlawStranger, good.subject, stranger.seal.close(good.subject, b.seal.from, nil))
 	wrong := r.add("d", func(o *Options) { o.Secret = []byte("another secret, as long") })
-	f(FlawSeal, b.all, wrong.seal.close(b.all, record.Incarnation{}, nil))
+	f(FlawSecret, b.all, wrong.seal.close(b.all, record.Incarnation{}, nil))
 	if n := b.Stats().Nodes; n != 1 {
 		t.Errorf("there are %d other nodes", n)
 	}

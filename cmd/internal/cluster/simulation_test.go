@@ -20,6 +20,8 @@ import (
 // This file plays seeds: 2 to 5 nodes of 1 to 3 shards on a bus that loses, delays, reorders and duplicates messages, and is parted; nodes
 // die and come back, lose their connection, and stand still. When all of that has ended, everybody must know the truth in time.
 
+// SEED=n plays one seed, SEEDS=n so many.
+
 // simRun plays one seed.
 func simRun(seed uint64, plant func(phase string, w *simWorld)) (res simResult, problems []string) {
 	rng := rand.New(rand.NewPCG(seed, 17))
@@ -218,7 +220,7 @@ func (w *simWorld) checkScrapes() {
 
 // TestSimulation proves that no seed of a fixed set finds anything wrong, and that the seeds lead to all rare paths.
 func TestSimulation(t *testing.T) {
-	from, to := uint64(0), uint64(1500)
+	from, to := uint64(0), uint64(1000)
 	if testing.Short() || raceEnabled {
 		to = 60
 	}

@@ -11,14 +11,15 @@ type Flaw uint8
 const (
 	FlawForm     Flaw = iota // it is no message
 	FlawVersion              // it is one of another version
-	FlawSeal                 // it cannot be opened: the sender has another secret, or means an earlier life of this node
+	FlawSecret               // it is a greeting that cannot be opened: the sender has another secret
+	FlawSeal                 // it is for this node and cannot be opened: the sender means an earlier life of it, or has another secret
 	FlawStale                // it came twice, or after a later one
 	FlawStranger             // its sender is not known, or not any more
 	Flaws
 )
 
 // FlawNames are the names of the flaws, for labels.
-var FlawNames = [Flaws]string{"form", "version", "seal", "stale", "stranger"}
+var FlawNames = [Flaws]string{"form", "version", "secret", "seal", "stale", "stranger"}
 
 // kindCounts are counters by the kind of a record.
 type kindCounts = [record.Kinds]uint64

@@ -2,7 +2,8 @@ package record
 
 import "millrace/wsproto"
 
-// This file owns the bounds of records. A reader refuses a record that is beyond one; who writes keeps to them.
+// This file owns the bounds of records. A reader refuses a record that is beyond one, so the writer keeps to them: it leaves out offers whose
+// description is longer than MaxSDP, say.
 
 const (
 	MaxNode    = 64                     // bytes of the id of a node

@@ -475,6 +475,7 @@ func TestRelaysGiveWayFirst(t *testing.T) {
 func TestBatches(t *testing.T) {
 	r := newRig(t)
 	a, b := r.join("a"), r.join("b")
+	r.join("c")
 	r.pass(time.Second)
 	to := a.view.byID["b"]
 	if a.send(to, record.KindPresence, raw(make([]byte, maxMessage))) {
@@ -482,6 +483,7 @@ func TestBatches(t *testing.T) {
 	}
 	messages := func() int { a.Flush(r.now); return len(a.out) }
 	a.send(to, record.KindAsk, raw("1"))
+	a.send(a.view.byID["c"], record.KindAsk, raw("1"))
 	if n := messages(); n != 0 {
 		t.Errorf("%d messages leave at once", n)
 	}
@@ -497,7 +499,7 @@ func TestBatches(t *testing.T) {
 		t.Errorf("%d messages left a moment after one was not taken", n)
 	}
 	r.now++
-	if n := messages(); n != 1 || a.Stats().Waiting != 0 {
+	if n := messages(); n != 2 || a.Stats().Waiting != 0 {
 		t.Errorf("%d messages left, and %+v", n, a.Stats())
 	}
 	r.deliver()

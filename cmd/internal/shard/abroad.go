@@ -51,7 +51,7 @@ type AbroadStats struct {
 	AnswersIn     uint64 `metric:"cluster_answers_total" label:"direction=in"`
 	Rivals        uint64 `metric:"cluster_rivals_total" help:"Connections that were challenged because their peer id has come to another node."`
 	RivalsGone    uint64 `metric:"cluster_rivals_gone_total" help:"Peers of such connections that did not answer, and were removed."`
-	DroppedOffers uint64 `metric:"cluster_dropped_total" label:"what=offer" help:"What did not go to other nodes because the mailbox to the bridge had no room."`
+	DroppedOffers uint64 `metric:"cluster_dropped_total" label:"what=offer" help:"What did not go to other nodes because the mailbox to the bridge had no room, or because it is longer than nodes let each other be."`
 	DroppedOther  uint64 `metric:"cluster_dropped_total" label:"what=answer"`
 	DroppedScrape uint64 `metric:"cluster_dropped_total" label:"what=scrape"`
 	DroppedArrive uint64 `metric:"cluster_dropped_total" label:"what=arrival"`
@@ -96,7 +96,12 @@ func (s *Shard) announcedAbroad(a *post.Announce, res *swarm.Result, targets []s
 		return
 	}
 	ab.seek.Presence = record.Presence{Key: p.Key, Counts: record.Counts(p.PeerCounts), First: true}
-	ab.seek.Relay = record.Relay{Key: a.Key, Peer: a.Peer, Seeder: res.Seeder, From: a.From, Offers: a.SDPs}
+	ab.seek.Relay = record.Relay{Key: a.Key, Peer: a.Peer, Seeder: res.Seeder, From: a.From, Offers: ab.seek.Relay.Offers[:0]}
+	for k := range a.SDPs {
+		if len(a.SDPs[k].SDP) <= record.MaxSDP {
+			ab.seek.Relay.Offers = append(ab.seek.Relay.Offers, a.SDPs[k])
+		}
+	}
 	if !s.post.Bridge(record.MailSeek, &ab.seek, false) {
 		s.stats.Abroad.DroppedOffers += uint64(len(a.SDPs))
 		return
@@ -110,10 +115,18 @@ func (s *Shard) relayAbroad(a *post.Announce, seeder bool, targets []swarm.Targe
 	r.Node = targets[0].To.Node
 	r.Relay = record.Relay{Key: a.Key, Peer: a.Peer, Seeder: seeder, From: a.From, Offers: r.Offers[:0]}
 	for k := range targets {
-		if targets[k].To.Node == r.Node {
-			r.Offers = append(r.Offers, offers[k])
-			targets[k].To.Node = 0
+		if targets[k].To.Node != r.Node {
+			continue
 		}
+		targets[k].To.Node = 0
+		if len(offers[k].SDP) <= record.MaxSDP {
+			r.Offers = append(r.Offers, offers[k])
+		} else {
+			s.stats.Abroad.DroppedOffers++
+		}
+	}
+	if len(r.Offers) == 0 {
+		return
 	}
 	if s.post.Bridge(record.MailRelay, r, false) {
 		s.stats.Abroad.OffersOut += uint64(len(r.Offers))
@@ -126,7 +139,7 @@ func (s *Shard) relayAbroad(a *post.Announce, seeder bool, targets []swarm.Targe
 func (s *Shard) answerAbroad(to swarm.Addr, a *post.Answer) {
 	r := &s.chores.abroad.answering
 	*r = record.Answering{Node: to.Node, Answer: record.Answer{To: to, Hash: a.Key.Hash, Peer: a.Peer, Offer: a.Offer, SDP: a.SDP}}
-	if s.post.Bridge(record.MailAnswer, r, false) {
+	if len(a.SDP) <= record.MaxSDP && s.post.Bridge(record.MailAnswer, r, false) {
 		s.stats.Abroad.AnswersOut++
 	} else {
 		s.stats.Abroad.DroppedOther++

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -293,8 +294,30 @@ func TestResend(t *testing.T) {
 	if len(told) != 20 {
 		t.Errorf("%d torrents are told", len(told))
 	}
-	w.mail(0, record.MailOthers, elsewhere(1, 1))
-	if got := w.take(); len(got.presences) != 1 || got.presences[0].Key != abroadKey || got.presences[0].Peers() != 0 {
+	for _, r := range []*record.Known{elsewhere(1, 1), {Key: abroadKey}} {
+		w.mail(0, record.MailOthers, r)
+		if got := w.take(); len(got.presences) != 1 || got.presences[0].Key != abroadKey || got.presences[0].Peers() != 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestLongOffers proves that an offer which is longer than nodes take does not keep the others, and the news of its peer, from them.
+func TestLongOffers(t *testing.T) {
+	w := newAbroadWorld(t, 1)
+	long := func(m map[string]any) map[string]any {
+		m["offers"].([]any)[1].(map[string]any)["offer"] = map[string]any{"type": "offer", "sdp": strings.Repeat("x", record.MaxSDP)}
+		return m
+	}
+	w.shards[0].opt.Limits = wsproto.Limits{Message: 1 << 20, Frame: 1 << 20}
+	c := w.dial(0, "192.0.2.1")
+	c.text(long(announce(id("hash"), id("alice"), 3, nil)))
+	if got := w.take(); len(got.seeks) != 1 || len(got.seeks[0].Relay.Offers) != 2 {
+		t.Errorf("%+v", got)
+	}
+	w.mail(0, record.MailOthers, elsewhere(3, 0))
+	c.text(long(announce(id("hash"), id("alice"), 3, nil)))
+	if got := w.take(); len(got.relays) != 1 || len(got.relays[0].Offers) != 2 {
 		t.Errorf("%+v", got)
 	}
 }

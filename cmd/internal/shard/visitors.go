@@ -68,7 +68,7 @@ func (s *Shard) setOthers(r *record.Known) {
 	for k := range r.Others {
 		ab.others = append(ab.others, swarm.Others{Node: r.Others[k].Node, PeerCounts: swarm.PeerCounts(r.Others[k].Counts)})
 	}
-	if !s.torrents.SetOthers(r.Key, ab.others) && len(ab.others) > 0 && !s.torrents.Table.Has(r.Key) {
+	if !s.torrents.SetOthers(r.Key, ab.others) && !s.torrents.Table.Has(r.Key) {
 		ab.report(&swarm.Presence{Key: r.Key})
 	}
 }

@@ -89,15 +89,15 @@ type Counts struct {
 	Quiet         int `metric:"quiet_peers" help:"Peers that have not announced for max_peer_age but are still connected."`
 	Successors    int `metric:"successor_peers" help:"Peers of connections that wait, uncounted, for a peer id that another connection has."`
 	PendingOffers int `metric:"pending_offers" help:"Relayed offers that are not answered yet."`
-	Unreported    int `metric:"-"` // torrents that wait for Report
-	Remote        int `metric:"-"` // torrents with peers on other nodes
-	RemoteEntries int `metric:"-"` // the nodes of each of these, in all
-	Guests        int `metric:"-"` // peers of other nodes with offers that wait here
+	Unreported    int `metric:"cluster_torrents_unreported" help:"Torrents whose counts have changed and that wait to be told to other nodes."`
+	Remote        int `metric:"cluster_torrents_shared" help:"Torrents that other nodes have peers of too."`
+	RemoteEntries int `metric:"cluster_torrents_elsewhere" help:"The other nodes of each of these, in all."`
+	Guests        int `metric:"cluster_guests" help:"Peers of other nodes whose offers wait for answers here."`
 	Bytes         int `metric:"swarm_bytes" help:"Memory taken for torrents, peers and offers, free records included."`
 
 	OffersExpired   uint64 `metric:"offers_expired_total" help:"Relayed offers that nobody answered in time."`
 	OffersPushedOut uint64 `metric:"offers_pushed_out_total" help:"Relayed offers that gave way to others because there were too many."`
-	GuestsPushedOut uint64 `metric:"-"` // guests that gave way to others because there were too many
+	GuestsPushedOut uint64 `metric:"cluster_guests_pushed_out_total" help:"Such peers that gave way to others because there were too many."`
 	PeersAgedOut    uint64 `metric:"peers_aged_out_total" help:"Peers removed because they had not announced for max_quiet_peer_age."`
 	PeersHandedOver uint64 `metric:"peers_handed_over_total" help:"Peers that went from one connection to another with the same peer id."`
 	PeersForbidden  uint64 `metric:"peers_forbidden_total" help:"Peers removed because the access list forbids their torrent now."`

@@ -11,6 +11,7 @@ import (
 
 	"millrace/cmd/internal/cluster"
 	"millrace/cmd/internal/cluster/natsbus"
+	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/post"
 	"millrace/config"
@@ -34,8 +35,11 @@ type bridge struct {
 	load     func() (connections, torrents int)
 	failed   func(error)
 
+	behind *handover.Link // ends when the predecessor has said goodbye; nil: there is none
+
 	wake  chan struct{} // a token when a shard has sent mail while the bridge slept
 	leave chan struct{} // a token: the node is to say goodbye
+	gone  chan struct{} // closed when it has
 	up    bool
 
 	nextShow time.Duration
@@ -49,6 +53,8 @@ const (
 	bridgeSoon        = time.Millisecond
 	bridgeLater       = 100 * time.Millisecond
 	bridgeShown       = time.Second
+
+	goodbyePatience = 2 * time.Second // until a predecessor has said goodbye to the other nodes
 )
 
 // leastSecret is the length of the secret of a cluster, in bytes.
@@ -59,7 +65,7 @@ func readBridge(c *config.Cluster) (*bridge, error) {
 	if !c.On() {
 		return nil, nil
 	}
-	b := &bridge{wake: make(chan struct{}, 1), leave: make(chan struct{}, 1)}
+	b := &bridge{wake: make(chan struct{}, 1), leave: make(chan struct{}, 1), gone: make(chan struct{})}
 	var err error
 	if b.secret, err = readSecret(c.SecretFile); err != nil {
 		return nil, err
@@ -153,19 +159,22 @@ func (b *bridge) wakeUp() {
 	}
 }
 
-// startBridge begins to connect to NATS.
-func (s *Server) startBridge() error {
+// startBridge starts the bridge.
+func (s *Server) startBridge() {
 	if s.bridge == nil {
-		return nil
+		return
 	}
-	if err := s.bridge.start(); err != nil {
-		return err
-	}
+	s.bridge.show()
 	s.watchers.Go(func() { s.bridge.run(s.over) })
-	return nil
 }
 
+// start begins to connect to NATS, when a predecessor has said goodbye: of two nodes with one name the elder stays.
 func (b *bridge) start() (err error) {
+	if b.behind != nil {
+		b.behind.SetDeadline(time.Now().Add(goodbyePatience))
+		_, _ = b.behind.Receive() // nothing comes but the end
+		b.behind.Close()
+	}
 	b.options.Subjects = b.core.Subjects()
 	b.options.Log = func(event string, err error) {
 		if err != nil {
@@ -174,20 +183,24 @@ func (b *bridge) start() (err error) {
 		}
 		b.log.Info("cluster: " + event)
 	}
-	b.show()
 	b.bus, err = natsbus.Open(b.options)
 	return err
 }
 
 // run is the bridge's goroutine, until over is closed.
 func (b *bridge) run(over <-chan struct{}) {
+	if err := b.start(); err != nil {
+		b.failed(err)
+		<-over
+		return
+	}
 	defer b.bus.Close()
 	timer := time.NewTimer(bridgeLater)
 	defer timer.Stop()
 	for {
 		select {
 		case <-b.leave:
-			b.core.Bye(b.clock())
+			b.sayGoodbye()
 		default:
 		}
 		more := b.turn()
@@ -199,17 +212,29 @@ func (b *bridge) run(over <-chan struct{}) {
 		if more {
 			select {
 			case <-over:
-				b.core.Bye(b.clock())
+				b.sayGoodbye()
 				return
 			default:
 				continue
 			}
 		}
 		if b.wait(timer, over) {
-			b.core.Bye(b.clock())
+			b.sayGoodbye()
 			return
 		}
 	}
+}
+
+// sayGoodbye does that, once.
+func (b *bridge) sayGoodbye() {
+	select {
+	case <-b.gone:
+		return
+	default:
+	}
+	b.core.Bye(b.clock())
+	b.bus.Flush()
+	close(b.gone)
 }
 
 // wait sleeps until there is something to do, and reports whether that is the end.
@@ -311,5 +336,18 @@ func (b *bridge) say() {
 	select {
 	case b.leave <- struct{}{}:
 	default:
+	}
+}
+
+// goodbye has the node say goodbye, and waits until it has.
+func (b *bridge) goodbye() {
+	if b == nil {
+		return
+	}
+	b.say()
+	select {
+	case <-b.gone:
+	case <-time.After(goodbyePatience):
+		b.log.Warn("cluster: other nodes could not be told that another process goes on")
 	}
 }

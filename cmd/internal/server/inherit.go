@@ -91,7 +91,11 @@ func (s *Server) inherit(in *inheritance) error {
 		return fmt.Errorf("cannot take over: %w", err)
 	}
 	_ = in.link.Send(handover.KindServing, nil, -1) // an older version does not wait for it, and is gone
-	in.link.Close()
+	if s.bridge != nil {
+		s.bridge.behind = in.link
+	} else {
+		in.link.Close()
+	}
 	in.cancel()
 	ctx := context.Background() // the clients are this process's now, however long it takes
 	err := s.thaw(ctx)

@@ -159,6 +159,7 @@ func (h *handOver) give() (err error) {
 		return err
 	}
 	h.frozenFor = time.Since(h.frozenAt)
+	h.server.bridge.goodbye() // before the link ends, for which the successor waits: it has the same name
 	return nil
 }
 

@@ -54,6 +54,7 @@ type Bus struct {
 type message struct {
 	subject string
 	data    []byte
+	flushed chan<- struct{} // not nil: this is no message, and it is closed when all before it have left
 }
 
 // Stats are the figures of a bus. Their tags say how they are shown (see package stats).
@@ -162,7 +163,7 @@ func (b *Bus) Publish(subject string, data []byte) bool {
 	}
 	if b.outBytes.Add(n) <= maxOutBytes {
 		select {
-		case b.out <- message{subject, append([]byte(nil), data...)}:
+		case b.out <- message{subject: subject, data: append([]byte(nil), data...)}:
 			return true
 		default:
 		}
@@ -176,11 +177,26 @@ func (b *Bus) Publish(subject string, data []byte) bool {
 func (b *Bus) send() {
 	defer b.sender.Done()
 	for m := range b.out {
+		if m.flushed != nil {
+			_ = b.conn.FlushTimeout(closeWithin) // what does not leave in time is lost, as all may be
+			close(m.flushed)
+			continue
+		}
 		if err := b.conn.Publish(m.subject, m.data); err != nil {
 			b.droppedOut.Add(1)
 		}
 		b.outBytes.Add(-int64(len(m.data)))
 	}
+}
+
+// Flush waits until what was published has left, for about a second.
+func (b *Bus) Flush() {
+	if !b.up.Load() {
+		return
+	}
+	done := make(chan struct{})
+	b.out <- message{flushed: done}
+	<-done
 }
 
 // Stats returns the figures of this moment.

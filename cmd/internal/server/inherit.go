@@ -208,6 +208,9 @@ func (s *Server) inheritEnd(in *inheritance, r *handover.Received) error {
 // showInherited has all that tell figures, to operators or to clients, know those of what has come: before anybody can ask.
 func (s *Server) showInherited(in *inheritance) error {
 	for _, c := range s.controls {
+		if err := c.Do(in.context(), func(sh *shard.Shard, _ *ring.Ring) { sh.EndPeers() }); err != nil {
+			return fmt.Errorf("cannot take over: %w", err)
+		}
 		select {
 		case <-c.Publish():
 		case <-in.context().Done():

@@ -196,7 +196,9 @@ func withoutShard(series string) string {
 // TestFiguresGoOn proves that a tracker knows as soon as it serves how many clients and peers it has, in its status and on its pages, and
 // has the last hour of the one before.
 func TestFiguresGoOn(t *testing.T) {
-	s := startTest(t, func(c *config.Config) { c.SocketWorkers, c.HTTP.Page, c.HTTP.Stats = 2, true, true })
+	s := startTest(t, func(c *config.Config) {
+		c.SocketWorkers, c.HTTP.Page, c.HTTP.Stats, c.Metrics.PeerClients = 2, true, true, true
+	})
 	for k := range 9 {
 		c, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
@@ -224,7 +226,7 @@ func TestFiguresGoOn(t *testing.T) {
 		t.Errorf("%d connections, %d peers", connections, peers)
 	}
 	stats, _ := s.pages.answer([]byte("/stats.json"), nil)
-	for _, want := range []string{`"clientsCount":9,`, `"peersCount":9,`, `"torrents":4,`, `"announcesTotal":9,`} {
+	for _, want := range []string{`"clientsCount":9,`, `"peersCount":9,`, `"torrents":4,`, `"announcesTotal":9,`, `"clients":{"unknown":{"":9}}`} {
 		if !strings.Contains(string(stats), want) {
 			t.Errorf("the statistics lack %s: %s", want, stats)
 		}

@@ -78,9 +78,15 @@ func (s *Shard) InheritPeers(list []HeirPeer, expected int) (lost int) {
 	}
 	for k := range list {
 		h := &list[k]
-		if status := s.chores.freeze.restoring.Peer(&h.Peer, h.Source, h.Origin); status > swarm.StatusAdded && status != swarm.StatusSuccessor {
+		switch status := s.chores.freeze.restoring.Peer(&h.Peer, h.Source, h.Origin); {
+		case status == swarm.StatusAdded:
+			s.torrents.Inherited(&h.Peer.Peer)
+		case status > swarm.StatusAdded && status != swarm.StatusSuccessor:
 			lost++
 		}
 	}
 	return lost
 }
+
+// EndPeers says that there are no more peers to take in, so that all can be told of them.
+func (s *Shard) EndPeers() { s.torrents.Inherited(nil) }

@@ -51,6 +51,13 @@ func (c *censusTaker) observe(peer *swarm.ID) {
 	c.counting.Peers[prefix] = n + 1
 }
 
+// Inherited counts a peer of another process, and with nil ends that: until the first pass these are the census.
+func (t *Torrents) Inherited(peer *swarm.ID) {
+	if t.census != nil {
+		t.census.observe(peer)
+	}
+}
+
 // Census returns the census of the last whole pass, or nil if there is none. It is called by the loop's thread.
 func (t *Torrents) Census() *Census {
 	if t.census == nil {

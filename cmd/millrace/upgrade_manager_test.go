@@ -29,6 +29,21 @@ func hear(t *testing.T, l *net.UnixConn, word string) (all [][]string) {
 	}
 }
 
+// unheard reads what a service manager was told before and has not heard.
+func unheard(l *net.UnixConn) (all [][]string) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	b := make([]byte, 1000)
+	_ = raw.Control(func(fd uintptr) { // the descriptor does not block
+		for n, err := syscall.Read(int(fd), b); err == nil; n, err = syscall.Read(int(fd), b) {
+			all = append(all, strings.Split(string(b[:n]), "\n"))
+		}
+	})
+	return all
+}
+
 // TestUpgradeManager proves that a service manager hears of another process when that serves, and not before: it would believe no other one
 // then, and the old process may still go on. It hears of both at once that it is ready, since it may hear neither alone.
 func TestUpgradeManager(t *testing.T) {

@@ -87,7 +87,8 @@ func (s *Server) Drain(over time.Duration) error {
 	return <-result
 }
 
-// drain is Drain, when it is clear which process goes on.
+// drain is Drain, when it is clear which process goes on. A service manager hears nothing of it: it would give the tracker no more time than
+// a stop has.
 func (s *Server) drain(over time.Duration) error {
 	if heir := s.upgrades.gone.Load(); heir != nil {
 		return fmt.Errorf("everything has gone to a new process, %d, meanwhile: repeat the command, which asks that one then", heir.Pid)
@@ -100,7 +101,6 @@ func (s *Server) drain(over time.Duration) error {
 		return errors.New("a drain is under way: SIGTERM tells the rest of the clients at once")
 	}
 	s.log.Info("draining: no new clients, and those that are there are sent away one after the other", "seconds", over.Seconds())
-	s.tellStopping()
 	s.urls.Store(&[]string{})
 	for _, c := range s.controls {
 		c.Drain(over)

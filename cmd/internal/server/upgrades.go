@@ -171,7 +171,7 @@ func (s *Server) Stop(args ...any) {
 // HandedOver reports whether everything has gone to another process.
 func (s *Server) HandedOver() bool { return s.upgrades.gone.Load() != nil }
 
-// tellStopping says that this process stops, or is drained.
+// tellStopping says that this process stops.
 func (s *Server) tellStopping() {
 	if s.process.Stopping != nil {
 		s.process.Stopping()

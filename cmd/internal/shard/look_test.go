@@ -12,6 +12,7 @@ import (
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/shard/conn"
 	"millrace/swarm"
+	"millrace/wsproto"
 )
 
 // This file proves what an operator sees of connections and torrents, and that an order of theirs ends the connections of an
@@ -196,6 +197,38 @@ func TestDrain(t *testing.T) {
 			t.Error("the drain is not over though everybody has gone")
 		}
 		w.checkEmpty()
+	}
+}
+
+// TestDrainNeedsAllShards proves that a shard without connections serves those of others until a drain has told these to go, and that
+// one which does not hear of their end ends with the time of the drain.
+func TestDrainNeedsAllShards(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		w := newWorld(t, 2, func(o *Options) { o.FollowTorrents = false })
+		hash := wsproto.ID{}
+		for k := 0; swarm.Owner(w.shards[0].opt.OwnerSeed, &hash, 2) == 0; k++ {
+			hash = wsproto.ID([]byte(id("%d", k)))
+		}
+		c := w.dial(0, "192.0.2.1")
+		w.run()
+		for _, s := range w.shards {
+			s.Drain(10 * time.Second)
+		}
+		w.advance(5 * time.Second)
+		c.text(announce(string(hash[:]), id("peer"), 0, nil))
+		w.run()
+		if m := c.messages(); len(m) != 1 || w.shards[1].Stopped() {
+			t.Errorf("%d replies in a drain, and the shard of the torrent has stopped: %t", len(m), w.shards[1].Stopped())
+		}
+		if leaves {
+			c.hangUp(0)
+			w.run()
+		} else {
+			w.shards[1].chores.stop.final = true
+		}
+		if !w.shards[1].Stopped() {
+			t.Errorf("leaves %t: the shard goes on", leaves)
+		}
 	}
 }
 

@@ -63,7 +63,14 @@ func (s *Shard) beginStop(order conn.Order, over time.Duration) {
 
 // Stopped reports whether a stop has been asked for and no connection is left or on its way here.
 func (s *Shard) Stopped() bool {
-	return s.chores.stop.begun && !s.chores.stop.listening && s.table.Live() == 0 && s.mover.CloseUp()
+	stop := &s.chores.stop
+	return stop.begun && !stop.listening && s.table.Live() == 0 && !s.needed() && s.mover.CloseUp()
+}
+
+// needed reports whether clients of other shards, which a drain has not told to go yet, may need torrents of this one.
+func (s *Shard) needed() bool {
+	stop := &s.chores.stop
+	return stop.over > 0 && !stop.final && s.mover.Everywhere() > 0
 }
 
 // stopSlice ends the next connections because the tracker stops.

@@ -37,11 +37,16 @@ type Conn struct {
 	FlightOff uint32
 	FlightLen uint32
 	SendTime  uint32 // second in which the send in flight was issued or last took bytes
+	Offers    uint16 // of the frames that wait; those before a move or a hand-over are not counted
+	Answers   uint16 // the same
 	BytesOut  uint64 // that the kernel took since it came
 
 	// owner: deflate
 	History    uint32 // the place of the last bytes that were sent compressed; 0: none
 	HistoryLen uint16
+
+	// owner: outbox
+	Others uint16 // frames that wait and are neither offers nor answers
 
 	// owner: outbox, shard
 	Dropped uint32 // frames that were left out

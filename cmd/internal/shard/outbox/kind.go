@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	"math"
+
 	"millrace/cmd/internal/shard/conn"
 	"millrace/cmd/internal/trace"
 )
@@ -35,3 +37,17 @@ func NameOf(k Kind) trace.Name { return nameKind + trace.Name(k) }
 // Droppable reports whether a frame of the kind is left out when its receiver is over the limit of waiting bytes. Relayed
 // frames can be missed: WebRTC offers go to a sample of peers, and clients announce again.
 func (k Kind) Droppable() bool { return k == Offer || k == Answer }
+
+// countWaiting counts a frame that waits.
+func countWaiting(c *conn.Conn, kind Kind) {
+	n := &c.Others
+	switch kind {
+	case Offer:
+		n = &c.Offers
+	case Answer:
+		n = &c.Answers
+	}
+	if *n < math.MaxUint16 {
+		*n++
+	}
+}

@@ -154,6 +154,7 @@ func (o *Outbox) Commit(frame []byte) {
 		frame = o.pack(r, frame)
 	}
 	r.conn.OutLen += uint32(len(frame))
+	countWaiting(r.conn, r.kind)
 	o.stats.ByIP[r.conn.Version].FramesOut[r.kind]++
 	*r = room{}
 }
@@ -193,9 +194,15 @@ func (o *Outbox) Touch(i uint32, c *conn.Conn) {
 }
 
 // Discard gives up the bytes that wait for a connection and are not in flight. What was sent to it is forgotten: its client has
-// not seen all that the next frames would look back at.
+// not seen all that the next frames would look back at. The frames count as left out for lack of memory, all that are neither offers nor
+// answers as replies.
 func (o *Outbox) Discard(c *conn.Conn) {
 	o.packer.Forget(c)
+	d := &o.stats.DroppedMemory
+	d[Offer] += uint64(c.Offers)
+	d[Answer] += uint64(c.Answers)
+	d[Reply] += uint64(c.Others)
+	c.Dropped += uint32(c.Offers) + uint32(c.Answers) + uint32(c.Others)
 	o.free(c)
 }
 
@@ -205,6 +212,7 @@ func (o *Outbox) free(c *conn.Conn) {
 		o.put(c, c.Out)
 		c.Out, c.OutLen = 0, 0
 	}
+	c.Offers, c.Answers, c.Others = 0, 0, 0
 }
 
 // Idle reports whether nothing is left to send to a connection.
@@ -262,6 +270,7 @@ func (o *Outbox) Flush() []uint32 {
 		case !o.table.Secure(i):
 			c.Flight, c.FlightOff, c.FlightLen = c.Out, 0, c.OutLen
 			c.Out, c.OutLen = 0, 0
+			c.Offers, c.Answers, c.Others = 0, 0, 0
 		case !o.seal(i, c):
 			o.stats.SealFailed++
 			o.failed = append(o.failed, i)
@@ -307,10 +316,11 @@ func (o *Outbox) Unsent(c *conn.Conn) (flight, waiting []byte) {
 	return flight, waiting
 }
 
-// GiveUp is Discard for a connection to which nothing more is sent from here: a flight that rests, which no event of the ring will
+// GiveUp takes the bytes of a connection that goes on elsewhere with a copy of them: a flight that rests, which no event of the ring will
 // give back, goes too.
 func (o *Outbox) GiveUp(c *conn.Conn) {
-	o.Discard(c)
+	o.packer.Forget(c)
+	o.free(c)
 	if c.Flags.Has(conn.Resting) {
 		o.put(c, c.Flight)
 		c.Flight, c.FlightOff, c.FlightLen = 0, 0, 0

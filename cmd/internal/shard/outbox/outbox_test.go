@@ -572,17 +572,26 @@ func TestNotSealed(t *testing.T) {
 		}
 		kept = nil
 	}
-	r.put(0, "given up", Reply)
+	for _, kind := range []Kind{Reply, Offer, Answer, Offer} {
+		r.put(0, "given up", kind)
+	}
 	exhaust()
 	if failed := r.Flush(); len(failed) != 1 || failed[0] != 0 || r.Stats().SealFailed != 1 || len(r.turn.Ops) > 0 {
 		t.Fatalf("without memory: failed %v, ops %+v", failed, r.turn.Ops)
 	}
 	r.Discard(c)
+	if d := r.Stats().DroppedMemory; d[Reply] != 1 || d[Offer] != 2 || d[Answer] != 1 || c.Dropped != 4 {
+		t.Errorf("counted are %v, and %d", d, c.Dropped)
+	}
 	exhaust()
 	if !r.Idle(0, c) || r.CloseNotify(0, c) || !r.Idle(0, c) || len(r.turn.Ops) > 0 {
 		t.Error("frames that were given up still wait, or close_notify was sent without memory")
 	}
 	restore()
+	r.put(0, "kept", Reply)
+	if r.Discard(c); r.Stats().DroppedMemory[Offer] != 2 || r.Stats().DroppedMemory[Reply] != 2 {
+		t.Errorf("counted twice: %v", r.Stats().DroppedMemory)
+	}
 	r.put(0, "kept", Reply)
 	exhaust()
 	r.Flush()

@@ -15,9 +15,9 @@ type ask struct {
 	number  uint64
 	from    swarm.Addr
 	hashes  []swarm.ID
-	homes   []uint16 // of each: the number of its home, 0 if this is it
-	waiting []uint16 // homes that have not answered
-	files   []record.File
+	homes   []uint16      // of each: the number of its home, 0 if this is it
+	waiting []uint16      // homes that have not answered
+	files   []record.File // of each: empty if nothing is known
 	kept    []byte
 	since   time.Duration
 	gone    bool
@@ -40,7 +40,10 @@ func (a *ask) cost() int {
 
 // newAsk returns a scrape that waits for nobody yet.
 func newAsk(now time.Duration, r *record.Scrape) *ask {
-	return &ask{from: r.From, hashes: slices.Clone(r.Hashes), homes: make([]uint16, len(r.Hashes)), kept: slices.Clone(r.Kept), since: now}
+	n := len(r.Hashes)
+	return &ask{
+		from: r.From, hashes: slices.Clone(r.Hashes), homes: make([]uint16, n), files: make([]record.File, n), kept: slices.Clone(r.Kept), since: now,
+	}
 }
 
 // await says that torrent k waits for its home.
@@ -59,6 +62,18 @@ func (a *ask) appendHashes(dst []swarm.ID, home uint16) []swarm.ID {
 		}
 	}
 	return dst
+}
+
+// known returns what is known of the torrents, in the order in which they were asked for, whoever has answered first.
+func (a *ask) known() []record.File {
+	n := 0
+	for k := range a.files {
+		if a.files[k].Hash == a.hashes[k] {
+			a.files[n] = a.files[k]
+			n++
+		}
+	}
+	return a.files[:n]
 }
 
 // add puts a scrape under way. It reports false if there is no room.
@@ -90,7 +105,7 @@ func (l *asks) told(home uint16, r *record.Told) (done *ask, ok bool) {
 	files := r.Files
 	for k := range a.hashes {
 		if len(files) > 0 && a.homes[k] == home && files[0].Hash == a.hashes[k] {
-			a.files = append(a.files, files[0])
+			a.files[k] = files[0]
 			files = files[1:]
 		}
 	}

@@ -129,8 +129,8 @@ func (c *Core) scrape(r *record.Scrape) {
 		home := c.homeOf(&a.hashes[k])
 		if home != nil {
 			a.await(k, home.number)
-		} else {
-			a.files = c.appendSum(a.files, a.hashes[k], r.Family, 0)
+		} else if f, ok := c.directory.sum(swarm.Key{Hash: a.hashes[k], Family: r.Family}, 0); ok {
+			a.files[k] = f
 		}
 	}
 	if len(a.waiting) == 0 {

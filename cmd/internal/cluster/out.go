@@ -150,5 +150,5 @@ func (c *Core) askIsOver(a *ask) {
 }
 
 func (c *Core) answerScrape(a *ask) {
-	c.mail(int(a.from.Shard), record.MailTold, &record.Scraped{From: a.from, Files: a.files, Kept: a.kept})
+	c.mail(int(a.from.Shard), record.MailTold, &record.Scraped{From: a.from, Files: a.known(), Kept: a.kept})
 }

@@ -149,6 +149,9 @@ func (c *Core) askIsOver(a *ask) {
 	c.answerScrape(a)
 }
 
+// answerScrape sends the reply to a scrape. It names no nodes, so it waits for nothing: the shard has room for it.
 func (c *Core) answerScrape(a *ask) {
-	c.mail(int(a.from.Shard), record.MailTold, &record.Scraped{From: a.from, Files: a.known(), Kept: a.kept})
+	if !c.post(int(a.from.Shard), record.MailTold, &record.Scraped{From: a.from, Files: a.known(), Kept: a.kept}) {
+		c.stats.MailDropped[record.MailTold-record.FirstMail]++
+	}
 }

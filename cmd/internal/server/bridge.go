@@ -315,15 +315,7 @@ func (b *bridge) receive(now time.Duration) (more bool) {
 }
 
 // Mail implements cluster.Shards.
-func (b *bridge) Mail(k int, rec []byte) bool {
-	dst := b.boxes.Out[k].Reserve(len(rec))
-	if dst == nil {
-		return false
-	}
-	copy(dst, rec)
-	b.boxes.Out[k].Commit(len(rec))
-	return true
-}
+func (b *bridge) Mail(k int, rec []byte) bool { return post.ToShard(b.boxes.Out[k], rec) }
 
 // Publish implements cluster.Bus.
 func (b *bridge) Publish(subject string, msg []byte) bool { return b.bus.Publish(subject, msg) }

@@ -25,6 +25,7 @@ type abroad struct {
 	place    uint32        // up to which the pass has come
 	rivals   map[swarm.Addr][]rival
 	others   []swarm.Others
+	owed     int // bytes of replies to scrapes that the bridge owes at most
 
 	// Memory for records.
 	presence  record.Presence
@@ -149,6 +150,9 @@ func (s *Shard) answerAbroad(to swarm.Addr, a *post.Answer) {
 // keptFile is how a torrent of a scrape is written that waits for news of others: hash, and three counts.
 const keptFile = len(swarm.ID{}) + 12
 
+// owedFor returns how many bytes the bridge's reply to a scrape takes in a mailbox at most.
+func owedFor(kept []byte) int { return 64 + 2*len(kept) }
+
 // scrapeAbroad asks the other nodes for the torrents of a scrape that nobody here is in. It reports false where there are none, or no room.
 func (s *Shard) scrapeAbroad(r *post.Scrape) bool {
 	ab := s.chores.abroad
@@ -170,10 +174,13 @@ func (s *Shard) scrapeAbroad(r *post.Scrape) bool {
 	if len(q.Hashes) == 0 {
 		return false
 	}
-	if !s.post.Bridge(record.MailScrape, q, false) {
+	// A client waits for the reply of the bridge. So nothing is asked that it might have no room for.
+	owed := owedFor(q.Kept)
+	if ab.owed+owed > s.post.BridgeRoom() || !s.post.Bridge(record.MailScrape, q, false) {
 		s.stats.Abroad.DroppedScrape++
 		return false
 	}
+	ab.owed += owed
 	return true
 }
 

@@ -337,3 +337,48 @@ func TestBridgeIsAway(t *testing.T) {
 		t.Errorf("%+v", st.Messages.Abroad)
 	}
 }
+
+// TestScrapesHaveRoom proves that each scrape which was sent to the bridge finds room for its reply, however full other nodes have made the
+// mailbox, and that the others are replied to at once.
+func TestScrapesHaveRoom(t *testing.T) {
+	w := newAbroadWorld(t, 1)
+	c := w.dial(0, "192.0.2.1")
+	box, scrapes := w.boxes.Out[0], 0
+	for round := range 50 {
+		var owed []record.Scrape
+		for range 300 {
+			hashes := []string{}
+			for k := range 1 + (scrapes+round)%7 {
+				hashes = append(hashes, id("hash %d", k))
+			}
+			c.text(map[string]any{"action": "scrape", "info_hash": hashes})
+			scrapes++
+		}
+		owed = append(owed, w.take().scrapes...)
+		if len(owed) == 0 || len(owed) == 300 {
+			t.Fatalf("round %d: the bridge was asked for %d scrapes of 300", round, len(owed))
+		}
+		for _, kind := range []record.MailKind{record.MailOthers, record.MailNodes} {
+			var r post.Fields = &record.Nodes{Live: []uint16{7}}
+			if kind == record.MailOthers {
+				r = &record.Known{Key: swarm.Key{Hash: swarm.ID{byte(round)}, Family: 4}}
+			}
+			for rec := r.Append([]byte{byte(kind)}); post.ToShard(box, rec); {
+			}
+		}
+		for _, q := range owed {
+			r := &record.Scraped{From: q.From, Kept: q.Kept}
+			for _, h := range q.Hashes {
+				r.Files = append(r.Files, record.File{Hash: h, Seeders: 1})
+			}
+			if !post.ToShard(box, r.Append([]byte{byte(record.MailTold)})) {
+				t.Fatalf("round %d: a reply has no room", round)
+			}
+		}
+		box.Publish()
+		w.take()
+	}
+	if m := c.messages(); len(m) != scrapes {
+		t.Errorf("%d replies to %d scrapes", len(m), scrapes)
+	}
+}

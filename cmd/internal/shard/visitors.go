@@ -101,6 +101,7 @@ func (s *Shard) answeredFromAbroad(r *record.Answer) {
 
 // told completes a scrape with what other nodes know.
 func (s *Shard) told(r *record.Scraped) {
+	s.chores.abroad.owed -= owedFor(r.Kept)
 	q := &s.scratch.scrape
 	q.From, q.Files = r.From, q.Files[:0]
 	q.From.Shard = uint16(s.opt.ID)

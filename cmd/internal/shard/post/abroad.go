@@ -1,6 +1,9 @@
 package post
 
-import "millrace/cmd/internal/cluster/record"
+import (
+	"millrace/cmd/internal/cluster/record"
+	"millrace/cmd/internal/mailbox"
+)
 
 // This file owns the mail with the bridge to other nodes. Its records are those of package record.
 
@@ -27,4 +30,29 @@ func (p *Post) Bridge(kind record.MailKind, r Fields, urgent bool) bool {
 func (p *Post) PassOn(k int, rec []byte) bool {
 	b := p.begin(k, len(rec), KindOf(rec), false)
 	return b != nil && p.commit(k, append(b, rec[1:]...))
+}
+
+// BridgeRoom is how many bytes of replies to scrapes the bridge can owe this shard at a time: see ToShard.
+func (p *Post) BridgeRoom() int { return p.in[p.shards].Size() / 8 }
+
+// ToShard puts a record of the bridge into the box to a shard. It reports false where the box has no room, or where the record would take
+// room from more important ones: replies to scrapes, for which clients wait, find room as long as the shard waits for no more than BridgeRoom,
+// and news of the nodes before all that other nodes have sent. A quarter is for those replies, since a record may leave as much unused at the
+// end of the ring as it is long.
+func ToShard(box *mailbox.Box, rec []byte) bool {
+	keep := 0
+	switch record.MailKind(KindOf(rec)) {
+	case record.MailTold:
+	case record.MailNodes, record.MailResend:
+		keep = box.Size() / 4
+	default:
+		keep = box.Size() * 3 / 8
+	}
+	dst := box.ReserveKeeping(len(rec), keep)
+	if dst == nil {
+		return false
+	}
+	copy(dst, rec)
+	box.Commit(len(rec))
+	return true
 }

@@ -30,12 +30,14 @@ import (
 type Result struct {
 	Stats     shard.Stats // the counters of all shards together, after the stop
 	HandOvers HandOvers
+	Cluster   ClusterResult // of a run of RunCluster
 }
 
 // Add adds the figures of another run.
 func (r *Result) Add(o *Result) {
 	r.Stats.Add(&o.Stats)
 	r.HandOvers.add(&o.HandOvers)
+	r.Cluster.add(&o.Cluster)
 }
 
 // Failure is the error of a run that found something wrong.

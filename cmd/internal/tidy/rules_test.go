@@ -91,7 +91,8 @@ var ownImports = map[string][]string{
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", "cmd/internal/handover", shardDir, shardDir + "/conn", shardDir + "/deflate",
-		shardDir + "/outbox", "cmd/internal/stats", "cmd/internal/trace",
+		shardDir + "/outbox", shardDir + "/post", "cmd/internal/stats", "cmd/internal/trace", "cmd/internal/mailbox",
+		clusterDir, clusterDir + "/record",
 	},
 	"cmd/internal/echo":                         {shardDir + "/conn", shardDir + "/deflate", "ring", "wsproto"},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},

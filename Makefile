@@ -40,9 +40,9 @@ check: ## vet, gofmt, staticcheck, and all tests under the race detector
 	$(TEST) -race -p 1 $(PACKAGES)
 
 MINUTES ?= 1
-simulate: ## simulate whole shards under faults, with new random seeds, for MINUTES (1); SEED= replays one seed
+simulate: ## simulate whole shards under faults, with new random seeds, for MINUTES (1); SEED= replays one seed; CLUSTER=1: whole clusters
 	$(BUILD) -o bin/millrace-simulate ./cmd/internal/simulation/millrace-simulate
-	bin/millrace-simulate $(if $(SEED),-seed $(SEED),-minutes $(MINUTES))
+	bin/millrace-simulate $(if $(CLUSTER),-cluster) $(if $(SEED),-seed $(SEED),-minutes $(MINUTES))
 
 e2e: build ## move real files between real clients (installs npm packages, Chromium, Firefox, nginx and HAProxy where they are missing)
 	bench/e2e/run.sh

@@ -182,6 +182,7 @@ func (f *fleet) act() {
 	hasNode := slices.ContainsFunc(p.sessions, func(s *session) bool { return s.node == n })
 	if len(p.sessions) == 0 || len(p.sessions) < 2 && !hasNode && f.rng.IntN(100) == 0 {
 		if !n.leaving {
+			f.res.Doubles += uint64(len(p.sessions))
 			f.dial(p, n)
 		}
 		return

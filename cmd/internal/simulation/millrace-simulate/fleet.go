@@ -22,6 +22,8 @@ const progressPeriod = 10 * time.Second
 // fleet plays seeds, one after the other on each of several cores. All of it is behind the mutex.
 type fleet struct {
 	simulate simulator
+	paths    func(*simulation.Result) []simulation.Path
+	replay   string // the command that replays a seed, without it
 
 	mu       sync.Mutex
 	next     uint64            // the seed to play next
@@ -34,7 +36,7 @@ type fleet struct {
 
 // newFleet returns a fleet that has played nothing.
 func newFleet(from uint64, simulate simulator) *fleet {
-	return &fleet{simulate: simulate, next: from, underWay: map[uint64]bool{}}
+	return &fleet{simulate: simulate, paths: simulation.Paths, replay: "make simulate", next: from, underWay: map[uint64]bool{}}
 }
 
 // play plays seeds on so many cores until ctx is done or one fails. Simulations that are under way then are waited for,
@@ -130,7 +132,7 @@ func (f *fleet) report(stdout, stderr io.Writer) int {
 	defer f.mu.Unlock()
 	if f.err == nil {
 		fmt.Fprintf(stdout, "%d simulations, none failed. They led to:\n", f.played)
-		for _, p := range simulation.Paths(&f.total) {
+		for _, p := range f.paths(&f.total) {
 			fmt.Fprintf(stdout, "%10d × %s\n", p.Count, p.Name)
 		}
 		return exitOK
@@ -140,6 +142,6 @@ func (f *fleet) report(stdout, stderr io.Writer) int {
 	if errors.As(f.err, &failure) {
 		fmt.Fprint(stderr, failure.Trace)
 	}
-	fmt.Fprintf(stderr, "%v\nreplay it with: make simulate SEED=%d\n", f.err, f.failed)
+	fmt.Fprintf(stderr, "%v\nreplay it with: %s SEED=%d\n", f.err, f.replay, f.failed)
 	return exitError
 }

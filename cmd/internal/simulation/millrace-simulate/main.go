@@ -27,12 +27,13 @@ const (
 )
 
 // usage is the text for -h.
-const usage = `Usage: millrace-simulate [-minutes N] [-from SEED]
-       millrace-simulate -seed SEED
+const usage = `Usage: millrace-simulate [-cluster] [-minutes N] [-from SEED]
+       millrace-simulate [-cluster] -seed SEED
 
 millrace-simulate runs whole shards over a kernel of plain memory, with random clients and faults, and checks every
 message to a client and everything that remains. It plays one simulation per core at a time.
 
+  -cluster     play clusters of nodes, each of them with shards, on a bus that fails, not single processes
   -minutes N   play new seeds for so many minutes (default 1)
   -from SEED   play the seeds from this one on; without it, from a random one
   -seed SEED   play this seed only, to replay a failure
@@ -48,7 +49,7 @@ const hangTime = time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, simulation.Run))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, simulation.Run, simulation.RunCluster))
 }
 
 // command is a command line that has been understood.
@@ -57,6 +58,7 @@ type command struct {
 	from     uint64 // the first seed
 	only     bool   // and the last one
 	isRandom bool   // from is random
+	cluster  bool   // clusters are played
 }
 
 // parse reads the arguments that follow the program's name. The error is [flag.ErrHelp] or a sentence that mentions -h.
@@ -65,6 +67,7 @@ func parse(args []string) (command, error) {
 	var seed uint64
 	flags := flag.NewFlagSet("millrace-simulate", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
+	flags.BoolVar(&c.cluster, "cluster", false, "")
 	flags.Float64Var(&c.minutes, "minutes", 1, "")
 	flags.Uint64Var(&c.from, "from", 0, "")
 	flags.Uint64Var(&seed, "seed", 0, "")
@@ -79,7 +82,7 @@ func parse(args []string) (command, error) {
 	switch {
 	case flags.NArg() > 0:
 		return command{}, fmt.Errorf("unexpected argument %q (-h explains)", flags.Arg(0))
-	case set["seed"] && len(set) > 1:
+	case set["seed"] && (set["minutes"] || set["from"]):
 		return command{}, errors.New("-seed plays one seed, so -minutes and -from cannot stand beside it (-h explains)")
 	case set["seed"]:
 		c.from, c.only = seed, true
@@ -91,8 +94,8 @@ func parse(args []string) (command, error) {
 	return c, nil
 }
 
-// run does what the command line asks for and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, simulate simulator) int {
+// run does what the command line asks for, with simulations of single processes or of clusters, and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, process, cluster simulator) int {
 	c, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -102,7 +105,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, simulate 
 		fmt.Fprintln(stderr, "millrace-simulate:", err)
 		return exitUsage
 	}
-	f := newFleet(c.from, simulate)
+	f := newFleet(c.from, process)
+	if c.cluster {
+		f.simulate, f.paths, f.replay = cluster, simulation.ClusterPaths, "make simulate CLUSTER=1"
+	}
 	if c.only {
 		fmt.Fprintf(stdout, "seed %d\n", c.from)
 		f.one(c.from)

@@ -19,7 +19,7 @@ import (
 // call runs the program and returns its output.
 func call(simulate simulator, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), args, &out, &errs, simulate)
+	code = run(context.Background(), args, &out, &errs, simulate, simulate)
 	return code, out.String(), errs.String()
 }
 
@@ -74,6 +74,19 @@ func TestFailure(t *testing.T) {
 	}
 	f("-seed", "41")
 	f("-from", "7", "-minutes", "10")
+}
+
+// TestCluster proves that -cluster plays the other simulations, and that the command which replays a failure says so.
+func TestCluster(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	fails := func(seed uint64) (simulation.Result, error) { return simulation.Result{}, errors.New("it broke") }
+	if code := run(context.Background(), []string{"-cluster", "-seed", "3"}, &stdout, &stderr, good, fails); code != exitError ||
+		!strings.Contains(stderr.String(), "make simulate CLUSTER=1 SEED=3\n") {
+		t.Errorf("code %d, %q", code, &stderr)
+	}
+	if code := run(context.Background(), []string{"-seed", "3"}, &stdout, &stderr, good, fails); code != exitOK {
+		t.Errorf("code %d, %q", code, &stderr)
+	}
 }
 
 // TestSeeds proves that the seeds follow each other from the one that is printed, and that the first one differs from

@@ -64,7 +64,7 @@ func (a *ask) appendHashes(dst []swarm.ID, home uint16) []swarm.ID {
 	return dst
 }
 
-// known returns what is known of the torrents, in the order in which they were asked for, whoever has answered first.
+// known returns what is known of the torrents, in the order in which they were asked for, however the homes have answered.
 func (a *ask) known() []record.File {
 	n := 0
 	for k := range a.files {

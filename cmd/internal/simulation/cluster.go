@@ -19,7 +19,7 @@ import (
 // parted or away, nodes die and come back, stand still and leave (misfortune.go).
 //
 // heard.go checks what clients are sent, from the first message to the last: nothing comes twice, or to its sender, or altered, or to
-// somebody who is not in the torrent, and no reply is missing, whatever other nodes do. truth.go checks that all nodes give the true counts
+// a client outside the torrent, and no reply is missing, whatever other nodes do. truth.go checks that all nodes give the true counts
 // of the whole cluster when the faults are over, that all offers arrive then, and that nothing is left when all clients have gone.
 
 // The phases of a run.
@@ -61,6 +61,7 @@ type fleet struct {
 	phase     string
 	problems  []string
 	plant     sabotage
+	planted   bool // a test has planted something
 	res       ClusterResult
 }
 

@@ -184,6 +184,9 @@ func (s *Shard) scrapeAbroad(r *post.Scrape) bool {
 	return true
 }
 
+// awaitsScrapes reports whether the bridge owes replies to scrapes.
+func (s *Shard) awaitsScrapes() bool { return s.chores.abroad != nil && s.chores.abroad.owed > 0 }
+
 // Bounds of what a Step tells the bridge.
 const (
 	maxReportsPerStep = 256

@@ -8,6 +8,7 @@ import (
 
 	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/shard/post"
+	"millrace/ring"
 	"millrace/swarm"
 	"millrace/wsproto"
 )
@@ -380,5 +381,40 @@ func TestScrapesHaveRoom(t *testing.T) {
 	}
 	if m := c.messages(); len(m) != scrapes {
 		t.Errorf("%d replies to %d scrapes", len(m), scrapes)
+	}
+}
+
+// TestScrapeOfFrozenShard proves that a shard is not still before the bridge has replied to its scrapes, that the client gets the reply, and
+// that other nodes change nothing meanwhile.
+func TestScrapeOfFrozenShard(t *testing.T) {
+	w := newAbroadWorld(t, 1)
+	c := w.dial(0, "192.0.2.1")
+	c.text(announce(id("hash"), id("alice"), 0, nil))
+	c.text(map[string]any{"action": "scrape", "info_hash": id("one")})
+	q := w.take().scrapes[0]
+	c.messages()
+	s := w.shards[0]
+	do := func(ops []ring.Op) {
+		for k := range ops {
+			w.do(0, &ops[k])
+		}
+	}
+	do(s.Freeze())
+	w.run()
+	quiet := func(ring.Slot) bool { return true }
+	if s.Still(quiet) {
+		t.Error("the shard is still while the bridge owes it a reply")
+	}
+	w.mail(0, record.MailVisit, &record.Routed{Node: 7, Relay: record.Relay{
+		Key: abroadKey, Peer: swarm.ID([]byte(id("bob"))), Offers: []wsproto.Offer{{ID: swarm.ID([]byte(id("one"))), SDP: []byte(`"x"`)}}}})
+	w.mail(0, record.MailTold, &record.Scraped{From: q.From, Kept: q.Kept})
+	if !s.Still(quiet) || s.torrents.Counts().Guests > 0 {
+		t.Errorf("still %t, %d guests", s.Still(quiet), s.torrents.Counts().Guests)
+	}
+	ops, _ := s.Thaw(10)
+	do(ops)
+	w.run()
+	if m := c.messages(); len(m) != 1 || m[0]["action"] != "scrape" {
+		t.Errorf("%v", m)
 	}
 }

@@ -71,7 +71,7 @@ func (s *Shard) Still(quiet func(ring.Slot) bool) bool {
 			return false
 		}
 	}
-	return s.post.Stats().Backlog == 0 && s.mover.Coming() == 0
+	return s.post.Stats().Backlog == 0 && s.mover.Coming() == 0 && !s.awaitsScrapes()
 }
 
 // Leaving returns how many connections of a frozen shard go to no other process, but to their end, by the reason; of one that serves,

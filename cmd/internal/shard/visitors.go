@@ -17,6 +17,14 @@ import (
 func (s *Shard) fromBridge(rec []byte) {
 	ab, b, ok := s.chores.abroad, rec[1:], false
 	switch record.MailKind(rec[0]) {
+	case record.MailVisit, record.MailArrived, record.MailAnswered:
+		// While the shard stands still, for its state to be carried elsewhere, other nodes change nothing. What they send is as good as
+		// lost. But replies to scrapes are not, and they come behind it.
+		if s.turn.Stands {
+			return
+		}
+	}
+	switch record.MailKind(rec[0]) {
 	case record.MailNodes:
 		if ok = ab.nodes.Read(b); ok {
 			s.torrents.SetNodes(ab.nodes.Live)

@@ -132,12 +132,11 @@ func (p *Post) commit(k int, rec []byte) bool {
 const maxReadPerStep = 4096
 
 // Next returns the next record that another shard has sent, and that shard: each box in turn and at most maxReadPerStep in
-// all. The record is good until the next call. A nil record says that this Step has read its share. While the shard stands still, for its
-// state to be carried elsewhere, other nodes change nothing: their mail waits.
+// all. The record is good until the next call. A nil record says that this Step has read its share.
 func (p *Post) Next() (from int, rec []byte) {
 	for ; p.box < len(p.in); p.box++ {
 		box := p.in[p.box]
-		if box == nil || p.box == p.shards && p.turn.Stands {
+		if box == nil {
 			continue
 		}
 		if p.read < maxReadPerStep/len(p.in) {

@@ -31,7 +31,10 @@ func TestCluster(t *testing.T) {
 		return
 	}
 	seeds := uint64(250)
-	if raceEnabled || testing.Short() {
+	switch {
+	case raceEnabled:
+		seeds = 6
+	case testing.Short():
 		seeds = 30
 	}
 	var all Result

@@ -27,7 +27,7 @@ func drawMishaps(rng *rand.Rand) mishaps {
 		}
 		return rng.Float64() * most
 	}
-	return mishaps{loss: p(0.3), twice: p(0.3), late: p(0.3), refuse: p(0.5), full: p(0.3), slow: p(0.5), acts: p(0.005)}
+	return mishaps{loss: p(0.3), twice: p(0.3), late: p(0.3), refuse: p(0.5), full: p(0.3), slow: p(0.5), acts: p(0.015)}
 }
 
 // death is a node that is to come back.

@@ -60,7 +60,6 @@ type proposal struct {
 	name, hash, sdp   string
 	session           *session // that made it
 	to                *session // that received it
-	gaveUp            bool     // nobody answers it
 	answered, answers int      // that were sent, and that came back
 }
 

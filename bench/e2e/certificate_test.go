@@ -33,6 +33,9 @@ var certificate struct {
 // SSL_CERT_FILE when they verify their first certificate, Node reads
 // NODE_EXTRA_CA_CERTS. So all but Chromium verify the chain and the address.
 func TestMain(m *testing.M) {
+	if config := os.Getenv(natsEnvironment); config != "" {
+		os.Exit(serveNATS(config))
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "millrace-e2e-")
 		if err == nil {

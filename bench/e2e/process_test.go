@@ -36,12 +36,17 @@ func startServer(t *testing.T, atEnd func(*os.ProcessState), program string, arg
 // startLoggedServer also copies the output to log.
 func startLoggedServer(t *testing.T, log io.Writer, atEnd func(*os.ProcessState), program string, args ...string) *server {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	return startCommand(t, filepath.Base(program), log, atEnd, exec.Command(program, args...))
+}
+
+// startCommand is startLoggedServer with a command of which more is said, and a name for it.
+func startCommand(t *testing.T, name string, log io.Writer, atEnd func(*os.ProcessState), cmd *exec.Cmd) *server {
+	t.Helper()
 	out := io.MultiWriter(t.Output(), log)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A test that runs into the time limit of "go test" cleans nothing up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	s := &server{name: filepath.Base(program), cmd: cmd, exited: make(chan struct{})}
+	s := &server{name: name, cmd: cmd, exited: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("cannot start %s: %v", s.name, err)
 	}

@@ -84,6 +84,7 @@ type clock struct {
 	hello     time.Duration // the next one
 	resend    time.Duration // the shards are asked to tell all anew
 	resendFor time.Duration // and are to be done after so long
+	askUntil  time.Duration // counts that are told before it are to be answered, see takenBack
 	view      uint32        // counts the changes of the view, from 1
 }
 

@@ -82,6 +82,7 @@ func (c *Core) fromShard(kind record.MailKind, rec []byte) bool {
 // presence takes the counts of a torrent here to its home.
 func (c *Core) presence(p *record.Presence) {
 	if home := c.homeOf(&p.Key.Hash); home != nil {
+		p.First = p.First || c.clock.now < c.clock.askUntil
 		c.send(home, record.KindPresence, p)
 		return
 	}

@@ -153,13 +153,27 @@ func (c *Core) greeted(n *node, from *sender, h *record.Hello) bool {
 		id: h.Node, from: from.from, key: from.key, subject: c.subjectOf(h.Node), lot: c.compass.lot(h.Node), joined: now, began: began,
 	}
 	n.greet(now, h)
+	isBack := c.view.wasHere(n.from)
 	c.view.join(n)
 	n.last = from.last
 	c.stats.Joined++
 	c.news.add(now, NodeJoined, n.id, n.address)
 	c.clock.hello = min(c.clock.hello, max(now, c.clock.helloed+helloSoon)) // so that it meets us soon
 	c.viewChanged()
+	if isBack {
+		c.takenBack(n)
+	}
 	return true
+}
+
+// takenBack makes good that this node has forgotten all of a life that it took for dead, which may not know. The other one tells anew what it
+// has, since a greeting for this node alone says that it was taken back; and the homes of torrents, which have told already what this node
+// knew of it, are asked once more.
+func (c *Core) takenBack(n *node) {
+	c.clock.askUntil = c.clock.resend + c.clock.resendFor
+	if c.connected && c.greet(n.subject, n.from) {
+		c.stats.Out[record.KindHello]++
+	}
 }
 
 // refusals are the events of the verdicts that an operator should know.
@@ -169,9 +183,12 @@ var refusals = map[verdict]Event{isForeign: NodeForeign, isMore: TooManyNodes, n
 func (c *Core) fromStranger(e *envelope, records []byte) {
 	kind, b, _, ok := record.Next(records)
 	h := &c.scratch.hello
-	if !ok || kind != record.KindHello || !h.Read(b) || h.Node != c.o.Node {
+	if !ok || kind != record.KindHello || !h.Read(b) {
 		c.stats.Flaws[FlawStranger]++
 		return
+	}
+	if h.Node != c.o.Node {
+		return // it has taken us back, before we have met it again
 	}
 	if own := c.age(); h.Age < own || h.Age == own && bytes.Compare(e.From[:], c.seal.from[:]) > 0 {
 		return // the other one is younger, and stops
@@ -186,6 +203,11 @@ func (c *Core) forUs(n *node, records []byte) {
 	c.each(records, func(kind record.Kind, b []byte) bool {
 		s := &c.scratch
 		switch kind {
+		case record.KindHello: // it has forgotten us, and taken us back
+			if !s.hello.Read(b) || s.hello.Node != n.id {
+				return false
+			}
+			c.resendSoon()
 		case record.KindPresence:
 			if !s.presence.Read(b) {
 				return false

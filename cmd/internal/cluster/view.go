@@ -80,6 +80,11 @@ func (v *view) last(from record.Incarnation) [streams]uint64 {
 	return [streams]uint64{}
 }
 
+// wasHere reports whether a life has ended here, or was thought to.
+func (v *view) wasHere(from record.Incarnation) bool {
+	return slices.ContainsFunc(v.past, func(p past) bool { return p.from == from })
+}
+
 // join takes a node in, and gives it its number. The caller has made sure that it is not there, and that there is room.
 func (v *view) join(n *node) {
 	v.past = slices.DeleteFunc(v.past, func(p past) bool { return p.from == n.from })

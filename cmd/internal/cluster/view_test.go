@@ -278,3 +278,43 @@ func TestPastIsBounded(t *testing.T) {
 		t.Errorf("%d lives are remembered, the first of the last ones with %v", len(v.past), first)
 	}
 }
+
+// TestTakenBack proves that a node which took another one for dead by mistake, while that one and a third noticed nothing, knows all within
+// seconds again: what the other one has of torrents whose home is here, and what its homes told before of all other torrents.
+func TestTakenBack(t *testing.T) {
+	for _, home := range []string{"a", "b", "c"} {
+		r := newRig(t)
+		a, b, c := r.join("a"), r.join("b"), r.join("c")
+		r.pass(3 * time.Second)
+		key := a.keyAt(home)
+		has3 := []*rigNode{a, b, c}
+		for k, n := range has3 {
+			n.tell(record.MailPresence, &record.Presence{Key: key, Counts: peers(uint32(k)+1, 0)})
+		}
+		live := func() { // the shards do as they are told
+			for range 500 {
+				r.pass(10 * time.Millisecond)
+				for k, n := range has3 {
+					if slices.ContainsFunc(n.mails, func(m []byte) bool { return record.MailKind(m[1]) == record.MailResend }) {
+						n.tell(record.MailPresence, &record.Presence{Key: key, Counts: peers(uint32(k)+1, 0)})
+						n.mails = slices.DeleteFunc(n.mails, func(m []byte) bool { return record.MailKind(m[1]) == record.MailResend })
+					}
+				}
+			}
+		}
+		live()
+		a.mails = nil
+		a.left(a.view.byID["b"], NodeSilent)
+		refused := b.Stats().Flaws[FlawStranger]
+		live()
+		number := b.numberAt(a)
+		told := a.fetch(record.MailOthers)
+		if want := fmt.Sprintf("{Node:%d Counts:{Seeders:2", number); number == 0 || len(told) == 0 || !strings.Contains(told[len(told)-1], want) ||
+			!strings.Contains(told[len(told)-1], "Counts:{Seeders:3") {
+			t.Errorf("home %s: node %d is back, and the shard was told %q", home, number, told)
+		}
+		if b.Stats().Flaws[FlawStranger] != refused {
+			t.Error("the greeting of a node that takes another one back counts as a stranger's")
+		}
+	}
+}

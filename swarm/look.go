@@ -54,6 +54,9 @@ func (t *Table) Torrents(from uint32, n int, f func(*Torrent)) (next uint32) {
 	return from
 }
 
+// Places returns at how many places Torrents looks: as many as there were swarms at most, for empty ones keep theirs.
+func (t *Table) Places() int { return int(t.swarms.high) }
+
 // AppendMembers appends at most so many peers of a swarm, without their successors: fresh ones first.
 func (t *Table) AppendMembers(dst []Seat, k Key, most int) []Seat {
 	s := t.findSwarm(&k)

@@ -222,8 +222,7 @@ func (s *Shard) passTorrents() (more bool) {
 	if ab.period == 0 {
 		return false
 	}
-	torrents, _ := s.torrents.Sizes()
-	n, more := ab.pass.Due(s.turn.Nanos, max(torrents, 1), ab.period, maxPassPerStep)
+	n, more := ab.pass.Due(s.turn.Nanos, max(s.torrents.Places(), 1), ab.period, maxPassPerStep)
 	if n == 0 {
 		return false
 	}

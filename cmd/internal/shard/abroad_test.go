@@ -287,13 +287,24 @@ func TestResend(t *testing.T) {
 	w.take()
 	w.mail(0, record.MailResend, &record.Resend{Within: 1000})
 	told := map[swarm.Key]int{}
-	for range 3 {
-		for _, p := range w.take().presences {
-			told[p.Key] += p.Peers()
+	take := func() {
+		for range 3 {
+			for _, p := range w.take().presences {
+				told[p.Key] += p.Peers()
+			}
 		}
 	}
-	if len(told) != 20 {
+	if take(); len(told) != 20 {
 		t.Errorf("%d torrents are told", len(told))
+	}
+	for k := range 18 { // those that are gone take no time
+		c.text(announce(id("hash %d", k), id("alice"), 0, map[string]any{"event": "stopped"}))
+	}
+	w.take()
+	clear(told)
+	w.mail(0, record.MailResend, &record.Resend{Within: 1000})
+	if take(); len(told) != 2 {
+		t.Errorf("%d torrents are told, of 2 that are left of 20", len(told))
 	}
 	for _, r := range []*record.Known{elsewhere(1, 1), {Key: abroadKey}} {
 		w.mail(0, record.MailOthers, r)

@@ -3,10 +3,13 @@ package e2e
 // This file plays what can fail in a cluster for real, under a load of small clients. They shall feel nothing but offers that find nobody.
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // TestClusterFaults shows for each fault that clients of the nodes which work have a reply to each announce and keep their connections, and
@@ -154,7 +157,7 @@ func faultNodeStopped(t *testing.T) {
 	s.settle("the counts of the others are true, with the clients of the stopped node", c.nodes[1:], c.nodes[1:])
 	<-c.nodes[0].server.exited
 	for _, n := range c.nodes[1:] {
-		await(t, "node "+n.name+" says who has left", func() bool { return n.says(`msg="cluster: a node has left" node=node1`) })
+		await(t, "node "+n.name+" says that another one has left", func() bool { return n.says(`msg="cluster: a node has left" node=node1`) })
 	}
 	s.move(victims, c.nodes[0])
 	c.nodes[0].start(t)
@@ -178,10 +181,9 @@ func faultNodeHandsOver(t *testing.T) {
 func faultSameName(t *testing.T) {
 	c := startCluster(t)
 	s := startSwarm(t, c)
-	s.steady()
 	second := newNode(t, clusterSetting{name: c.nodes[0].name, shards: 1, nats: "nats://" + c.nats.address})
 	second.launch(t)
-	second.expected = true
+	second.expected = append(second.expected, second.pid)
 	select {
 	case <-second.server.exited:
 	case <-time.After(patience):
@@ -206,20 +208,11 @@ func faultOtherSecret(t *testing.T) {
 	writeSecret(t, secret, 'x')
 	stranger := newNode(t, clusterSetting{name: "node4", shards: 1, nats: "nats://" + c.nats.address, secret: secret})
 	stranger.start(t)
-	o := &clusterSwarm{t: t, cluster: c, hashes: s.hashes, observers: s.observers}
-	guest := newMember(0, s.hashes[0], 0, stranger)
-	o.members = append(o.members, guest)
-	ended := make(chan struct{})
-	go func() {
-		guest.run(s.over)
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		guest.hangUp()
-		<-ended
-	})
+	o := &clusterSwarm{t: t, cluster: c, hashes: s.hashes, observers: make(map[*clusterNode]*websocket.Conn),
+		members: []*member{newMember(0, s.hashes[0], 0, stranger)}}
+	o.run(t)
 	for _, n := range append(c.nodes, stranger) {
-		await(t, "node "+n.name+" refuses messages", func() bool { return n.figure(t, `messages_refused_total{reason="seal"}`) > 2 })
+		await(t, "node "+n.name+" refuses messages", func() bool { return n.figure(t, `messages_refused_total{reason="secret"}`) > 2 })
 	}
 	for _, n := range c.nodes {
 		n.sees(t, 2)
@@ -234,13 +227,17 @@ func faultOtherSecret(t *testing.T) {
 	s.unharmed(s.members)
 }
 
-// The old connection stays open, as that of a client whose network has changed.
+// The old connection stays open and answers no more, as that of a client whose network has changed.
 func faultClientElsewhere(t *testing.T) {
 	c := startCluster(t)
 	s := startSwarm(t, c)
-	roamer := s.on(c.nodes[0])[0]
-	twin := newMember(roamer.torrent, roamer.hash, roamer.left, c.nodes[2])
-	twin.id = roamer.id
-	_ = twin
-	s.unharmed(s.members)
+	mover := s.on(c.nodes[0])[0]
+	bystanders := slices.DeleteFunc(s.on(c.nodes...), func(m *member) bool { return m == mover })
+	mover.fallSilent()
+	s.move([]*member{mover}, c.nodes[2])
+	took := await(t, "the old connection has not answered", func() bool { return c.nodes[0].figure(t, "rivals_gone_total") > 0 })
+	t.Logf("%.1f s until its old peer is gone", took.Seconds())
+	s.settle("all nodes count the client once", c.nodes, c.nodes)
+	s.meet()
+	s.unharmed(bystanders)
 }

@@ -29,7 +29,6 @@ type clusterSwarm struct {
 	hashes    []string
 	members   []*member
 	observers map[*clusterNode]*websocket.Conn
-	over      context.Context
 }
 
 // member is a peer.
@@ -41,15 +40,14 @@ type member struct {
 
 	mu      sync.Mutex
 	node    *clusterNode // where it connects to
-	pause   bool         // it does not connect
 	conn    *websocket.Conn
-	felt    []error       // why connections ended, and what was wrong
-	longest time.Duration // that a reply took
-	counts  swarmSize     // of the last reply
-	strange *swarmSize    // if not nil: the counts that all replies should have; others are noted
+	silent  *websocket.Conn // an old connection that stays open, and on which it says nothing any more
+	felt    []error         // why connections ended, and what was wrong
+	longest time.Duration   // that a reply took
+	counts  swarmSize       // of the last reply
+	strange *swarmSize      // if not nil: the counts that all replies should have; others are noted
 	offers  map[string]int
 	answers map[string]int
-	replied chan struct{}
 }
 
 // newID returns a random id, as the protocol writes it.
@@ -67,16 +65,7 @@ func startSwarm(t *testing.T, c *testCluster) *clusterSwarm {
 // newSwarm has peers of each torrent come to each node.
 func newSwarm(t *testing.T, c *testCluster) *clusterSwarm {
 	t.Helper()
-	over, end := context.WithCancel(context.Background())
-	s := &clusterSwarm{t: t, cluster: c, observers: make(map[*clusterNode]*websocket.Conn), over: over}
-	var running sync.WaitGroup
-	t.Cleanup(func() { // before the nodes end, which would be felt
-		end()
-		for _, m := range s.members {
-			m.hangUp()
-		}
-		running.Wait()
-	})
+	s := &clusterSwarm{t: t, cluster: c, observers: make(map[*clusterNode]*websocket.Conn)}
 	for torrent := range clusterTorrents {
 		s.hashes = append(s.hashes, newID())
 		for _, n := range c.nodes {
@@ -85,15 +74,33 @@ func newSwarm(t *testing.T, c *testCluster) *clusterSwarm {
 			}
 		}
 	}
+	s.run(t)
+	return s
+}
+
+// run has the members come, and go at the end of the test: before the nodes, whose end would be felt.
+func (s *clusterSwarm) run(t *testing.T) {
+	t.Helper()
+	over, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		end()
+		for _, m := range s.members {
+			m.hangUp()
+		}
+		running.Wait()
+		for _, conn := range s.observers {
+			conn.Close()
+		}
+	})
 	for _, m := range s.members {
 		running.Go(func() { m.run(over) })
 	}
-	return s
 }
 
 func newMember(torrent int, hash string, left int, n *clusterNode) *member {
 	return &member{torrent: torrent, hash: hash, id: newID(), left: left, node: n,
-		offers: make(map[string]int), answers: make(map[string]int), replied: make(chan struct{}, 1)}
+		offers: make(map[string]int), answers: make(map[string]int)}
 }
 
 // run is the life of a member: connection after connection.
@@ -116,30 +123,41 @@ func (m *member) run(over context.Context) {
 // visit is one connection. A node that cannot be reached is no error.
 func (m *member) visit(over context.Context) error {
 	m.mu.Lock()
-	url, pause := m.node.url, m.pause
+	url := m.node.url
 	m.mu.Unlock()
-	if pause {
-		return nil
-	}
 	conn, _, err := websocket.DefaultDialer.DialContext(over, url, nil)
 	if err != nil {
 		return nil
 	}
-	defer conn.Close()
+	defer func() {
+		if !m.isSilentOn(conn) {
+			conn.Close()
+		}
+	}()
+	pong := conn.PingHandler()
+	conn.SetPingHandler(func(data string) error {
+		if m.isSilentOn(conn) {
+			return nil
+		}
+		return pong(data)
+	})
 	m.mu.Lock()
 	m.conn = conn
+	if over.Err() != nil { // hangUp may have come too early
+		conn.Close()
+	}
 	m.mu.Unlock()
-	ended := make(chan error, 1)
-	go func() { ended <- m.read(conn) }()
+	ended, replied := make(chan error, 1), make(chan struct{}, 1)
+	go func() { ended <- m.read(conn, replied) }()
 	again := time.NewTicker(announceEvery)
 	defer again.Stop()
-	for event := "started"; ; event = "" {
+	for event := "started"; !m.isSilentOn(conn); event = "" {
 		began := time.Now()
 		if err := m.send(conn, m.announce(event)); err != nil {
 			return err
 		}
 		select {
-		case <-m.replied:
+		case <-replied:
 			m.mu.Lock()
 			m.longest = max(m.longest, time.Since(began))
 			m.mu.Unlock()
@@ -154,6 +172,7 @@ func (m *member) visit(over context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // announce returns a message with an offer for each other peer.
@@ -172,11 +191,14 @@ func (m *member) announce(event string) map[string]any {
 }
 
 // read takes what comes until the connection ends.
-func (m *member) read(conn *websocket.Conn) error {
+func (m *member) read(conn *websocket.Conn, replied chan<- struct{}) error {
 	for {
 		_, text, err := conn.ReadMessage()
 		if err != nil {
 			return err
+		}
+		if m.isSilentOn(conn) {
+			continue
 		}
 		var got struct {
 			swarmSize
@@ -209,7 +231,10 @@ func (m *member) read(conn *websocket.Conn) error {
 			m.send(conn, map[string]any{"action": "announce", "info_hash": m.hash, "peer_id": m.id, "to_peer_id": got.PeerID,
 				"offer_id": got.OfferID, "answer": map[string]any{"type": "answer", "sdp": "v=0\r\n"}}) // an error is also one of reading
 		case got.Interval > 0:
-			m.replied <- struct{}{}
+			select {
+			case replied <- struct{}{}:
+			default: // it did not ask for this one
+			}
 		}
 	}
 }
@@ -220,13 +245,28 @@ func (m *member) send(conn *websocket.Conn, request any) error {
 	return conn.WriteJSON(request)
 }
 
-// hangUp ends the connection.
+// hangUp ends its connections.
 func (m *member) hangUp() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.conn != nil {
-		m.conn.Close()
+	for _, conn := range []*websocket.Conn{m.conn, m.silent} {
+		if conn != nil {
+			conn.Close()
+		}
 	}
+}
+
+// fallSilent has the member leave its connection open, say nothing there any more, and come by another one.
+func (m *member) fallSilent() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.silent = m.conn
+}
+
+func (m *member) isSilentOn(conn *websocket.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.silent == conn
 }
 
 // on returns the members of nodes.
@@ -267,23 +307,35 @@ func (s *clusterSwarm) truth(nodes []*clusterNode) []swarmSize {
 func (s *clusterSwarm) settle(what string, asked, counted []*clusterNode) {
 	s.t.Helper()
 	want := s.truth(counted)
-	took := await(s.t, fmt.Sprintf("%s: %+v", what, want), func() bool {
-		for _, n := range asked {
-			if got, err := s.scrape(n); err != nil || !slices.Equal(got, want) {
-				return false
-			}
+	wrong := "" // what was wrong last
+	s.t.Cleanup(func() {
+		if wrong != "" {
+			s.t.Log(wrong)
 		}
-		for _, m := range s.on(asked...) {
-			m.mu.Lock()
-			right := m.counts == want[m.torrent]
-			m.mu.Unlock()
-			if !right {
-				return false
-			}
-		}
-		return true
+	})
+	took := await(s.t, what, func() bool {
+		wrong = s.wrong(asked, want)
+		return wrong == ""
 	})
 	s.t.Logf("%.1f s until %s", took.Seconds(), what)
+}
+
+// wrong says who counts wrong; "" if nobody of those who are asked does.
+func (s *clusterSwarm) wrong(asked []*clusterNode, want []swarmSize) string {
+	for _, n := range asked {
+		if got, err := s.scrape(n); err != nil || !slices.Equal(got, want) {
+			return fmt.Sprintf("a scrape of node %s has %+v, want %+v: %v", n.name, got, want, err)
+		}
+	}
+	for _, m := range s.on(asked...) {
+		m.mu.Lock()
+		counts := m.counts
+		m.mu.Unlock()
+		if counts != want[m.torrent] {
+			return fmt.Sprintf("a reply of node %s has %+v, want %+v", m.node.name, counts, want[m.torrent])
+		}
+	}
+	return ""
 }
 
 // scrape returns the counts of all torrents on a node.

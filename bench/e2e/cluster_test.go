@@ -15,7 +15,7 @@ import (
 )
 
 // TestCluster shows that a file goes from each kind of client to each other one while both are on nodes of their own, by ws and by wss, and
-// that whoever asks any node gets the counts of all of them.
+// that each node answers with the counts of all of them.
 func TestCluster(t *testing.T) {
 	b := startBrowser(t)
 	c := startCluster(t)

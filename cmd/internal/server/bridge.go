@@ -66,6 +66,9 @@ func readBridge(c *config.Cluster) (*bridge, error) {
 		return nil, nil
 	}
 	b := &bridge{wake: make(chan struct{}, 1), leave: make(chan struct{}, 1), gone: make(chan struct{})}
+	if problem := config.ClusterNameProblem(nodeName(c)); problem != "" {
+		return nil, fmt.Errorf("the name of the host cannot name this node, it %s: set cluster.node", problem)
+	}
 	var err error
 	if b.secret, err = readSecret(c.SecretFile); err != nil {
 		return nil, err
@@ -119,14 +122,10 @@ func readSecret(path string) ([]byte, error) {
 
 // newCore makes the core, with the mailboxes of n shards.
 func (s *Server) newCore(b *bridge, cfg *config.Config, n int) error {
-	node := nodeName(&cfg.Cluster)
-	if problem := config.ClusterNameProblem(node); problem != "" {
-		return fmt.Errorf("the name of the host cannot name this node, it %s: set cluster.node", problem)
-	}
 	owner := s.secrets.owner
 	var err error
 	b.core, err = cluster.New(cluster.Options{
-		Cluster: cfg.Cluster.Name, Node: node, Address: s.addr.String(), Secret: b.secret, Shards: n,
+		Cluster: cfg.Cluster.Name, Node: nodeName(&cfg.Cluster), Address: s.addr.String(), Secret: b.secret, Shards: n,
 		Timeout: seconds(cfg.Cluster.NodeTimeout), Refresh: seconds(cfg.Cleaning.MaxPeerAge), Random: rand.Reader,
 		Owner: func(hash *swarm.ID) int { return swarm.Owner(owner, hash, n) }, Mail: b, Bus: b,
 	})

@@ -36,6 +36,8 @@ func Check(cfg *config.Config, log *slog.Logger) (findings []error) {
 	if secure != nil && len(cfg.TLS.ACMEDomains) > 0 && !user.active { // else the folder is another user's
 		add(acme.CheckStorage(cfg.TLS.ACMEStorage))
 	}
+	_, err = readBridge(&cfg.Cluster)
+	add(err)
 	memory, err := openPressure(set.memory, log)
 	add(err)
 	if memory != nil {

@@ -154,8 +154,8 @@ func faultNodeStopped(t *testing.T) {
 	bystanders, victims := s.on(c.nodes[1:]...), s.on(c.nodes[0])
 	s.move(victims, c.nodes[1])
 	c.nodes[0].server.signal(t, syscall.SIGTERM)
-	s.settle("the counts of the others are true, with the clients of the stopped node", c.nodes[1:], c.nodes[1:])
 	<-c.nodes[0].server.exited
+	s.settle("the counts of the others are true, with the clients of the stopped node", c.nodes[1:], c.nodes[1:])
 	for _, n := range c.nodes[1:] {
 		await(t, "node "+n.name+" says that another one has left", func() bool { return n.says(`msg="cluster: a node has left" node=node1`) })
 	}

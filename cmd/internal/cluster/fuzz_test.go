@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/cmd/internal/cluster/record"
 	"millrace/swarm"
 )
@@ -33,7 +34,8 @@ func FuzzCore(f *testing.F) {
 	mail(record.MailScrape, &record.Scrape{Hashes: []swarm.ID{{1}, {2}}, Kept: []byte("kept")})
 	mail(record.MailArrived, &record.Arrived{Key: key})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w := &simWorld{rng: rand.New(rand.NewPCG(1, 1)), order: make(map[[2]*simNode]time.Duration), tight: true}
+		rng := rand.New(rand.NewPCG(1, 1))
+		w := &simWorld{rng: rng, bus: bustest.New[*simNode](rng), tight: true}
 		n := w.start("a", 2)
 		other, err := New(n.core.o)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/stats"
 	"millrace/swarm"
@@ -32,20 +33,21 @@ func simRun(seed uint64, plant func(phase string, w *simWorld)) (res simResult, 
 		return rng.Float64() * most
 	}
 	w := &simWorld{
-		seed: seed, rng: rng, tight: rng.IntN(8) == 0, parts: make(map[string]int), order: make(map[[2]*simNode]time.Duration),
+		seed: seed, rng: rng, tight: rng.IntN(8) == 0, bus: bustest.New[*simNode](rng),
 		homes: make(map[swarm.ID]*simNode), offers: make(map[swarm.ID]*simOffer), scrapes: make(map[uint32]*simScrape),
 	}
 	for k := range 2 + rng.IntN(4) {
 		id := fmt.Sprintf("node-%d.x", k)
-		w.parts[id] = 0
+		w.bus.Parts[id] = 0
 		w.start(id, 1+rng.IntN(3))
 	}
-	faults := simFaults{loss: p(0.3), twice: p(0.3), refuse: p(0.5), full: p(0.3), late: p(0.3), delay: 3 * time.Second, acts: p(0.1)}
+	faults := simFaults{bus: bustest.Faults{Loss: p(0.3), Twice: p(0.3), Refuse: p(0.5), Late: p(0.3), Delay: 3 * time.Second}, full: p(0.3), acts: p(0.1)}
 	for _, phase := range simPhases {
 		w.faults, w.faulty = simFaults{}, phase.name == "faults"
 		if w.faulty {
 			w.faults = faults
 		}
+		w.bus.Faults = w.faults.bus
 		if plant != nil {
 			plant(phase.name, w)
 		}
@@ -84,9 +86,7 @@ func (w *simWorld) playFaults() {
 
 // playRest ends the faults. Within a timeout and a refresh all must know the truth.
 func (w *simWorld) playRest() {
-	for id := range w.parts {
-		w.parts[id] = 0
-	}
+	w.bus.Join()
 	for _, n := range w.nodes {
 		n.paused, n.upAt = min(n.paused, w.now), w.now
 	}
@@ -138,7 +138,7 @@ func (w *simWorld) playRival() {
 func (w *simWorld) checkTruth() {
 	// What is told anew all the time may just be under way.
 	waits := func(n *simNode) bool { return n.core.Waiting() }
-	for k := 0; k < 20 && (len(w.flights) > 0 || slices.ContainsFunc(w.nodes, waits)); k++ {
+	for k := 0; k < 20 && (!w.bus.Empty() || slices.ContainsFunc(w.nodes, waits)); k++ {
 		w.pass(simTick, nil)
 	}
 	for _, n := range w.nodes {
@@ -306,7 +306,7 @@ func TestPlantedFaults(t *testing.T) {
 		}
 	}
 	f("rest", "the truth is", each(func(n *simNode) { n.core.o.Refresh *= 10 }))
-	f("rest", "other nodes, there are", func(w *simWorld) { w.parts = map[string]int{}; w.faults.loss = 1 })
+	f("rest", "other nodes, there are", func(w *simWorld) { w.bus.Faults.Loss = 1 })
 	f("service", "of the first peer in torrent", func(w *simWorld) {
 		for _, n := range w.nodes {
 			n.core.o.Limits.HeldBytes = 1

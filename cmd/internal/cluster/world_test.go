@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"bytes"
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -10,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/stats"
 	"millrace/swarm"
@@ -25,11 +24,11 @@ const (
 	simQuiet   = 2500 * time.Millisecond // after which a change is known everywhere, if nothing goes wrong
 )
 
-// simFaults are the faults of a run, as probabilities but for the last two.
+// simFaults are the faults of a run, as probabilities.
 type simFaults struct {
-	loss, twice, refuse, full, late float64
-	delay                           time.Duration // of what is late, at most
-	acts                            float64       // faults of whole nodes, each 50 ms
+	bus  bustest.Faults
+	full float64 // the mailbox to a shard has no room
+	acts float64 // faults of whole nodes, each 50 ms
 }
 
 // simOffer is an offer that was made.
@@ -56,9 +55,7 @@ type simWorld struct {
 	faults   simFaults
 	faulty   bool
 	tight    bool // limits are so low that things are left out
-	parts    map[string]int
-	flights  flights
-	order    map[[2]*simNode]time.Duration
+	bus      *bustest.Bus[*simNode]
 	serial   uint64
 	lives    int
 	homes    map[swarm.ID]*simNode // of each peer
@@ -87,32 +84,7 @@ type simNode struct {
 	upAt     time.Duration // when it gets one again
 	paused   time.Duration // it stands still until then
 	ticked   time.Duration
-	messages []*flight // that came while it stood still
-}
-
-// flight is a message under way.
-type flight struct {
-	at      time.Duration
-	seq     uint64
-	to      *simNode
-	subject string
-	msg     []byte
-}
-
-// flights are ordered by time.
-type flights []*flight
-
-func (f flights) Len() int { return len(f) }
-func (f flights) Less(i, j int) bool {
-	return f[i].at < f[j].at || f[i].at == f[j].at && f[i].seq < f[j].seq
-}
-func (f flights) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
-func (f *flights) Push(x any)   { *f = append(*f, x.(*flight)) }
-func (f *flights) Pop() any {
-	old := *f
-	x := old[len(old)-1]
-	*f = old[:len(old)-1]
-	return x
+	messages []bustest.Message[*simNode] // that came while it stood still
 }
 
 // simRandom is the randomness of a core.
@@ -164,34 +136,13 @@ func (n *simNode) Mail(shard int, rec []byte) bool { return n.shards[shard].take
 
 // Publish is the node's Bus.
 func (n *simNode) Publish(subject string, msg []byte) bool {
-	w := n.w
-	if !n.up || w.chance(w.faults.refuse) {
-		return false
-	}
-	for _, to := range w.nodes {
-		if to == n && w.rng.IntN(2) == 0 || !slices.Contains(to.core.Subjects(), subject) {
-			continue
-		}
-		for copies := 1; copies > 0; copies-- {
-			if !to.up || w.parts[n.id] != w.parts[to.id] || w.chance(w.faults.loss) {
-				continue
-			}
-			w.serial++
-			f := &flight{at: w.now + time.Duration(200+w.rng.IntN(1800))*time.Microsecond, seq: w.serial, to: to, subject: subject, msg: bytes.Clone(msg)}
-			if w.chance(w.faults.late) {
-				f.at += time.Duration(w.rng.Int64N(int64(w.faults.delay)))
-			} else {
-				f.at = max(f.at, w.order[[2]*simNode{n, to}])
-				w.order[[2]*simNode{n, to}] = f.at
-			}
-			heap.Push(&w.flights, f)
-			if w.chance(w.faults.twice) {
-				copies++
-			}
-		}
-	}
-	return true
+	return n.w.bus.Publish(n.w.now, n, n.w.nodes, subject, msg)
 }
+
+// Name, Connected and Subjects say to the bus where the node is.
+func (n *simNode) Name() string       { return n.id }
+func (n *simNode) Connected() bool    { return n.up }
+func (n *simNode) Subjects() []string { return n.core.Subjects() }
 
 // newOffers makes some offers of a peer.
 func (w *simWorld) newOffers(p *simPeer, torrent int) (list []record.Offer) {
@@ -227,14 +178,13 @@ func (w *simWorld) pass(d time.Duration, act func()) {
 		if act != nil && w.now%(50*time.Millisecond) < simTick {
 			act()
 		}
-		for len(w.flights) > 0 && w.flights[0].at <= w.now {
-			f := heap.Pop(&w.flights).(*flight)
+		for m, ok := w.bus.Next(w.now); ok; m, ok = w.bus.Next(w.now) {
 			switch {
-			case !slices.Contains(w.nodes, f.to) || !f.to.up:
-			case f.to.paused > w.now:
-				f.to.messages = append(f.to.messages, f)
+			case !slices.Contains(w.nodes, m.To) || !m.To.up:
+			case m.To.paused > w.now:
+				m.To.messages = append(m.To.messages, m)
 			default:
-				f.to.receive(f)
+				m.To.receive(m)
 			}
 		}
 		for _, n := range w.nodes {
@@ -244,8 +194,8 @@ func (w *simWorld) pass(d time.Duration, act func()) {
 	}
 }
 
-func (n *simNode) receive(f *flight) {
-	n.core.FromBus(n.w.now, f.subject, f.msg)
+func (n *simNode) receive(m bustest.Message[*simNode]) {
+	n.core.FromBus(n.w.now, m.Subject, m.Data)
 	n.core.Flush(n.w.now)
 }
 
@@ -390,12 +340,10 @@ func (w *simWorld) misfortune() {
 		n.paused = w.now + some
 	case 4:
 		w.res.Partitions++
-		for _, id := range slices.Sorted(maps.Keys(w.parts)) {
-			w.parts[id] = w.rng.IntN(2)
+		for _, id := range slices.Sorted(maps.Keys(w.bus.Parts)) {
+			w.bus.Parts[id] = w.rng.IntN(2)
 		}
 	case 5:
-		for id := range w.parts {
-			w.parts[id] = 0
-		}
+		w.bus.Join()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/cluster"
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/stats"
 	"millrace/cmd/internal/trace"
@@ -47,7 +48,7 @@ type fleet struct {
 	now       time.Duration
 	nodes     []*node // that are alive
 	dead      []death
-	bus       bus
+	bus       *bustest.Bus[*node]
 	people    []*person
 	proposals map[string]*proposal
 	sessions  int
@@ -106,6 +107,7 @@ func runCluster(seed uint64, plant func(*fleet)) (res Result, err error) {
 			return res, nil // the deferred function makes the error
 		}
 	}
+	f.res.Lost = f.bus.Lost
 	res.Cluster = f.res
 	return res, nil
 }
@@ -115,7 +117,7 @@ func newFleet(seed uint64) *fleet {
 	rng := rand.New(rand.NewPCG(seed, 17))
 	f := &fleet{
 		seed: seed, rng: rng, proposals: map[string]*proposal{}, tight: rng.IntN(6) == 0, polite: rng.IntN(3) == 0,
-		bus:     bus{order: map[[2]*node]time.Duration{}, parts: map[string]int{}},
+		bus:     bustest.New[*node](rng),
 		peerAge: []uint32{uint32(nodeRefresh / time.Second), 180}[rng.IntN(2)],
 		drawn:   drawMishaps(rng),
 	}
@@ -130,7 +132,7 @@ func newFleet(seed uint64) *fleet {
 func (f *fleet) begin(nodes, people int) {
 	for k := range nodes {
 		id := fmt.Sprintf("node-%d.x", k)
-		f.bus.parts[id] = 0
+		f.bus.Parts[id] = 0
 		f.start(id, 1+f.rng.IntN(3))
 	}
 	for k := range people {
@@ -189,7 +191,7 @@ func (f *fleet) pass(d, moment time.Duration, act func()) {
 
 // playFaults lets clients do what they like amid faults.
 func (f *fleet) playFaults() {
-	f.faults = f.drawn
+	f.befall(f.drawn)
 	f.pass(time.Duration(2+f.rng.IntN(8))*time.Second, briefly, func() {
 		if f.rng.IntN(4) == 0 {
 			f.act()

@@ -2,8 +2,6 @@ package simulation
 
 import (
 	"errors"
-	"os"
-	"strconv"
 	"testing"
 )
 
@@ -22,14 +20,6 @@ func playCluster(t *testing.T, seed uint64) Result {
 
 // TestCluster proves that no seed of a fixed set finds anything wrong with a cluster, and that the seeds lead to all rare paths.
 func TestCluster(t *testing.T) {
-	if v := os.Getenv("SEED"); v != "" {
-		seed, err := strconv.ParseUint(v, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		playCluster(t, seed)
-		return
-	}
 	seeds := uint64(250)
 	switch {
 	case raceEnabled:
@@ -37,15 +27,5 @@ func TestCluster(t *testing.T) {
 	case testing.Short():
 		seeds = 30
 	}
-	var all Result
-	for seed := range seeds {
-		res := playCluster(t, seed)
-		all.Add(&res)
-	}
-	for _, p := range ClusterPaths(&all) {
-		t.Logf("%8d × %s", p.Count, p.Name)
-		if p.Count == 0 && seeds > 100 {
-			t.Errorf("no seed led to this: %s", p.Name)
-		}
-	}
+	playSeeds(t, seeds, 100, playCluster, ClusterPaths)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/ring/ringtest"
 )
 
@@ -12,11 +13,10 @@ import (
 
 // mishaps are the faults of a run, as probabilities.
 type mishaps struct {
-	loss, twice, late float64 // of a message
-	refuse            float64 // the bus takes no message
-	full              float64 // the mailbox to a shard has no room
-	slow              float64 // a shard has no turn
-	acts              float64 // something befalls a whole node, in each moment
+	bus  bustest.Faults
+	full float64 // the mailbox to a shard has no room
+	slow float64 // a shard has no turn
+	acts float64 // something befalls a whole node, in each moment
 }
 
 // drawMishaps draws the faults of a run. Each kind has an even chance of being left out.
@@ -27,8 +27,14 @@ func drawMishaps(rng *rand.Rand) mishaps {
 		}
 		return rng.Float64() * most
 	}
-	return mishaps{loss: p(0.3), twice: p(0.3), late: p(0.3), refuse: p(0.5), full: p(0.3), slow: p(0.5), acts: p(0.015)}
+	return mishaps{
+		bus:  bustest.Faults{Loss: p(0.3), Twice: p(0.3), Late: p(0.3), Refuse: p(0.5), Delay: mostDelay},
+		full: p(0.3), slow: p(0.5), acts: p(0.015),
+	}
 }
+
+// befall puts faults in force.
+func (f *fleet) befall(m mishaps) { f.faults, f.bus.Faults = m, m.bus }
 
 // death is a node that is to come back.
 type death struct {
@@ -74,12 +80,10 @@ func (f *fleet) misfortune() {
 	case 6:
 		f.res.Partitions++
 		for _, n := range f.nodes {
-			f.bus.parts[n.id] = f.rng.IntN(2)
+			f.bus.Parts[n.id] = f.rng.IntN(2)
 		}
 	case 7:
-		for id := range f.bus.parts {
-			f.bus.parts[id] = 0
-		}
+		f.bus.Join()
 	}
 }
 
@@ -122,10 +126,8 @@ func (f *fleet) revive() {
 
 // endFaults ends all faults.
 func (f *fleet) endFaults() {
-	f.faults = mishaps{}
-	for id := range f.bus.parts {
-		f.bus.parts[id] = 0
-	}
+	f.befall(mishaps{})
+	f.bus.Join()
 	for _, n := range f.nodes {
 		n.k.SetFaults(ringtest.Faults{})
 		n.paused, n.stalled, n.upAt = min(n.paused, f.now), min(n.stalled, f.now), min(n.upAt, f.now)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/cluster"
+	"millrace/cmd/internal/cluster/bustest"
 	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/guard"
 	"millrace/cmd/internal/mailbox"
@@ -56,14 +57,14 @@ type node struct {
 	limits  cluster.Limits
 	turns   int
 
-	up      bool           // there is a connection to the bus
-	upAt    time.Duration  // when there is one again
-	paused  time.Duration  // it stands still until then
-	stalled time.Duration  // the bridge does
-	leaving bool           // it has said goodbye, and its shards stop
-	ran     time.Duration  // for how long it has served
-	waiting []*flight      // messages that came while it stood still, or the bridge did
-	gone    map[string]int // persons who have left each torrent
+	up      bool                     // there is a connection to the bus
+	upAt    time.Duration            // when there is one again
+	paused  time.Duration            // it stands still until then
+	stalled time.Duration            // the bridge does
+	leaving bool                     // it has said goodbye, and its shards stop
+	ran     time.Duration            // for how long it has served
+	waiting []bustest.Message[*node] // messages that came while it stood still, or the bridge did
+	gone    map[string]int           // persons who have left each torrent
 }
 
 // tightLimits are those of a core of which much is asked.
@@ -227,7 +228,7 @@ func (n *node) bridge() {
 		box.Release()
 	}
 	for _, m := range n.waiting {
-		n.core.FromBus(now, m.subject, m.msg)
+		n.core.FromBus(now, m.Subject, m.Data)
 	}
 	n.waiting = n.waiting[:0]
 	n.core.Tick(now)

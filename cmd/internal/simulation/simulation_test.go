@@ -15,6 +15,16 @@ import (
 
 // TestSimulation proves that no seed of a fixed set finds anything wrong, and that the seeds lead to all rare paths.
 func TestSimulation(t *testing.T) {
+	seeds := uint64(2500)
+	if raceEnabled || testing.Short() {
+		seeds = 300
+	}
+	playSeeds(t, seeds, 300, play, Paths)
+}
+
+// playSeeds plays seeds from 0 on, or the one that SEED in the environment names. More than few of them must lead to all paths.
+func playSeeds(t *testing.T, seeds, few uint64, play func(*testing.T, uint64) Result, paths func(*Result) []Path) {
+	t.Helper()
 	if v := os.Getenv("SEED"); v != "" {
 		seed, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {
@@ -23,18 +33,14 @@ func TestSimulation(t *testing.T) {
 		play(t, seed)
 		return
 	}
-	seeds := uint64(2500)
-	if raceEnabled || testing.Short() {
-		seeds = 300
-	}
 	var all Result
 	for seed := range seeds {
 		res := play(t, seed)
 		all.Add(&res)
 	}
-	for _, p := range Paths(&all) {
+	for _, p := range paths(&all) {
 		t.Logf("%8d × %s", p.Count, p.Name)
-		if p.Count == 0 && seeds > 300 {
+		if p.Count == 0 && seeds > few {
 			t.Errorf("no seed led to this: %s", p.Name)
 		}
 	}

@@ -43,7 +43,7 @@ func (n *node) checkBounds() {
 	check("scrapes", st.Asks, l.Asks)
 	check("bytes of scrapes", st.AskBytes, l.AskBytes)
 	check("bytes of batches", st.Waiting, l.WaitingToAll)
-	check("nodes", st.Nodes, len(f.bus.parts))
+	check("nodes", st.Nodes, len(f.bus.Parts))
 	for k, loop := range n.loops {
 		sw := loop.shard.Snapshot().Torrents.Swarm
 		check("torrents of others", sw.Remote, remote)

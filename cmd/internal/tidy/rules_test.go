@@ -92,7 +92,7 @@ var ownImports = map[string][]string{
 	"cmd/internal/simulation": {
 		"ring", "wsproto", "swarm", "cmd/internal/guard", "cmd/internal/handover", shardDir, shardDir + "/conn", shardDir + "/deflate",
 		shardDir + "/outbox", shardDir + "/post", "cmd/internal/stats", "cmd/internal/trace", "cmd/internal/mailbox",
-		clusterDir, clusterDir + "/record",
+		clusterDir, clusterDir + "/record", clusterDir + "/bustest",
 	},
 	"cmd/internal/echo":                         {shardDir + "/conn", shardDir + "/deflate", "ring", "wsproto"},
 	"cmd/internal/simulation/millrace-simulate": {"cmd/internal/simulation", shardDir},
@@ -117,7 +117,7 @@ func checkOwnImports(sources []*source) (problems []string) {
 
 // mayImport reports whether the file may import the package of ours that lives in dir.
 func mayImport(s *source, dir string) bool {
-	if s.isTest() && (dir == s.dir() || dir == "ring/ringtest" || dir == shardDir+"/tlstest") {
+	if s.isTest() && (dir == s.dir() || dir == "ring/ringtest" || dir == shardDir+"/tlstest" || dir == clusterDir+"/bustest") {
 		return true // a test from outside the package, on the kernel of plain memory, or with TLS
 	}
 	if top := topOf(s.dir()); top == topOf(dir) {

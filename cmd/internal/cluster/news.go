@@ -20,12 +20,19 @@ const (
 	events
 )
 
-var eventNames = [events]string{
-	"joined", "silent", "bye", "restarted", "foreign version", "too many nodes", "numbers used up", "same id",
+var eventTexts = [events]string{
+	NodeJoined:    "has joined",
+	NodeSilent:    "is silent and counts as gone",
+	NodeBye:       "has left",
+	NodeRestarted: "has come back as another process",
+	NodeForeign:   "speaks another version of the protocol and is not heard",
+	TooManyNodes:  "is not taken in: there are as many as there may be",
+	NumbersUsedUp: "is not taken in: so many have come and gone that this tracker has to be restarted",
+	SameNode:      "was there before and has the name of this one",
 }
 
-// String returns the event's name.
-func (e Event) String() string { return eventNames[e] }
+// String returns what a node has done, as it follows "a node".
+func (e Event) String() string { return eventTexts[e] }
 
 // News is one event about a node.
 type News struct {

@@ -36,20 +36,8 @@ func (b *bridge) show() {
 		if n.Event != cluster.NodeJoined && n.Event != cluster.NodeBye {
 			level = slog.LevelWarn
 		}
-		b.log.Log(context.Background(), level, "cluster: a node "+nodeEvents[n.Event], "node", n.Node, "address", n.Address)
+		b.log.Log(context.Background(), level, "cluster: a node "+n.Event.String(), "node", n.Node, "address", n.Address)
 	}
-}
-
-// nodeEvents are the words of the log for events.
-var nodeEvents = map[cluster.Event]string{
-	cluster.NodeJoined:    "has joined",
-	cluster.NodeSilent:    "is silent and counts as gone",
-	cluster.NodeBye:       "has left",
-	cluster.NodeRestarted: "has come back as another process",
-	cluster.NodeForeign:   "speaks another version of the protocol and is not heard",
-	cluster.TooManyNodes:  "is not taken in: there are as many as there may be",
-	cluster.NumbersUsedUp: "is not taken in: so many have come and gone that this tracker has to be restarted",
-	cluster.SameNode:      "was there before and has the name of this one",
 }
 
 // describe says how the cluster is, for health checks.

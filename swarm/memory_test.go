@@ -161,7 +161,7 @@ func TestNoAllocationsAmongNodes(t *testing.T) {
 					answered++
 				}
 			}
-			if table.Shared(v.Key) {
+			if table.shared(v.Key) {
 				elsewhere++
 			}
 			table.Presence(v.Key)

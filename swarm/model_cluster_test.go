@@ -200,7 +200,7 @@ func (p *pair) setOthers() {
 	} else if want {
 		delete(m.others, k)
 	}
-	if shared := len(m.others[k]) > 0; p.table.Shared(k) != shared {
+	if shared := len(m.others[k]) > 0; p.table.shared(k) != shared {
 		p.fatalf("shared: %t, want %t", !shared, shared)
 	}
 }

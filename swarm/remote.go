@@ -260,9 +260,3 @@ func (t *Table) forgetNodes(budget int) (work int) {
 	}
 	return work
 }
-
-// Shared reports whether other nodes have peers of a torrent that has peers here.
-func (t *Table) Shared(k Key) bool {
-	s := t.findSwarm(&k)
-	return s != 0 && t.elsewhere(s) != nil
-}

@@ -20,6 +20,12 @@ func leechersAt(node uint16, n uint32) Others {
 	return Others{Node: node, PeerCounts: PeerCounts{Leechers: n, FreshLeechers: n}}
 }
 
+// shared reports whether other nodes have peers of a torrent that has peers here.
+func (t *Table) shared(k Key) bool {
+	s := t.findSwarm(&k)
+	return s != 0 && t.elsewhere(s) != nil
+}
+
 // Counts of other nodes are in the results of announces and scrapes while these nodes are there, and nothing of a list is
 // known that is of no node, of a node twice, or of nobody.
 func TestOthersAreCounted(t *testing.T) {
@@ -33,7 +39,7 @@ func TestOthersAreCounted(t *testing.T) {
 		if r.Complete != seeders || r.Incomplete != leechers || s != seeders || l != leechers || d != downloaded {
 			t.Fatalf("announce: %+v, scrape: %d, %d, %d, want %d, %d, %d", r, s, l, d, seeders, leechers, downloaded)
 		}
-		if table.Shared(a.Key) != shared {
+		if table.shared(a.Key) != shared {
 			t.Fatalf("shared: %t", !shared)
 		}
 	}
@@ -94,7 +100,7 @@ func TestNodesThatEnd(t *testing.T) {
 	}
 	f := func(i int, want uint32) {
 		t.Helper()
-		if _, leechers, _ := table.Scrape(keys[i]); leechers != 1+want || table.Shared(keys[i]) != (want > 0) {
+		if _, leechers, _ := table.Scrape(keys[i]); leechers != 1+want || table.shared(keys[i]) != (want > 0) {
 			t.Fatalf("torrent %d: %d leechers, want %d", i, leechers, 1+want)
 		}
 	}
@@ -184,7 +190,7 @@ func TestOthersAreBounded(t *testing.T) {
 	table.Gone(Addr{Index: 2})
 	f(2, list, false, 1, 3)
 	many(table, 2, 1)
-	if _, leechers, _ := table.Scrape(key(2)); leechers != 1 || table.Shared(key(2)) {
+	if _, leechers, _ := table.Scrape(key(2)); leechers != 1 || table.shared(key(2)) {
 		t.Fatalf("a torrent that has come again has %d leechers", leechers)
 	}
 	f(3, list[:1], true, 2, 4)

@@ -110,12 +110,7 @@ func BenchmarkAnnounce(b *testing.B) {
 				targets := make([]Target, 0, 16)
 				b.ReportAllocs()
 				for i := uint32(0); b.Loop(); i++ {
-					n := i * 2654435761 % uint32(peers)
-					var a Announce
-					binary.LittleEndian.PutUint32(a.Key.Hash[:], n%uint32(peers/10))
-					binary.LittleEndian.PutUint32(a.Peer[:], n)
-					a.From = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}
-					a.Offers = ids
+					a := announceIn(peers, i, ids)
 					_, targets = table.Announce(i/5000, &a, targets[:0])
 					table.Sweep(i/5000, 12)
 				}
@@ -125,6 +120,15 @@ func BenchmarkAnnounce(b *testing.B) {
 			})
 		}
 	}
+}
+
+// announceIn returns the i-th announce of a benchmark, of one of the peers of fill, which are in swarms of ten.
+func announceIn(peers int, i uint32, offers []ID) (a Announce) {
+	n := i * 2654435761 % uint32(peers)
+	binary.LittleEndian.PutUint32(a.Key.Hash[:], n%uint32(peers/10))
+	binary.LittleEndian.PutUint32(a.Peer[:], n)
+	a.From, a.Offers = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}, offers
+	return a
 }
 
 // BenchmarkAmongNodes measures what BenchmarkAnnounce does, in a table of 10,000 peers with ten offers, where there are
@@ -147,12 +151,7 @@ func BenchmarkAmongNodes(b *testing.B) {
 			targets := make([]Target, 0, 16)
 			b.ReportAllocs()
 			for i := uint32(0); b.Loop(); i++ {
-				n := i * 2654435761 % uint32(peers)
-				var a Announce
-				binary.LittleEndian.PutUint32(a.Key.Hash[:], n%uint32(peers/10))
-				binary.LittleEndian.PutUint32(a.Peer[:], n)
-				a.From = Addr{Index: n, Gen: 1, Shard: uint16(n % 2)}
-				a.Offers = ids
+				a := announceIn(peers, i, ids)
 				if visits {
 					a.Peer[19], a.From.Node = 1, 1
 					targets = table.Visit(i/5000, &Visit{Key: a.Key, Peer: a.Peer, From: a.From, Offers: ids}, targets[:0])

@@ -114,7 +114,7 @@ $front
 nodes:      $urls
 load:       bin/millrace-load -profile light -scale 0.1 -url $urls
 metrics:    curl -s http://127.0.0.1:$((port + 201))/metrics | grep cluster
-control:    bin/millrace ctl -a unix:$dir/node1.sock status
+control:    bin/millrace ctl --at unix:$dir/node1.sock status
 logs:       $dir/node1.log and so on
 a fault:    kill -9 ${pids[1]} (node1), kill -STOP ${pids[0]} (NATS)
 

@@ -12,13 +12,7 @@ import (
 func TestCluster(t *testing.T) {
 	f := func(lines, want string) {
 		t.Helper()
-		_, err := Load("f", []byte(lines))
-		switch {
-		case want == "" && err != nil, want != "" && err == nil:
-			t.Errorf("%q: %v", lines, err)
-		case want != "" && !strings.HasPrefix(err.Error(), "f:"+want):
-			t.Errorf("%q:\n%v\nwant\n%s", lines, err, want)
-		case want != "" && strings.Contains(err.Error(), "password"):
+		if err := loads(t, lines, want); err != nil && strings.Contains(err.Error(), "password") {
 			t.Errorf("%q:\n%v", lines, err)
 		}
 	}

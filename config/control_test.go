@@ -1,9 +1,6 @@
 package config
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // This file tests the section [control].
 
@@ -11,13 +8,7 @@ import (
 func TestControlListen(t *testing.T) {
 	f := func(lines, want string) {
 		t.Helper()
-		_, err := Load("f", []byte(lines))
-		switch {
-		case want == "" && err != nil, want != "" && err == nil:
-			t.Errorf("%q: %v", lines, err)
-		case want != "" && !strings.HasPrefix(err.Error(), "f:"+want):
-			t.Errorf("%q:\n%v\nwant\n%s", lines, err, want)
-		}
+		loads(t, lines, want)
 	}
 	f("control.listen = ''", "")
 	f("control.listen = 'unix:/run/c.sock'", "")

@@ -9,6 +9,19 @@ import (
 
 // This file tests the errors of Load: their words, their places, and that each mistake has one.
 
+// loads loads a file, and checks that its first mistake begins as wanted; "": that it has none. It returns the error.
+func loads(t *testing.T, file, want string) error {
+	t.Helper()
+	_, err := Load("f", []byte(file))
+	switch {
+	case want == "" && err != nil, want != "" && err == nil:
+		t.Errorf("%q: %v", file, err)
+	case want != "" && !strings.HasPrefix(err.Error(), "f:"+want):
+		t.Errorf("%q:\n%v\nwant\n%s", file, err, want)
+	}
+	return err
+}
+
 // TestMistakes proves that each kind of mistake gives one sentence, in the expected words and at the expected place,
 // and nothing else.
 func TestMistakes(t *testing.T) {

@@ -301,6 +301,15 @@ func (p *peer) receive() map[string]any {
 	return m
 }
 
+// asks announces for the only peer of a torrent, and checks the reply.
+func (p *peer) asks() {
+	p.t.Helper()
+	p.send(announce(id("torrent"), id("peer"), 0, nil))
+	if m := p.receive(); m["incomplete"] != 1.0 {
+		p.t.Fatalf("reply %v", m)
+	}
+}
+
 // closeCode reads until the tracker closes and returns its code.
 func (p *peer) closeCode() int {
 	p.t.Helper()

@@ -49,26 +49,19 @@ func TestUpgradeConfined(t *testing.T) {
 	began.shell = "cd " + root + "; exec ./millrace -c millrace.toml"
 	tr := start(t, began)
 	p := tr.dial()
-	ask := func() {
-		t.Helper()
-		p.send(announce(id("torrent"), id("peer"), 0, nil))
-		if m := p.receive(); m["incomplete"] != 1.0 {
-			t.Fatalf("reply %v", m)
-		}
-	}
-	ask()
+	p.asks()
 	fails := func(s settings, want string) {
 		t.Helper()
 		write(s)
 		tr.signal(syscall.SIGUSR2)
 		tr.logged(want, 1)
-		ask()
+		p.asks()
 	}
 	upgrade := func(s settings) {
 		t.Helper()
 		write(s)
 		tr.upgrade()
-		ask()
+		p.asks()
 		status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(tr.heir.Pid), "status"))
 		if err != nil || !strings.Contains(string(status), "Uid:\t65534\t65534\t65534\t65534") {
 			t.Errorf("the new process is another user: %v\n%s", err, status)

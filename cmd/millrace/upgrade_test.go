@@ -142,13 +142,6 @@ func TestUpgradeFails(t *testing.T) {
 	s := settings{top: "socket_workers = 1", network: "address = '" + freeAddr(t) + "'"}
 	tr := start(t, s)
 	p := tr.dial()
-	ask := func() {
-		t.Helper()
-		p.send(announce(id("torrent"), id("peer"), 0, nil))
-		if m := p.receive(); m["incomplete"] != 1.0 {
-			t.Fatalf("reply %v", m)
-		}
-	}
 	f := func(config, want string, times int) {
 		t.Helper()
 		if err := os.WriteFile(tr.config, []byte(config), 0o644); err != nil {
@@ -157,9 +150,9 @@ func TestUpgradeFails(t *testing.T) {
 		tr.signal(syscall.SIGUSR2)
 		tr.logged("cannot hand over to a new process: this one goes on", times)
 		tr.logged(want, 1)
-		ask()
+		p.asks()
 	}
-	ask()
+	p.asks()
 	f("socket_workers = 'many'", `the other process: `+tr.config+`:1:18: socket_workers must be a whole number`, 1)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -173,7 +166,7 @@ func TestUpgradeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.upgrade()
-	ask()
+	p.asks()
 	tr.signal(syscall.SIGTERM)
 	if code := p.closeCode(); code != 1001 {
 		t.Errorf("closed with %d at the stop", code)

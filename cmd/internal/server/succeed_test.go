@@ -41,29 +41,14 @@ func succeed(t *testing.T, old *Server, change func(*config.Config)) *Server {
 	change(&cfg)
 	var heir *Server
 	started := make(chan error, 1)
-	idle := exec.Command("cat") // stands for the process
-	input, err := idle.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer input.Close()
 	old.process.Successor = func(_ string, file *os.File) (*exec.Cmd, error) {
-		fd, err := syscall.Dup(int(file.Fd()))
-		if err != nil {
-			return nil, err
-		}
-		link, err := handover.Open(os.NewFile(uintptr(fd), "hand-over"))
-		if err != nil {
-			return nil, err
-		}
-		go func() {
+		return standIn(file, func(link *handover.Link) {
 			var err error
 			heir, err = Start(&cfg, Process{
 				Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Lost: func() uint64 { return 0 }, Predecessor: link,
 			})
 			started <- err
-		}()
-		return idle, idle.Start()
+		})
 	}
 	if err := old.Upgrade(); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,15 @@ type heirTest struct {
 
 // start plays the successor on a link, and ends the process.
 func (h heirTest) start(file *os.File) (*exec.Cmd, error) {
+	return standIn(file, func(link *handover.Link) {
+		defer link.Close()
+		h.play(link)
+	})
+}
+
+// standIn starts a process that stands for a successor and does nothing. What it would do is done by play, with the link, beside it; the
+// process ends behind that.
+func standIn(file *os.File, play func(*handover.Link)) (*exec.Cmd, error) {
 	idle := exec.Command("cat")
 	input, err := idle.StdinPipe()
 	if err != nil {
@@ -41,8 +50,7 @@ func (h heirTest) start(file *os.File) (*exec.Cmd, error) {
 	}
 	go func() {
 		defer input.Close()
-		defer link.Close()
-		h.play(link)
+		play(link)
 	}()
 	return idle, idle.Start()
 }

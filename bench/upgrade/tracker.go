@@ -178,27 +178,8 @@ func (t *tracker) failToHandOver() (line string, err error) {
 	if err := t.serves.Signal(syscall.SIGUSR2); err != nil {
 		return "", fmt.Errorf("cannot signal process %d: %w", t.serves.Pid, err)
 	}
-	line, err = t.log.waitOr(cannotGive, failures+1, handedOver, t.log.count(handedOver)+1)
-	if err == nil {
-		err = t.heirGone()
-	}
-	return line, err
+	return t.log.waitOr(cannotGive, failures+1, handedOver, t.log.count(handedOver)+1)
 }
-
-// heirGone waits until a successor that has failed has ended: no other hand-over begins before. One that hangs is killed after seconds.
-func (t *tracker) heirGone() error {
-	for end := time.Now().Add(heirPatience); ; time.Sleep(10 * time.Millisecond) {
-		if len(children(fmt.Sprint(t.serves.Pid))) == 0 {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("a successor that has failed still runs after %v", heirPatience)
-		}
-	}
-}
-
-// heirPatience is how long a successor that has failed may take to end.
-const heirPatience = 15 * time.Second
 
 // end has the process that serves end as usual.
 func (t *tracker) end() error {
@@ -214,7 +195,7 @@ func (t *tracker) end() error {
 // stop ends the process that serves, if it still runs, and one to which it may be handing over.
 func (t *tracker) stop() {
 	t.serves.Kill() // an error means that it has ended already
-	for _, pid := range children("self") {
+	for _, pid := range children() {
 		if p, err := os.FindProcess(pid); err == nil {
 			p.Kill()
 			p.Wait()
@@ -222,11 +203,10 @@ func (t *tracker) stop() {
 	}
 }
 
-// children returns the processes whose parent is one, by its name in /proc: of this one, "self", the tracker, and those that it has left
-// behind.
-func children(process string) (pids []int) {
+// children returns the processes whose parent is this one: the tracker, and those that it has left behind.
+func children() (pids []int) {
 	var text []byte
-	all, _ := filepath.Glob("/proc/" + process + "/task/*/children")
+	all, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, name := range all {
 		more, _ := os.ReadFile(name) // the thread may have ended
 		text = append(append(text, ' '), more...)

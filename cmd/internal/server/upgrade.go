@@ -42,6 +42,7 @@ type handOver struct {
 	// Guarded by the mutex of upgrades.
 	child     *exec.Cmd
 	committed bool     // it cannot be given up any more
+	failed    bool     // its successor only has to end
 	settled   bool     // it is clear which process goes on
 	orders    []func() // that wait for that
 

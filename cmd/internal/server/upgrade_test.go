@@ -206,3 +206,34 @@ func TestOlderPredecessor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBeginBehindFailure proves that a hand-over which is asked for while the successor of a failed one still has to end begins behind that,
+// and that none begins beside one that is under way, or when the tracker ends.
+func TestBeginBehindFailure(t *testing.T) {
+	f := func(fails, ends bool, want error) {
+		t.Helper()
+		var u upgrades
+		first, second := &handOver{over: make(chan struct{})}, &handOver{over: make(chan struct{})}
+		if err := u.begin(first); err != nil {
+			t.Fatal(err)
+		}
+		if fails {
+			u.fail(first)
+			if before, err := u.tryBegin(second); before != first || err != nil {
+				t.Errorf("it does not wait for the failed one, but: %v", err)
+			}
+		}
+		u.ending = ends
+		began := make(chan error)
+		go func() { began <- u.begin(second) }()
+		if fails {
+			u.end(first)
+		}
+		if err := <-began; err != want || err == nil && u.now != second {
+			t.Errorf("fails %t, ends %t: %v, want %v", fails, ends, err, want)
+		}
+	}
+	f(false, false, errUnderWay)
+	f(true, false, nil)
+	f(true, true, errEnding)
+}

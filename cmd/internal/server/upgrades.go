@@ -53,6 +53,7 @@ func (s *Server) Upgrade() error {
 	defer s.upgrades.end(h)
 	s.tellHandingOver(0)
 	if err := h.run(); err != nil {
+		s.upgrades.fail(h)
 		s.cannotUpgrade(err)
 		s.tellHandingOver(os.Getpid())
 		s.upgrades.settle(h)
@@ -86,18 +87,38 @@ func (s *Server) tellHandingOver(pid int) {
 	}
 }
 
-// begin lets a hand-over begin, or says why not.
+// begin lets a hand-over begin, or says why not. One that has failed may still wait for its successor to end: the next one waits too.
 func (u *upgrades) begin(h *handOver) error {
+	for {
+		before, err := u.tryBegin(h)
+		if before == nil || err != nil {
+			return err
+		}
+		<-before.over
+	}
+}
+
+// tryBegin is begin without the wait: it returns the hand-over whose end has to be awaited.
+func (u *upgrades) tryBegin(h *handOver) (before *handOver, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
+	case u.now != nil && u.now.failed:
+		return u.now, nil
 	case u.now != nil:
-		return errUnderWay
+		return nil, errUnderWay
 	case u.ending:
-		return errEnding
+		return nil, errEnding
 	}
 	u.now = h
-	return nil
+	return nil, nil
+}
+
+// fail says that a hand-over has failed. Its successor may still run.
+func (u *upgrades) fail(h *handOver) {
+	u.mu.Lock()
+	h.failed = true
+	u.mu.Unlock()
 }
 
 // commit says that the successor is about to be let go: from here on only that can end the hand-over. It returns the reason for which it

@@ -3,6 +3,8 @@ package acme
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -91,6 +93,26 @@ func TestStorageGone(t *testing.T) {
 	m.renewalFailed("[b.example] Renew: " + strings.Repeat("x", 1<<20))
 	if got := m.Statuses()[1]; !strings.HasPrefix(got.Err, "[b.example] Renew: xxx") || len(got.Err) > 600 {
 		t.Errorf("the reason has %d bytes", len(got.Err))
+	}
+}
+
+// TestSettle proves that a certificate that reached the cache before anybody waited for it is told at once, and another one not
+// before it is there. The manager has ended its work, so that waiting ends without a word.
+func TestSettle(t *testing.T) {
+	var log lockedBuffer
+	m := manager(t, filepath.Join(t.TempDir(), "s"), &log)
+	m.cancel()
+	m.settle("a.example", nil)
+	if strings.Contains(log.String(), "msg=certificate") {
+		t.Errorf("a certificate is told that is not there: %s", log.String())
+	}
+	old := &tls.Certificate{Leaf: &x509.Certificate{Raw: []byte("old")}}
+	m.settle("a.example", old)
+	if !strings.Contains(log.String(), "msg=certificate domain=a.example") {
+		t.Errorf("a change is not told: %s", log.String())
+	}
+	if isSame(old, &tls.Certificate{Leaf: &x509.Certificate{Raw: []byte("new")}}) || !isSame(old, old) || isSame(old, nil) {
+		t.Error("certificates are told apart by something else")
 	}
 }
 

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 	"sync"
@@ -99,7 +100,8 @@ func (m *Manager) event(_ context.Context, event string, data map[string]any) er
 		m.opt.Log.Info("asking for a certificate", "domain", domain, "server", m.server)
 	case "cert_obtained":
 		m.statuses.change(domain, func(st *Status) { st.Obtained, st.Err = st.Obtained+1, "" })
-		m.background(func() { m.settle(domain) })
+		before := m.certificate(domain) // here, since the cache may change as soon as this returns
+		m.background(func() { m.settle(domain, before) })
 	case "cert_failed":
 		err, _ := data["error"].(error)
 		if errors.Is(err, context.Canceled) {
@@ -128,10 +130,9 @@ const (
 	settlePause = 50 * time.Millisecond
 )
 
-// settle waits until a certificate that was obtained is in the cache, and says so.
-func (m *Manager) settle(domain string) {
-	before := m.until(domain)
-	for end := time.Now().Add(settleTime); m.until(domain) == before && time.Now().Before(end); {
+// settle waits until the cache has another certificate than the one before, which is nil where there was none, and says so.
+func (m *Manager) settle(domain string, before *tls.Certificate) {
+	for end := time.Now().Add(settleTime); isSame(m.certificate(domain), before) && time.Now().Before(end); {
 		select {
 		case <-time.After(settlePause):
 		case <-m.alive.Done():
@@ -140,4 +141,12 @@ func (m *Manager) settle(domain string) {
 	}
 	m.notify()
 	m.opt.Log.Info("certificate", "domain", domain, "valid_until", m.until(domain))
+}
+
+// isSame reports whether both are one certificate, or none.
+func isSame(a, b *tls.Certificate) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Leaf.Equal(b.Leaf)
 }

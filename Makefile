@@ -33,11 +33,14 @@ run: build ## build the tracker and run it with its defaults on port 3000
 test: ## run all tests that need nothing but Go
 	$(TEST) -p 1 $(PACKAGES)
 
-check: ## vet, gofmt, staticcheck, and all tests under the race detector
+# These have one goroutine and no unsafe pointer: the race detector finds nothing in them, and takes minutes for it.
+RACELESS := millrace/swarm millrace/cmd/internal/shard/deflate
+
+check: ## vet, gofmt, staticcheck, and the tests under the race detector where goroutines meet
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "run gofmt -w on $$unformatted" >&2; exit 1; }
 	go vet $(PACKAGES)
 	go run $(STATICCHECK) $(PACKAGES)
-	$(TEST) -race -p 1 $(PACKAGES)
+	$(TEST) -race -p 1 $(filter-out $(RACELESS),$(shell go list $(PACKAGES)))
 
 MINUTES ?= 1
 simulate: ## simulate whole shards under faults, with new random seeds, for MINUTES (1); SEED= replays one seed; CLUSTER=1: whole clusters

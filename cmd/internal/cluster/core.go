@@ -7,7 +7,8 @@
 // Each torrent has a home (home.go), one of the live nodes (view.go), which keeps its entry in a directory (directory.go): the counts of
 // peers on each node that has some. Nodes report to the home (FromShard), and it tells all that have peers about the others. The offers of
 // a torrent's first peer on a node wait until the home has answered (hold.go); all later ones, and answers, go straight from node to node.
-// Scrapes of torrents without peers here ask their homes (asks.go). Records for one node leave together (batch.go), sealed (seal.go).
+// Scrapes of torrents without peers here ask their homes (asks.go). Records for one node leave together (batch.go), in fewer bytes
+// (packed.go) and sealed (seal.go).
 package cluster
 
 import (
@@ -62,10 +63,12 @@ type Core struct {
 	holds     holds
 	asks      asks
 	batches   batches
+	packing   packing
 	news      news
 	stats     Stats
 	boxes     []box
 	clock     clock
+	speaks    uint16 // the latest version of the protocol that it speaks
 	connected bool
 	closed    bool // it has said goodbye
 	err       error
@@ -94,7 +97,7 @@ func New(o Options) (*Core, error) {
 		return nil, err
 	}
 	o.Limits = o.Limits.orDefault()
-	c := &Core{o: o, boxes: make([]box, o.Shards)}
+	c := &Core{o: o, speaks: mostProtocol, boxes: make([]box, o.Shards)}
 	var seed [32]byte
 	for _, b := range [][]byte{c.seal.from[:], seed[:]} {
 		if _, err := io.ReadFull(o.Random, b); err != nil {
@@ -220,7 +223,7 @@ func (c *Core) Flush(now time.Duration) {
 func (c *Core) flush(all bool) {
 	if c.connected && !c.closed {
 		c.batches.flush(c.clock.now, all, func(to *node, records []byte) bool {
-			return c.publish(to.subject, to.from, records)
+			return c.publish(to.subject, to.from, c.packed(to, records))
 		})
 	}
 }
@@ -272,7 +275,7 @@ func (c *Core) hello() {
 // greet sends a greeting to all, or to one.
 func (c *Core) greet(subject string, to record.Incarnation) bool {
 	h := record.Hello{
-		Node: c.o.Node, Least: leastProtocol, Most: mostProtocol, Address: c.o.Address,
+		Node: c.o.Node, Least: leastProtocol, Most: c.speaks, Address: c.o.Address,
 		Connections: c.connections, Torrents: c.torrents, Age: c.age(),
 	}
 	return c.publish(subject, to, h.Append(record.AppendFrame(nil, record.KindHello, h.Size())))

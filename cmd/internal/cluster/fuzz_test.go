@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/cmd/internal/cluster/bustest"
+	"millrace/cmd/internal/cluster/pack"
 	"millrace/cmd/internal/cluster/record"
 	"millrace/swarm"
 )
@@ -26,6 +27,8 @@ func FuzzCore(f *testing.F) {
 	add(record.KindAsk, &record.Ask{Hashes: []swarm.ID{{1}, {2}}})
 	add(record.KindTold, &record.Told{Number: 1, Files: []record.File{{}}})
 	add(record.KindArrived, &record.Arrived{Key: key, Onward: true})
+	arrived := record.Arrived{Key: key, Onward: true}
+	add(record.KindPacked, raw(pack.Append(nil, arrived.Append(record.AppendFrame(nil, record.KindArrived, arrived.Size())))))
 	mail := func(kind record.MailKind, r fields) { f.Add(r.Append([]byte{byte(kind)})) }
 	mail(record.MailPresence, &record.Presence{Key: key, Counts: peers(1, 1)})
 	mail(record.MailSeek, &record.Seek{Presence: record.Presence{Key: key, Counts: peers(1, 1)}, Relay: relay})

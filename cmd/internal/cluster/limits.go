@@ -42,6 +42,7 @@ const (
 	maxPast       = 256                 // lives of nodes that are remembered, so that what is late does not raise the dead
 	maxNews       = 64                  // not fetched yet; the oldest gives way
 	maxMessage    = 256 << 10           // bytes of records in one message; far below what NATS allows
+	leastPacked   = 256                 // bytes of records that are worth packing
 	maxScan       = 1 << 14             // torrents of the directory that one Tick looks at
 	maxSpread     = 1 << 10             // torrents whose changes one Tick tells
 	leastSecret   = 16                  // bytes of the secret

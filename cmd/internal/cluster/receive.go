@@ -200,7 +200,7 @@ func (c *Core) fromStranger(e *envelope, records []byte) {
 
 // forUs reads a message of a live node for this one.
 func (c *Core) forUs(n *node, records []byte) {
-	c.each(records, func(kind record.Kind, b []byte) bool {
+	c.each(c.unpacked(records), func(kind record.Kind, b []byte) bool {
 		s := &c.scratch
 		switch kind {
 		case record.KindHello: // it has forgotten us, and taken us back

@@ -267,6 +267,7 @@ func (r *simResult) paths() map[string]uint64 {
 		"an answer to a scrape came late": st.Late, "a hold was over": st.HeldOver, "a hold found no room": st.HeldFull,
 		"a scrape was answered without others": st.AsksOver, "the directory was full": st.StaysFull,
 		"a node forgave its own pause": st.Forgiven, "the bus took no message": st.Unpublished, "a batch was lost": st.BytesLost,
+		"a message was packed": st.PackPlain, "a node was of the version before": count(r.Olds),
 		"a mailbox was full": st.MailDropped[record.MailOthers-record.FirstMail],
 	}
 }

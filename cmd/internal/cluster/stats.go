@@ -41,8 +41,12 @@ type Stats struct {
 	MessagesIn  uint64        `metric:"cluster_messages_total" label:"direction=in"`
 	BytesOut    uint64        `metric:"cluster_bytes_total" label:"direction=out" help:"Bytes of messages to and from other nodes."`
 	BytesIn     uint64        `metric:"cluster_bytes_total" label:"direction=in"`
+	PackPlain   uint64        `metric:"cluster_pack_bytes_total" label:"direction=out,form=plain" help:"Bytes of records that were packed together, before and after."`
+	PackPacked  uint64        `metric:"cluster_pack_bytes_total" label:"direction=out,form=packed"`
+	OpenPlain   uint64        `metric:"cluster_pack_bytes_total" label:"direction=in,form=plain"`
+	OpenPacked  uint64        `metric:"cluster_pack_bytes_total" label:"direction=in,form=packed"`
 	Unpublished uint64        `metric:"cluster_messages_unpublished_total" help:"Times that the bus did not take a message. All but greetings are tried again."`
-	Out         kindCounts    `metric:"cluster_records_total" by:"kind=record" label:"direction=out" help:"Records to and from other nodes."`
+	Out         kindCounts    `metric:"cluster_records_total" by:"kind=record" label:"direction=out" help:"Records to and from other nodes. A packed one holds those of a message, which count too."`
 	In          kindCounts    `metric:"cluster_records_total" by:"kind=record" label:"direction=in"`
 	Dropped     kindCounts    `metric:"cluster_records_dropped_total" by:"kind=record" help:"Records that were left out: no room, no connection, or the node is gone."`
 	BytesLost   uint64        `metric:"cluster_bytes_lost_total" help:"Bytes of records that waited for a node when it went, or for the bus when the connection ended."`

@@ -20,6 +20,7 @@ type node struct {
 	subject string
 	lot     uint64
 
+	speaks                uint16 // the latest version of the protocol that it speaks
 	address               string
 	connections, torrents uint32
 	joined, heard         time.Duration
@@ -124,7 +125,11 @@ const (
 )
 
 // The versions of the protocol that this node speaks.
-const leastProtocol, mostProtocol = 1, 1
+const (
+	leastProtocol  = 1
+	protocolPacked = 2 // messages may be packed, with the first dictionary
+	mostProtocol   = protocolPacked
+)
 
 // judge says whether the node of a hello may join, and which earlier life of it has to leave for that.
 func (v *view) judge(h *record.Hello, began time.Duration) (verdict, *node) {
@@ -150,7 +155,7 @@ func beginOf(now time.Duration, h *record.Hello) time.Duration {
 
 // greet notes a hello of a live node.
 func (n *node) greet(now time.Duration, h *record.Hello) {
-	n.address, n.connections, n.torrents = h.Address, h.Connections, h.Torrents
+	n.speaks, n.address, n.connections, n.torrents = h.Most, h.Address, h.Connections, h.Torrents
 	n.heard, n.began = now, min(n.began, beginOf(now, h))
 }
 

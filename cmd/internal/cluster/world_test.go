@@ -41,8 +41,8 @@ type simOffer struct {
 
 // simResult counts what a run has led to.
 type simResult struct {
-	Joins, Offers, Answers, Arrivals, Scrapes, Deaths, Byes, Cuts, Pauses, Partitions, Conflicts int
-	Stats                                                                                        Stats
+	Joins, Offers, Answers, Arrivals, Scrapes, Deaths, Byes, Cuts, Pauses, Partitions, Conflicts, Olds int
+	Stats                                                                                              Stats
 }
 
 // simWorld is one run.
@@ -126,6 +126,10 @@ func (w *simWorld) start(id string, shards int) *simNode {
 		panic(err)
 	}
 	n.core = core
+	if w.chance(0.25) {
+		core.speaks = protocolPacked - 1 // it is of the version before
+		w.res.Olds++
+	}
 	core.Connected(w.now, true)
 	w.nodes = append(w.nodes, n)
 	return n
@@ -251,10 +255,11 @@ func (n *simNode) checkBounds() {
 	}
 }
 
-// malformed reports whether the core has found anything that means nothing.
+// malformed reports whether the core has found anything that means nothing, at least to its version.
 func (n *simNode) malformed() bool {
 	st := n.core.Stats()
-	return st.MailRefused+st.BadRecords+st.NewRecords+st.Flaws[FlawForm]+st.Flaws[FlawVersion] > 0
+	isNew := n.core.speaks < protocolPacked && st.OpenPacked > 0
+	return isNew || st.MailRefused+st.BadRecords+st.NewRecords+st.Flaws[FlawForm]+st.Flaws[FlawVersion] > 0
 }
 
 // kill ends a life, and says when the next one begins.

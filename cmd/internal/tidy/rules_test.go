@@ -46,7 +46,7 @@ const (
 var leaves = []string{"ring", "tlsconn", "wsproto", "swarm", "config"}
 
 // inner are packages inside cmd that keep the rules of the leaves too.
-var inner = []string{"cmd/internal/guard", "cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace", clusterDir, clusterDir + "/record"}
+var inner = []string{"cmd/internal/guard", "cmd/internal/mailbox", "cmd/internal/stats", "cmd/internal/trace", clusterDir, clusterDir + "/record", clusterDir + "/pack"}
 
 // shardDir is where the event loop lives.
 const shardDir = "cmd/internal/shard"
@@ -85,7 +85,7 @@ var ownImports = map[string][]string{
 		shardDir + "/post", clusterDir, clusterDir + "/record", clusterDir + "/natsbus",
 	}, leaves...),
 	"cmd/internal/ctl":     {"cmd/internal/human"},
-	clusterDir:             {clusterDir + "/record", "swarm", "cmd/internal/stats"},
+	clusterDir:             {clusterDir + "/record", clusterDir + "/pack", "swarm", "cmd/internal/stats"},
 	clusterDir + "/record": {"swarm", "wsproto"},
 	"cmd/internal/page":    {"cmd/internal/human"},
 	"cmd/internal/control": {"cmd/internal/ctl", "cmd/internal/guard", shardDir, shardDir + "/conn", "cmd/internal/trace", "swarm"},
@@ -149,7 +149,7 @@ var homes = []struct {
 	{module + "ring/ringtest", []string{"ring/ringtest", "cmd/internal/simulation"}, true},
 	{"github.com/pelletier/go-toml", []string{"config", "bench/load"}, false},
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench/load"}, false},
-	{"github.com/klauspost/compress", []string{shardDir + "/deflate"}, false},
+	{"github.com/klauspost/compress", []string{shardDir + "/deflate", clusterDir + "/pack"}, false},
 	{"github.com/nats-io/nats.go", []string{"cmd/internal/cluster/natsbus"}, false},
 	{"github.com/caddyserver/certmagic", []string{"cmd/internal/acme"}, false},
 	{"github.com/VictoriaMetrics/metrics", []string{"cmd/internal/server"}, false},

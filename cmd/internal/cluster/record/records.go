@@ -26,6 +26,7 @@ import (
 //	ask       number:u64 family:u8 · n:u16 hash:20…
 //	told      number:u64 family:u8 · n:u16 { hash:20 seeders leechers downloaded:u32 }…
 //	arrived   key · peer:20 · onward:bool
+//	packed    the records of a message as package pack has made them: the only one of its message
 
 // Kind is the kind of a record between nodes.
 type Kind uint8
@@ -41,11 +42,12 @@ const (
 	KindAsk                      // to a torrent's home: how many peers are there
 	KindTold                     // from there: so many
 	KindArrived                  // a peer is new in a torrent
+	KindPacked                   // all records of a message in fewer bytes
 	Kinds                        // one more than the last
 )
 
 // KindNames are the names of the kinds.
-var KindNames = [Kinds]string{"", "hello", "bye", "presence", "others", "relay", "answer", "ask", "told", "arrived"}
+var KindNames = [Kinds]string{"", "hello", "bye", "presence", "others", "relay", "answer", "ask", "told", "arrived", "packed"}
 
 // String returns the kind's name.
 func (k Kind) String() string {

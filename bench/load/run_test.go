@@ -373,14 +373,15 @@ func addUp(t *testing.T, name string, r Result) {
 	}
 }
 
-// weighed checks that the bytes on the wire are all that went through the sockets, with the headers of its segments. Where connections
-// end there may be more of them: what is sent to one that ends at this moment, and the end itself.
+// weighed checks that the bytes on the wire are all that went through the sockets, with the headers of its segments. On a busy machine a
+// few are sent again. Where connections end there may be more of them: what is sent to one that ends at this moment, and the end itself.
 func weighed(t *testing.T, n *Counts, end bool) {
 	t.Helper()
 	f := func(wire, bytes, segments uint64) {
 		t.Helper()
 		least := bytes + segments*40
-		if with := least + segments*12; segments == 0 || wire < least || !end && wire != least && wire != with { // timestamps may be off
+		most := least + segments*12 + bytes/20 // timestamps may be off
+		if segments == 0 || wire < least || !end && wire > most {
 			t.Errorf("%d segments, %d bytes with headers, %d without", segments, wire, bytes)
 		}
 	}

@@ -34,7 +34,7 @@ test: ## run all tests that need nothing but Go
 	$(TEST) -p 1 $(PACKAGES)
 
 # These have one goroutine and no unsafe pointer: the race detector finds nothing in them, and takes minutes for it.
-RACELESS := millrace/swarm millrace/cmd/internal/shard/deflate
+RACELESS := millrace/swarm millrace/cmd/internal/shard/deflate millrace/cmd/internal/simulation
 
 check: ## vet, gofmt, staticcheck, and the tests under the race detector where goroutines meet
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "run gofmt -w on $$unformatted" >&2; exit 1; }

@@ -59,6 +59,7 @@ type Core struct {
 	compass   compass
 	rng       *rand.Rand
 	view      view
+	settling  settling
 	directory directory
 	holds     holds
 	asks      asks
@@ -209,7 +210,7 @@ func (c *Core) Tick(now time.Duration) {
 	for k := range c.boxes {
 		c.push(k)
 	}
-	c.directory.tick(now, c.isHome)
+	c.directory.tick(now, c.isSettled(), c.isHome)
 	c.stats.HeldOver += c.holds.expire(now - holdTime)
 	c.asks.expire(now-askTime, c.askIsOver)
 }
@@ -296,6 +297,7 @@ func (c *Core) isHome(hash *swarm.ID) bool { return c.homeOf(hash) == nil }
 
 // left takes a node out of the view.
 func (c *Core) left(n *node, why Event) {
+	c.unsettle()
 	c.view.leave(n)
 	c.stats.Left++
 	c.stats.BytesLost += uint64(c.batches.drop(n.number))
@@ -316,7 +318,7 @@ func (c *Core) viewChanged() {
 // resendSoon has all torrents told anew in a moment: more changes of the nodes may follow.
 func (c *Core) resendSoon() {
 	c.clock.resend = min(c.clock.resend, c.clock.now+settleTime)
-	c.clock.resendFor = min(c.o.Timeout, c.o.resendWithin())
+	c.clock.resendFor = c.o.retellWithin()
 }
 
 // resend asks the shards to tell all torrents anew.

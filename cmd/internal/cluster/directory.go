@@ -28,6 +28,7 @@ type entry struct {
 	place int           // in directory.entries
 	told  time.Duration // when its nodes were last told of changes
 	dirty bool          // it is in directory.dirty
+	late  bool          // its nodes are to be told when all is settled
 }
 
 // directory is what the nodes have told.
@@ -39,6 +40,8 @@ type directory struct {
 	entries []*entry
 	stays   int
 	dirty   []change // that wait, the first to be told first
+	late    []*entry // that are late, or were; the scan finds those that had no room here
+	settled bool
 	scanned time.Duration
 	at      int           // the place of the entry that was scanned last: a pass goes down
 	each    time.Duration // of this pass for an entry
@@ -156,8 +159,23 @@ func (d *directory) spread(now time.Duration, e *entry, but int) {
 // nobody is the number of no node.
 const nobody = -1
 
+// postpone notes that the nodes of an entry are to be told when all is settled.
+func (d *directory) postpone(e *entry) {
+	if !e.late && len(d.late) < d.o.Limits.Dirty {
+		d.late = append(d.late, e)
+	}
+	e.late = true
+}
+
 // tick tells of the changes that have waited, and looks for stays that are doubtful or too old: a slice of all at a time.
-func (d *directory) tick(now time.Duration, isHome func(*swarm.ID) bool) {
+func (d *directory) tick(now time.Duration, settled bool, isHome func(*swarm.ID) bool) {
+	d.settled = settled
+	for n := 0; n < maxSpread && settled && len(d.late) > 0; n++ {
+		e := d.late[0]
+		d.late[0] = nil
+		d.late = d.late[1:]
+		d.catchUp(now, e)
+	}
 	for range maxSpread {
 		if len(d.dirty) == 0 || now < d.dirty[0].due {
 			break
@@ -168,6 +186,14 @@ func (d *directory) tick(now time.Duration, isHome func(*swarm.ID) bool) {
 		d.spread(now, e, nobody)
 	}
 	d.scan(now, isHome)
+}
+
+// catchUp tells the nodes of an entry that is late.
+func (d *directory) catchUp(now time.Duration, e *entry) {
+	if e.late {
+		e.late = false
+		d.spread(now, e, nobody)
+	}
 }
 
 // scan inspects as many entries as are due: all within the time of a pass.
@@ -190,6 +216,9 @@ func (d *directory) scan(now time.Duration, isHome func(*swarm.ID) bool) {
 // so then. The entry moves another one to its place if it ends: one that was looked at, since the scan goes down.
 func (d *directory) inspect(now time.Duration, e *entry, isHome func(*swarm.ID) bool) {
 	d.bury(e)
+	if d.settled {
+		d.catchUp(now, e)
+	}
 	isOurs, known := false, false
 	for k := len(e.stays) - 1; k >= 0; k-- {
 		s := &e.stays[k]

@@ -57,7 +57,7 @@ func (s *script) fetch() string {
 func (s *script) pass(d time.Duration) string {
 	for end := s.now + d; s.now < end; {
 		s.now += 100 * time.Millisecond
-		s.directory.tick(s.now, func(*swarm.ID) bool { return s.home })
+		s.directory.tick(s.now, true, func(*swarm.ID) bool { return s.home })
 	}
 	return s.fetch()
 }

@@ -96,7 +96,7 @@ func TestSeek(t *testing.T) {
 		r := newRig(t)
 		a, b := r.join("a"), r.join("b")
 		r.join("c")
-		r.pass(2 * time.Second)
+		r.pass(2 * a.o.Timeout) // all is settled
 		key := a.keyAt(home)
 		seek := func(n *rigNode, offers int) {
 			relay := sample(key, offers, 10)
@@ -384,7 +384,7 @@ func TestWithoutConnection(t *testing.T) {
 func TestFormerHome(t *testing.T) {
 	r := newRig(t)
 	a, b := r.join("a"), r.join("b")
-	r.pass(2 * time.Second)
+	r.pass(2 * a.o.Timeout) // all is settled
 	key := a.keyAt("b")
 	a.mails = nil
 	a.report(0, &record.Presence{Key: key, Counts: peers(1, 0)})

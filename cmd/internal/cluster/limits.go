@@ -44,6 +44,7 @@ const (
 	maxMessage    = 256 << 10           // bytes of records in one message; far below what NATS allows
 	leastPacked   = 256                 // bytes of records that are worth packing
 	maxScan       = 1 << 14             // torrents of the directory that one Tick looks at
+	maxSettling   = 4                   // times that the time after a change of the nodes gets longer by more changes
 	maxSpread     = 1 << 10             // torrents whose changes one Tick tells
 	leastSecret   = 16                  // bytes of the secret
 )
@@ -64,6 +65,7 @@ const (
 // other times leave room for that within the whole.
 func (o *Options) resendEvery() time.Duration  { return o.Refresh / 2 }
 func (o *Options) resendWithin() time.Duration { return o.Refresh / 4 }
+func (o *Options) retellWithin() time.Duration { return min(o.Timeout, o.resendWithin()) } // after a change of the nodes
 func (o *Options) doubtAfter() time.Duration   { return o.Refresh * 4 / 5 }
 func (o *Options) answerEvery() time.Duration  { return o.Refresh / 8 } // at most, to a node whose counts are told anew
 func (o *Options) scanTime() time.Duration     { return o.Refresh / 16 }

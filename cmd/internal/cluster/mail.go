@@ -127,7 +127,7 @@ func (c *Core) relay(rec []byte) bool {
 func (c *Core) scrape(r *record.Scrape) {
 	a := newAsk(c.clock.now, r)
 	for k := range a.hashes {
-		home := c.homeOf(&a.hashes[k])
+		home := c.homeToAsk(&a.hashes[k])
 		if home != nil {
 			a.await(k, home.number)
 		} else if f, ok := c.directory.sum(swarm.Key{Hash: a.hashes[k], Family: r.Family}, 0); ok {

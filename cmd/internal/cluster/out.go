@@ -82,6 +82,12 @@ func offerSize(o *record.Offer) int { return len(o.ID) + 4 + len(o.SDP) }
 
 // tell tells a node, this one or another, who else has a torrent. If it is quiet it need not hear that nobody has.
 func (c *Core) tell(e *entry, to *stay, quiet bool) {
+	if c.isPartial(&e.key.Hash, to.node) {
+		c.directory.postpone(e)
+		if !quiet || len(e.stays) < 2 {
+			return
+		}
+	}
 	if to.node == 0 {
 		if !c.isHome(&e.key.Hash) {
 			return // what was told here as long as this was the home may be wrong by now

@@ -154,6 +154,7 @@ func (c *Core) greeted(n *node, from *sender, h *record.Hello) bool {
 	}
 	n.greet(now, h)
 	isBack := c.view.wasHere(n.from)
+	c.unsettle()
 	c.view.join(n)
 	n.last = from.last
 	c.stats.Joined++

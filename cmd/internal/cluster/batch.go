@@ -7,8 +7,9 @@ import (
 	"millrace/cmd/internal/cluster/record"
 )
 
-// This file gathers records for each node, so that one message holds what has come within a moment. What finds no room is left out: relays
-// first, and counts of peers last.
+// This file gathers records for each node, so that one message holds what has come within a moment after the last message. The first record
+// in a while leaves at once: each message costs threads that are woken, and one that waited would cost one more. What finds no room is left
+// out: relays first, and counts of peers last.
 
 // batch is what waits for one node.
 type batch struct {
@@ -91,6 +92,11 @@ func (b *batches) find(number uint16) *batch {
 	return nil
 }
 
+// isDue reports whether a batch is to leave.
+func (b *batch) isDue(now time.Duration) bool {
+	return len(b.chunks) > 1 || now-b.since >= batchTime || now-b.to.sent >= batchTime
+}
+
 // flush publishes what is due, or all. publish reports false where the bus does not take a message: all is tried again in a moment.
 func (b *batches) flush(now time.Duration, all bool, publish func(to *node, records []byte) bool) {
 	if now < b.retry && !all {
@@ -98,9 +104,10 @@ func (b *batches) flush(now time.Duration, all bool, publish func(to *node, reco
 	}
 	b.retry = 0
 	b.all = slices.DeleteFunc(b.all, func(one *batch) bool {
-		if b.retry != 0 || !all && len(one.chunks) < 2 && now-one.since < batchTime {
+		if b.retry != 0 || !all && !one.isDue(now) {
 			return false
 		}
+		one.to.sent = now
 		for len(one.chunks) > 0 {
 			c := one.chunks[0]
 			if !publish(one.to, c) {

@@ -141,14 +141,15 @@ func (c *Core) Err() error { return c.err }
 // Load says how many connections and torrents there are here, for the other nodes' operators.
 func (c *Core) Load(connections, torrents uint32) { c.connections, c.torrents = connections, torrents }
 
-// Waiting reports whether something waits that wants a Tick and a Flush each millisecond, not each 100.
+// Waiting reports whether something waits that wants a Tick and a Flush each millisecond, not each 100: mail, or records. What others have to
+// answer in time waits too, but an answer brings a turn by itself.
 func (c *Core) Waiting() bool {
 	for k := range c.boxes {
 		if c.boxes[k].due() {
 			return true
 		}
 	}
-	return len(c.batches.all) > 0 || c.holds.bytes > 0 || len(c.asks.byNumber) > 0
+	return len(c.batches.all) > 0
 }
 
 // at notes the time of a call.

@@ -56,7 +56,7 @@ const (
 	othersEvery = time.Second            // changes of one torrent are told together
 	holdTime    = time.Second            // that offers wait for the answer of a home
 	askTime     = 250 * time.Millisecond // that a scrape waits for others
-	batchTime   = time.Millisecond       // that records wait for others to the same node
+	batchTime   = time.Millisecond       // after a message, that records wait for others to the same node
 	retryTime   = 10 * time.Millisecond  // after the bus has not taken a message: each try seals anew
 )
 

@@ -137,8 +137,11 @@ func (w *simWorld) playRival() {
 // checkTruth compares what each shard knows of the others with what they have.
 func (w *simWorld) checkTruth() {
 	// What is told anew all the time may just be under way.
-	waits := func(n *simNode) bool { return n.core.Waiting() }
-	for k := 0; k < 20 && (!w.bus.Empty() || slices.ContainsFunc(w.nodes, waits)); k++ {
+	waits := func(n *simNode) bool {
+		st := n.core.Stats()
+		return n.core.Waiting() || st.HeldBytes > 0 || st.Asks > 0
+	}
+	for k := 0; k < 200 && (!w.bus.Empty() || slices.ContainsFunc(w.nodes, waits)); k++ {
 		w.pass(simTick, nil)
 	}
 	for _, n := range w.nodes {

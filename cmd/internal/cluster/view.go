@@ -23,7 +23,7 @@ type node struct {
 	speaks                uint16 // the latest version of the protocol that it speaks
 	address               string
 	connections, torrents uint32
-	joined, heard         time.Duration
+	joined, heard, sent   time.Duration // sent: the last message to it
 	began                 time.Duration // of its life, on our clock; can be negative
 	last                  [streams]uint64
 }

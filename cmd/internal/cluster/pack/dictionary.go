@@ -4,7 +4,8 @@ import "strings"
 
 // This file has the dictionary: descriptions of sessions as the clients of trackers write them, those of the most clients last. Each was
 // taken from the client itself (pion 4.0, libdatachannel as node-datachannel 0.33 has it for libtorrent, Firefox 153, Chromium 156), with a
-// candidate of a STUN server, and without its random values. A change needs another version.
+// candidate of a STUN server, and without its random values. A change needs
+// other forms.
 
 const (
 	pion = `"v=0

@@ -40,6 +40,12 @@ func TestPack(t *testing.T) {
 		// As a client of this kind could write it: with values of its own behind each sign after which they come.
 		text = strings.NewReplacer("\n", `\r\n`, "sha-256 ", "sha-256 12:AB:9F:00", " 1 ", " 1 83652", "pwd:", "pwd:Qx7").Replace(text)
 		f(text, len(text)/3)
+		f(strings.Repeat(text, long/len(text)+1), len(text)/2)
+	}
+	for _, bad := range []string{"", "\x00", "\x01", "\x02a", "\x03abc"} {
+		if _, ok := Unpack(make([]byte, 0, 100), []byte(bad)); ok {
+			t.Errorf("%q is a packed form", bad)
+		}
 	}
 }
 
@@ -47,7 +53,7 @@ func TestPack(t *testing.T) {
 func TestDictionary(t *testing.T) {
 	const want = "a2da4a4fba2aacbc7de014fe71ebf60e7e83173e3630e3be33998a206c73a7de"
 	if got := fmt.Sprintf("%x", sha256.Sum256(dictionary())); got != want {
-		t.Errorf("the sum of the dictionary is %s: it has changed, so it needs another version, and the protocol too", got)
+		t.Errorf("the sum of the dictionary is %s: it has changed, so it needs other forms, and another version of the protocol", got)
 	}
 }
 
@@ -55,6 +61,7 @@ func TestDictionary(t *testing.T) {
 func FuzzUnpack(f *testing.F) {
 	f.Add(Append(nil, []byte(chromium)))
 	f.Add(Append(nil, nil))
+	f.Add(Append(nil, []byte(strings.Repeat(chromium, 8))))
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		room := make([]byte, 0, 4096)
 		if got, ok := Unpack(room, packed); ok && len(got) > cap(room) {

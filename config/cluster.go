@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -67,8 +69,7 @@ func (c *Config) checkCluster() (found []finding) {
 		blame("cluster.nats_url", "has %d addresses, but may have at most %d", len(urls), maxNATSURLs)
 	}
 	for _, text := range urls {
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
+		if !isNATSURL(text) {
 			blame("cluster.nats_url", "must be the address of a NATS server, such as \"nats://127.0.0.1:4222\" or \"tls://nats.example.org:4222\", "+
 				"but %q is none", short(hidePassword(text)))
 		}
@@ -86,6 +87,20 @@ func (c *Config) checkCluster() (found []finding) {
 			"need one with the same 32 bytes or more on each: make it with: head -c 32 /dev/urandom > cluster.secret"})
 	}
 	return found
+}
+
+// isNATSURL reports whether a text is the address of a NATS server. A port that is left out is 4222.
+func isNATSURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "nats" && u.Scheme != "tls" {
+		return false
+	}
+	isIPv6 := strings.Contains(u.Hostname(), ":")
+	if isIPv6 && !strings.HasPrefix(u.Host, "[") || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	_, err = strconv.ParseUint(cmp.Or(u.Port(), "4222"), 10, 16)
+	return err == nil
 }
 
 // hidePassword returns the address of a NATS server without what a log must not have.

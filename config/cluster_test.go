@@ -22,6 +22,10 @@ func TestCluster(t *testing.T) {
 	f(on+"'10.0.0.1:4222'", "2:20: cluster.nats_url must be the address of a NATS server, such as")
 	f(on+"'http://u:password@10.0.0.1'", "2:20: cluster.nats_url must be the address of a NATS server, such as")
 	f(on+"'u:password@10.0.0.1'", "2:20: cluster.nats_url must be the address of a NATS server, such as")
+	for _, url := range []string{"nats://127.0.0.1:99999", "nats://::1:4222", "nats://a:", "nats://u:pa@ss@a:4222:5", "nats://:4222", "nats://[::1"} {
+		f(on+"'"+url+"'", "2:20: cluster.nats_url must be the address of a NATS server, such as")
+	}
+	f(on+"'nats://[::1]:4222,nats://[::1],nats://a,tls://u:p@b:65535'", "")
 	f(on+"'nats://a:1,'", "2:20: cluster.nats_url must be the address of a NATS server, such as")
 	f(on+"'"+strings.Repeat("nats://a:1,", 16)+"nats://b:1'", "2:20: cluster.nats_url has 17 addresses, but may have at most 16")
 	f(on+"'nats://a:1'\ncluster.name = 'a.b'", `3:16: cluster.name may have letters, digits, - and _, but is "a.b"`)

@@ -90,6 +90,8 @@ type clock struct {
 	resendFor time.Duration // and are to be done after so long
 	askUntil  time.Duration // counts that are told before it are to be answered, see takenBack
 	view      uint32        // counts the changes of the view, from 1
+	echoed    time.Duration // the bus last brought our own greeting, or was connected
+	strange   time.Duration // somebody with another secret greeted; 0: never
 }
 
 // New returns a core that has no connection yet.
@@ -173,6 +175,7 @@ func (c *Core) Connected(now time.Duration, up bool) {
 	}
 	c.connected = up
 	if up {
+		c.clock.echoed = now
 		c.clock.hello = now
 		c.resendSoon()
 		return
@@ -199,6 +202,12 @@ func (c *Core) Tick(now time.Duration) {
 		c.resendSoon()
 	}
 	c.clock.ticked = now
+	if c.closed { // it hears nobody any more, and so can say of nobody that it is silent
+		for k := range c.boxes {
+			c.push(k)
+		}
+		return
+	}
 	for n := c.view.silent(now, c.o.Timeout); n != nil; n = c.view.silent(now, c.o.Timeout) {
 		c.left(n, NodeSilent)
 	}
@@ -271,6 +280,17 @@ func (c *Core) hello() {
 		c.stats.Out[record.KindHello]++
 	} else {
 		c.clock.hello = c.clock.now + c.o.helloEvery()/4
+	}
+}
+
+// stand makes this node a tracker of its own, after the goodbye: shards are told that no other node is live.
+func (c *Core) stand() {
+	for len(c.view.live) > 0 {
+		c.view.leave(c.view.live[0])
+	}
+	for k := range c.boxes {
+		c.boxes[k].nodes = true
+		c.push(k)
 	}
 }
 

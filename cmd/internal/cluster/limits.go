@@ -49,6 +49,9 @@ const (
 	leastSecret   = 16                  // bytes of the secret
 )
 
+// LargestMessage is how many bytes a message has at most: records, in a packed form that is no longer, and a seal.
+const LargestMessage = maxMessage + 1024
+
 const (
 	helloEvery  = time.Second            // at most; a quarter of the timeout if that is less
 	helloSoon   = helloEvery / 4         // after a node has come, at most so often

@@ -16,7 +16,8 @@ const (
 	NodeForeign                // a node speaks no version of the protocol that this one does; said once in a while
 	TooManyNodes               // a node was not taken in: there are as many as there may be
 	NumbersUsedUp              // a node was not taken in: so many have come and gone that this node has to be restarted
-	SameNode                   // this node has the id of another one that was there before, and stops
+	SameNode                   // this node has the id of another one that was there before, and leaves
+	OtherSecret                // somebody greets under the cluster's name, with another secret
 	events
 )
 
@@ -29,6 +30,7 @@ var eventTexts = [events]string{
 	TooManyNodes:  "is not taken in: there are as many as there may be",
 	NumbersUsedUp: "is not taken in: so many have come and gone that this tracker has to be restarted",
 	SameNode:      "was there before and has the name of this one",
+	OtherSecret:   "has this cluster's name and another secret, and is not heard: all nodes need the same cluster.secret_file",
 }
 
 // String returns what a node has done, as it follows "a node".

@@ -23,14 +23,15 @@ func (c *Core) FromBus(now time.Duration, subject string, msg []byte) {
 	e := envelope{subject: subject}
 	stream := streamAll
 	switch {
-	case !e.Header.Read(msg) || subject != c.all && subject != c.here || len(msg) > maxMessage+1024:
+	case !e.Header.Read(msg) || subject != c.all && subject != c.here || len(msg) > LargestMessage:
 		c.stats.Flaws[FlawForm]++
 		return
 	case e.Version != record.Version:
 		c.stats.Flaws[FlawVersion]++
 		return
 	case e.From == c.seal.from:
-		return // our own greeting
+		c.clock.echoed = now
+		return
 	case subject == c.here:
 		stream, e.to = streamHere, c.seal.from
 	}
@@ -47,6 +48,8 @@ func (c *Core) FromBus(now time.Duration, subject string, msg []byte) {
 	}
 	if !ok && stream == streamAll {
 		c.stats.Flaws[FlawSecret]++
+		c.clock.strange = now
+		c.news.add(now, OtherSecret, "unknown", "")
 		return
 	} else if !ok {
 		c.stats.Flaws[FlawSeal]++
@@ -197,6 +200,7 @@ func (c *Core) fromStranger(e *envelope, records []byte) {
 	c.err = fmt.Errorf("another node of the cluster %q has the id %q already (%s): give this one another id", c.o.Cluster, c.o.Node, h.Address)
 	c.news.add(c.clock.now, SameNode, h.Node, h.Address)
 	c.Bye(c.clock.now)
+	c.stand()
 }
 
 // forUs reads a message of a live node for this one.

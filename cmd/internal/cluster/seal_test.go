@@ -98,7 +98,18 @@ func TestRefusedMessages(t *testing.T) {
 	stranger.at(r.now)
 	f(FlawStranger, good.subject, stranger.seal.close(good.subject, b.seal.from, nil))
 	wrong := r.add("d", func(o *Options) { o.Secret = []byte("another secret, as long") })
-	f(FlawSecret, b.all, wrong.seal.close(b.all, record.Incarnation{}, nil))
+	b.News()
+	for range 2 {
+		f(FlawSecret, b.all, wrong.seal.close(b.all, record.Incarnation{}, nil))
+	}
+	if news := b.News(); len(news) != 1 || news[0].Event != OtherSecret || !b.Stats().Strange {
+		t.Errorf("of another secret the news are %+v", news)
+	}
+	r.now += 2 * sayAgain
+	if b.at(r.now); b.Stats().Strange {
+		t.Error("another secret is remembered for long")
+	}
+	r.now -= 2 * sayAgain
 	if n := b.Stats().Nodes; n != 1 {
 		t.Errorf("there are %d other nodes", n)
 	}

@@ -31,6 +31,8 @@ type mailCounts = [record.MailKinds - record.FirstMail]uint64
 // (record), record.MailNames (mail) and FlawNames (flaw).
 type Stats struct {
 	Connected int    `metric:"cluster_connected" help:"1 while there is a connection to the bus, else 0: the node is alone."`
+	Unheard   int    `metric:"cluster_unheard" help:"1 while the bus does not bring this node its own greetings: it may not publish, or not subscribe."`
+	Strange   bool   `metric:"-"` // in the last minute somebody greeted with another secret
 	Nodes     int    `metric:"cluster_nodes" help:"Other nodes of the cluster that are live."`
 	Joined    uint64 `metric:"cluster_nodes_joined_total" help:"Nodes that were taken in, those included that came back."`
 	Left      uint64 `metric:"cluster_nodes_left_total" help:"Nodes that went, or were silent for too long."`
@@ -79,7 +81,11 @@ func (c *Core) Stats() Stats {
 	st := c.stats
 	if c.connected {
 		st.Connected = 1
+		if c.clock.ticked-c.clock.echoed > c.o.Timeout {
+			st.Unheard = 1
+		}
 	}
+	st.Strange = c.clock.strange != 0 && c.clock.now-c.clock.strange < sayAgain
 	st.Nodes, st.Numbers = len(c.view.live), maxNumbers-c.view.given
 	st.Waiting = c.batches.bytes
 	st.Torrents, st.Stays, st.Dirty = len(c.directory.entries), c.directory.stays, len(c.directory.dirty)

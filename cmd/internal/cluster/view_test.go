@@ -184,6 +184,9 @@ func TestSameID(t *testing.T) {
 	if news := second.News(); len(news) == 0 || news[len(news)-1].Event != SameNode {
 		t.Errorf("the news are %+v", news)
 	}
+	if got := second.fetch(record.MailNodes); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], "{Live:[]}") || len(second.Nodes()) != 0 {
+		t.Errorf("its shards, which may have clients, know of others: %q", got)
+	}
 	r.pass(2 * time.Second)
 	if o := other.view.byID["a"]; o == nil || o.from != first.seal.from {
 		t.Error("the others do not hold the first for the one that is there")
@@ -248,6 +251,44 @@ func TestRefusedNodes(t *testing.T) {
 	a.News()
 	greet("none", mostProtocol)
 	f(NumbersUsedUp)
+}
+
+// TestGoodbyeIsTheEnd proves that a node which has said goodbye, and may take a while to stop, says of nobody that it is silent.
+func TestGoodbyeIsTheEnd(t *testing.T) {
+	r := newRig(t)
+	a := r.join("a")
+	r.join("b")
+	r.pass(2 * time.Second)
+	a.Bye(r.now)
+	a.News()
+	r.pass(3 * a.o.Timeout)
+	if news := a.News(); len(news) > 0 {
+		t.Errorf("the news are %+v", news)
+	}
+}
+
+// TestUnheard proves that a node knows whether the bus brings it its own greetings, not at once after a connection.
+func TestUnheard(t *testing.T) {
+	r := newRig(t)
+	a := r.join("a")
+	f := func(want int) {
+		t.Helper()
+		if got := a.Stats().Unheard; got != want {
+			t.Errorf("unheard is %d, want %d", got, want)
+		}
+	}
+	r.pass(a.o.Timeout)
+	f(0)
+	r.pass(time.Second)
+	f(1)
+	a.hello()
+	own := a.out[len(a.out)-1]
+	a.FromBus(r.now, own.subject, own.msg)
+	f(0)
+	r.pass(2 * a.o.Timeout)
+	f(1)
+	a.Connected(r.now, false)
+	f(0)
 }
 
 // TestPause proves that a node that stood still does not take the others for dead, and has its torrents told anew: they may take it for that.

@@ -29,7 +29,7 @@ func TestText(t *testing.T) {
 			{"a.example", now.Add(40 * 24 * time.Hour), ""}, {"b.example", now.Add(-time.Hour), "the last try failed: no"},
 			{"c.example", time.Time{}, ""},
 		},
-		Cluster: &Cluster{true, []Node{{"b", "[::]:443", 12000}, {"c", "[::]:443", 1}}},
+		Cluster: &Cluster{Connected: true, Nodes: []Node{{"b", "[::]:443", 12000}, {"c", "[::]:443", 1}}},
 		Drain:   &Drain{312, 44}, Problems: []string{"shard 1 stands still for 75 s", "another"},
 	}, now)
 	title("status of a small one")

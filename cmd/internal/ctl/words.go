@@ -70,6 +70,7 @@ type Status struct {
 // Cluster is the state of a node of a cluster.
 type Cluster struct {
 	Connected bool   `json:"connected"` // to NATS
+	Problem   string `json:"problem"`   // a sentence; empty: none
 	Nodes     []Node `json:"nodes"`     // the others
 }
 

@@ -2,7 +2,9 @@ package server
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -25,6 +27,7 @@ import (
 type bridge struct {
 	core     *cluster.Core
 	secret   []byte
+	warning  string // about the files; empty: none
 	options  natsbus.Options
 	bus      *natsbus.Bus // nil before the start
 	boxes    post.Boxes
@@ -42,6 +45,10 @@ type bridge struct {
 	gone  chan struct{} // closed when it has
 	up    bool
 
+	// apart is why this node has left the cluster while it serves its clients; empty: it is a part of it.
+	apart     string
+	isUnheard bool // so was said
+
 	nextShow time.Duration
 	shown    atomic.Pointer[bridgeState]
 }
@@ -57,8 +64,12 @@ const (
 	goodbyePatience = 2 * time.Second // until a predecessor has said goodbye to the other nodes
 )
 
-// leastSecret is the length of the secret of a cluster, in bytes.
-const leastSecret = 32
+// The length of the secret of a cluster, and of its other files, in bytes.
+const (
+	leastSecret = 32
+	mostSecret  = 4 << 10
+	mostFile    = 1 << 20
+)
 
 // readBridge reads the files that a node of a cluster needs, while the process still may; nil: it is to be none.
 func readBridge(c *config.Cluster) (*bridge, error) {
@@ -70,8 +81,10 @@ func readBridge(c *config.Cluster) (*bridge, error) {
 		return nil, fmt.Errorf("the name of the host cannot name this node, it %s: set cluster.node", problem)
 	}
 	var err error
-	if b.secret, err = readSecret(c.SecretFile); err != nil {
-		return nil, err
+	b.secret, err = readSecret(c.SecretFile)
+	all := []error{err}
+	if info, err := os.Stat(c.SecretFile); err == nil && info.Mode().Perm()&0o044 != 0 {
+		b.warning = fmt.Sprintf("cluster.secret_file %s can be read by other users: chmod 600 %[1]s", c.SecretFile)
 	}
 	b.options = natsbus.Options{URLs: c.URLs(), Name: "millrace " + nodeName(c)}
 	for _, f := range []struct {
@@ -84,12 +97,14 @@ func readBridge(c *config.Cluster) (*bridge, error) {
 		if f.path == "" {
 			continue
 		}
-		if *f.content, err = os.ReadFile(f.path); err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", f.key, err)
+		*f.content, err = readAtMost(f.path, mostFile)
+		if err != nil {
+			err = fmt.Errorf("cannot read %s: %w", f.key, err)
 		}
+		all = append(all, err)
 	}
-	if err := b.options.Check(); err != nil {
-		return nil, fmt.Errorf("cannot use cluster.tls_ca_path or cluster.credentials_file: %w", err)
+	if err := errors.Join(append(all, b.options.Check())...); err != nil {
+		return nil, err
 	}
 	return b, nil
 }
@@ -109,7 +124,7 @@ func nodeName(c *config.Cluster) string {
 
 // readSecret reads the secret of the cluster.
 func readSecret(path string) ([]byte, error) {
-	secret, err := os.ReadFile(path)
+	secret, err := readAtMost(path, mostSecret)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read cluster.secret_file: %w", err)
 	}
@@ -118,6 +133,20 @@ func readSecret(path string) ([]byte, error) {
 			path, len(secret), leastSecret, path)
 	}
 	return secret, nil
+}
+
+// readAtMost reads a file that has no more than so many bytes. It need not be a regular one: a shell can give a pipe.
+func readAtMost(path string, most int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(content) > most {
+		err = fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return content, err
 }
 
 // newCore makes the core, with the mailboxes of n shards.
@@ -163,6 +192,9 @@ func (s *Server) startBridge() {
 	if s.bridge == nil {
 		return
 	}
+	if s.bridge.warning != "" {
+		s.log.Warn(s.bridge.warning)
+	}
 	s.bridge.show()
 	s.watchers.Go(func() { s.bridge.run(s.over) })
 }
@@ -174,7 +206,7 @@ func (b *bridge) start() (err error) {
 		_, _ = b.behind.Receive() // nothing comes but the end
 		b.behind.Close()
 	}
-	b.options.Subjects = b.core.Subjects()
+	b.options.Subjects, b.options.Largest = b.core.Subjects(), cluster.LargestMessage
 	b.options.Log = func(event string, err error) {
 		if err != nil {
 			b.log.Warn("cluster: "+event, "error", err)
@@ -203,10 +235,15 @@ func (b *bridge) run(over <-chan struct{}) {
 		default:
 		}
 		more := b.turn()
-		if b.core.Err() != nil {
-			b.failed(fmt.Errorf("%w: give each node a name of its own (cluster.node)", b.core.Err()))
-			<-over
-			return
+		if err := b.core.Err(); err != nil && b.apart == "" {
+			if connections, _ := b.load(); connections == 0 && b.behind == nil {
+				b.failed(fmt.Errorf("%w: give each node a name of its own (cluster.node)", err))
+				<-over
+				return
+			}
+			b.apart = err.Error()
+			b.log.Error("cluster: this node has left it, and serves its clients alone until it is restarted with a name of its own (cluster.node)",
+				"error", err)
 		}
 		if more {
 			select {

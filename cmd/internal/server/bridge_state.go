@@ -20,13 +20,34 @@ type bridgeState struct {
 	core  cluster.Stats
 	bus   natsbus.Stats
 	nodes []cluster.Node
+	apart string // see bridge
+}
+
+// trouble returns what is wrong for as long as it lasts; empty: nothing.
+func (st *bridgeState) trouble() string {
+	switch {
+	case st.apart != "":
+		return "this node has left the cluster, and its clients find no peers on others: " + st.apart
+	case st.core.Connected == 0:
+		return "there is no connection to NATS, and clients of this node find no peers on others: the log says why"
+	case st.core.Unheard != 0:
+		return "NATS does not bring this node its own greetings: its user must have the right to publish and to subscribe to millrace.>"
+	case st.core.Strange:
+		return "somebody has the name of this cluster and another secret: all nodes need the same cluster.secret_file"
+	}
+	return ""
 }
 
 // show copies the state for the rest of the process, and logs the news.
 func (b *bridge) show() {
 	connections, torrents := b.load()
 	b.core.Load(uint32(connections), uint32(torrents))
-	state := &bridgeState{core: b.core.Stats(), nodes: b.core.Nodes()}
+	state := &bridgeState{core: b.core.Stats(), nodes: b.core.Nodes(), apart: b.apart}
+	if unheard := state.core.Unheard != 0; unheard != b.isUnheard {
+		if b.isUnheard = unheard; unheard {
+			b.log.Warn("cluster: " + state.trouble())
+		}
+	}
 	if b.bus != nil {
 		state.bus = b.bus.Stats()
 	}
@@ -46,7 +67,10 @@ func (b *bridge) describe() string {
 		return ""
 	}
 	state := b.shown.Load()
-	if state == nil || state.core.Connected == 0 {
+	switch {
+	case state != nil && state.apart != "":
+		return "cluster: another node has the name of this one, which is alone\n"
+	case state == nil || state.core.Connected == 0:
 		return "cluster: no connection to NATS, this node is alone\n"
 	}
 	return fmt.Sprintf("cluster: %d other nodes\n", len(state.nodes))
@@ -62,7 +86,7 @@ func (b *bridge) status() *ctl.Cluster {
 	if state == nil {
 		return out
 	}
-	out.Connected = state.core.Connected != 0
+	out.Connected, out.Problem = state.core.Connected != 0, state.trouble()
 	for _, n := range state.nodes {
 		out.Nodes = append(out.Nodes, ctl.Node{Name: n.ID, Address: n.Address, Clients: int(n.Connections)})
 	}

@@ -37,8 +37,42 @@ func TestReadBridge(t *testing.T) {
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: secret}, "")
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: filepath.Join(dir, "none")}, "cannot read cluster.secret_file: ")
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: file("short", "short")}, "has 5 bytes, but needs 32 or more: make it with: head")
+	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: "/dev/zero"}, "/dev/zero has more than 4096 bytes")
 	f(config.Cluster{NATSURL: url, Node: "a b", SecretFile: secret}, "set cluster.node")
+	c := config.Cluster{NATSURL: url, Node: "a", SecretFile: "/none/1", CredentialsFile: "/none/2", TLSCAPath: "/none/3"}
+	for _, path := range []string{c.SecretFile, c.CredentialsFile, c.TLSCAPath} {
+		f(c, path) // all mistakes are said at once
+	}
+	c = config.Cluster{NATSURL: url, Node: "a", SecretFile: secret}
+	for mode, want := range map[os.FileMode]string{0o600: "", 0o640: "chmod 600 " + secret, 0o604: "chmod 600 " + secret} {
+		if err := os.Chmod(secret, mode); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := readBridge(&c); err != nil || !strings.HasSuffix(b.warning, want) || want == "" && b.warning != "" {
+			t.Errorf("mode %o: %v, want a warning %q", mode, err, want)
+		}
+	}
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: secret, TLSCAPath: filepath.Join(dir, "none")}, "cannot read cluster.tls_ca_path: ")
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: secret, TLSCAPath: secret}, "has no certificate in PEM")
 	f(config.Cluster{NATSURL: url, Node: "a", SecretFile: secret, CredentialsFile: filepath.Join(dir, "none")}, "cannot read cluster.credentials_file: ")
+}
+
+// TestClusterTrouble proves that each trouble of a node with its cluster has a sentence, the worst one first.
+func TestClusterTrouble(t *testing.T) {
+	var st bridgeState
+	f := func(want string) {
+		t.Helper()
+		if got := st.trouble(); got != want && (want == "" || !strings.Contains(got, want)) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("no connection to NATS")
+	st.core.Connected = 1
+	f("")
+	st.core.Strange = true
+	f("another secret")
+	st.core.Unheard = 1
+	f("its own greetings")
+	st.apart = "the name is taken"
+	f("has left the cluster, and its clients find no peers on others: the name is taken")
 }

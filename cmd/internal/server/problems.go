@@ -60,8 +60,8 @@ func (f *facts) loops() (all []problem) {
 				"which writes its stacks to the log, and start it again", k, human.Span(s.Silent))
 		}
 	}
-	if c := f.status.Cluster; c != nil && !c.Connected && f.now.at >= leastTried {
-		add("NATS", "there is no connection to NATS, and clients of this node find no peers on others: the log says why")
+	if c := f.status.Cluster; c != nil && c.Problem != "" {
+		add("the cluster", "%s", c.Problem)
 	}
 	if f.now.at-f.before.at < leastTried {
 		return all

@@ -50,7 +50,7 @@ func TestProblems(t *testing.T) {
 	f(func(c *facts) { c.now.needed[0] = 269 * time.Second })
 	f(func(c *facts) { c.now.needed[0] = 271 * time.Second }, "shard 0 needs 90 % of its CPU")
 	f(func(c *facts) { c.now.at, c.now.needed[0] = leastTried, leastTried }, "shard 0 needs 100 % of its CPU")
-	f(func(c *facts) { c.status.Cluster = &ctl.Cluster{} }, "there is no connection to NATS")
+	f(func(c *facts) { c.status.Cluster = &ctl.Cluster{Problem: "NATS is away"} }, "NATS is away")
 	f(func(c *facts) { c.status.Cluster = &ctl.Cluster{Connected: true} })
 	f(func(c *facts) { c.status.Cluster, c.now.at = &ctl.Cluster{}, leastTried-1 })
 	f(func(c *facts) { // a tracker that has just started

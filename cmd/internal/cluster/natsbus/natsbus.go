@@ -21,7 +21,8 @@ type Options struct {
 	Name        string   // of the client, as operators of NATS see it
 	Credentials []byte   // of a NATS user, the content of a .creds file; nil: none
 	CA          []byte   // PEM; nil: the authorities of the system
-	Subjects    []string // to receive
+	Subjects    []string // to receive; of what is published under them a copy comes back
+	Largest     int64    // bytes of a message that may be published
 	Log         func(event string, err error)
 }
 
@@ -35,6 +36,7 @@ const (
 	pingEvery   = 2 * time.Second // two that are not answered break it too
 	retryEvery  = time.Second / 2 // before NATS is tried again, and as much by chance
 	closeWithin = time.Second     // for the last messages to leave
+	sayEvery    = 5 * time.Second // at most, of what NATS complains of
 )
 
 // Bus is a connection to NATS.
@@ -46,6 +48,10 @@ type Bus struct {
 	outBytes atomic.Int64
 	sender   sync.WaitGroup
 	log      func(event string, err error)
+	largest  int64
+
+	saidAt time.Time // the last complaint; its fields belong to the callbacks, of which NATS makes one at a time
+	unsaid int
 
 	up, lamented                      atomic.Bool
 	reconnects, droppedOut, droppedIn atomic.Uint64
@@ -75,9 +81,9 @@ func (o *Options) Check() error {
 // Open begins to connect, and does not wait for it. Errors are those of the options.
 func Open(o Options) (*Bus, error) {
 	in := make(chan *nats.Msg, maxIn)
-	b := &Bus{In: in, out: make(chan message, maxOut), log: o.Log}
+	b := &Bus{In: in, out: make(chan message, maxOut), log: o.Log, largest: o.Largest}
 	opts := nats.GetDefaultOptions()
-	opts.Servers, opts.Name, opts.NoEcho = o.URLs, o.Name, true
+	opts.Servers, opts.Name = o.URLs, o.Name
 	opts.RetryOnFailedConnect, opts.MaxReconnect, opts.IgnoreAuthErrorAbort = true, -1, true
 	opts.ReconnectWait, opts.ReconnectJitter, opts.ReconnectJitterTLS = retryEvery, retryEvery, retryEvery
 	opts.ReconnectBufSize = -1 // what cannot leave now is of no use later
@@ -107,20 +113,21 @@ func Open(o Options) (*Bus, error) {
 
 // secure puts the credentials and the authority into force.
 func (o *Options) secure(opts *nats.Options) error {
+	var bad error
 	if o.Credentials != nil {
 		if err := nats.UserCredentialBytes(o.Credentials)(opts); err != nil {
-			return fmt.Errorf("cannot use the credentials: %w", err)
+			bad = fmt.Errorf("cannot use cluster.credentials_file: %w", err)
 		}
 	}
 	opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CA != nil {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(o.CA) {
-			return errors.New("the file of the authority has no certificate in PEM")
+			return errors.Join(bad, errors.New("cannot use cluster.tls_ca_path: the file has no certificate in PEM"))
 		}
 		opts.TLSConfig.RootCAs = pool
 	}
-	return nil
+	return bad
 }
 
 // lament says once that there is no connection: there are two tries a second.
@@ -134,6 +141,9 @@ func (b *Bus) connected(c *nats.Conn) {
 	b.lamented.Store(false)
 	b.up.Store(true)
 	b.log("connected to NATS at "+c.ConnectedUrlRedacted(), nil)
+	if most := c.MaxPayload(); most < b.largest {
+		b.log("messages to other nodes can get lost", fmt.Errorf("NATS takes messages of %d bytes at most (max_payload), and nodes send up to %d", most, b.largest))
+	}
 }
 
 func (b *Bus) disconnected(err error) {
@@ -148,7 +158,16 @@ func (b *Bus) troubled(err error) {
 		b.droppedIn.Add(1)
 		return
 	}
-	b.log("NATS reports an error", err)
+	b.unsaid++
+	if time.Since(b.saidAt) < sayEvery {
+		return
+	}
+	event := "NATS reports an error"
+	if b.unsaid > 1 {
+		event = fmt.Sprintf("NATS reports errors, %d since this was said last", b.unsaid)
+	}
+	b.saidAt, b.unsaid = time.Now(), 0
+	b.log(event, err)
 }
 
 // Connected reports whether there is a connection at this moment.
@@ -211,6 +230,8 @@ func (b *Bus) Stats() Stats {
 func (b *Bus) Close() {
 	close(b.out)
 	b.sender.Wait()
-	_ = b.conn.FlushTimeout(closeWithin) // what does not leave in time is lost, as all may be
+	if b.up.Load() {
+		_ = b.conn.FlushTimeout(closeWithin) // what does not leave in time is lost, as all may be
+	}
 	b.conn.Close()
 }

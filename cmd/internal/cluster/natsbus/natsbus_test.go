@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ type broker struct {
 	mu    sync.Mutex
 	conns map[net.Conn]map[string]string // by connection: ids of subscriptions by subject
 	deaf  chan struct{}                  // closed: messages are not read any more
+	small bool                           // it takes small messages only
 }
 
 // listen starts one; address is "" for any.
@@ -61,7 +63,11 @@ func (b *broker) stop() {
 
 func (b *broker) serve(c net.Conn) {
 	defer c.Close()
-	fmt.Fprintf(c, "INFO {\"server_id\":\"x\",\"version\":\"2.15.0\",\"proto\":1,\"max_payload\":1048576}\r\n")
+	most := 1 << 20
+	if b.small {
+		most = 4096
+	}
+	fmt.Fprintf(c, "INFO {\"server_id\":\"x\",\"version\":\"2.15.0\",\"proto\":1,\"max_payload\":%d}\r\n", most)
 	r := bufio.NewReader(c)
 	for {
 		line, err := r.ReadString('\n')
@@ -97,7 +103,7 @@ func (b *broker) relay(from net.Conn, subject string, data []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c, subs := range b.conns {
-		if id, ok := subs[subject]; ok && c != from {
+		if id, ok := subs[subject]; ok {
 			fmt.Fprintf(c, "MSG %s %s %d\r\n%s", subject, id, len(data)-2, data)
 		}
 	}
@@ -124,7 +130,7 @@ func (e events) await(want string) {
 
 func open(t *testing.T, e events, address string) *Bus {
 	t.Helper()
-	b, err := Open(Options{URLs: []string{"nats://" + address}, Name: "test", Subjects: []string{"a.hello", "a.node"}, Log: e.log})
+	b, err := Open(Options{URLs: []string{"nats://" + address}, Name: "test", Subjects: []string{"a.hello", "a.node"}, Largest: 300 << 10, Log: e.log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +196,35 @@ func TestDeafNATS(t *testing.T) {
 	}
 }
 
+// TestSmallNATS proves that a NATS which takes less than the longest message is told at the start.
+func TestSmallNATS(t *testing.T) {
+	n := listen(t, "")
+	n.mu.Lock()
+	n.small = true
+	n.mu.Unlock()
+	e := make(events, 16)
+	b := open(t, e, n.Addr().String())
+	defer b.Close()
+	e.await("messages to other nodes can get lost")
+}
+
+// TestComplaints proves that complaints of NATS that come one after the other are counted, and said once in a while.
+func TestComplaints(t *testing.T) {
+	var said []string
+	b := &Bus{log: func(event string, err error) { said = append(said, fmt.Sprint(event, ": ", err)) }}
+	for range 5 {
+		b.troubled(nats.ErrPermissionViolation)
+	}
+	b.troubled(nats.ErrSlowConsumer)
+	b.saidAt = b.saidAt.Add(-sayEvery)
+	b.troubled(nats.ErrPermissionViolation)
+	want := []string{"NATS reports an error: " + nats.ErrPermissionViolation.Error(),
+		"NATS reports errors, 5 since this was said last: " + nats.ErrPermissionViolation.Error()}
+	if !slices.Equal(said, want) || b.Stats().DroppedIn != 1 {
+		t.Errorf("said %q, counted %+v", said, b.Stats())
+	}
+}
+
 // TestOptions proves that credentials and an authority that cannot be used are said at the start.
 func TestOptions(t *testing.T) {
 	f := func(o Options, want string) {
@@ -204,5 +239,5 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	f(Options{}, "<nil>")
-	f(Options{CA: []byte("x")}, "the file of the authority has no certificate in PEM")
+	f(Options{CA: []byte("x")}, "cannot use cluster.tls_ca_path: the file has no certificate in PEM")
 }

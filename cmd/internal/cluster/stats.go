@@ -81,7 +81,7 @@ func (c *Core) Stats() Stats {
 	st := c.stats
 	if c.connected {
 		st.Connected = 1
-		if c.clock.ticked-c.clock.echoed > c.o.Timeout {
+		if !c.closed && c.clock.ticked-c.clock.echoed > c.o.Timeout {
 			st.Unheard = 1
 		}
 	}

@@ -262,8 +262,8 @@ func TestGoodbyeIsTheEnd(t *testing.T) {
 	a.Bye(r.now)
 	a.News()
 	r.pass(3 * a.o.Timeout)
-	if news := a.News(); len(news) > 0 {
-		t.Errorf("the news are %+v", news)
+	if news := a.News(); len(news) > 0 || a.Stats().Unheard != 0 {
+		t.Errorf("the news are %+v, counted %+v", news, a.Stats())
 	}
 }
 

@@ -199,6 +199,7 @@ func (c *Core) Tick(now time.Duration) {
 		// This node stood still, not the others. They may have taken it for dead.
 		c.stats.Forgiven++
 		c.view.forgive(pause)
+		c.clock.echoed = now
 		c.resendSoon()
 	}
 	c.clock.ticked = now
@@ -220,6 +221,7 @@ func (c *Core) Tick(now time.Duration) {
 	for k := range c.boxes {
 		c.push(k)
 	}
+	c.settle()
 	c.directory.tick(now, c.isSettled(), c.isHome)
 	c.stats.HeldOver += c.holds.expire(now - holdTime)
 	c.asks.expire(now-askTime, c.askIsOver)
@@ -339,7 +341,7 @@ func (c *Core) viewChanged() {
 // resendSoon has all torrents told anew in a moment: more changes of the nodes may follow.
 func (c *Core) resendSoon() {
 	c.clock.resend = min(c.clock.resend, c.clock.now+settleTime)
-	c.clock.resendFor = c.o.retellWithin()
+	c.clock.resendFor = c.o.retellFor(c.torrents)
 }
 
 // resend asks the shards to tell all torrents anew.

@@ -44,6 +44,7 @@ const (
 	maxMessage    = 256 << 10           // bytes of records in one message; far below what NATS allows
 	leastPacked   = 256                 // bytes of records that are worth packing
 	maxScan       = 1 << 14             // torrents of the directory that one Tick looks at
+	retellRate    = 20_000              // torrents a second that are told anew after a change of the nodes, at least
 	maxSettling   = 4                   // times that the time after a change of the nodes gets longer by more changes
 	maxSpread     = 1 << 10             // torrents whose changes one Tick tells
 	leastSecret   = 16                  // bytes of the secret
@@ -56,6 +57,8 @@ const (
 	helloEvery  = time.Second            // at most; a quarter of the timeout if that is less
 	helloSoon   = helloEvery / 4         // after a node has come, at most so often
 	settleTime  = time.Second            // after a change of the nodes: more may follow
+	settleSlack = time.Second            // until what was told anew has arrived: shards look at the time now and then
+	leastRetell = time.Second / 4        // for all torrents that are told anew after a change of the nodes
 	othersEvery = time.Second            // changes of one torrent are told together
 	holdTime    = time.Second            // that offers wait for the answer of a home
 	askTime     = 250 * time.Millisecond // that a scrape waits for others
@@ -68,11 +71,16 @@ const (
 // other times leave room for that within the whole.
 func (o *Options) resendEvery() time.Duration  { return o.Refresh / 2 }
 func (o *Options) resendWithin() time.Duration { return o.Refresh / 4 }
-func (o *Options) retellWithin() time.Duration { return min(o.Timeout, o.resendWithin()) } // after a change of the nodes
 func (o *Options) doubtAfter() time.Duration   { return o.Refresh * 4 / 5 }
 func (o *Options) answerEvery() time.Duration  { return o.Refresh / 8 } // at most, to a node whose counts are told anew
 func (o *Options) scanTime() time.Duration     { return o.Refresh / 16 }
 func (o *Options) dropAfter() time.Duration    { return o.Refresh * 5 / 2 }
+
+// retellFor returns how long a node takes to tell so many torrents anew after a change of the nodes.
+func (o *Options) retellFor(torrents uint32) time.Duration {
+	d := time.Duration(torrents) * time.Second / retellRate
+	return max(leastRetell, min(d, o.Timeout, o.resendWithin()))
+}
 
 // The shortest times that make sense.
 const (

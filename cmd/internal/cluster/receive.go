@@ -174,7 +174,7 @@ func (c *Core) greeted(n *node, from *sender, h *record.Hello) bool {
 // has, since a greeting for this node alone says that it was taken back; and the homes of torrents, which have told already what this node
 // knew of it, are asked once more.
 func (c *Core) takenBack(n *node) {
-	c.clock.askUntil = c.clock.resend + c.clock.resendFor
+	c.clock.askUntil = c.clock.resend + c.clock.resendFor + settleSlack
 	if c.connected && c.greet(n.subject, n.from) {
 		c.stats.Out[record.KindHello]++
 	}

@@ -12,8 +12,9 @@ import (
 
 // settling is that time.
 type settling struct {
-	began, until time.Duration
-	before       []before // the other nodes that were live when it began
+	underWay       bool
+	began, changed time.Duration // the first change, and the last one
+	before         []before      // the other nodes that were live when it began
 }
 
 // before is a node that was live.
@@ -25,17 +26,31 @@ type before struct {
 // unsettle begins the time, or makes it longer, before a node joins or leaves.
 func (c *Core) unsettle() {
 	s := &c.settling
-	d := settleTime + c.o.retellWithin() + othersEvery
-	if c.isSettled() {
-		s.began, s.before = c.clock.now, s.before[:0]
-		for _, n := range c.view.live {
-			s.before = append(s.before, before{n.lot, n.number})
-		}
+	s.changed = c.clock.now
+	if s.underWay {
+		return
 	}
-	s.until = min(c.clock.now+d, s.began+maxSettling*d)
+	s.underWay, s.began, s.before = true, s.changed, s.before[:0]
+	for _, n := range c.view.live {
+		s.before = append(s.before, before{n.lot, n.number})
+	}
 }
 
-func (c *Core) isSettled() bool { return c.clock.now >= c.settling.until }
+// settle ends the time when all nodes have told all. Each says in its greetings how much that is.
+func (c *Core) settle() {
+	s := &c.settling
+	if !s.underWay {
+		return
+	}
+	most := c.torrents
+	for _, n := range c.view.live {
+		most = max(most, n.torrents)
+	}
+	d := settleTime + c.o.retellFor(most) + settleSlack
+	s.underWay = c.clock.now < min(s.changed+d, s.began+maxSettling*d)
+}
+
+func (c *Core) isSettled() bool { return !c.settling.underWay }
 
 // homeBefore returns the number of the home that a torrent had when the time began, 0: this node. ok is false where that home is not live
 // any more, or this node was alone.

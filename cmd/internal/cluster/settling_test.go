@@ -90,7 +90,8 @@ func TestSettlingEnds(t *testing.T) {
 	r := newRig(t)
 	a := r.join("a")
 	r.pass(time.Second)
-	d := settleTime + a.o.retellWithin() + othersEvery
+	a.Load(1, 1<<20)
+	d := settleTime + a.o.Timeout + settleSlack
 	began := r.now
 	for r.now < began+maxSettling*d-time.Second {
 		a.unsettle()
@@ -106,8 +107,13 @@ func TestSettlingEnds(t *testing.T) {
 	if a.unsettle(); a.isSettled() {
 		t.Error("it is settled at once")
 	}
-	if got := a.settling.until - a.clock.now; got != d {
-		t.Errorf("the next time is %v", got)
+	a.Load(1, 1)
+	r.pass(settleTime + leastRetell)
+	if a.isSettled() {
+		t.Error("it is settled before what was told has arrived")
+	}
+	if r.pass(settleSlack); !a.isSettled() {
+		t.Error("with one torrent it is not settled soon")
 	}
 }
 

@@ -38,7 +38,7 @@ func TestNodesMeet(t *testing.T) {
 	}
 	a.mails = nil
 	r.pass(2 * time.Second)
-	if got := a.fetch(record.MailResend); !slices.Equal(got, []string{"0 {Within:5000}", "1 {Within:5000}", "2 {Within:5000}"}) {
+	if got := a.fetch(record.MailResend); !slices.Equal(got, []string{"0 {Within:250}", "1 {Within:250}", "2 {Within:250}"}) {
 		t.Errorf("after both have come the shards are asked %q", got)
 	}
 	r.pass(49 * time.Second)
@@ -300,7 +300,7 @@ func TestPause(t *testing.T) {
 	a.mails = nil
 	r.now += 3 * a.o.Timeout
 	a.Tick(r.now)
-	if len(a.Nodes()) != 1 || a.Stats().Forgiven != 1 {
+	if len(a.Nodes()) != 1 || a.Stats().Forgiven != 1 || a.Stats().Unheard != 0 {
 		t.Errorf("after a pause there are %+v", a.Nodes())
 	}
 	r.pass(settleTime)

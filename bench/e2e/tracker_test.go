@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,13 +149,27 @@ func trackerProgram(t *testing.T) string {
 	return path
 }
 
-// freeAddress returns a loopback address whose port was free a moment ago.
+// The ports that freeAddress gives out: below those that the kernel gives to clients and to listeners that ask for any, so that nobody takes
+// one before it is used. Processes begin at different ones.
+const (
+	firstPort = 10_000
+	ports     = 20_000
+)
+
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(uint32(os.Getpid()) * 101) }
+
+// freeAddress returns a loopback address whose port is free, and which it has not returned before.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%ports)
+		if l, err := net.Listen("tcp4", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }

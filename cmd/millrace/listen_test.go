@@ -31,15 +31,23 @@ func (tr *tracker) at(scheme, addr string, client *http.Client) *tracker {
 	return other
 }
 
-// freeAddr returns an address on which nobody listens.
+// freePort is the port that freeAddr has given out last. It is below those that the kernel gives to clients and to listeners that ask for
+// any, so that nobody takes it before it is used.
+var freePort = 10_000 + os.Getpid()%10_000
+
+// freeAddr returns an address on which nobody listens, each time another one.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for freePort < 32_000 {
+		freePort++
+		address := fmt.Sprintf("127.0.0.1:%d", freePort)
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // TestListeners proves that clients of ws, wss and a unix socket are in one swarm, that listeners come and go while the tracker

@@ -285,8 +285,8 @@ func (c *Core) hello() {
 	}
 }
 
-// stand makes this node a tracker of its own, after the goodbye: shards are told that no other node is live.
-func (c *Core) stand() {
+// standAlone makes this node a tracker of its own, after the goodbye: shards are told that no other node is live.
+func (c *Core) standAlone() {
 	for len(c.view.live) > 0 {
 		c.view.leave(c.view.live[0])
 	}

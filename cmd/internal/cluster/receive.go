@@ -200,7 +200,7 @@ func (c *Core) fromStranger(e *envelope, records []byte) {
 	c.err = fmt.Errorf("another node of the cluster %q has the id %q already (%s): give this one another id", c.o.Cluster, c.o.Node, h.Address)
 	c.news.add(c.clock.now, SameNode, h.Node, h.Address)
 	c.Bye(c.clock.now)
-	c.stand()
+	c.standAlone()
 }
 
 // forUs reads a message of a live node for this one.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	"millrace/swarm"
@@ -78,14 +79,9 @@ func (c *Core) isPartial(hash *swarm.ID, node uint16) bool {
 	return number != 0
 }
 
-// knew reports whether a node was live when the time began, and still is.
+// knew reports whether a node was live when the time began. One that has come back since has another number.
 func (s *settling) knew(number uint16) bool {
-	for k := range s.before {
-		if s.before[k].number == number {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.before, func(b before) bool { return b.number == number })
 }
 
 // homeToAsk returns the home that is asked about a torrent, nil: this node. While nodes settle, the one before knows more.

@@ -152,7 +152,8 @@ func TestHomeBefore(t *testing.T) {
 	moved := swarm.Key{Family: 4}
 	for n := uint16(0); moved.Hash == (swarm.ID{}); n++ { // from b to c
 		k := swarm.Key{Hash: swarm.ID{byte(n), byte(n >> 8), 1}, Family: 4}
-		if a.homeOf(&k.Hash) != nil && c.compass.sum(&k.Hash) != 0 && score(c.compass.sum(&k.Hash), c.view.own) > score(c.compass.sum(&k.Hash), a.view.byNumber[a.numberOf("b")].lot) {
+		sum := a.compass.sum(&k.Hash)
+		if home := a.homeOf(&k.Hash); home != nil && score(sum, c.view.own) > score(sum, home.lot) {
 			moved = k
 		}
 	}

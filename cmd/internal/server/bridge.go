@@ -45,9 +45,7 @@ type bridge struct {
 	gone  chan struct{} // closed when it has
 	up    bool
 
-	// apart is why this node has left the cluster while it serves its clients; empty: it is a part of it.
-	apart     string
-	isUnheard bool // so was said
+	apart string // why this node has left the cluster while it serves its clients; empty: it is a part of it
 
 	nextShow time.Duration
 	shown    atomic.Pointer[bridgeState]
@@ -143,10 +141,13 @@ func readAtMost(path string, most int) ([]byte, error) {
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
-	if err == nil && len(content) > most {
-		err = fmt.Errorf("%s has more than %d bytes", path, most)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(content) > most:
+		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
 	}
-	return content, err
+	return content, nil
 }
 
 // newCore makes the core, with the mailboxes of n shards.

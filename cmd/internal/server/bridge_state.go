@@ -43,11 +43,6 @@ func (b *bridge) show() {
 	connections, torrents := b.load()
 	b.core.Load(uint32(connections), uint32(torrents))
 	state := &bridgeState{core: b.core.Stats(), nodes: b.core.Nodes(), apart: b.apart}
-	if unheard := state.core.Unheard != 0; unheard != b.isUnheard {
-		if b.isUnheard = unheard; unheard {
-			b.log.Warn("cluster: " + state.trouble())
-		}
-	}
 	if b.bus != nil {
 		state.bus = b.bus.Stats()
 	}

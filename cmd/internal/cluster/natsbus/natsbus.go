@@ -130,9 +130,10 @@ func (o *Options) secure(opts *nats.Options) error {
 	return bad
 }
 
-// lament says once that there is no connection: there are two tries a second.
+// lament says once that there is no connection, and why: there are two tries a second. Of a refused connection the client first says that
+// there is no server, and the reason with the next try.
 func (b *Bus) lament(err error) {
-	if !b.lamented.Swap(true) {
+	if !errors.Is(err, nats.ErrNoServers) && !b.lamented.Swap(true) {
 		b.log("cannot connect to NATS, and goes on trying", err)
 	}
 }

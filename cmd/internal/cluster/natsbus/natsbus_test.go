@@ -113,6 +113,9 @@ func (b *broker) relay(from net.Conn, subject string, data []byte) {
 type events chan string
 
 func (e events) log(event string, err error) {
+	if err != nil {
+		event += ": " + err.Error()
+	}
 	select {
 	case e <- event:
 	default:
@@ -150,7 +153,7 @@ func publish(t *testing.T, from, to *Bus, subject, text string) *nats.Msg {
 	}
 }
 
-// TestBus proves that messages arrive under their subject, that a bus begins without NATS, and that it finds NATS again.
+// TestBus proves that messages arrive under their subject, that a bus begins without NATS and says why, and that it finds NATS again.
 func TestBus(t *testing.T) {
 	first := listen(t, "")
 	address := first.Addr().String()
@@ -159,8 +162,8 @@ func TestBus(t *testing.T) {
 	a, b := open(t, here, address), open(t, there, address)
 	defer a.Close()
 	defer b.Close()
-	here.await("cannot connect")
-	there.await("cannot connect")
+	here.await("cannot connect to NATS, and goes on trying: dial tcp 127.0.0.1:")
+	there.await("cannot connect to NATS, and goes on trying: dial tcp 127.0.0.1:")
 	if a.Connected() || a.Publish("a.node", nil) || a.Stats().DroppedOut != 1 {
 		t.Errorf("without NATS: connected %t, %+v", a.Connected(), a.Stats())
 	}

@@ -8,15 +8,15 @@ import (
 )
 
 // This file gathers records for each node, so that one message holds what has come within a moment after the last message. The first record
-// in a while leaves at once: each message costs threads that are woken, and one that waited would cost one more. What finds no room is left
-// out: relays first, and counts of peers last.
+// in a while leaves at once: each message costs threads that are woken, and one that waited would cost one more. News that nobody waits for
+// have a longer moment, and leave with what has a shorter one. What finds no room is left out: relays first, and counts of peers last.
 
 // batch is what waits for one node.
 type batch struct {
 	to     *node
 	chunks [][]byte // each the records of one message; only the last one is not full
 	bytes  int
-	since  time.Duration // the first record came
+	within time.Duration // after the last message to the node, in which it is to leave: the shortest time of its records
 }
 
 // batches are those for all nodes.
@@ -48,8 +48,8 @@ func share(kind record.Kind) int {
 	return 3
 }
 
-// add adds a record for a node. It reports false if there is no room.
-func (b *batches) add(now time.Duration, to *node, kind record.Kind, r fields) bool {
+// add adds a record for a node, which is to leave within a time after the last message to it. It reports false if there is no room.
+func (b *batches) add(to *node, kind record.Kind, r fields, within time.Duration) bool {
 	size := r.Size()
 	whole, part := record.FrameSize+size, share(kind)
 	one, waiting := b.find(to.number), 0
@@ -60,7 +60,7 @@ func (b *batches) add(now time.Duration, to *node, kind record.Kind, r fields) b
 		return false
 	}
 	if one == nil {
-		one = &batch{to: to, since: now}
+		one = &batch{to: to, within: within}
 		b.all = append(b.all, one)
 	}
 	if n := len(one.chunks); n == 0 || len(one.chunks[n-1])+whole > maxMessage {
@@ -68,6 +68,7 @@ func (b *batches) add(now time.Duration, to *node, kind record.Kind, r fields) b
 	}
 	last := &one.chunks[len(one.chunks)-1]
 	*last = r.Append(record.AppendFrame(*last, kind, size))
+	one.within = min(one.within, within)
 	one.bytes += whole
 	b.bytes += whole
 	return true
@@ -94,7 +95,12 @@ func (b *batches) find(number uint16) *batch {
 
 // isDue reports whether a batch is to leave.
 func (b *batch) isDue(now time.Duration) bool {
-	return len(b.chunks) > 1 || now-b.since >= batchTime || now-b.to.sent >= batchTime
+	return len(b.chunks) > 1 || now-b.to.sent >= b.within
+}
+
+// isUrgent reports whether a batch waits that holds more than news.
+func (b *batches) isUrgent() bool {
+	return slices.ContainsFunc(b.all, func(one *batch) bool { return one.within < newsTime })
 }
 
 // flush publishes what is due, or all. publish reports false where the bus does not take a message: all is tried again in a moment.
@@ -107,13 +113,13 @@ func (b *batches) flush(now time.Duration, all bool, publish func(to *node, reco
 		if b.retry != 0 || !all && !one.isDue(now) {
 			return false
 		}
-		one.to.sent = now
 		for len(one.chunks) > 0 {
 			c := one.chunks[0]
 			if !publish(one.to, c) {
 				b.retry = now + retryTime
 				return false
 			}
+			one.to.sent = now
 			one.bytes -= len(c)
 			b.bytes -= len(c)
 			if len(b.spare) < maxSpare {

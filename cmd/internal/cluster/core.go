@@ -33,6 +33,7 @@ type Options struct {
 	Shards  int
 	Timeout time.Duration // of silence, after which a node is not live
 	Refresh time.Duration // within which everything heals
+	Swarms  record.Swarms // of this node
 	Random  io.Reader
 	Owner   func(hash *swarm.ID) int // the shard that is to have mail about a torrent
 	Mail    Shards
@@ -144,14 +145,14 @@ func (c *Core) Err() error { return c.err }
 func (c *Core) Load(connections, torrents uint32) { c.connections, c.torrents = connections, torrents }
 
 // Waiting reports whether something waits that wants a Tick and a Flush each millisecond, not each 100: mail, or records. What others have to
-// answer in time waits too, but an answer brings a turn by itself.
+// answer in time waits too, but an answer brings a turn by itself. News wait for the next turn, whatever brings it.
 func (c *Core) Waiting() bool {
 	for k := range c.boxes {
 		if c.boxes[k].due() {
 			return true
 		}
 	}
-	return len(c.batches.all) > 0
+	return c.batches.isUrgent()
 }
 
 // at notes the time of a call.
@@ -300,7 +301,7 @@ func (c *Core) standAlone() {
 func (c *Core) greet(subject string, to record.Incarnation) bool {
 	h := record.Hello{
 		Node: c.o.Node, Least: leastProtocol, Most: c.speaks, Address: c.o.Address,
-		Connections: c.connections, Torrents: c.torrents, Age: c.age(),
+		Connections: c.connections, Torrents: c.torrents, Age: c.age(), Swarms: c.o.Swarms,
 	}
 	return c.publish(subject, to, h.Append(record.AppendFrame(nil, record.KindHello, h.Size())))
 }
@@ -323,6 +324,9 @@ func (c *Core) left(n *node, why Event) {
 	c.unsettle()
 	c.view.leave(n)
 	c.stats.Left++
+	if why == NodeSilent {
+		c.stats.Silent++
+	}
 	c.stats.BytesLost += uint64(c.batches.drop(n.number))
 	c.news.add(c.clock.now, why, n.id, n.address)
 	c.viewChanged()

@@ -473,6 +473,60 @@ func TestRelaysGiveWayFirst(t *testing.T) {
 	}
 }
 
+// TestNews proves that news wait longer for others than what somebody waits for, that no turns are made for them, that they leave with what is
+// urgent, before it and in order, and that a first seeker's question and an answer that has peers in it are urgent while one without is news.
+func TestNews(t *testing.T) {
+	r := newRig(t)
+	a, b := r.join("a"), r.join("b")
+	r.pass(time.Second)
+	to := a.view.byID["b"]
+	messages := func() int { a.Flush(r.now); return len(a.out) }
+	a.sendNews(to, record.KindArrived, raw("0"))
+	if n := messages(); n != 1 {
+		t.Errorf("%d messages leave at once, after a while in which none did", n)
+	}
+	a.sendNews(to, record.KindArrived, raw("1"))
+	r.now += newsTime - 1
+	if n := messages(); n != 1 || a.Waiting() {
+		t.Errorf("%d messages left, and that something waits is %v", n, a.Waiting())
+	}
+	r.now++
+	if n := messages(); n != 2 {
+		t.Errorf("%d messages left after the time of news", n)
+	}
+	a.sendNews(to, record.KindArrived, raw("2"))
+	a.send(to, record.KindAsk, raw("3"))
+	if n := messages(); n != 2 || !a.Waiting() {
+		t.Errorf("%d messages left, and that something waits is %v", n, a.Waiting())
+	}
+	r.now += batchTime
+	before := b.Stats().BadRecords
+	if n := messages(); n != 3 || a.Waiting() {
+		t.Errorf("%d messages left, and that something waits is %v", n, a.Waiting())
+	}
+	r.deliver()
+	if n := b.Stats().BadRecords - before; n != 4 {
+		t.Errorf("%d records came", n)
+	}
+	urgent := func(want bool, what string, f func()) {
+		t.Helper()
+		r.pass(time.Second)
+		to.sent = r.now
+		f()
+		if got := a.Waiting(); got != want {
+			t.Errorf("%s is urgent: %v", what, got)
+		}
+	}
+	theirs, ours := a.keyAt("b"), a.keyAt("a")
+	seek := record.Seek{Presence: record.Presence{Key: theirs, Counts: peers(0, 1)}, Relay: sample(theirs, 1, 10)}
+	urgent(false, "a count", func() { a.tell(record.MailPresence, &seek.Presence) })
+	urgent(true, "a seeker's question", func() { a.tell(record.MailSeek, &seek) })
+	first := record.Presence{Key: ours, Counts: peers(0, 1), First: true}
+	urgent(false, "the answer that nobody is there", func() { a.report(to.number, &first) })
+	urgent(false, "that a peer has come", func() { a.report(0, &first) })
+	urgent(true, "the answer that somebody is there", func() { a.report(to.number, &first) })
+}
+
 // TestBatches proves that records wait a millisecond for others, that a full message leaves at once, and that what the bus does not take is
 // tried again, in order.
 func TestBatches(t *testing.T) {

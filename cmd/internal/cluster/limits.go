@@ -63,6 +63,7 @@ const (
 	holdTime    = time.Second            // that offers wait for the answer of a home
 	askTime     = 250 * time.Millisecond // that a scrape waits for others
 	batchTime   = time.Millisecond       // after a message, that records wait for others to the same node
+	newsTime    = 50 * time.Millisecond  // the same for those that nobody waits for
 	retryTime   = 10 * time.Millisecond  // after the bus has not taken a message: each try seals anew
 )
 

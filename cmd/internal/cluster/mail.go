@@ -82,8 +82,12 @@ func (c *Core) fromShard(kind record.MailKind, rec []byte) bool {
 // presence takes the counts of a torrent here to its home.
 func (c *Core) presence(p *record.Presence) {
 	if home := c.homeOf(&p.Key.Hash); home != nil {
+		within := newsTime
+		if p.First {
+			within = batchTime
+		}
 		p.First = p.First || c.clock.now < c.clock.askUntil
-		c.send(home, record.KindPresence, p)
+		c.sendWithin(home, record.KindPresence, p, within)
 		return
 	}
 	c.report(0, p)
@@ -168,7 +172,7 @@ func (c *Core) appendSum(files []record.File, hash swarm.ID, family uint8, but u
 func (c *Core) arrived(r *record.Arrived) {
 	if home := c.homeOf(&r.Key.Hash); home != nil {
 		r.Onward = true
-		c.send(home, record.KindArrived, r)
+		c.sendNews(home, record.KindArrived, r)
 		return
 	}
 	c.passOn(r, 0)
@@ -181,7 +185,7 @@ func (c *Core) passOn(r *record.Arrived, by uint16) {
 		if s.node == 0 {
 			c.mail(c.o.Owner(&r.Key.Hash), record.MailArrived, r)
 		} else {
-			c.send(c.view.byNumber[s.node], record.KindArrived, r)
+			c.sendNews(c.view.byNumber[s.node], record.KindArrived, r)
 		}
 	})
 }

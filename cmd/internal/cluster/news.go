@@ -13,6 +13,7 @@ const (
 	NodeSilent                 // it was silent for too long
 	NodeBye                    // it has said goodbye
 	NodeRestarted              // another life of it was heard
+	NodeUnlike                 // its clients meet others in its swarms than ours do in ours
 	NodeForeign                // a node speaks no version of the protocol that this one does; said once in a while
 	TooManyNodes               // a node was not taken in: there are as many as there may be
 	NumbersUsedUp              // a node was not taken in: so many have come and gone that this node has to be restarted
@@ -26,6 +27,7 @@ var eventTexts = [events]string{
 	NodeSilent:    "is silent and counts as gone",
 	NodeBye:       "has left",
 	NodeRestarted: "has come back as another process",
+	NodeUnlike:    "has another value of protocol.share_swarms_across_ip_versions, so its clients do not meet ours: set it alike on all nodes",
 	NodeForeign:   "speaks another version of the protocol and is not heard",
 	TooManyNodes:  "is not taken in: there are as many as there may be",
 	NumbersUsedUp: "is not taken in: so many have come and gone that this tracker has to be restarted",

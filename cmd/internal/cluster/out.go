@@ -1,6 +1,10 @@
 package cluster
 
-import "millrace/cmd/internal/cluster/record"
+import (
+	"time"
+
+	"millrace/cmd/internal/cluster/record"
+)
 
 // This file owns the two ways out: mail to the shards of this node, and records to other nodes. Both may have no room, and nothing waits
 // for it but what a shard must know in the end: which nodes are live, and that it is to tell all anew.
@@ -47,7 +51,16 @@ func (c *Core) post(shard int, kind record.MailKind, r fields) bool {
 
 // send gathers a record for another node. It reports whether there was room.
 func (c *Core) send(to *node, kind record.Kind, r fields) bool {
-	if to == nil || !c.connected || c.closed || !c.batches.add(c.clock.now, to, kind, r) {
+	return c.sendWithin(to, kind, r, batchTime)
+}
+
+// sendNews gathers a record that nobody waits for.
+func (c *Core) sendNews(to *node, kind record.Kind, r fields) {
+	c.sendWithin(to, kind, r, newsTime)
+}
+
+func (c *Core) sendWithin(to *node, kind record.Kind, r fields, within time.Duration) bool {
+	if to == nil || !c.connected || c.closed || !c.batches.add(to, kind, r, within) {
 		c.stats.Dropped[kind]++
 		return false
 	}
@@ -115,7 +128,11 @@ func (c *Core) tell(e *entry, to *stay, quiet bool) {
 		}
 		others.Nodes = append(others.Nodes, record.Elsewhere{Incarnation: from, Counts: s.Counts})
 	})
-	c.send(c.view.byNumber[to.node], record.KindOthers, others)
+	within := newsTime
+	if quiet && len(others.Nodes) > 0 {
+		within = batchTime // offers wait for it
+	}
+	c.sendWithin(c.view.byNumber[to.node], record.KindOthers, others, within)
 }
 
 // hear takes what the home of a torrent says about the others: the shard is told unless it knows, and offers that have waited for it go

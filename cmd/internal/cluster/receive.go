@@ -162,6 +162,9 @@ func (c *Core) greeted(n *node, from *sender, h *record.Hello) bool {
 	n.last = from.last
 	c.stats.Joined++
 	c.news.add(now, NodeJoined, n.id, n.address)
+	if n.isUnlike(c.o.Swarms) {
+		c.news.add(now, NodeUnlike, n.id, n.address)
+	}
 	c.clock.hello = min(c.clock.hello, max(now, c.clock.helloed+helloSoon)) // so that it meets us soon
 	c.viewChanged()
 	if isBack {

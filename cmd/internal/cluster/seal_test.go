@@ -118,7 +118,7 @@ func TestRefusedMessages(t *testing.T) {
 		t.Error("a node reads its own message")
 	}
 	a.tell(record.MailPresence, &record.Presence{Key: key, Counts: peers(3, 2)})
-	r.now += batchTime
+	r.now += newsTime
 	a.Flush(r.now)
 	r.deliver()
 	if b.directory.index[key].stays[0].Seeders != 3 {

@@ -139,7 +139,7 @@ func (w *simWorld) checkTruth() {
 	// What is told anew all the time may just be under way.
 	waits := func(n *simNode) bool {
 		st := n.core.Stats()
-		return n.core.Waiting() || st.HeldBytes > 0 || st.Asks > 0
+		return n.core.Waiting() || st.HeldBytes > 0 || st.Asks > 0 || st.Waiting > 0
 	}
 	for k := 0; k < 200 && (!w.bus.Empty() || slices.ContainsFunc(w.nodes, waits)); k++ {
 		w.pass(simTick, nil)

@@ -34,8 +34,10 @@ type Stats struct {
 	Unheard   int    `metric:"cluster_unheard" help:"1 while the bus does not bring this node its own greetings: it may not publish, or not subscribe."`
 	Strange   bool   `metric:"-"` // in the last minute somebody greeted with another secret
 	Nodes     int    `metric:"cluster_nodes" help:"Other nodes of the cluster that are live."`
+	Unlike    int    `metric:"cluster_nodes_unlike" help:"Those of them with another protocol.share_swarms_across_ip_versions: their clients do not meet those of this node."`
 	Joined    uint64 `metric:"cluster_nodes_joined_total" help:"Nodes that were taken in, those included that came back."`
 	Left      uint64 `metric:"cluster_nodes_left_total" help:"Nodes that went, or were silent for too long."`
+	Silent    uint64 `metric:"cluster_nodes_silent_total" help:"Those of them that were silent for too long, without a goodbye."`
 	Refused   uint64 `metric:"cluster_nodes_refused_total" help:"Greetings of nodes that were not taken in: another version, or too many nodes."`
 	Numbers   int    `metric:"cluster_node_numbers_left" help:"Nodes that can still be taken in before this node has to be restarted."`
 
@@ -86,6 +88,7 @@ func (c *Core) Stats() Stats {
 		}
 	}
 	st.Strange = c.clock.strange != 0 && c.clock.now-c.clock.strange < sayAgain
+	st.Unlike = c.view.unlike(c.o.Swarms)
 	st.Nodes, st.Numbers = len(c.view.live), maxNumbers-c.view.given
 	st.Waiting = c.batches.bytes
 	st.Torrents, st.Stays, st.Dirty = len(c.directory.entries), c.directory.stays, len(c.directory.dirty)

@@ -21,6 +21,7 @@ type node struct {
 	lot     uint64
 
 	speaks                uint16 // the latest version of the protocol that it speaks
+	swarms                record.Swarms
 	address               string
 	connections, torrents uint32
 	joined, heard, sent   time.Duration // sent: the last message to it
@@ -155,8 +156,22 @@ func beginOf(now time.Duration, h *record.Hello) time.Duration {
 
 // greet notes a hello of a live node.
 func (n *node) greet(now time.Duration, h *record.Hello) {
-	n.speaks, n.address, n.connections, n.torrents = h.Most, h.Address, h.Connections, h.Torrents
+	n.speaks, n.swarms, n.address, n.connections, n.torrents = h.Most, h.Swarms, h.Address, h.Connections, h.Torrents
 	n.heard, n.began = now, min(n.began, beginOf(now, h))
+}
+
+// unlike returns how many nodes say that other clients meet in their swarms than here.
+func (v *view) unlike(own record.Swarms) (n int) {
+	for _, o := range v.live {
+		if o.isUnlike(own) {
+			n++
+		}
+	}
+	return n
+}
+
+func (n *node) isUnlike(own record.Swarms) bool {
+	return own != record.SwarmsUnsaid && n.swarms != record.SwarmsUnsaid && n.swarms != own
 }
 
 // silent returns a live node that was silent for too long, or nil.

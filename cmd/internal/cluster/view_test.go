@@ -77,7 +77,7 @@ func TestNodesGo(t *testing.T) {
 	if n := a.numberOf("c"); n == 0 || n == before[1] || n == before[0] {
 		t.Errorf("a node that is back has the number %d, before there were %v", n, before)
 	}
-	if st := a.Stats(); st.Joined != 3 || st.Left != 2 || st.Numbers != maxNumbers-3 {
+	if st := a.Stats(); st.Joined != 3 || st.Left != 2 || st.Silent != 1 || st.Numbers != maxNumbers-3 {
 		t.Errorf("counted: %+v", st)
 	}
 }
@@ -358,4 +358,36 @@ func TestTakenBack(t *testing.T) {
 			t.Error("the greeting of a node that takes another one back counts as a stranger's")
 		}
 	}
+}
+
+// TestUnlikeSwarms proves that nodes in whose swarms other clients meet say so of each other, once and in the counters for as long as both
+// are live, and that one which does not say it is nobody's trouble.
+func TestUnlikeSwarms(t *testing.T) {
+	r := newRig(t)
+	swarms := map[string]record.Swarms{"a": record.SwarmsShared, "b": record.SwarmsShared, "c": record.SwarmsApart, "d": record.SwarmsUnsaid}
+	nodes := make(map[string]*rigNode)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		nodes[id] = r.add(id, func(o *Options) { o.Swarms = swarms[id] })
+		nodes[id].Connected(r.now, true)
+	}
+	r.pass(3 * time.Second)
+	f := func(id string, want int) {
+		t.Helper()
+		var unlike []string
+		for _, n := range nodes[id].News() {
+			if n.Event == NodeUnlike {
+				unlike = append(unlike, n.Node)
+			}
+		}
+		if n := nodes[id].Stats().Unlike; n != want || len(unlike) != want {
+			t.Errorf("%s counts %d nodes, and has the news of %q, want %d", id, n, unlike, want)
+		}
+	}
+	f("a", 1)
+	f("b", 1)
+	f("c", 2)
+	f("d", 0)
+	nodes["c"].Bye(r.now)
+	r.pass(time.Second)
+	f("a", 0)
 }

@@ -13,10 +13,12 @@ import (
 
 	"millrace/cmd/internal/cluster"
 	"millrace/cmd/internal/cluster/natsbus"
+	"millrace/cmd/internal/cluster/record"
 	"millrace/cmd/internal/handover"
 	"millrace/cmd/internal/shard"
 	"millrace/cmd/internal/shard/post"
 	"millrace/config"
+	"millrace/ring/host"
 	"millrace/swarm"
 )
 
@@ -40,9 +42,9 @@ type bridge struct {
 
 	behind *handover.Link // ends when the predecessor has said goodbye; nil: there is none
 
-	wake  chan struct{} // a token when a shard has sent mail while the bridge slept
-	leave chan struct{} // a token: the node is to say goodbye
-	gone  chan struct{} // closed when it has
+	door  *host.Doorbell // rung by a shard that has sent mail while the bridge slept; nil before the shards run
+	leave chan struct{}  // a token: the node is to say goodbye
+	gone  chan struct{}  // closed when it has
 	up    bool
 
 	apart string // why this node has left the cluster while it serves its clients; empty: it is a part of it
@@ -74,7 +76,7 @@ func readBridge(c *config.Cluster) (*bridge, error) {
 	if !c.On() {
 		return nil, nil
 	}
-	b := &bridge{wake: make(chan struct{}, 1), leave: make(chan struct{}, 1), gone: make(chan struct{})}
+	b := &bridge{leave: make(chan struct{}, 1), gone: make(chan struct{})}
 	if problem := config.ClusterNameProblem(nodeName(c)); problem != "" {
 		return nil, fmt.Errorf("the name of the host cannot name this node, it %s: set cluster.node", problem)
 	}
@@ -157,9 +159,12 @@ func (s *Server) newCore(b *bridge, cfg *config.Config, n int) error {
 	b.core, err = cluster.New(cluster.Options{
 		Cluster: cfg.Cluster.Name, Node: nodeName(&cfg.Cluster), Address: s.addr.String(), Secret: b.secret, Shards: n,
 		Timeout: seconds(cfg.Cluster.NodeTimeout), Refresh: seconds(cfg.Cleaning.MaxPeerAge), Random: rand.Reader,
-		Owner: func(hash *swarm.ID) int { return swarm.Owner(owner, hash, n) }, Mail: b, Bus: b,
+		Swarms: swarmsOf(cfg), Owner: func(hash *swarm.ID) int { return swarm.Owner(owner, hash, n) }, Mail: b, Bus: b,
 	})
 	if err != nil {
+		return fmt.Errorf("cannot be a node of a cluster: %w", err)
+	}
+	if b.door, err = host.NewDoorbell(); err != nil {
 		return fmt.Errorf("cannot be a node of a cluster: %w", err)
 	}
 	b.self, b.controls, b.clock, b.log, b.failed = n, s.controls, s.clock, s.log, s.bridgeFailed
@@ -174,6 +179,14 @@ func (s *Server) newCore(b *bridge, cfg *config.Config, n int) error {
 	return nil
 }
 
+// swarmsOf returns who meets in the swarms of this node.
+func swarmsOf(cfg *config.Config) record.Swarms {
+	if cfg.Protocol.ShareSwarmsAcrossIPVersions {
+		return record.SwarmsShared
+	}
+	return record.SwarmsApart
+}
+
 // bridgeFailed ends the tracker: another node has its name.
 func (s *Server) bridgeFailed(err error) {
 	s.failed(err)
@@ -181,12 +194,7 @@ func (s *Server) bridgeFailed(err error) {
 }
 
 // wakeUp is called by a shard that has sent mail while the bridge slept. It does not wait.
-func (b *bridge) wakeUp() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
+func (b *bridge) wakeUp() { b.door.Ring() }
 
 // startBridge starts the bridge.
 func (s *Server) startBridge() {
@@ -219,8 +227,9 @@ func (b *bridge) start() (err error) {
 	return err
 }
 
-// run is the bridge's goroutine, until over is closed.
+// run is the bridge's goroutine, until over is closed: when all shards have ended, so that none rings the bell any more.
 func (b *bridge) run(over <-chan struct{}) {
+	defer b.door.Close()
 	if err := b.start(); err != nil {
 		b.failed(err)
 		<-over
@@ -290,7 +299,7 @@ func (b *bridge) wait(timer *time.Timer, over <-chan struct{}) (end bool) {
 	}
 	timer.Reset(pause)
 	select {
-	case <-b.wake:
+	case <-b.door.Rung:
 	case m := <-b.bus.In:
 		b.core.FromBus(b.clock(), m.Subject, m.Data)
 	case <-timer.C:

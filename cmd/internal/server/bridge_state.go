@@ -32,6 +32,8 @@ func (st *bridgeState) trouble() string {
 		return "there is no connection to NATS, and clients of this node find no peers on others: the log says why"
 	case st.core.Unheard != 0:
 		return "NATS does not bring this node its own greetings: its user must have the right to publish and to subscribe to millrace.>"
+	case st.core.Unlike != 0:
+		return "another node has another value of protocol.share_swarms_across_ip_versions, so its clients do not meet those of this one: set it alike on all nodes"
 	case st.core.Strange:
 		return "somebody has the name of this cluster and another secret: all nodes need the same cluster.secret_file"
 	}

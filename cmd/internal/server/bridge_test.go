@@ -71,6 +71,8 @@ func TestClusterTrouble(t *testing.T) {
 	f("")
 	st.core.Strange = true
 	f("another secret")
+	st.core.Unlike = 1
+	f("share_swarms_across_ip_versions")
 	st.core.Unheard = 1
 	f("its own greetings")
 	st.apart = "the name is taken"

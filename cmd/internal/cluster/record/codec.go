@@ -46,6 +46,15 @@ func (c *codec) uint8(v *uint8) {
 	}
 }
 
+// late goes through a field that the first version of a record did not have: it is 0 where it is missing.
+func (c *codec) late(v *uint8) {
+	if c.mode == reads && len(c.b) == 0 {
+		*v = 0
+		return
+	}
+	c.uint8(v)
+}
+
 func (c *codec) bool(v *bool) {
 	var n uint8
 	if *v {

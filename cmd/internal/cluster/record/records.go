@@ -17,7 +17,7 @@ import (
 //	counts    seeders leechers fresh-seeders fresh-leechers downloaded:u32
 //	addr      shard:u16 index gen:u32
 //
-//	hello     len:u32 node · least most:u16 · len:u32 address · connections torrents:u32 · age:u64
+//	hello     len:u32 node · least most:u16 · len:u32 address · connections torrents:u32 · age:u64 · swarms:u8, which may be missing
 //	bye
 //	presence  key · counts · first:bool
 //	others    key · n:u16 { incarnation:16 counts }…
@@ -107,7 +107,18 @@ type Hello struct {
 	Address               string // for people
 	Connections, Torrents uint32
 	Age                   uint64 // milliseconds since the node began: of two with one id the older one stays
+	Swarms                Swarms
 }
+
+// Swarms says who meets in a node's swarms. Nodes of which each says another thing have no torrent in common.
+type Swarms uint8
+
+// The values of Swarms.
+const (
+	SwarmsUnsaid Swarms = iota // by a node of a version that does not say it
+	SwarmsShared               // clients of IPv4 and IPv6 meet
+	SwarmsApart                // they do not
+)
 
 func (r *Hello) fields(c *codec) {
 	c.text(&r.Node, MaxNode)
@@ -120,6 +131,7 @@ func (r *Hello) fields(c *codec) {
 	c.uint32(&r.Connections)
 	c.uint32(&r.Torrents)
 	c.uint64(&r.Age)
+	c.late((*uint8)(&r.Swarms))
 }
 
 // GoodNode reports whether a text can be the id of a node.

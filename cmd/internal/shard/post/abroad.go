@@ -23,7 +23,17 @@ func (p *Post) Bridge(kind record.MailKind, r Fields, urgent bool) bool {
 		return false
 	}
 	b := p.begin(p.shards, 1+r.Size(), Kind(kind), urgent)
-	return b != nil && p.commit(p.shards, r.Append(b))
+	if b == nil {
+		return false
+	}
+	p.waits = p.waits || !isNews(kind)
+	return p.commit(p.shards, r.Append(b))
+}
+
+// isNews reports whether nobody waits for a record. The bridge is not woken for it, which would cost more than all the rest: it looks into
+// its boxes ten times a second in any case.
+func isNews(kind record.MailKind) bool {
+	return kind == record.MailPresence || kind == record.MailArrived
 }
 
 // PassOn sends a record of the bridge, as it is, to the shard that holds its torrent.

@@ -22,6 +22,7 @@ type Post struct {
 	read    int // records that it has read of it in this Step
 	stats   Stats
 	bridge  func() // wakes the bridge
+	waits   bool   // of the records to the bridge that it does not see yet, one is more than news
 }
 
 // Stats are the counters of a post. Their tags say how they are shown (see package stats).
@@ -164,7 +165,7 @@ func KindOf(rec []byte) Kind { return Kind(rec[0]) }
 // Publish shows the records of this Step to the others, and wakes those that sleep: at most once each.
 func (p *Post) Publish() {
 	for k, box := range p.out {
-		if box == nil || !box.Publish() || !p.bells[k].Ring() {
+		if box == nil || !box.Publish() || k == p.shards && !p.wakesBridge(box) || !p.bells[k].Ring() {
 			continue
 		}
 		p.stats.Wakes++
@@ -174,6 +175,13 @@ func (p *Post) Publish() {
 		}
 		p.turn.Do(ring.Op{Kind: ring.OpWake, Target: uint16(k)})
 	}
+}
+
+// wakesBridge reports whether what this Step has put into the box of the bridge is to wake it: there is more than news, or much of it.
+func (p *Post) wakesBridge(box *mailbox.Box) bool {
+	wakes := p.waits || box.Depth() > box.Size()/4
+	p.waits = false
+	return wakes
 }
 
 // PrepareToSleep reports whether there is nothing to read. From then on the others wake this shard when they write to it.

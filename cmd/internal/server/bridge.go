@@ -49,14 +49,16 @@ type bridge struct {
 
 	apart string // why this node has left the cluster while it serves its clients; empty: it is a part of it
 
+	turned   time.Duration // the last turn began
 	nextShow time.Duration
 	shown    atomic.Pointer[bridgeState]
 }
 
 // Bounds of a turn of the bridge, and its times.
 const (
-	maxBridgeMail     = 1024 // records that a turn takes from a shard
-	maxBridgeMessages = 64   // messages that a turn takes from the bus
+	maxBridgeMail     = 1024                 // records that a turn takes from a shard
+	maxBridgeMessages = 64                   // messages that a turn takes from the bus
+	bridgeRest        = 5 * time.Millisecond // from the beginning of one turn to that of the next, unless there is much to do
 	bridgeSoon        = time.Millisecond
 	bridgeLater       = 100 * time.Millisecond
 	bridgeShown       = time.Second
@@ -264,7 +266,7 @@ func (b *bridge) run(over <-chan struct{}) {
 				continue
 			}
 		}
-		if b.wait(timer, over) {
+		if b.wait(timer, over) || b.rest(timer, over) {
 			b.sayGoodbye()
 			return
 		}
@@ -311,9 +313,30 @@ func (b *bridge) wait(timer *time.Timer, over <-chan struct{}) (end bool) {
 	return false
 }
 
+// rest lets what comes soon after a turn gather for the next one, and reports whether the end comes first. Each turn wakes threads, here and
+// on other nodes, and they cost more than all that it does. What comes after a longer silence does not wait, and a shard whose mailbox fills
+// ends the rest.
+func (b *bridge) rest(timer *time.Timer, over <-chan struct{}) (end bool) {
+	left := b.turned + bridgeRest - b.clock()
+	if left <= 0 {
+		return false
+	}
+	timer.Reset(left)
+	select {
+	case <-timer.C:
+	case <-b.door.Rung:
+	case <-b.leave:
+		b.say() // for the next turn
+	case <-over:
+		return true
+	}
+	return false
+}
+
 // turn moves mail and messages, and reports whether there are more.
 func (b *bridge) turn() (more bool) {
 	now := b.clock()
+	b.turned = now
 	if up := b.bus.Connected(); up != b.up {
 		b.up = up
 		b.core.Connected(now, up)

@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"millrace/config"
+	"millrace/ring/host"
 )
 
 // This file proves what keeps a tracker from being a node of a cluster.
@@ -77,4 +79,37 @@ func TestClusterTrouble(t *testing.T) {
 	f("its own greetings")
 	st.apart = "the name is taken"
 	f("has left the cluster, and its clients find no peers on others: the name is taken")
+}
+
+// TestBridgeRests proves that a bridge rests only until some time after its last turn, and that mail, its own goodbye and the end of the tracker
+// end the rest.
+func TestBridgeRests(t *testing.T) {
+	door, err := host.NewDoorbell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	<-door.Rung // it begins with a token
+	over, timer := make(chan struct{}), time.NewTimer(time.Hour)
+	b := &bridge{door: door, leave: make(chan struct{}, 1), clock: func() time.Duration { return time.Hour }}
+	f := func(turned time.Duration, want bool) {
+		t.Helper()
+		b.turned = turned
+		if end := b.rest(timer, over); end != want {
+			t.Errorf("the rest ends with %v, want %v", end, want)
+		}
+	}
+	f(time.Hour-bridgeRest, false)
+	f(time.Hour-bridgeRest/2, false)
+	const long = 100 * time.Hour // longer than any test runs
+	door.Ring()
+	f(long, false)
+	b.say()
+	f(long, false)
+	if len(b.leave) != 1 {
+		t.Error("the goodbye is forgotten")
+	}
+	<-b.leave
+	close(over)
+	f(long, true)
 }

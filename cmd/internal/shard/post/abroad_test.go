@@ -10,7 +10,8 @@ import (
 // This file proves what the shards' mail does to the bridge.
 
 // TestNewsWakeNobody proves that a bridge which sleeps is woken once by a record for which somebody waits, and sees what came before it; that
-// news alone wake it only when they fill a quarter of the box, and can be read without that.
+// news alone wake it only when they fill more than a quarter of the box, and can be read without that; and that one which only rests is woken
+// by nothing else.
 func TestNewsWakeNobody(t *testing.T) {
 	wakes := 0
 	shards, bridge := WireBridge(1, 1<<14, func() { wakes++ })
@@ -45,9 +46,15 @@ func TestNewsWakeNobody(t *testing.T) {
 	f(1, record.MailScrape, &record.Scrape{}, 1, 1)
 	f(1, record.MailPresence, &record.Presence{}, 0, 1) // what was urgent before makes no haste now
 	many := 1 << 14 / 2 / (8 + (1+(&record.Presence{}).Size()+7)&^7)
-	f(many, record.MailPresence, &record.Presence{}, 1, many)
+	f(many, record.MailPresence, &record.Presence{}, many/2, many)
 	bridge.Bells[1].Sleep()
+	bridge.Bells[1].Awake()
 	wakes = 0
+	p.Bridge(record.MailAnswer, &record.Answering{}, false)
+	if p.Publish(); wakes != 0 || read() != 1 {
+		t.Errorf("an answer wakes a bridge that rests %d times", wakes)
+	}
+	bridge.Bells[1].Sleep()
 	p.Bridge(record.MailPresence, &record.Presence{}, true)
 	p.Bridge(record.MailAnswer, &record.Answering{}, false)
 	p.Bridge(record.MailPresence, &record.Presence{}, true)

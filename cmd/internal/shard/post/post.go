@@ -165,23 +165,26 @@ func KindOf(rec []byte) Kind { return Kind(rec[0]) }
 // Publish shows the records of this Step to the others, and wakes those that sleep: at most once each.
 func (p *Post) Publish() {
 	for k, box := range p.out {
-		if box == nil || !box.Publish() || k == p.shards && !p.wakesBridge(box) || !p.bells[k].Ring() {
+		if box == nil || !box.Publish() {
 			continue
 		}
-		p.stats.Wakes++
-		if k == p.shards {
+		switch {
+		case k == p.shards && p.wakesBridge(box):
+			p.stats.Wakes++
 			p.bridge()
-			continue
+		case k != p.shards && p.bells[k].Ring():
+			p.stats.Wakes++
+			p.turn.Do(ring.Op{Kind: ring.OpWake, Target: uint16(k)})
 		}
-		p.turn.Do(ring.Op{Kind: ring.OpWake, Target: uint16(k)})
 	}
 }
 
-// wakesBridge reports whether what this Step has put into the box of the bridge is to wake it: there is more than news, or much of it.
+// wakesBridge reports whether what this Step has put into the box of the bridge is to wake it: there is more than news and it sleeps, or
+// there is much, even if it only rests.
 func (p *Post) wakesBridge(box *mailbox.Box) bool {
-	wakes := p.waits || box.Depth() > box.Size()/4
+	waits := p.waits
 	p.waits = false
-	return wakes
+	return box.Depth() > box.Size()/4 || waits && p.bells[p.shards].Ring()
 }
 
 // PrepareToSleep reports whether there is nothing to read. From then on the others wake this shard when they write to it.

@@ -54,7 +54,7 @@ type bridge struct {
 const (
 	maxBridgeMail     = 1024                 // records that a turn takes from a shard
 	maxBridgeMessages = 64                   // messages that a turn takes from the bus
-	bridgeRest        = 5 * time.Millisecond // from the beginning of one turn to that of the next, unless there is much to do
+	bridgeRest        = 10 * time.Millisecond // from the beginning of one turn to that of the next, unless there is much to do
 	bridgeSoon        = time.Millisecond
 	bridgeLater       = 100 * time.Millisecond
 	bridgeShown       = time.Second

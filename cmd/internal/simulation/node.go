@@ -250,10 +250,11 @@ func (n *node) cut(d time.Duration) {
 	}
 }
 
-// stopped reports whether all shards have stopped.
+// stopped reports whether all shards have stopped, and have read what the others told them before: of ends of connections, by which their
+// peers go.
 func (n *node) stopped() bool {
 	for _, l := range n.loops {
-		if !l.shard.Stopped() {
+		if st := l.shard.Snapshot(); !l.shard.Stopped() || underWay(&st) {
 			return false
 		}
 	}

@@ -52,8 +52,8 @@ type bridge struct {
 
 // Bounds of a turn of the bridge, and its times.
 const (
-	maxBridgeMail     = 1024                 // records that a turn takes from a shard
-	maxBridgeMessages = 64                   // messages that a turn takes from the bus
+	maxBridgeMail     = 1024                  // records that a turn takes from a shard
+	maxBridgeMessages = 64                    // messages that a turn takes from the bus
 	bridgeRest        = 10 * time.Millisecond // from the beginning of one turn to that of the next, unless there is much to do
 	bridgeSoon        = time.Millisecond
 	bridgeLater       = 100 * time.Millisecond

@@ -6,34 +6,18 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"regexp"
 	"testing"
 )
 
 // TestAlerts shows that each alert fires in one case and keeps quiet in
-// another, as promtool judges them.
+// another, as promtool judges them. The house's own tests see that no alert
+// lacks its two cases.
 func TestAlerts(t *testing.T) {
 	const folder = "../../config/deploy/prometheus/"
 	for _, args := range [][]string{{"check", "rules", folder + "millrace.rules.yml"}, {"test", "rules", folder + "millrace.test.yml"}} {
 		if out, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool: %v\n%s", err, out)
-		}
-	}
-	rules, err := os.ReadFile(folder + "millrace.rules.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := os.ReadFile(folder + "millrace.test.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(rules, -1) {
-		for _, does := range []string{" fires\n", " is quiet\n"} {
-			if !bytes.Contains(cases, append(append([]byte("name: "), m[1]...), does...)) {
-				t.Errorf("no case in which %s%s", m[1], does)
-			}
 		}
 	}
 }

@@ -78,3 +78,21 @@ func missing(text, known string) (words []string) {
 	}
 	return words
 }
+
+// TestAlertsHaveCases proves that each alert has a case in which it fires and another in which it is quiet. Prometheus' own
+// tool judges the cases, where it is installed.
+func TestAlertsHaveCases(t *testing.T) {
+	const folder = "config/deploy/prometheus/"
+	cases := readFile(t, folder+"millrace.test.yml")
+	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(readFile(t, folder+"millrace.rules.yml"), -1)
+	if len(alerts) < 20 {
+		t.Fatalf("the rules have %d alerts", len(alerts))
+	}
+	for _, alert := range alerts {
+		for _, does := range []string{" fires\n", " is quiet\n"} {
+			if !strings.Contains(cases, "name: "+alert[1]+does) {
+				t.Errorf("no case in which %s%s", alert[1], does)
+			}
+		}
+	}
+}

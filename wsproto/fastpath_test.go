@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // plainLines is areLines, byte by byte.
@@ -162,4 +163,22 @@ func TestDecodeAlmostUsual(t *testing.T) {
 	f(`"` + strings.Repeat(`\n`, maxSDP+1) + `"},` + offerID + `}`)
 	f(`"` + strings.Repeat("x", maxSDP) + `"},` + offerID + `}`)
 	f(`"` + strings.Repeat("x", maxSDP+1) + `"},` + offerID + `}`)
+}
+
+// FuzzIsString proves that a string is one if and only if it is one for encoding/json, and UTF-8: nothing else gets into a frame unseen.
+func FuzzIsString(f *testing.F) {
+	const line = `v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\na=ice-ufrag:x+/y\r\n`
+	for _, text := range []string{
+		``, `"`, `""`, `"a`, `a"`, `"a"b"`, `"a" `, ` "a"`, `"\"`, `"\\"`, `"\"" `, `"\x"`, `"\u12"`, `"\u123g"`, `"\ud800"`, `"\ud83d\ude00"`,
+		`"é"`, "\"\xff\"", "\"a\nb\"", `"` + line + `"`, `"` + line + line + `\"`, `"` + line + line + "\x01\"", `"` + line + line + `"x"`,
+		`"` + line + line + `\t"`, `{"a":1}`, `["a"]`, `12`, `null`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		want := len(b) > 1 && b[0] == '"' && b[len(b)-1] == '"' && json.Valid(b) && utf8.Valid(b)
+		if got := IsString(b); got != want {
+			t.Errorf("%q: %v, want %v", b, got, want)
+		}
+	})
 }

@@ -1,9 +1,9 @@
 // Package pack makes the records of a message between nodes smaller, and as they were. It keeps nothing from one message to the next, since
 // messages get lost: what they have in common is in a dictionary that all nodes have (dictionary.go).
 //
-// Most bytes between nodes are descriptions of sessions, two thirds of which are the same in all. A short message is packed with S2, which
-// takes 2 µs for one description and leaves 0.40 of it; a long one, as busy nodes have, with Zstandard (RFC 8878) at its fastest, which takes
-// 50 µs for sixteen and leaves 0.27. For one description Zstandard would take 16 µs, most of them to make its tables anew.
+// Most bytes between nodes are descriptions of sessions, two thirds of which are the same in all. A message is packed with S2, which takes 2 µs
+// for one description and leaves 0.40 of it; a very long one, as a node writes that has much to catch up, with Zstandard (RFC 8878) at its
+// fastest, which leaves 0.27 and takes four times as long. For one description Zstandard would take 16 µs, most of them to make its tables anew.
 //
 // A message has descriptions of several clients, sealed behind this. A client that sees the sizes of messages could learn by its own
 // descriptions whether another's are like them. Such a client has to be on the way between two nodes, and descriptions, which are new for
@@ -24,8 +24,8 @@ const (
 )
 
 // long is how many bytes of records a message has from which it is packed with Zstandard. Below that S2 takes a quarter of the CPU, for a
-// third more bytes.
-const long = 16 << 10
+// third more bytes. Two busy nodes write 11 kB each hundredth of a second.
+const long = 64 << 10
 
 // window is how far back a repetition may be: messages are no longer than this, so that all of one is in reach.
 const window = 256 << 10

@@ -68,6 +68,9 @@ const (
 // metricsMemory is for thousands of connections a second to the metrics page, each of which leaves its buffers as garbage.
 const metricsMemory = 40
 
+// assemblyMemory is for messages of many addresses that wait to be complete, or to be handled.
+const assemblyMemory = 32
+
 // attacks are the rows of the table.
 var attacks = []attack{
 	{name: "tls-half-open", about: "5 bytes of a TLS hello, and no more", connections: 1024, wssOnly: true, stage: raw,
@@ -102,10 +105,10 @@ var attacks = []attack{
 	{name: "scrapes-deaf", about: "scrapes of 255 hashes, replies are not read", connections: 64, deaf: true,
 		life: scrapeDeaf, bounds: bounds{memory: 16}},
 	{name: "scrapes-deaf-many", about: "the same", connections: 64, many: true, deaf: true, life: scrapeDeaf,
-		bounds: bounds{memory: 16}},
+		bounds: bounds{memory: assemblyMemory}}, // the requests that were read before the tracker held these clients back
 	{name: "half-messages", about: "messages that are never quite there, in buffers of 32 MiB", connections: 600,
 		life: halfMessage, spread: 2 * time.Second,
-		bounds: bounds{memory: 32}},
+		bounds: bounds{memory: assemblyMemory}},
 	{name: "half-messages-many", about: "the same", connections: 600, many: true, life: halfMessage,
 		spread: 2 * time.Second,
 		bounds: bounds{memory: 96}},

@@ -28,6 +28,9 @@ type Kernel interface {
 	// until so many completions are there. A kernel that cannot block answers ETIME instead.
 	Enter(submit, wait uint32, h Hold) (submitted uint32, e Errno)
 
+	// Pending reports whether the kernel has work or completions that only another Enter brings. It may say no.
+	Pending() bool
+
 	// Socket makes a TCP socket for a connection to remote, bound to local where that is valid.
 	Socket(local, remote netip.AddrPort) (fd int32, e Errno)
 

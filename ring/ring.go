@@ -172,14 +172,15 @@ func (r *Ring) Submit(ops []Op) {
 }
 
 // Wait gives the receive buffers of the last round back, submits every request, waits as w says in (but for
-// interruptions) one system call, and appends the events to those given. There may be none. An error means that the
-// ring is broken and can only be closed.
+// interruptions, and for work that the kernel leaves) one system call, and appends the events to those given. There may
+// be none. An error means that the ring is broken and can only be closed.
 func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	before := len(events)
 	r.giveBack()
 	r.unpark()
 	if r.broken == nil {
 		r.enter(w)
+		r.gather()
 	}
 	events = append(events, r.adopted...)
 	r.adopted = r.adopted[:0]

@@ -51,8 +51,8 @@ func (k *sysKernel) park(submit uint32) (submitted uint32, e Errno) {
 // due reports whether there are completions.
 func (k *sysKernel) due() bool { return atomic.LoadUint32(k.cqTail) != atomic.LoadUint32(k.cqHead) }
 
-// pending reports whether the kernel has work left for this thread (IORING_SQ_TASKRUN, 5.19), or completions that found no room.
-func (k *sysKernel) pending() bool {
+// Pending implements Kernel: work for this thread (IORING_SQ_TASKRUN, 5.19), or completions that found no room.
+func (k *sysKernel) Pending() bool {
 	return atomic.LoadUint32(k.sqFlags)&(giouring.SQTaskrun|giouring.SQCQOverflow) != 0
 }
 
@@ -79,7 +79,7 @@ func (p *parking) open(k *sysKernel) {
 	p.due = func(uintptr) bool {
 		for _, on := range [...]bool{false, true} {
 			p.signals(on, int32(fd))
-			for again := true; again; again = k.pending() {
+			for again := true; again; again = k.Pending() {
 				if _, e := k.Enter(0, 0, Hold{}); e != 0 || k.due() {
 					p.signals(false, 0)
 					return true

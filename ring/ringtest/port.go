@@ -33,6 +33,7 @@ type port struct {
 	ready    []completion // complete, not yet in the queue
 	overflow []completion // found no room in the queue
 	choked   bool         // fault: the queue takes nothing for the rest of this Enter
+	left     bool         // fault: the last Enter left ready completions
 
 	provided []uint16 // receive buffers the kernel may fill, in order
 	owned    []bool   // per buffer: whether the kernel has it
@@ -91,7 +92,7 @@ func (p *port) Enter(submit, wait uint32, h ring.Hold) (uint32, ring.Errno) {
 	}
 	p.choked = p.k.chance(p.k.faults.Overflow)
 	p.progress()
-	p.deliver()
+	p.deliver(wait)
 	if wait > 0 && atomic.LoadUint32(p.mem.CQTail)-atomic.LoadUint32(p.mem.CQHead) < wait {
 		return submit, ring.Errno(unix.ETIME)
 	}
@@ -147,11 +148,18 @@ func (p *port) finish(r *request, res int32, flags uint32) {
 	})
 }
 
+// pieces is how many completions a piecemeal Enter moves, or as many as it waits for.
+const pieces = 20
+
 // deliver moves completions into the queue, some of them late or out of order.
-func (p *port) deliver() {
+func (p *port) deliver(wait uint32) {
 	var late []completion
 	held := map[uint64]bool{}
-	for len(p.ready) > 0 {
+	least := max(len(p.ready)-max(pieces, int(wait)), 0)
+	if p.left = least > 0 && p.k.chance(p.k.faults.Piecemeal); !p.left {
+		least = 0
+	}
+	for len(p.ready) > least {
 		i := 0
 		if p.k.chance(p.k.faults.Reorder) {
 			key := p.ready[p.k.rng.IntN(len(p.ready))].key
@@ -166,8 +174,11 @@ func (p *port) deliver() {
 		}
 		p.post(c)
 	}
-	p.ready = late
+	p.ready = append(late, p.ready...)
 }
+
+// Pending implements ring.Kernel.
+func (p *port) Pending() bool { return p.left }
 
 func (p *port) post(c completion) {
 	if len(p.overflow) > 0 || !p.put(c) {

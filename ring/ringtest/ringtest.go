@@ -33,6 +33,7 @@ type Faults struct {
 	MessageError float64 // MSG_RING fails with EOVERFLOW
 	BusyCancel   float64 // a cancel of a send, a receive or an accept fails with EALREADY, and that request goes on: the ring needs ticks
 	LateCancel   float64 // a cancel waits for another Enter, behind requests that were submitted later
+	Piecemeal    float64 // an Enter moves 20 completions at most into the queue, and the rest is pending (Linux 6.13)
 	SocketBuffer int     // bytes a client may leave unread before sends to it wait; default 64 KiB
 }
 

@@ -112,7 +112,7 @@ func randomFaults(rng *rand.Rand) Faults {
 	return Faults{
 		ShortSend: p(0.5), Reset: p(0.02), NoBuffers: p(0.3), Delay: p(0.5), Reorder: p(0.8), Overflow: p(0.3),
 		AcceptError: p(0.3), Interrupt: p(0.3), EndMultishot: p(0.3), ProvideError: p(0.2), MessageError: p(0.3),
-		BusyCancel: p(0.8), LateCancel: p(0.8),
+		BusyCancel: p(0.8), LateCancel: p(0.8), Piecemeal: p(0.8),
 		SocketBuffer: 1 + rng.IntN(4000),
 	}
 }

@@ -101,7 +101,7 @@ func drawFaults(rng *rand.Rand) ringtest.Faults {
 	return ringtest.Faults{
 		ShortSend: p(0.5), Reset: p(0.01), NoBuffers: p(0.3), Delay: p(0.5), Reorder: p(0.8), Overflow: p(0.3),
 		AcceptError: p(0.2), Interrupt: p(0.3), EndMultishot: p(0.3), ProvideError: p(0.2), MessageError: p(0.3),
-		SocketBuffer: 500 + rng.IntN(20_000),
+		SocketBuffer: 500 + rng.IntN(20_000), Piecemeal: p(0.5),
 	}
 }
 

@@ -29,6 +29,9 @@ func (r *replies) note(came int64) {
 	}
 }
 
+// waiting reports whether replies of this Step wait for its end.
+func (r *replies) waiting() bool { return r.here+len(r.others) > 0 }
+
 // countReplies counts the replies of the Step, which are the kernel's now.
 func (c *counters) countReplies(now time.Duration) {
 	r := &c.replies

@@ -217,8 +217,8 @@ func (s *Shard) Step(now time.Duration, events []ring.Event, ops []ring.Op) []ri
 	for i := range events {
 		s.event(&events[i])
 	}
-	s.handshakes()
 	s.readMail()
+	s.handshakes()
 	s.housekeep()
 	s.flush()
 	s.mover.PublishLoad(s.torrents.Sizes())

@@ -23,9 +23,9 @@ type TLSOptions struct {
 	GracePeriod  uint32 // seconds that connections on a replaced certificate may stay
 }
 
-// handshakeTime is what handshakes may take of one Step, but that one of them goes on in each. In a storm the clients that
-// are connected wait for it.
-const handshakeTime = time.Millisecond
+// handshakeTime is what handshakes may take of one Step, but that one of them goes on. In a storm the clients that are
+// connected wait for it: a full handshake takes longer, so there is one of them in a Step, or some that only end.
+const handshakeTime = 250 * time.Microsecond
 
 // manyKeyUpdates stands for no limit.
 const manyKeyUpdates = 1 << 30
@@ -39,6 +39,8 @@ type secure struct {
 
 	generation uint32 // of the certificate in use
 	replaced   uint32 // second in which the one before it was replaced, 0: never
+
+	gaveWay bool // handshakes did not go on in the last Step that they could have
 }
 
 // newSecure returns the TLS of a shard, nil where it has none.
@@ -126,10 +128,15 @@ func (s *Shard) SetCertificate(generation uint32) {
 	s.turn.NoteOrder(conn.OrderCertificate)
 }
 
-// handshakes goes on with handshakes, one at least, until they have had their time of this Step.
+// handshakes goes on with handshakes, one at least, until they have had their time of this Step. Where clients wait for the
+// replies of this Step it leaves that to the next one, but not twice in a row.
 func (s *Shard) handshakes() {
 	x := s.secure
 	if x == nil || !x.engine.Ready() {
+		return
+	}
+	if x.gaveWay = !x.gaveWay && s.stats.replies.waiting(); x.gaveWay {
+		s.turn.More = true
 		return
 	}
 	for end := x.clock() + handshakeTime; ; {

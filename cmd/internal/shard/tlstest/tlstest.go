@@ -64,32 +64,42 @@ type Client struct {
 	wire *wire
 }
 
-// Dial returns a connection whose handshake is complete, with nothing pending, and its client.
-func (e *Engine) Dial() (*tlsconn.Conn, *Client) {
-	e.t.Helper()
+// Shake returns a client whose handshake is complete. exchange takes what the client has sent and returns what the tracker
+// sends.
+func Shake(t testing.TB, exchange func(sent []byte) []byte) *Client {
+	t.Helper()
 	w := &wire{from: make(chan []byte, 64), to: make(chan []byte, 64)}
-	client := &Client{t: e.t, wire: w, tls: tls.Client(w, &tls.Config{InsecureSkipVerify: true})}
+	client := &Client{t: t, wire: w, tls: tls.Client(w, &tls.Config{InsecureSkipVerify: true})}
 	result := make(chan error, 1)
 	go func() { result <- client.tls.Handshake() }()
-	c := e.Start(0)
-	for shaken := false; !shaken || c.Phase() == tlsconn.Handshaking || len(w.to) > 0; {
+	for shaken := false; !shaken || len(w.to) > 0; {
 		select {
 		case err := <-result:
 			if err != nil {
-				e.t.Fatalf("the client's handshake: %v", err)
+				t.Fatalf("the client's handshake: %v", err)
 			}
 			shaken = true
 		case b := <-w.to:
-			if err := c.Feed(b); err != nil {
-				e.t.Fatal(err)
+			if out := exchange(b); len(out) > 0 {
+				w.from <- out
 			}
+		}
+	}
+	return client
+}
+
+// Dial returns a connection whose handshake is complete, with nothing pending, and its client.
+func (e *Engine) Dial() (*tlsconn.Conn, *Client) {
+	e.t.Helper()
+	c := e.Start(0)
+	client := Shake(e.t, func(sent []byte) []byte {
+		if err := c.Feed(sent); err != nil {
+			e.t.Fatal(err)
 		}
 		for _, ok := e.Compute(); ok; _, ok = e.Compute() {
 		}
-		if out := c.Drain(make([]byte, 0, c.Pending())); len(out) > 0 {
-			w.from <- out
-		}
-	}
+		return c.Drain(make([]byte, 0, c.Pending()))
+	})
 	if data, err := c.Next(); len(data) > 0 || err != nil || c.Phase() != tlsconn.Established {
 		e.t.Fatalf("after the handshake: %q, %v, %v", data, err, c.Phase())
 	}

@@ -6,6 +6,7 @@ package ring
 // for a metrics page; "-" marks those that it does not show.
 type Stats struct {
 	Enters           uint64 `metric:"ring_enters_total" help:"System calls io_uring_enter."`
+	Gathers          uint64 `metric:"ring_gathers_total" help:"Those of them that had the kernel do work which it had left over (since Linux 6.13)."`
 	Events           uint64 `metric:"ring_events_total" help:"Events that the ring has reported."`
 	CQOverflows      uint64 `metric:"ring_overflows_total" help:"Completions that the kernel had to drop, none since Linux 5.5."` // IORING_FEAT_NODROP
 	NoBuffers        uint64 `metric:"ring_no_buffers_total" help:"Receives that found no buffer."`

@@ -76,7 +76,11 @@ const gatherMost = batchEvents
 // need not complete anything, so the number of calls is bounded too.
 func (r *Ring) gather() {
 	for range gatherMost / leastWork {
-		if r.completions() >= gatherMost || !r.k.Pending() || r.enterOnce(0, Hold{}) != 0 {
+		if r.completions() >= gatherMost || !r.k.Pending() {
+			return
+		}
+		r.stats.Gathers++
+		if r.enterOnce(0, Hold{}) != 0 {
 			return
 		}
 	}

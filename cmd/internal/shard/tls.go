@@ -23,9 +23,14 @@ type TLSOptions struct {
 	GracePeriod  uint32 // seconds that connections on a replaced certificate may stay
 }
 
-// handshakeTime is what handshakes may take of one Step, but that one of them goes on. In a storm the clients that are
-// connected wait for it: a full handshake takes longer, so there is one of them in a Step, or some that only end.
-const handshakeTime = 250 * time.Microsecond
+// Handshakes may take a part of the time since they went on last, but one of them always goes on. In a storm the clients that
+// are connected wait for it. Where Steps are short, leastHandshakes lets one full handshake compute, or some that only end.
+// Where the messages of others make Steps long, mostHandshakes keeps a share for clients that come.
+const (
+	handshakeShare  = 4 // one part of so many
+	leastHandshakes = 250 * time.Microsecond
+	mostHandshakes  = time.Millisecond
+)
 
 // manyKeyUpdates stands for no limit.
 const manyKeyUpdates = 1 << 30
@@ -40,7 +45,8 @@ type secure struct {
 	generation uint32 // of the certificate in use
 	replaced   uint32 // second in which the one before it was replaced, 0: never
 
-	gaveWay bool // handshakes did not go on in the last Step that they could have
+	gaveWay bool          // handshakes did not go on in the last Step that they could have
+	rested  time.Duration // when they went on last
 }
 
 // newSecure returns the TLS of a shard, nil where it has none.
@@ -128,8 +134,8 @@ func (s *Shard) SetCertificate(generation uint32) {
 	s.turn.NoteOrder(conn.OrderCertificate)
 }
 
-// handshakes goes on with handshakes, one at least, until they have had their time of this Step. Where clients wait for the
-// replies of this Step it leaves that to the next one, but not twice in a row.
+// handshakes goes on with handshakes, one at least, until they have had their time. Where clients wait for the replies of
+// this Step it leaves that to the next one, but not twice in a row.
 func (s *Shard) handshakes() {
 	x := s.secure
 	if x == nil || !x.engine.Ready() {
@@ -139,18 +145,21 @@ func (s *Shard) handshakes() {
 		s.turn.More = true
 		return
 	}
-	for end := x.clock() + handshakeTime; ; {
+	now := x.clock()
+	end := now + min(max((now-x.rested)/handshakeShare, leastHandshakes), mostHandshakes)
+	for {
 		h, ok := x.engine.Compute()
 		if !ok {
-			return
+			break
 		}
 		i := door.SlotOf(h).Index
 		s.decrypt(i, s.table.At(i), s.table.TLS(i))
-		if x.engine.Ready() && x.clock() >= end {
+		if now = x.clock(); now >= end && x.engine.Ready() {
 			s.turn.More = true
-			return
+			break
 		}
 	}
+	x.rested = now
 }
 
 // close ends all handshakes. It is called by the loop's thread, when there are no more Steps.

@@ -9,17 +9,66 @@ import (
 
 // This file tests how handshakes share the Steps of a shard with the messages of its clients.
 
-// TestHandshakesGiveWay proves that a Step which has replies to announces leaves handshakes to the next one, that they go on
-// then although there are replies again, and that a Step in which they have used up their time computes one.
-func TestHandshakesGiveWay(t *testing.T) {
-	var now, tick time.Duration
-	w := newWorld(t, 1, func(o *Options) {
+// tlsWorld is a shard that speaks TLS, and a clock that goes on by tick with each look.
+type tlsWorld struct {
+	*world
+	clock, tick time.Duration
+	began       int // clients that have sent their ClientHello
+}
+
+func newTLSWorld(t *testing.T) *tlsWorld {
+	x := &tlsWorld{}
+	x.world = newWorld(t, 1, func(o *Options) {
 		o.TLS = &TLSOptions{
 			Certificates: tlstest.Certificates(t), MaxInFlight: 8, MaxFresh: 1 << 20, MaxBuffered: 1 << 20, MaxExpanded: 8,
 			FirstFlight: 3,
 		}
-		o.Clock = func() time.Duration { now += tick; return now }
+		o.Clock = func() time.Duration { x.clock += x.tick; return x.clock }
 	})
+	return x
+}
+
+// begin has n clients send their ClientHellos.
+func (x *tlsWorld) begin(n int) {
+	for range n {
+		x.accept(0, "192.0.2.2").send(tlstest.Hello())
+		x.began++
+	}
+}
+
+// want fails unless n handshakes have begun to compute.
+func (x *tlsWorld) want(n int) {
+	x.t.Helper()
+	if got := x.began - x.shards[0].secure.engine.Fresh(); got != n {
+		x.t.Errorf("%d handshakes have begun to compute, want %d", got, n)
+	}
+}
+
+// TestHandshakesHaveTheirShare proves that where Steps are short one full handshake computes in each, and that more do where
+// Steps are long, up to a bound.
+func TestHandshakesHaveTheirShare(t *testing.T) {
+	x := newTLSWorld(t)
+	x.begin(8)
+	x.clock, x.tick = time.Hour, mostHandshakes/2 // the first Step in a long time
+	x.step(0)
+	x.want(2)
+	f := func(rest time.Duration, n int) {
+		t.Helper()
+		x.clock += rest
+		x.step(0)
+		x.want(n)
+	}
+	x.tick = leastHandshakes
+	f(0, 3)
+	f(handshakeShare*leastHandshakes/2, 4)
+	f(handshakeShare*leastHandshakes, 6)
+	f(0, 7)
+}
+
+// TestHandshakesGiveWay proves that a Step which has replies to announces leaves handshakes to the next one, that they go on
+// then although there are replies again, and that a Step in which they have used up their time computes one.
+func TestHandshakesGiveWay(t *testing.T) {
+	w := newTLSWorld(t)
 	c := w.accept(0, "192.0.2.1")
 	exchange := func(sent []byte) []byte {
 		c.send(sent)
@@ -31,12 +80,8 @@ func TestHandshakesGiveWay(t *testing.T) {
 	peer := tlstest.Shake(t, exchange)
 	exchange(peer.Send([]byte(testHead)))
 
-	engine, began := w.shards[0].secure.engine, 0
-	for range 5 {
-		w.accept(0, "192.0.2.2").send(tlstest.Hello())
-		began++
-	}
-	tick = handshakeTime
+	w.begin(5)
+	w.tick = leastHandshakes
 	f := func(announces bool, want int) {
 		t.Helper()
 		if announces {
@@ -48,9 +93,7 @@ func TestHandshakesGiveWay(t *testing.T) {
 		if replied := len(c.inbox) > 0; replied != announces {
 			t.Errorf("a reply was sent: %v", replied)
 		}
-		if got := began - engine.Fresh(); got != want {
-			t.Errorf("%d handshakes have begun to compute, want %d", got, want)
-		}
+		w.want(want)
 		if !w.shards[0].Busy() {
 			t.Error("the shard would sleep, but handshakes can go on")
 		}

@@ -180,7 +180,7 @@ func (r *Ring) Wait(events []Event, w Window) ([]Event, error) {
 	r.unpark()
 	if r.broken == nil {
 		r.enter(w)
-		r.gather()
+		r.gather(w)
 	}
 	events = append(events, r.adopted...)
 	r.adopted = r.adopted[:0]

@@ -66,17 +66,23 @@ func (r *Ring) enter(w Window) {
 	}
 }
 
-// gatherMost is how many completions a round gathers from work that the kernel has left over. It bounds the Step that
-// follows. A loop that is short of CPU asks for as many: see [Pacer].
+// gatherMost is about how many completions a round for a single event brings, beside those of requests that complete at
+// once. It bounds the Step that follows. A loop that is short of CPU asks for as many by itself: see [Pacer].
 const gatherMost = batchEvents
 
-// gather has the kernel do the rest of the work that is due. Since Linux 6.13 a call runs 20 pieces of the deferred work
+// leastWork is IO_LOCAL_TW_DEFAULT_MAX: the pieces of work that a call runs, where it does not wait for more.
+const leastWork = 20
+
+// gather has the kernel do more of the work that is due. Since Linux 6.13 a call runs 20 pieces of the deferred work
 // (DEFER_TASKRUN), or as many as it waits for, and a wait for a single event leaves the rest. Then a message stood behind
-// a whole Step for each 20 before it: for 20 ms and more while 2,000 clients came at once (bench/results/tried.md). A call
-// need not complete anything, so the number of calls is bounded too.
-func (r *Ring) gather() {
-	for range gatherMost / leastWork {
-		if r.completions() >= gatherMost || !r.k.Pending() {
+// a whole Step for each 20 before it: for 20 ms and more while 2,000 clients came at once (bench/results/tried.md). Each
+// piece may be a receive, so there are no more of them than receive buffers.
+func (r *Ring) gather(w Window) {
+	if w.Min > 1 {
+		return
+	}
+	for range min(gatherMost, r.plan.ReceiveBuffers)/leastWork - 1 {
+		if !r.k.Pending() {
 			return
 		}
 		r.stats.Gathers++
@@ -85,9 +91,6 @@ func (r *Ring) gather() {
 		}
 	}
 }
-
-// leastWork is IO_LOCAL_TW_DEFAULT_MAX: the pieces of work of a call, where there are so many.
-const leastWork = 20
 
 // ends reports whether a wait ends without a completion.
 func (h Hold) ends() bool { return h.Timeout > 0 && h.MinWait == 0 }

@@ -146,7 +146,8 @@ func TestPlantedFaults(t *testing.T) {
 	in(true, "faults", "that has given everything away still holds something", leak)
 	f("service", "is not connected", func(w *world) bool { w.loops[0].ended = true; return true })
 	f("siege", "do not come to rest", func(w *world) bool { w.loops[len(w.loops)-1].ended = true; return true })
-	f("siege", "reached another one", with(func(c *client) {
+	// Its own announce gets no reply, or no offer of another witness reaches it: that depends on the seed.
+	f("siege", "witness ", with(func(c *client) {
 		c.world.witnesses = append(c.world.witnesses, c)
 		c.Reset()
 	}))
